@@ -1,0 +1,378 @@
+"""PDSHub: one JupyterHub for an archive node."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pdshub.api.base import (
+    DNS_LABEL,
+    AbsolutePath,
+    Model,
+    Name,
+    Quantity,
+    SecretKey,
+    StatusModel,
+    parse_quantity,
+    rules,
+)
+from pdshub.api.status import Condition
+from pdshub.api.view import InlineArchive
+
+UserName = Annotated[str, Field(min_length=1, max_length=254)]
+Image = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[a-z0-9][A-Za-z0-9._/:@-]*$")]
+
+
+class DevelopmentSignIn(Model):
+    """One shared password, for development only: refused outside a namespace labelled pdshub.dev/environment=development."""
+
+    password_secret_ref: SecretKey | None = Field(
+        default=None,
+        description="Where the shared password is; by default the operator makes one in Secret <name>-sign-in.",
+    )
+
+
+class GoogleSignIn(Model):
+    """Google accounts by OAuth 2."""
+
+    client_id: str = Field(
+        min_length=1, max_length=512, description="OAuth client id from the Google Cloud console."
+    )
+    client_secret_ref: SecretKey = Field(description="Where the OAuth client secret is kept.")
+    hosted_domains: list[Annotated[str, Field(max_length=253)]] = Field(
+        default_factory=list,
+        max_length=32,
+        description="Only accounts of these Google Workspace domains may try.",
+    )
+    callback_url: str | None = Field(
+        default=None,
+        max_length=1024,
+        pattern=r"^https?://",
+        description="Default: https://<hostname>/hub/oauth_callback.",
+    )
+
+
+class SignIn(Model):
+    """How people prove who they are: exactly one method."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            (
+                "has(self.development) != has(self.google)",
+                "choose exactly one sign-in method: google (or development in a development namespace)",
+            ),
+        )
+    }
+    development: DevelopmentSignIn | None = Field(
+        default=None, description="A shared password; development only."
+    )
+    google: GoogleSignIn | None = Field(default=None, description="Google accounts.")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.development is None) == (self.google is None):
+            raise ValueError("choose exactly one sign-in method: google or development")
+        return self
+
+
+class Users(Model):
+    """Who may sign in. Nobody else can: an empty list admits nobody but the admins."""
+
+    allowed: list[UserName] = Field(
+        default_factory=list,
+        max_length=10000,
+        description="User names (Google: e-mail addresses) that may sign in.",
+    )
+    admins: list[UserName] = Field(
+        default_factory=list,
+        max_length=200,
+        description="Users who may also administer the hub; they are allowed as well.",
+    )
+
+
+class HubArchive(Model):
+    """The archive that user pods see: written here or kept in an ArchiveView."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            (
+                "has(self.viewRef) != has(self.inline)",
+                "choose exactly one: viewRef (an ArchiveView) or inline",
+            ),
+            (
+                "self.mountPath != '/' && !self.mountPath.startsWith('/home')",
+                "mountPath must be a directory of its own outside /home: use /archive",
+            ),
+        )
+    }
+    mount_path: AbsolutePath = Field(default="/archive", description="Where user pods see the archive.")
+    view_ref: Name | None = Field(default=None, description="Name of an ArchiveView of the cluster.")
+    inline: InlineArchive | None = Field(
+        default=None, description="The view itself, for the simple case of one file."
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.view_ref is None) == (self.inline is None):
+            raise ValueError("archive: choose exactly one: viewRef or inline")
+        return self
+
+
+_GUARANTEE = (
+    "!has(self.guarantee) || !has(self.limit) || !isQuantity(string(self.guarantee)) || "
+    "!isQuantity(string(self.limit)) || quantity(string(self.guarantee)).compareTo(quantity(string(self.limit))) <= 0",
+    "guarantee is above limit: lower the guarantee or raise the limit",
+)
+
+
+class Bounds(Model):
+    """A limit and what is guaranteed."""
+
+    model_config = {"json_schema_extra": rules(_GUARANTEE)}
+    limit: Quantity | None = Field(default=None, description="At most this much.")
+    guarantee: Quantity | None = Field(
+        default=None, description="At least this much is kept free for the server."
+    )
+
+    @model_validator(mode="after")
+    def _order(self) -> Self:
+        if self.limit and self.guarantee and parse_quantity(self.guarantee) > parse_quantity(self.limit):
+            raise ValueError(f"guarantee {self.guarantee} is above limit {self.limit}")
+        return self
+
+
+class Resources(Model):
+    """What one user server may use. Process limits belong to the node: kubelet podPidsLimit."""
+
+    cpu: Bounds | None = Field(default=None, description="Cores.")
+    memory: Bounds | None = Field(default=None, description="Bytes of memory.")
+    ephemeral_storage: Bounds | None = Field(
+        default=None, description="Bytes of scratch space outside the home."
+    )
+
+
+class Profile(Model):
+    """A choice on the spawn page."""
+
+    name: Name = Field(description="Short name, unique in this hub.")
+    display_name: str = Field(min_length=1, max_length=128, description="What users read.")
+    description: str = Field(default="", max_length=1024, description="A sentence about what it is for.")
+    image: Image | None = Field(default=None, description="Container image; default: spec.server.image.")
+    resources: Resources = Field(
+        default_factory=Resources, description="Overrides spec.server.resources field by field."
+    )
+
+
+class Home(Model):
+    """Every user's home: a volume that outlives servers, the hub and the PDSHub."""
+
+    size: Quantity = Field(default="10Gi", description="Size of each home, where the storage enforces it.")
+    storage_class_name: str | None = Field(
+        default=None,
+        max_length=253,
+        description="StorageClass of homes; default: the cluster's default class.",
+    )
+
+
+_DEFAULT_RESOURCES = Resources(
+    cpu=Bounds(limit="2", guarantee="50m"), memory=Bounds(limit="4Gi", guarantee="256Mi")
+)
+
+
+class Server(Model):
+    """User servers."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            (
+                "!has(self.defaultProfile) || (has(self.profiles) && self.profiles.exists(p, p.name == self.defaultProfile))",
+                "defaultProfile is not among profiles: name one of them",
+            ),
+        )
+    }
+    image: Image | None = Field(
+        default=None, description="Container image; default: the installation's user image."
+    )
+    home: Home = Field(default_factory=Home, description="Homes.")
+    resources: Resources = Field(default=_DEFAULT_RESOURCES, description="What a server may use.")
+    profiles: list[Profile] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Choices on the spawn page; none: everybody gets spec.server.",
+        json_schema_extra=rules(
+            (
+                "self.all(a, self.exists_one(b, b.name == a.name))",
+                "two profiles have the same name: give each its own",
+            )
+        ),
+    )
+    default_profile: Name | None = Field(
+        default=None, description="Profile chosen beforehand; default: the first."
+    )
+    start_timeout_seconds: int = Field(
+        default=300, ge=10, le=3600, description="A server that takes longer has failed."
+    )
+
+    @model_validator(mode="after")
+    def _known_default(self) -> Self:
+        names = [p.name for p in self.profiles]
+        if self.default_profile and self.default_profile not in names:
+            raise ValueError(
+                f"defaultProfile {self.default_profile!r} is not among profiles ({', '.join(names) or 'none'})"
+            )
+        if len(set(names)) != len(names):
+            raise ValueError("profiles: two profiles have the same name")
+        return self
+
+
+class Culling(Model):
+    """Stopping idle servers. Homes stay."""
+
+    enabled: bool = Field(default=True, description="Stop servers that nobody uses.")
+    idle_seconds: int = Field(default=3600, ge=60, description="Idle for this long means unused.")
+    every_seconds: int = Field(default=600, ge=10, description="How often to look.")
+    max_age_seconds: int = Field(default=0, ge=0, description="Stop servers older than this; 0: never.")
+
+
+class Service(Model):
+    """How the hub's proxy is reached."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            (
+                "!has(self.nodePort) || self.type == 'NodePort'",
+                "nodePort needs type NodePort: set the type or drop nodePort",
+            ),
+        )
+    }
+    type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = Field(
+        default="ClusterIP", description="Kubernetes Service type."
+    )
+    node_port: int | None = Field(
+        default=None, ge=1, le=65535, description="Port on every node, for type NodePort."
+    )
+
+
+class Chart(Model):
+    """The Helm chart that the hub is installed from; fields left out are the installation's."""
+
+    source: Literal["Repository", "Airgap"] | None = Field(
+        default=None,
+        description="Repository: zero-to-jupyterhub from a Helm repository. Airgap: the small chart that PDSHub ships.",
+    )
+    repository: str | None = Field(
+        default=None, max_length=1024, pattern=r"^https?://", description="Address of the repository."
+    )
+    version: str | None = Field(
+        default=None, max_length=64, pattern=r"^v?\d+\.\d+\.\d+", description="Exact chart version."
+    )
+
+
+class DeletionPolicy(Model):
+    """What deleting the PDSHub does to data."""
+
+    homes: Literal["Retain", "Delete"] = Field(default="Retain", description="Users' homes.")
+    database: Literal["Retain", "Delete"] = Field(
+        default="Retain", description="The hub's database of users and tokens, and its keys."
+    )
+
+
+class PDSHubSpec(Model):
+    """What the hub should be."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            (
+                "has(self.signIn)",
+                "signIn is missing: add signIn.google (or signIn.development in a development namespace)",
+            ),
+        )
+    }
+    hostname: str | None = Field(
+        default=None,
+        max_length=253,
+        pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$",
+        description="Public host name, for example hub.example.org.",
+    )
+    sign_in: SignIn | None = Field(default=None, description="How people sign in: exactly one method.")
+    users: Users = Field(default_factory=Users, description="Who may sign in.")
+    archive: HubArchive | None = Field(default=None, description="The archive in user pods.")
+    server: Server = Field(default_factory=Server, description="User servers: image, sizes, choices.")
+    culling: Culling = Field(default_factory=Culling, description="Stopping idle servers.")
+    service: Service = Field(default_factory=Service, description="How the hub is reached.")
+    chart: Chart = Field(default_factory=Chart, description="Helm chart of the hub.")
+    values: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Helm values laid over what PDSHub renders, by Helm's rules: maps merge, lists replace, null deletes.",
+        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
+    )
+    suspend: bool = Field(
+        default=False, description="Leave everything as it is: no install, upgrade or repair."
+    )
+    deletion_policy: DeletionPolicy = Field(
+        default_factory=DeletionPolicy, description="What deletion does to data."
+    )
+
+    @model_validator(mode="after")
+    def _sign_in(self) -> Self:
+        if self.sign_in is None:
+            raise ValueError(
+                "signIn is missing: add signIn.google (or signIn.development in a development namespace)"
+            )
+        return self
+
+
+class ArchiveSummary(StatusModel):
+    """The archive in a few words."""
+
+    view: str = ""
+    ready: bool = False
+
+
+class PDSHubStatus(StatusModel):
+    """What the operator found and did."""
+
+    observed_generation: int = 0
+    address: str = Field(default="", description="Where the hub answers.")
+    users: int = Field(default=0, description="Users that may sign in.")
+    version: str = Field(default="", description="Chart and version that is installed.")
+    revision: int = Field(default=0, description="Revision of the Helm release.")
+    archive: str = Field(default="", description="The view, and whether it is ready.")
+    helm_runs: int = Field(default=0, description="Times that the operator ran helm for this hub.")
+    failures: int = Field(
+        default=0, description="Failed attempts at the present chart, values and generation."
+    )
+    attempted_digest: str = Field(
+        default="", description="Digest of chart and values that was attempted last."
+    )
+    conditions: list[Condition] = Field(default_factory=list)
+
+
+class PDSHub(Model):
+    """A JupyterHub with sign-in, an allow list, lasting homes and a read-only archive."""
+
+    spec: PDSHubSpec
+    status: PDSHubStatus = Field(default_factory=PDSHubStatus)
+
+
+def _condition(kind: str) -> str:
+    return f'.status.conditions[?(@.type=="{kind}")].status'
+
+
+PRINTER_COLUMNS: list[dict[str, Any]] = [
+    {"name": "Ready", "type": "string", "jsonPath": _condition("Ready")},
+    {"name": "Address", "type": "string", "jsonPath": ".status.address"},
+    {"name": "Version", "type": "string", "jsonPath": ".status.version"},
+    {"name": "Users", "type": "integer", "jsonPath": ".status.users"},
+    {"name": "Archive", "type": "string", "jsonPath": ".status.archive"},
+    {
+        "name": "Status",
+        "type": "string",
+        "jsonPath": '.status.conditions[?(@.type=="Ready")].message',
+        "priority": 1,
+    },
+    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+]
+
+__all__ = ["DNS_LABEL", "PRINTER_COLUMNS", "PDSHub", "PDSHubSpec", "PDSHubStatus"]

@@ -1,0 +1,224 @@
+"""ArchiveView: sources on the NAS, the tree that users see, and who wins where they overlap."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pdshub.api.base import AbsolutePath, Model, Name, RelativePath, StatusModel, rules
+from pdshub.api.status import Condition
+
+_LOCAL = "local paths can be named only in an ArchiveView: write it to an ArchiveView and use viewRef"
+
+
+class NFSSource(Model):
+    """An NFS version 4 export."""
+
+    server: str = Field(
+        min_length=1,
+        max_length=253,
+        pattern=r"^[A-Za-z0-9._:\[\]-]+$",
+        description="Host name or address of the NFS server. It must be among the servers that the installation allows.",
+    )
+    export: AbsolutePath = Field(
+        description="Absolute path of the export on the server, for example /volume1/pds."
+    )
+    port: int = Field(default=2049, ge=1, le=65535, description="TCP port of the NFS server.")
+    version: Literal["4", "4.1", "4.2"] = Field(default="4.2", description="Highest NFS version to speak.")
+
+
+class LocalSource(Model):
+    """A directory of every node, for storage that the node mounts by itself."""
+
+    path: AbsolutePath = Field(
+        description="Absolute path on the node, below a prefix that the installation allows."
+    )
+
+
+class RunAs(Model):
+    """The identity that the source is read with (an export with root_squash turns root into nobody)."""
+
+    uid: int = Field(ge=0, le=2**31 - 1, description="Numeric user id.")
+    gid: int = Field(ge=0, le=2**31 - 1, description="Numeric group id.")
+
+
+class Source(Model):
+    """One place that files come from: exactly one of nfs and local."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            ("has(self.nfs) != has(self.local)", "choose exactly one kind of source: nfs or local"),
+        )
+    }
+    name: Name = Field(description="Name of the source inside this view.")
+    nfs: NFSSource | None = Field(default=None, description="An NFS export.")
+    local: LocalSource | None = Field(default=None, description="A directory of the node; ArchiveView only.")
+    run_as: RunAs | None = Field(default=None, description="Identity to read the source with; default root.")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.nfs is None) == (self.local is None):
+            raise ValueError("choose exactly one kind of source: nfs or local")
+        return self
+
+
+class Layer(Model):
+    """One directory of a source that takes part in a tree entry."""
+
+    source: Name = Field(description="Name of a source of this view.")
+    path: RelativePath = Field(
+        default=".", description="Directory inside the source; '.' is the export itself."
+    )
+
+
+class TreeEntry(Model):
+    """One directory of the view and the layers that it shows, the first winning where names collide."""
+
+    path: RelativePath = Field(
+        description="Where users find it below the view's folder; '.' is the folder itself."
+    )
+    layers: list[Layer] = Field(
+        min_length=1,
+        max_length=8,
+        description="Layers in order of precedence: the first that has a file wins.",
+    )
+
+
+SourceList = Annotated[
+    list[Source],
+    Field(
+        min_length=1,
+        max_length=32,
+        description="Where the files come from.",
+        json_schema_extra=rules(
+            (
+                "self.all(a, self.exists_one(b, b.name == a.name))",
+                "two sources have the same name: give each its own",
+            ),
+        ),
+    ),
+]
+TreeList = Annotated[
+    list[TreeEntry],
+    Field(
+        min_length=1,
+        max_length=32,
+        description="The tree that users see, entry by entry.",
+        json_schema_extra=rules(
+            (
+                "self.all(a, self.exists_one(b, b.path == a.path))",
+                "two entries have the same path: merge their layers into one",
+            ),
+            (
+                "self.size() == 1 || self.all(a, a.path != '.')",
+                "path '.' takes the whole folder: it must be the only entry",
+            ),
+            (
+                "self.all(a, self.all(b, a.path == b.path || !b.path.startsWith(a.path + '/')))",
+                "one entry lies inside another: place them side by side",
+            ),
+        ),
+    ),
+]
+_KNOWN_SOURCES = (
+    "self.tree.all(t, t.layers.all(l, self.sources.exists(s, s.name == l.source)))",
+    "a layer names a source that is not in sources: correct the layer's source or add the source",
+)
+
+
+class ArchiveViewSpec(Model):
+    """What a view shows."""
+
+    model_config = {"json_schema_extra": rules(_KNOWN_SOURCES)}
+    folder: Name | None = Field(
+        default=None, description="Folder below the hub's mount path; default: the name of the ArchiveView."
+    )
+    sources: SourceList
+    tree: TreeList
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [s.name for s in self.sources]
+        if len(set(names)) != len(names):
+            raise ValueError("sources: two sources have the same name: give each its own")
+        for index, entry in enumerate(self.tree):
+            for number, layer in enumerate(entry.layers):
+                if layer.source not in names:
+                    raise ValueError(
+                        f"tree[{index}].layers[{number}].source: {layer.source!r} is not in sources ({', '.join(names)})"
+                    )
+        paths = [e.path for e in self.tree]
+        if len(set(paths)) != len(paths):
+            raise ValueError("tree: two entries have the same path: merge their layers into one")
+        if "." in paths and len(paths) > 1:
+            raise ValueError("tree: path '.' takes the whole folder: it must be the only entry")
+        for a in paths:
+            if any(b.startswith(a + "/") for b in paths):
+                raise ValueError(f"tree: an entry lies inside {a!r}: place them side by side")
+        return self
+
+
+class InlineArchive(ArchiveViewSpec):
+    """A view written inside a PDSHub; the operator keeps an ArchiveView for it."""
+
+    model_config = {
+        "json_schema_extra": rules(_KNOWN_SOURCES, ("self.sources.all(s, !has(s.local))", _LOCAL)),
+    }
+
+    @model_validator(mode="after")
+    def _no_local(self) -> Self:
+        if any(s.local for s in self.sources):
+            raise ValueError(_LOCAL)
+        return self
+
+
+class SourceStatus(StatusModel):
+    """A source as the nodes see it."""
+
+    name: str
+    ready: bool = Field(description="Every node reaches it.")
+    mode: str = Field(default="", description="kernel-nfs, user-space-nfs or local.")
+    message: str = Field(default="", description="What is wrong, and on which node.")
+
+
+class NodeStatus(StatusModel):
+    """The view on one node."""
+
+    name: str
+    ready: bool = False
+    form: str = Field(default="", description="How the node built the view.")
+    mode: str = Field(default="", description="How the node reads the sources.")
+    targets: int = Field(default=0, description="Pods that have the view mounted.")
+    message: str = ""
+
+
+class ArchiveViewStatus(StatusModel):
+    """What the operator found."""
+
+    observed_generation: int = 0
+    form: str = Field(default="", description="live: contents straight from the sources.")
+    sources: list[SourceStatus] = Field(default_factory=list)
+    nodes: list[NodeStatus] = Field(default_factory=list)
+    conditions: list[Condition] = Field(default_factory=list)
+
+
+class ArchiveView(Model):
+    """A read-only tree merged from archive sources, published into the pods of hubs."""
+
+    spec: ArchiveViewSpec
+    status: ArchiveViewStatus = Field(default_factory=ArchiveViewStatus)
+
+
+PRINTER_COLUMNS: list[dict[str, Any]] = [
+    {"name": "Ready", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].status'},
+    {"name": "Form", "type": "string", "jsonPath": ".status.form"},
+    {"name": "Folder", "type": "string", "jsonPath": ".spec.folder"},
+    {
+        "name": "Message",
+        "type": "string",
+        "jsonPath": '.status.conditions[?(@.type=="Ready")].message',
+        "priority": 1,
+    },
+    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+]

@@ -1,0 +1,102 @@
+"""What the installation decides for every hub: defaults, and what node plugins may mount.
+
+Written by the chart ``charts/pdshub`` into a ConfigMap; read by the operator and the node plugin.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import ipaddress
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import yaml
+from pydantic import Field
+
+from pdshub.api.base import Model
+from pdshub.api.view import Source
+
+DEFAULT_PATH = Path("/etc/pdshub/installation/installation.yaml")
+
+
+class ChartDefaults(Model):
+    """The hub chart where a PDSHub does not name one."""
+
+    source: Literal["Repository", "Airgap"] = "Repository"
+    repository: str = "https://hub.jupyter.org/helm-chart/"
+    version: str = "4.4.0"
+
+
+class ImageDefaults(Model):
+    """Images as name:tag; an empty one leaves the chart's own."""
+
+    hub: str = ""
+    proxy: str = ""
+    user: str = ""
+
+
+class Defaults(Model):
+    """What a PDSHub need not say."""
+
+    chart: ChartDefaults = Field(default_factory=ChartDefaults)
+    images: ImageDefaults = Field(default_factory=ImageDefaults)
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    enforces_home_size: bool | None = Field(
+        default=None,
+        description="Whether the home storage enforces sizes; unknown: judged by its provisioner.",
+    )
+
+
+class Allowed(Model):
+    """What node plugins may mount; nothing unless named here."""
+
+    allowed_servers: list[str] = Field(default_factory=list)
+    allowed_local_prefixes: list[str] = Field(default_factory=list)
+
+
+class Installation(Model):
+    """The whole of installation.yaml."""
+
+    defaults: Defaults = Field(default_factory=Defaults)
+    archive: Allowed = Field(default_factory=Allowed)
+
+
+def load(path: Path = DEFAULT_PATH) -> Installation:
+    """Read the installation's settings; a missing file means defaults, which allow no mounts.
+
+    Raises pydantic.ValidationError when the file is no valid installation.
+    """
+    if not path.exists():
+        return Installation()
+    return Installation.model_validate(yaml.safe_load(path.read_text()) or {})
+
+
+def server_allowed(server: str, allowed: list[str]) -> bool:
+    """Whether an NFS server is allowed: equal name, *.suffix pattern, or an address inside a CIDR."""
+    name = server.strip("[]").lower().rstrip(".")
+    for pattern in allowed:
+        if fnmatch.fnmatchcase(name, pattern.strip("[]").lower().rstrip(".")):
+            return True
+        try:
+            if "/" in pattern and ipaddress.ip_address(name) in ipaddress.ip_network(pattern, strict=False):
+                return True
+        except ValueError:
+            continue
+    return False
+
+
+def refusal(source: Source, allowed: Allowed) -> str:
+    """Why this installation does not allow a source; empty when it does."""
+    if source.nfs and not server_allowed(source.nfs.server, allowed.allowed_servers):
+        return (
+            f"source {source.name}: NFS server {source.nfs.server} is not allowed by this installation: "
+            f"add it to archive.allowedServers of the pdshub chart"
+        )
+    if source.local:
+        path = PurePosixPath(source.local.path)
+        if not any(path.is_relative_to(prefix) for prefix in allowed.allowed_local_prefixes):
+            return (
+                f"source {source.name}: local path {path} is not allowed by this installation: "
+                f"add a prefix of it to archive.allowedLocalPrefixes of the pdshub chart"
+            )
+    return ""
