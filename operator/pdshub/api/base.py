@@ -67,9 +67,8 @@ def parse_quantity(text: str | int | float) -> Decimal:
     if not match:
         raise ValueError(f"{text!r} is not a quantity: write for example 512Mi, 4Gi, 500m or 2")
     number, suffix = Decimal(match[1]), match[2] or ""
-    if suffix[:1] in "eE" and suffix[1:]:
-        if suffix != "Ei":
-            return number * Decimal(10) ** int(suffix[1:])
+    if suffix[:1] in ("e", "E") and suffix[1:] and suffix != "Ei":
+        return number * Decimal(10) ** int(suffix[1:])
     return number * _SUFFIX[suffix]
 
 
@@ -107,9 +106,7 @@ def _parts_ok(path: str, *, absolute: bool) -> str:
     if not path:
         raise ValueError("the path is empty: write '.' for the top" if not absolute else "the path is empty")
     if absolute != path.startswith("/"):
-        raise ValueError(
-            f"{path!r} must be {'absolute (start with /)' if absolute else 'relative (no leading /)'}"
-        )
+        raise ValueError(f"{path!r} must be {'absolute (start with /)' if absolute else 'relative (no leading /)'}")
     if ".." in path.split("/"):
         raise ValueError(f"{path!r} contains '..': name the directory itself")
     if "\0" in path or "//" in path:

@@ -30,9 +30,7 @@ def structural(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str,
             if len(options) != 1:
                 raise TypeError(f"a union of {len(options)} types is not structural: {schema}")
             rest = {
-                k: v
-                for k, v in schema.items()
-                if k not in (union, "default") or (k == "default" and v is not None)
+                k: v for k, v in schema.items() if k not in (union, "default") or (k == "default" and v is not None)
             }
             return structural({**options[0], **rest}, definitions)
     if "const" in schema:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from pdshub.api.base import (
     DNS_LABEL,
@@ -25,7 +25,7 @@ Image = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[a-z0-9][A
 
 
 class DevelopmentSignIn(Model):
-    """One shared password, for development only: refused outside a namespace labelled pdshub.dev/environment=development."""
+    """One shared password, for development: refused outside a namespace labelled pdshub.dev/environment=development."""
 
     password_secret_ref: SecretKey | None = Field(
         default=None,
@@ -36,9 +36,7 @@ class DevelopmentSignIn(Model):
 class GoogleSignIn(Model):
     """Google accounts by OAuth 2."""
 
-    client_id: str = Field(
-        min_length=1, max_length=512, description="OAuth client id from the Google Cloud console."
-    )
+    client_id: str = Field(min_length=1, max_length=512, description="OAuth client id from the Google Cloud console.")
     client_secret_ref: SecretKey = Field(description="Where the OAuth client secret is kept.")
     hosted_domains: list[Annotated[str, Field(max_length=253)]] = Field(
         default_factory=list,
@@ -56,17 +54,15 @@ class GoogleSignIn(Model):
 class SignIn(Model):
     """How people prove who they are: exactly one method."""
 
-    model_config = {
-        "json_schema_extra": rules(
+    model_config = ConfigDict(
+        json_schema_extra=rules(
             (
                 "has(self.development) != has(self.google)",
                 "choose exactly one sign-in method: google (or development in a development namespace)",
             ),
         )
-    }
-    development: DevelopmentSignIn | None = Field(
-        default=None, description="A shared password; development only."
     )
+    development: DevelopmentSignIn | None = Field(default=None, description="A shared password; development only.")
     google: GoogleSignIn | None = Field(default=None, description="Google accounts.")
 
     @model_validator(mode="after")
@@ -94,8 +90,8 @@ class Users(Model):
 class HubArchive(Model):
     """The archive that user pods see: written here or kept in an ArchiveView."""
 
-    model_config = {
-        "json_schema_extra": rules(
+    model_config = ConfigDict(
+        json_schema_extra=rules(
             (
                 "has(self.viewRef) != has(self.inline)",
                 "choose exactly one: viewRef (an ArchiveView) or inline",
@@ -105,12 +101,10 @@ class HubArchive(Model):
                 "mountPath must be a directory of its own outside /home: use /archive",
             ),
         )
-    }
+    )
     mount_path: AbsolutePath = Field(default="/archive", description="Where user pods see the archive.")
     view_ref: Name | None = Field(default=None, description="Name of an ArchiveView of the cluster.")
-    inline: InlineArchive | None = Field(
-        default=None, description="The view itself, for the simple case of one file."
-    )
+    inline: InlineArchive | None = Field(default=None, description="The view itself, for the simple case of one file.")
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -129,11 +123,9 @@ _GUARANTEE = (
 class Bounds(Model):
     """A limit and what is guaranteed."""
 
-    model_config = {"json_schema_extra": rules(_GUARANTEE)}
+    model_config = ConfigDict(json_schema_extra=rules(_GUARANTEE))
     limit: Quantity | None = Field(default=None, description="At most this much.")
-    guarantee: Quantity | None = Field(
-        default=None, description="At least this much is kept free for the server."
-    )
+    guarantee: Quantity | None = Field(default=None, description="At least this much is kept free for the server.")
 
     @model_validator(mode="after")
     def _order(self) -> Self:
@@ -147,9 +139,7 @@ class Resources(Model):
 
     cpu: Bounds | None = Field(default=None, description="Cores.")
     memory: Bounds | None = Field(default=None, description="Bytes of memory.")
-    ephemeral_storage: Bounds | None = Field(
-        default=None, description="Bytes of scratch space outside the home."
-    )
+    ephemeral_storage: Bounds | None = Field(default=None, description="Bytes of scratch space outside the home.")
 
 
 class Profile(Model):
@@ -175,25 +165,22 @@ class Home(Model):
     )
 
 
-_DEFAULT_RESOURCES = Resources(
-    cpu=Bounds(limit="2", guarantee="50m"), memory=Bounds(limit="4Gi", guarantee="256Mi")
-)
+_DEFAULT_RESOURCES = Resources(cpu=Bounds(limit="2", guarantee="50m"), memory=Bounds(limit="4Gi", guarantee="256Mi"))
 
 
 class Server(Model):
     """User servers."""
 
-    model_config = {
-        "json_schema_extra": rules(
+    model_config = ConfigDict(
+        json_schema_extra=rules(
             (
-                "!has(self.defaultProfile) || (has(self.profiles) && self.profiles.exists(p, p.name == self.defaultProfile))",
+                "!has(self.defaultProfile) || "
+                "(has(self.profiles) && self.profiles.exists(p, p.name == self.defaultProfile))",
                 "defaultProfile is not among profiles: name one of them",
             ),
         )
-    }
-    image: Image | None = Field(
-        default=None, description="Container image; default: the installation's user image."
     )
+    image: Image | None = Field(default=None, description="Container image; default: the installation's user image.")
     home: Home = Field(default_factory=Home, description="Homes.")
     resources: Resources = Field(default=_DEFAULT_RESOURCES, description="What a server may use.")
     profiles: list[Profile] = Field(
@@ -207,9 +194,7 @@ class Server(Model):
             )
         ),
     )
-    default_profile: Name | None = Field(
-        default=None, description="Profile chosen beforehand; default: the first."
-    )
+    default_profile: Name | None = Field(default=None, description="Profile chosen beforehand; default: the first.")
     start_timeout_seconds: int = Field(
         default=300, ge=10, le=3600, description="A server that takes longer has failed."
     )
@@ -238,20 +223,18 @@ class Culling(Model):
 class Service(Model):
     """How the hub's proxy is reached."""
 
-    model_config = {
-        "json_schema_extra": rules(
+    model_config = ConfigDict(
+        json_schema_extra=rules(
             (
                 "!has(self.nodePort) || self.type == 'NodePort'",
                 "nodePort needs type NodePort: set the type or drop nodePort",
             ),
         )
-    }
+    )
     type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = Field(
         default="ClusterIP", description="Kubernetes Service type."
     )
-    node_port: int | None = Field(
-        default=None, ge=1, le=65535, description="Port on every node, for type NodePort."
-    )
+    node_port: int | None = Field(default=None, ge=1, le=65535, description="Port on every node, for type NodePort.")
 
 
 class Chart(Model):
@@ -281,14 +264,14 @@ class DeletionPolicy(Model):
 class PDSHubSpec(Model):
     """What the hub should be."""
 
-    model_config = {
-        "json_schema_extra": rules(
+    model_config = ConfigDict(
+        json_schema_extra=rules(
             (
                 "has(self.signIn)",
                 "signIn is missing: add signIn.google (or signIn.development in a development namespace)",
             ),
         )
-    }
+    )
     hostname: str | None = Field(
         default=None,
         max_length=253,
@@ -304,22 +287,16 @@ class PDSHubSpec(Model):
     chart: Chart = Field(default_factory=Chart, description="Helm chart of the hub.")
     values: dict[str, Any] = Field(
         default_factory=dict,
-        description="Helm values laid over what PDSHub renders, by Helm's rules: maps merge, lists replace, null deletes.",
+        description="Helm values over what PDSHub renders, by Helm's rules: maps merge, lists replace, null deletes.",
         json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
     )
-    suspend: bool = Field(
-        default=False, description="Leave everything as it is: no install, upgrade or repair."
-    )
-    deletion_policy: DeletionPolicy = Field(
-        default_factory=DeletionPolicy, description="What deletion does to data."
-    )
+    suspend: bool = Field(default=False, description="Leave everything as it is: no install, upgrade or repair.")
+    deletion_policy: DeletionPolicy = Field(default_factory=DeletionPolicy, description="What deletion does to data.")
 
     @model_validator(mode="after")
     def _sign_in(self) -> Self:
         if self.sign_in is None:
-            raise ValueError(
-                "signIn is missing: add signIn.google (or signIn.development in a development namespace)"
-            )
+            raise ValueError("signIn is missing: add signIn.google (or signIn.development in a development namespace)")
         return self
 
 
@@ -340,12 +317,8 @@ class PDSHubStatus(StatusModel):
     revision: int = Field(default=0, description="Revision of the Helm release.")
     archive: str = Field(default="", description="The view, and whether it is ready.")
     helm_runs: int = Field(default=0, description="Times that the operator ran helm for this hub.")
-    failures: int = Field(
-        default=0, description="Failed attempts at the present chart, values and generation."
-    )
-    attempted_digest: str = Field(
-        default="", description="Digest of chart and values that was attempted last."
-    )
+    failures: int = Field(default=0, description="Failed attempts at the present chart, values and generation.")
+    attempted_digest: str = Field(default="", description="Digest of chart and values that was attempted last.")
     conditions: list[Condition] = Field(default_factory=list)
 
 

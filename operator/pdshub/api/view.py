@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from pdshub.api.base import AbsolutePath, Model, Name, RelativePath, StatusModel, rules
 from pdshub.api.status import Condition
@@ -19,11 +19,9 @@ class NFSSource(Model):
         min_length=1,
         max_length=253,
         pattern=r"^[A-Za-z0-9._:\[\]-]+$",
-        description="Host name or address of the NFS server. It must be among the servers that the installation allows.",
+        description="Host name or address of the NFS server, one that the installation allows.",
     )
-    export: AbsolutePath = Field(
-        description="Absolute path of the export on the server, for example /volume1/pds."
-    )
+    export: AbsolutePath = Field(description="Absolute path of the export on the server, for example /volume1/pds.")
     port: int = Field(default=2049, ge=1, le=65535, description="TCP port of the NFS server.")
     version: Literal["4", "4.1", "4.2"] = Field(default="4.2", description="Highest NFS version to speak.")
 
@@ -31,9 +29,7 @@ class NFSSource(Model):
 class LocalSource(Model):
     """A directory of every node, for storage that the node mounts by itself."""
 
-    path: AbsolutePath = Field(
-        description="Absolute path on the node, below a prefix that the installation allows."
-    )
+    path: AbsolutePath = Field(description="Absolute path on the node, below a prefix that the installation allows.")
 
 
 class RunAs(Model):
@@ -46,11 +42,11 @@ class RunAs(Model):
 class Source(Model):
     """One place that files come from: exactly one of nfs and local."""
 
-    model_config = {
-        "json_schema_extra": rules(
+    model_config = ConfigDict(
+        json_schema_extra=rules(
             ("has(self.nfs) != has(self.local)", "choose exactly one kind of source: nfs or local"),
         )
-    }
+    )
     name: Name = Field(description="Name of the source inside this view.")
     nfs: NFSSource | None = Field(default=None, description="An NFS export.")
     local: LocalSource | None = Field(default=None, description="A directory of the node; ArchiveView only.")
@@ -67,17 +63,13 @@ class Layer(Model):
     """One directory of a source that takes part in a tree entry."""
 
     source: Name = Field(description="Name of a source of this view.")
-    path: RelativePath = Field(
-        default=".", description="Directory inside the source; '.' is the export itself."
-    )
+    path: RelativePath = Field(default=".", description="Directory inside the source; '.' is the export itself.")
 
 
 class TreeEntry(Model):
     """One directory of the view and the layers that it shows, the first winning where names collide."""
 
-    path: RelativePath = Field(
-        description="Where users find it below the view's folder; '.' is the folder itself."
-    )
+    path: RelativePath = Field(description="Where users find it below the view's folder; '.' is the folder itself.")
     layers: list[Layer] = Field(
         min_length=1,
         max_length=8,
@@ -130,7 +122,7 @@ _KNOWN_SOURCES = (
 class ArchiveViewSpec(Model):
     """What a view shows."""
 
-    model_config = {"json_schema_extra": rules(_KNOWN_SOURCES)}
+    model_config = ConfigDict(json_schema_extra=rules(_KNOWN_SOURCES))
     folder: Name | None = Field(
         default=None, description="Folder below the hub's mount path; default: the name of the ArchiveView."
     )
@@ -146,7 +138,8 @@ class ArchiveViewSpec(Model):
             for number, layer in enumerate(entry.layers):
                 if layer.source not in names:
                     raise ValueError(
-                        f"tree[{index}].layers[{number}].source: {layer.source!r} is not in sources ({', '.join(names)})"
+                        f"tree[{index}].layers[{number}].source: {layer.source!r} is not in sources "
+                        f"({', '.join(names)})"
                     )
         paths = [e.path for e in self.tree]
         if len(set(paths)) != len(paths):
@@ -162,9 +155,9 @@ class ArchiveViewSpec(Model):
 class InlineArchive(ArchiveViewSpec):
     """A view written inside a PDSHub; the operator keeps an ArchiveView for it."""
 
-    model_config = {
-        "json_schema_extra": rules(_KNOWN_SOURCES, ("self.sources.all(s, !has(s.local))", _LOCAL)),
-    }
+    model_config = ConfigDict(
+        json_schema_extra=rules(_KNOWN_SOURCES, ("self.sources.all(s, !has(s.local))", _LOCAL)),
+    )
 
     @model_validator(mode="after")
     def _no_local(self) -> Self:
