@@ -1,0 +1,188 @@
+"""Fixtures of the end-to-end suite: one cluster, one namespace, hubs that are really installed."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.e2e.cluster import Cluster, eventually
+from tests.e2e.hubclient import Person
+
+ROOT = Path(__file__).parents[2]
+NAMESPACE = "e2e"
+SYSTEM = "pdshub-system"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """--chart: run every hub of the suite from this chart instead of the installation's default."""
+    parser.addoption("--chart", default="", help="packaged Helm chart (.tgz) to install hubs from")
+    parser.addoption("--long", action="store_true", help="also what is too long for every change")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the suite's marker."""
+    config.addinivalue_line("markers", "long: too long for every change; runs with --long")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out long tests unless they were asked for."""
+    if not config.getoption("--long"):
+        left = [item for item in items if item.get_closest_marker("long")]
+        if left:
+            config.hook.pytest_deselected(items=left)
+            items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    """The running cluster."""
+    return Cluster.load()
+
+
+@pytest.fixture(scope="session")
+def manifest(cluster: Cluster) -> dict[str, Any]:
+    """What the archive generator wrote: every file of both exports, and facts about some."""
+    found: dict[str, Any] = json.loads((cluster.nas_data / "manifest.json").read_text())
+    return found
+
+
+def namespace(cluster: Cluster, name: str, *, development: bool = True) -> str:
+    """Make a namespace for a test; a development one unless told otherwise."""
+    labels = {"pdshub.dev/environment": "development"} if development else {}
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+    return name
+
+
+@pytest.fixture(scope="session")
+def chart(
+    cluster: Cluster, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """spec.chart of every hub: empty, or a chart repository in the cluster that serves --chart."""
+    archive = request.config.getoption("--chart")
+    if not archive:
+        yield {}
+        return
+    made = tmp_path_factory.mktemp("repo")
+    (made / Path(archive).name).write_bytes(Path(archive).read_bytes())
+    cluster.run("helm", "repo", "index", str(made))
+    files = {p.name: base64.b64encode(p.read_bytes()).decode() for p in made.iterdir()}
+    version = yaml.safe_load((made / "index.yaml").read_text())["entries"]["jupyterhub"][0]["version"]
+    name, where = "chart-repository", namespace(cluster, "e2e-charts")
+    labels = {"app": name}
+    pod = {
+        "containers": [
+            {
+                "name": "http",
+                "image": cluster.facts["IMAGE_OPERATOR"],
+                "command": ["python3", "-m", "http.server", "-d", "/repo", "8000"],
+                "volumeMounts": [{"name": "repo", "mountPath": "/repo"}],
+            }
+        ],
+        "volumes": [{"name": "repo", "configMap": {"name": name}}],
+    }
+    cluster.apply(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": where}, "binaryData": files},
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "namespace": where, "labels": labels},
+            "spec": pod,
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": name, "namespace": where},
+            "spec": {"selector": labels, "ports": [{"port": 80, "targetPort": 8000}]},
+        },
+    )
+    cluster.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "-n", where, "--timeout=120s")
+    yield {"source": "Repository", "repository": f"http://{name}.{where}.svc.cluster.local/", "version": version}
+    cluster.kubectl("delete", "namespace", where, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def sample(cluster: Cluster, chart: dict[str, str]) -> dict[str, Any]:
+    """manifests/samples/demo.yaml with this cluster's NAS, and a port of the cluster's choice."""
+    text = (ROOT / "manifests/samples/demo.yaml").read_text().replace("nas.example.org", cluster.facts["NAS_IP"])
+    hub: dict[str, Any] = next(d for d in yaml.safe_load_all(text) if d and d["kind"] == "PDSHub")
+    hub["metadata"] = {"name": "demo", "namespace": NAMESPACE}
+    hub["spec"]["service"] = {"type": "NodePort"}
+    hub["spec"]["users"] = {"allowed": ["ada", "bela"], "admins": ["root-admin"]}
+    if chart:
+        hub["spec"]["chart"] = chart
+    return hub
+
+
+def variant(sample: dict[str, Any], name: str, where: str, **spec: Any) -> dict[str, Any]:
+    """The sample under another name, with fields of its spec replaced (None removes one)."""
+    hub = copy.deepcopy(sample)
+    hub["metadata"] = {"name": name, "namespace": where}
+    for key, value in spec.items():
+        if value is None:
+            hub["spec"].pop(key, None)
+        else:
+            hub["spec"][key] = value
+    return hub
+
+
+def wait_ready(cluster: Cluster, name: str, where: str, seconds: int = 300) -> None:
+    """Wait as an admin would: until the hub is Ready for the generation that was applied."""
+    generation = cluster.get("pdshub", name, where)["metadata"]["generation"]
+    eventually(
+        lambda: cluster.get("pdshub", name, where).get("status", {}).get("observedGeneration"),
+        lambda seen: seen == generation,
+        within=seconds,
+        what=f"the operator saw generation {generation} of {where}/{name}",
+    )
+    cluster.kubectl(
+        "wait", "--for=condition=Ready", f"pdshub/{name}", "-n", where, f"--timeout={seconds}s", timeout=seconds + 10
+    )
+
+
+def password(cluster: Cluster, name: str, where: str) -> str:
+    """The development password that the operator made for a hub."""
+    encoded = cluster.get("secret", f"{name}-sign-in", where)["data"]["password"]
+    return base64.b64decode(encoded).decode()
+
+
+def person(cluster: Cluster, user: str, hub: str = "demo", where: str = NAMESPACE) -> Person:
+    """A user who signed in to a hub."""
+    address = cluster.get("pdshub", hub, where)["status"]["address"]
+    return Person(address, user, password(cluster, hub, where)).sign_in()
+
+
+@pytest.fixture(scope="session")
+def hub(cluster: Cluster, sample: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The sample hub, applied and Ready, its archive too."""
+    namespace(cluster, NAMESPACE)
+    cluster.apply(sample)
+    wait_ready(cluster, "demo", NAMESPACE)
+    cluster.kubectl(
+        "wait", "--for=condition=ArchiveReady", "pdshub/demo", "-n", NAMESPACE, "--timeout=180s", timeout=190
+    )
+    yield sample
+    cluster.kubectl("delete", "pdshub", "demo", "-n", NAMESPACE, "--ignore-not-found", "--timeout=180s", timeout=190)
+    cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def ada(cluster: Cluster, hub: dict[str, Any]) -> Person:
+    """A user with a running server."""
+    someone = person(cluster, "ada")
+    someone.start()
+    return someone
+
+
+@pytest.fixture(scope="session")
+def bela(cluster: Cluster, hub: dict[str, Any]) -> Person:
+    """Another user with a running server."""
+    someone = person(cluster, "bela")
+    someone.start()
+    return someone
