@@ -1,0 +1,159 @@
+"""Figures of a hub: apply to Ready, spawn with and without the archive, publish time, memory.
+
+``python -m tests.bench.hub OUT_DIR`` on a running cluster writes hub.json and hub.md. Two hubs that differ only
+in the archive are measured in turn, so that a drift of the machine meets both.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.e2e.cluster import Cluster
+from tests.e2e.conftest import ROOT, namespace, person, variant, wait_ready
+from tests.e2e.hubclient import Person
+
+SERIAL, AT_ONCE = 20, 10
+USERS = [f"user{n:02d}" for n in range(max(SERIAL, AT_ONCE))]
+
+
+def sample(cluster: Cluster, where: str, with_archive: bool) -> dict[str, Any]:
+    """A hub for the benchmark; the archive is the only difference between two."""
+    text = (ROOT / "manifests/samples/demo.yaml").read_text().replace("nas.example.org", cluster.facts["NAS_IP"])
+    hub: dict[str, Any] = next(d for d in yaml.safe_load_all(text) if d and d["kind"] == "PDSHub")
+    made = variant(
+        hub, "bench", where, service={"type": "NodePort"}, users={"allowed": USERS}, culling={"enabled": False}
+    )
+    if not with_archive:
+        made["spec"].pop("archive")
+    return made
+
+
+@contextmanager
+def hubs(cluster: Cluster) -> Iterator[tuple[dict[str, str], dict[str, float]]]:
+    """Both hubs, by name, and the seconds from apply to Ready of each."""
+    spaces = {"archive": "bench-archive", "plain": "bench-plain"}
+    ready: dict[str, float] = {}
+    try:
+        for kind, where in spaces.items():
+            namespace(cluster, where)
+            began = time.monotonic()
+            cluster.apply(sample(cluster, where, kind == "archive"))
+            wait_ready(cluster, "bench", where)
+            ready[kind] = time.monotonic() - began
+        cluster.kubectl(
+            "wait", "--for=condition=ArchiveReady", "pdshub/bench", "-n", spaces["archive"], "--timeout=120s"
+        )
+        yield spaces, ready
+    finally:
+        for where in spaces.values():
+            cluster.kubectl(
+                "delete", "pdshub", "bench", "-n", where, "--ignore-not-found", "--timeout=180s", timeout=190
+            )
+            cluster.kubectl("delete", "namespace", where, "--ignore-not-found", "--wait=false")
+
+
+def serial(people: dict[str, list[Person]]) -> dict[str, list[float]]:
+    """One user after another, the two hubs in turn; the first pair warms up and is not counted."""
+    times: dict[str, list[float]] = {kind: [] for kind in people}
+    for n in range(SERIAL):
+        for kind in sorted(people, reverse=bool(n % 2)):
+            times[kind].append(people[kind][n].start())
+            people[kind][n].stop()
+        print(f"  spawn {n + 1}/{SERIAL}: " + ", ".join(f"{k} {v[-1]:.2f} s" for k, v in times.items()), flush=True)
+    return times
+
+
+def at_once(people: list[Person]) -> list[float]:
+    """Everybody in the same moment."""
+    with ThreadPoolExecutor(len(people)) as pool:
+        times = list(pool.map(lambda someone: someone.start(within=400), people))
+    for someone in people:
+        someone.stop()
+    return times
+
+
+def memory(cluster: Cluster, program: str) -> int:
+    """Resident memory of a program's processes in the node, in bytes; the largest where there are several."""
+    script = f"for p in $(pgrep -f '{program}'); do grep -E '^(VmRSS|VmHWM)' /proc/$p/status 2>/dev/null | tr '\\n' ' '; echo; done"
+    rows = [r.split() for r in cluster.node("bash", "-c", script).splitlines() if "VmRSS" in r]
+    return max((int(r[r.index("VmRSS:") + 1]) * 1024 for r in rows), default=0)
+
+
+def report(cluster: Cluster) -> dict[str, Any]:
+    """The view's node report, as kubectl shows it in the view's status."""
+    found: dict[str, Any] = cluster.get("archiveview", "bench-archive-bench")["status"]
+    return found
+
+
+def summary(times: list[float]) -> dict[str, float]:
+    """Median and worst, in seconds."""
+    return {"median": round(statistics.median(times), 2), "worst": round(max(times), 2)}
+
+
+def main() -> None:
+    """Measure and write."""
+    out = Path(sys.argv[1])
+    cluster = Cluster.load()
+    with hubs(cluster) as (spaces, ready):
+        print(f"apply to Ready: {ready}", flush=True)
+        people = {kind: [person(cluster, u, "bench", where) for u in USERS] for kind, where in spaces.items()}
+        for kind in people:  # homes are made and images are warm before anything counts
+            people[kind][0].start()
+            people[kind][0].stop()
+        one = serial(people)
+        print("10 at once", flush=True)
+        many = {kind: at_once(people[kind][:AT_ONCE]) for kind in ("plain", "archive")}
+        figures: dict[str, Any] = {
+            "applyToReadySeconds": {k: round(v, 1) for k, v in ready.items()},
+            "spawnSerialSeconds": {k: summary(v) for k, v in one.items()},
+            "archiveAddsMedianSeconds": round(
+                statistics.median(a - b for a, b in zip(*(one[k] for k in ("archive", "plain")), strict=True)), 3
+            ),
+            "spawnAtOnceSeconds": {k: summary(v) for k, v in many.items()},
+            "memoryMB": {
+                p: round(memory(cluster, p) / 1e6, 1)
+                for p in ("pdshub-operator", "bin/pdshub-node$", "pdshub-node nfs-helper")
+            },
+            "view": report(cluster),
+            "raw": {"serial": one, "atOnce": many},
+        }
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "hub.json").write_text(json.dumps(figures, indent=1) + "\n")
+    rows = [
+        ("apply to Ready, images present", f"{figures['applyToReadySeconds']['archive']} s", "<= 30 s"),
+        (
+            "spawn, one after another, with archive: median / worst",
+            "{median} / {worst} s".format(**figures["spawnSerialSeconds"]["archive"]),
+            "",
+        ),
+        ("the same without archive", "{median} / {worst} s".format(**figures["spawnSerialSeconds"]["plain"]), ""),
+        ("the archive adds, median of pairs", f"{figures['archiveAddsMedianSeconds']} s", "<= 0.3 s"),
+        (
+            "10 at once, with archive: median / worst",
+            "{median} / {worst} s".format(**figures["spawnAtOnceSeconds"]["archive"]),
+            "",
+        ),
+        ("the same without archive", "{median} / {worst} s".format(**figures["spawnAtOnceSeconds"]["plain"]), ""),
+        *(
+            (f"memory of {name}", f"{mb} MB", "<= 120 MB" if "helper" not in name else "")
+            for name, mb in figures["memoryMB"].items()
+        ),
+    ]
+    text = "# Figures of a hub\n\nWritten by `./hack/bench hub`; raw data in hub.json.\n\n"
+    text += "| what | measured | bar |\n|---|---|---|\n"
+    (out / "hub.md").write_text(text + "".join(f"| {a} | {b} | {c} |\n" for a, b, c in rows))
+    print((out / "hub.md").read_text())
+
+
+if __name__ == "__main__":
+    main()
