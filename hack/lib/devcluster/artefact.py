@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from .machine import unmount_below
 from .settings import ROOT, Paths
 
 KEEP = 3
@@ -95,6 +96,7 @@ class Artefact:
             path.parent.mkdir(parents=True, exist_ok=True)
             work = path if self.in_place else path.parent / f".building-{self.key}"
             if work.exists():  # whoever built here died: we hold the lock
+                unmount_below(work)  # debootstrap leaves /proc mounted when it is killed
                 shutil.rmtree(work)
             work.mkdir()
             self.build(work)

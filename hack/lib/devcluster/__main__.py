@@ -1,0 +1,7 @@
+"""``python3 -m devcluster COMMAND``."""
+
+import sys
+
+from .main import main
+
+sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,201 @@
+"""The project's own images: Debian base, operator, hub, proxy, user, NAS."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from . import golang
+from .artefact import Artefact, digest, files_digest
+from .engine import Engine
+from .machine import debian_mirror, debootstrap, unmount_below
+from .oci import Image, write_archive
+from .run import run
+from .settings import APP_SUITE, ROOT, Paths
+
+NAMES = ("nas", "operator", "hub", "proxy", "user")
+IN_CLUSTER = ("operator", "hub", "proxy", "user")
+REGISTRY_BASE = f"docker.io/library/debian:{APP_SUITE}-slim"
+BUILD_BIN = ROOT / "build" / "bin"
+CERTIFICATES = Path("/etc/ssl/certs")
+
+
+def copied(dockerfile: str) -> list[str]:
+    """Paths in the build context that a Dockerfile copies in: the sources of COPY and ADD."""
+    text = re.sub(r"\\\s*\n", " ", dockerfile)
+    sources: list[str] = []
+    for line in text.splitlines():
+        found = re.match(r"\s*(?:COPY|ADD)\s+(.*)", line, re.I)
+        if not found:
+            continue
+        words = shlex.split(found[1], comments=True)
+        if any(w.startswith("--from") for w in words):
+            continue
+        plain = [w for w in words if not w.startswith("--")]
+        sources += [w for w in plain[:-1] if "://" not in w and not w.startswith("<<")]
+    return sources
+
+
+def inputs(name: str, root: Path = ROOT) -> list[Path]:
+    """Files and folders that decide what image ``name`` holds."""
+    dockerfile = root / "images" / name / "Dockerfile"
+    found = [dockerfile]
+    for source in copied(dockerfile.read_text()):
+        pattern = source.strip("/") or "."
+        matches = list(root.glob(pattern)) if any(c in pattern for c in "*?[") else [root / pattern]
+        found += matches
+    return found
+
+
+def base(registry: bool) -> Artefact:
+    """The base image: ``ref`` (and ``image.tar`` if it was built here)."""
+
+    def build(work: Path) -> None:
+        if registry:
+            (work / "ref").write_text(REGISTRY_BASE)
+            return
+        root = work / "root"
+        try:
+            debootstrap(root, APP_SUITE, ["ca-certificates"])
+            for waste in ("var/cache/apt", "var/lib/apt/lists"):
+                shutil.rmtree(root / waste, ignore_errors=True)
+                (root / waste).mkdir()
+            run(["tar", "--numeric-owner", "--sort=name", "-C", root, "-cf", work / "root.tar", "."])
+        finally:
+            unmount_below(root)
+        shutil.rmtree(root)
+        ref = f"localhost/pdshub/debian:{key}"
+        write_archive([Image((ref,), (work / "root.tar",), command=("bash",))], work / "image.tar")
+        (work / "root.tar").unlink()
+        (work / "ref").write_text(ref)
+
+    key = digest([APP_SUITE, REGISTRY_BASE if registry else debian_mirror(), "1"])
+    return Artefact("debian", key, build)
+
+
+def ensure_base(paths: Paths, engine: Engine, registry: bool) -> tuple[str, bool]:
+    """The base image's name, present in the engine, and whether it had to be built."""
+    folder, built = base(registry).ensure(paths)
+    ref = (folder / "ref").read_text()
+    if (folder / "image.tar").exists() and not engine.has_image(ref):
+        engine.run("load", "-i", folder / "image.tar")
+    return ref, built
+
+
+def put_helm(paths: Paths) -> None:
+    """A static helm at build/bin/helm, where the operator's Dockerfile copies it from."""
+    source = golang.program(paths, "helm")
+    target = BUILD_BIN / "helm"
+    if not target.exists() or target.read_bytes() != source.read_bytes():
+        BUILD_BIN.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target.with_suffix(".new"))
+        target.with_suffix(".new").rename(target)
+
+
+def image(paths: Paths, engine: Engine, name: str, base_ref: str) -> Artefact:
+    """``ref`` and ``image.tar`` of one of NAMES, built on ``base_ref``."""
+    key = digest([files_digest(inputs(name)), base_ref, (ROOT / ".dockerignore").read_text()])
+    ref = f"localhost/pdshub/{name}:{key}"
+
+    def build(work: Path) -> None:
+        with host_settings() as mounts:
+            # docker has no such mounts at build time: there the daemon's own settings have to do
+            extra = [a for m in mounts for a in ("-v", m)] if engine.name == "podman" else []
+            layers = ["--layers"] if engine.name == "podman" else []
+            engine.run(
+                *("build", "--network", "host", *extra, *layers, "--build-arg", f"BASE={base_ref}"),
+                *("-f", ROOT / "images" / name / "Dockerfile", "-t", ref, ROOT),
+            )
+        engine.run("save", "-o", work / "image.tar", ref)
+        (work / "ref").write_text(ref)
+
+    return Artefact(f"image-{name}", key, build)
+
+
+def ensure(paths: Paths, engine: Engine, name: str, base_ref: str) -> tuple[str, bool]:
+    """The image's name, with its archive linked into the folder that the node sees; and whether it was built."""
+    folder, built = image(paths, engine, name, base_ref).ensure(paths)
+    ref = (folder / "ref").read_text()
+    if name in IN_CLUSTER:
+        link = paths.images / f"{name}-{ref.rpartition(':')[2]}.tar"
+        if not link.exists():
+            paths.images.mkdir(parents=True, exist_ok=True)
+            for old in paths.images.glob(f"{name}-*.tar"):
+                old.unlink()
+            link.hardlink_to(folder / "image.tar")
+    elif not engine.has_image(ref):
+        engine.run("load", "-i", folder / "image.tar")
+    return ref, built
+
+
+@contextmanager
+def host_settings() -> Iterator[list[str]]:
+    """Mounts (source:target:ro) that give a build the package settings of this machine, and nothing else.
+
+    They are mounts because nothing of them may remain in an image: certificates, and the settings of pip, npm
+    and apt.
+    """
+    with tempfile.TemporaryDirectory() as tmp:
+        mounts = [f"{CERTIFICATES}:{CERTIFICATES}:ro"]
+        files = {
+            "/etc/pip.conf": pip_conf(_output("pip", "config", "list"), os.environ),
+            "/root/.npmrc": npmrc(_read(Path.home() / ".npmrc"), os.environ),
+            "/etc/apt/apt.conf.d/90pdshub-build": apt_conf(_output("apt-config", "dump", "Acquire")),
+        }
+        for n, (target, text) in enumerate(files.items()):
+            if text:
+                source = Path(tmp) / str(n)
+                source.write_text(text)
+                mounts.append(f"{source}:{target}:ro")
+        yield mounts
+
+
+
+
+def _read(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+def _output(*argv: str) -> str:
+    if not shutil.which(argv[0]):
+        return ""
+    return subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+
+
+def pip_conf(listed: str, environ: Mapping[str, str]) -> str:
+    """A pip.conf out of ``pip config list`` and PIP_* variables; settings that name local folders are left out."""
+    wanted = {"index-url", "extra-index-url", "trusted-host", "cert", "proxy", "timeout", "default-timeout"}
+    found: dict[str, str] = {}
+    for line in listed.splitlines():
+        name, _, value = line.partition("=")
+        where, _, option = name.partition(".")
+        if option in wanted and where in ("global", "install", ":env:"):
+            found[option] = value.strip().strip("'\"")
+    for name, value in environ.items():
+        option = name.removeprefix("PIP_").lower().replace("_", "-")
+        if name.startswith("PIP_") and option in wanted:
+            found[option] = value
+    return "[global]\n" + "".join(f"{k} = {v}\n" for k, v in sorted(found.items())) if found else ""
+
+
+def npmrc(text: str, environ: Mapping[str, str]) -> str:
+    """An npmrc out of the user's own and NPM_CONFIG_* variables that say where to fetch from, and how."""
+    wanted = ("registry", "cafile", "proxy", "https-proxy", "noproxy", "strict-ssl")
+    lines = [x for x in text.splitlines() if x.partition("=")[0].strip() in wanted or x.startswith(("//", "@"))]
+    for name, value in environ.items():
+        option = name.lower().removeprefix("npm_config_").replace("_", "-")
+        if name.lower().startswith("npm_config_") and option in wanted:
+            lines.append(f"{option}={value}")
+    return "".join(f"{x}\n" for x in lines)
+
+
+def apt_conf(dump: str) -> str:
+    """Proxies in what ``apt-config dump`` prints."""
+    return "".join(f"{x}\n" for x in dump.splitlines() if re.match(r"Acquire::\w+::Proxy", x) and '""' not in x)

@@ -1,0 +1,132 @@
+"""The kind cluster: create it, look after it, take it away."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import string
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import golang
+from .engine import Engine
+from .machine import keep_ranges_inside
+from .run import StepFailed, output, run, succeeds
+from .settings import HUB_NODE_PORT, HUB_PORT, POD_RANGE, ROOT, SERVICE_RANGE, Paths
+
+KIND_FILES = ROOT / "hack" / "kind"
+NODE_IMAGES = "/pdshub-images"
+"""Where the node container sees the cache's folder of saved images."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Where kind and kubectl are."""
+
+    kind: Path
+    kubectl: Path
+
+
+def kind_config(template: str, images: Path, built: bool) -> str:
+    """The kind configuration; ``built`` is whether the node image was built here (and so has no kindnet)."""
+    return string.Template(template).substitute(
+        disable_default_cni=str(built).lower(),
+        pod_range=POD_RANGE,
+        service_range=SERVICE_RANGE,
+        hub_node_port=HUB_NODE_PORT,
+        hub_port=hub_port(),
+        images=images,
+    )
+
+
+def hub_port() -> int:
+    """The port on this machine's loopback that leads to the hub: PDSHUB_PORT, or 8080."""
+    return int(os.environ.get("PDSHUB_PORT") or HUB_PORT)
+
+
+def healthy(paths: Paths, engine: Engine, tools: Tools) -> bool:
+    """Whether the cluster is there and its API server answers."""
+    state = engine.inspect(paths.node_container)
+    return bool(state and state["State"]["Running"] and _answers(paths, tools))
+
+
+def _answers(paths: Paths, tools: Tools) -> bool:
+    argv = [tools.kubectl, "--kubeconfig", paths.kubeconfig, "--request-timeout=5s", "get", "--raw", "/readyz"]
+    return paths.kubeconfig.exists() and succeeds(argv, timeout=10)
+
+
+def ensure(paths: Paths, engine: Engine, tools: Tools, node_ref: str, built: bool) -> bool:
+    """A cluster that answers, of ``node_ref``; returns whether it was created.
+
+    One that runs but stays silent for a minute, or was made of another node image, is made anew: that takes
+    seconds, and nothing in it is not made by hack/up as well.
+    """
+    made_of = paths.cluster / "node-image"
+    state = engine.inspect(paths.node_container)
+    if state and state["State"]["Running"] and made_of.exists() and made_of.read_text() == node_ref:
+        for _ in range(20):
+            if _answers(paths, tools):
+                return False
+            time.sleep(3)
+    if state or paths.cluster.exists():
+        remove(paths, engine, tools)
+    paths.cluster.mkdir(parents=True, exist_ok=True)
+    paths.images.mkdir(parents=True, exist_ok=True)
+    config = paths.cluster / "kind.yaml"
+    config.write_text(kind_config((KIND_FILES / "cluster.yaml").read_text(), paths.images, built))
+    keep_ranges_inside()
+    run(
+        [tools.kind, "create", "cluster", "--name", paths.cluster_name, "--image", node_ref]
+        + ["--config", config, "--kubeconfig", paths.kubeconfig],
+        env=engine.env,
+        timeout=600,
+    )
+    made_of.write_text(node_ref)
+    return True
+
+
+def add_ons(paths: Paths, tools: Tools, built: bool) -> None:
+    """Network policy where the node image has none, and the storage class of homes; wait for the node."""
+    if built:
+        kubectl(paths, tools, "apply", "-f", KIND_FILES / "kube-router.yaml")
+    kubectl(paths, tools, "apply", "-f", KIND_FILES / "homes.yaml")
+    kubectl(paths, tools, "wait", "--for=condition=Ready", "node", "--all", "--timeout=120s")
+    if built:
+        kubectl(paths, tools, "-n", "kube-system", "rollout", "status", "daemonset/kube-router", "--timeout=120s")
+
+
+def kubectl(paths: Paths, tools: Tools, *args: str | Path, stdin: str | None = None) -> None:
+    """Run kubectl against this cluster."""
+    run([tools.kubectl, "--kubeconfig", paths.kubeconfig, *args], stdin=stdin)
+
+
+def remove(paths: Paths, engine: Engine, tools: Tools) -> None:
+    """Take the cluster away, also one that kind itself can't remove any more."""
+    argv = [tools.kind, "delete", "cluster", "--name", paths.cluster_name, "--kubeconfig", paths.kubeconfig]
+    if not succeeds(argv, env=engine.env, timeout=120) or engine.inspect(paths.node_container):
+        engine.ok("rm", "-f", "-v", "-t", "0", paths.node_container, timeout=120)
+    if engine.inspect(paths.node_container):
+        raise StepFailed(f"{engine.name} can't remove {paths.node_container}: try {engine.name} rm -f yourself")
+    shutil.rmtree(paths.cluster, ignore_errors=True)
+
+
+def find_tools(paths: Paths) -> tuple[Tools, bool]:
+    """kind and kubectl from PATH when recent enough, else from their modules; and whether one was built."""
+    built = False
+    found: dict[str, Path] = {}
+    for name, module, least in (("kind", "kind", (0, 30)), ("kubectl", "kubernetes", (1, 33))):
+        path = shutil.which(name)
+        version = [path or "", "version", "--client"] if name == "kubectl" else [path or "", "version"]
+        if path and recent(output(version) if succeeds(version) else "", least):
+            found[name] = Path(path)
+        else:
+            built |= golang.tool(paths, module).ensure(paths)[1]
+            found[name] = golang.program(paths, module, name)
+    return Tools(found["kind"], found["kubectl"]), built
+
+
+def recent(text: str, least: tuple[int, int]) -> bool:
+    """Whether the version in a program's answer is at least ``least`` and of the same major number."""
+    version = golang.version_of(text)
+    return version[0] == least[0] and version >= least

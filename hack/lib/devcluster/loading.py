@@ -1,0 +1,30 @@
+"""Getting images from the cache into the cluster's node."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from .app_images import IN_CLUSTER
+from .cluster import NODE_IMAGES
+from .run import run
+
+if TYPE_CHECKING:
+    from .up import World
+
+
+def load(world: World) -> bool:
+    """Import every image that the node doesn't have, from the cache folder it has mounted; two at a time."""
+    node = world.paths.node_container
+    have = set(world.engine.output("exec", node, "ctr", "-n", "k8s.io", "images", "ls", "-q").split())
+    missing = [(n, r) for n, r in world.images.items() if n in IN_CLUSTER and r not in have]
+
+    def one(image: tuple[str, str]) -> None:
+        name, ref = image
+        archive = f"{NODE_IMAGES}/{name}-{ref.rpartition(':')[2]}.tar"
+        argv = ["exec", node, "ctr", "-n", "k8s.io", "images", "import", "--all-platforms", archive]
+        run([world.engine.name, *argv], env=world.engine.env)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(one, missing))
+    return bool(missing)

@@ -1,0 +1,85 @@
+"""The commands behind hack/: up, down, generate, repair, env, venv."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from . import engine, generate, repair, up
+from .artefact import lock
+from .console import complain, say
+from .facts import read
+from .run import StepFailed, log_to
+from .settings import Paths
+from .venv import venv
+
+
+def main(argv: list[str]) -> int:
+    """Run one command; 0, or 1 when it failed (the reason is on standard error)."""
+    parser = argparse.ArgumentParser(prog="hack")
+    commands = parser.add_subparsers(dest="command", required=True)
+    p = commands.add_parser("up", help="set up everything that is missing; end with a working hub")
+    p.add_argument("--cluster-only", action="store_true", help="cluster, NAS and images, without the operator")
+    p.add_argument("--no-demo", action="store_true", help="install the operator, but no demo hub")
+    p = commands.add_parser("down", help="take everything away that up made, except the cache")
+    p.add_argument("--all", action="store_true", help="the cache and the images too")
+    commands.add_parser("generate", help="write generated files")
+    commands.add_parser("repair", help="clean up after processes that were killed")
+    commands.add_parser("env", help="print the facts of the running cluster")
+    commands.add_parser("venv", help="print the path of the project's Python environment")
+    args = parser.parse_args(argv)
+    paths = Paths.from_environment()
+    try:
+        return _COMMANDS[args.command](paths, args)
+    except StepFailed as e:
+        complain(f"\nFAILED: {e}")
+        return 1
+    except KeyboardInterrupt:
+        complain("\ninterrupted; run it again to go on")
+        return 130
+
+
+def _up(paths: Paths, args: argparse.Namespace) -> int:
+    with lock(paths.locks / "up", lambda: say("another hack/up or hack/down is at work: waiting for it")):
+        up.up(paths, cluster_only=args.cluster_only, demo=not args.no_demo)
+    return 0
+
+
+def _down(paths: Paths, args: argparse.Namespace) -> int:
+    with lock(paths.locks / "up", lambda: say("another hack/up or hack/down is at work: waiting for it")):
+        up.down(paths, everything=args.all)
+    return 0
+
+
+def _generate(paths: Paths, args: argparse.Namespace) -> int:
+    del args
+    with log_to(paths.logs / "generate.log"):
+        generate.stubs(paths, say)
+        generate.crds(paths, say)
+    return 0
+
+
+def _repair(paths: Paths, args: argparse.Namespace) -> int:
+    del args
+    with log_to(paths.logs / "repair.log"), lock(paths.locks / "up"):
+        repair.repair(engine.find(paths), say)
+    return 0
+
+
+def _env(paths: Paths, args: argparse.Namespace) -> int:
+    del args
+    if not read(paths.env):
+        raise StepFailed("no cluster: run hack/up")
+    sys.stdout.write(paths.env.read_text())
+    return 0
+
+
+def _venv(paths: Paths, args: argparse.Namespace) -> int:
+    del args
+    with log_to(paths.logs / "venv.log"):
+        path, _ = venv().ensure(paths)
+    print(path)
+    return 0
+
+
+_COMMANDS = {"up": _up, "down": _down, "generate": _generate, "repair": _repair, "env": _env, "venv": _venv}

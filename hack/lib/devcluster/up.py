@@ -1,0 +1,220 @@
+"""hack/up and hack/down: every step in its order."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import (
+    app_images,
+    archive,
+    cluster,
+    engine,
+    generate,
+    golang,
+    install,
+    loading,
+    machine,
+    nas,
+    node_image,
+    registry,
+    repair,
+)
+from .console import say
+from .engine import LABEL, NETWORK, Engine
+from .facts import write
+from .run import StepFailed, log_to
+from .settings import ROOT, Paths
+from .steps import Step, record, run_steps, table
+from .venv import venv
+
+HOST_PACKAGES = ("ca-certificates", "iproute2", "mount", "tar")
+
+
+@dataclass
+class World:
+    """What steps find out and later steps use."""
+
+    paths: Paths
+    engine: Engine
+    registry: bool
+    tools: cluster.Tools | None = None
+    node_ref: str = ""
+    base_ref: str = ""
+    images: dict[str, str] = field(default_factory=dict)
+    nas_ip: str = ""
+
+    def kit(self) -> cluster.Tools:
+        assert self.tools, "the step 'kind and kubectl' comes first"
+        return self.tools
+
+
+def up(paths: Paths, *, cluster_only: bool, demo: bool) -> None:
+    """Set up all that is missing. Raises StepFailed."""
+    paths.cache.mkdir(parents=True, exist_ok=True)
+    with log_to(paths.logs / "engine.log"):
+        machine.install_packages(HOST_PACKAGES)
+        found = engine.find(paths)
+        repair.repair(found, say)
+        world = World(paths, found, registry.use_registry())
+    say(f"{found.name}; images: {'from a registry' if world.registry else 'built here (no registry answers)'}")
+    steps = prepare(world)
+    if not cluster_only:
+        steps += install.steps(world, demo=demo)
+    try:
+        run_steps(steps, paths.logs)
+    finally:
+        known = record(steps, paths.cache / "figures.json")
+    print(f"\n{table(steps, known)}\n", flush=True)
+    print(f"facts for scripts: {paths.env}\nkubectl: export KUBECONFIG={paths.kubeconfig} PATH={paths.bin}:$PATH")
+    install.farewell(world)
+
+
+def prepare(world: World) -> list[Step]:
+    """Steps up to a cluster with a NAS and all images. Go compiles beside what waits for the network."""
+    paths = world.paths
+    steps = [Step("go", "go", lambda: bool(golang.go(paths)) and None)]
+    names = ["csi-sanity", "helm"]
+    if not world.registry:
+        names += ["kubernetes", "etcd", "kube-router", "coredns", "local-path-provisioner", "pause"]
+    steps += [
+        Step("kind and kubectl", "go", lambda: _tools(world), ("go",)),
+        *(Step(f"go {n}", "go", lambda n=n: golang.tool(paths, n).ensure(paths)[1], ("go",)) for n in names),  # type: ignore[misc]
+        Step("python environment", "python", lambda: venv().ensure(paths)[1]),
+        Step("grpc stubs", "python", lambda: _stubs(world), ("go", "python environment")),
+        Step("archive", "python", lambda: archive.ensure(paths), ("python environment",)),
+    ]
+    if not world.registry:
+        steps += [
+            Step("node rootfs", "debian", lambda: node_image.rootfs(paths).ensure(paths)[1], ("go",)),
+            Step("small base", "debian", lambda: node_image.small_base().ensure(paths)[1]),
+        ]
+    steps.append(Step("debian image", "debian", lambda: _base(world)))
+    for name in app_images.NAMES:
+        needs = ["debian image"]
+        if name == "operator":
+            needs += ["go helm", "grpc stubs"]
+        if (ROOT / "images" / name / "Dockerfile").exists():
+            steps.append(Step(f"image {name}", "debian", lambda n=name: _image(world, n), tuple(needs)))  # type: ignore[misc]
+        else:
+            say(f"image {name}: skipped, images/{name}/Dockerfile is not there yet")
+    made = [s.name for s in steps if s.name.startswith("image ")]
+    node_needs = () if world.registry else (*(f"go {n}" for n in names), "node rootfs", "small base")
+    steps += [
+        Step("node image", "cluster", lambda: _node(world), node_needs),
+        Step("cluster", "cluster", lambda: _cluster(world), ("kind and kubectl",)),
+        Step("network policy and storage", "cluster", lambda: _add_ons(world)),
+        Step("nas", "nas", lambda: _nas(world), ("image nas", "archive", "cluster")),
+        Step("load images", "cluster", lambda: loading.load(world), tuple(made)),
+        Step("facts", "cluster", lambda: _facts(world), ("nas", "go csi-sanity", "go helm")),
+    ]
+    return steps
+
+
+def _tools(world: World) -> bool:
+    world.tools, built = cluster.find_tools(world.paths)
+    link(world.paths.bin / "kind", world.tools.kind)
+    link(world.paths.bin / "kubectl", world.tools.kubectl)
+    return built
+
+
+def _stubs(world: World) -> None:
+    generate.stubs(world.paths, lambda _: None)
+
+
+def _base(world: World) -> bool:
+    world.base_ref, built = app_images.ensure_base(world.paths, world.engine, world.registry)
+    return built
+
+
+def _image(world: World, name: str) -> bool:
+    if name == "operator":
+        app_images.put_helm(world.paths)
+    world.images[name], built = app_images.ensure(world.paths, world.engine, name, world.base_ref)
+    return built
+
+
+def _node(world: World) -> bool:
+    if world.registry:
+        world.node_ref = registry.KINDEST_NODE
+        return False
+    world.node_ref, built = node_image.ensure_node_image(world.paths, world.engine)
+    return built
+
+
+def _cluster(world: World) -> bool:
+    engine.network(world.engine)
+    built_here = not world.registry
+    return cluster.ensure(world.paths, world.engine, world.kit(), world.node_ref, built_here)
+
+
+def _add_ons(world: World) -> None:
+    cluster.add_ons(world.paths, world.kit(), not world.registry)
+
+
+def _nas(world: World) -> bool:
+    world.nas_ip, started = nas.ensure(world.paths, world.engine, world.images["nas"])
+    return started
+
+
+def _facts(world: World) -> None:
+    paths = world.paths
+    link(paths.bin / "helm", golang.program(paths, "helm"))
+    link(paths.bin / "csi-sanity", golang.program(paths, "csi-sanity"))
+    facts = {
+        "KUBECONFIG": str(paths.kubeconfig),
+        "NAS_IP": world.nas_ip,
+        "NAS_CONTAINER": paths.nas_container,
+        "NAS_DATA": str(paths.archive),
+        "HUB_URL": f"http://127.0.0.1:{cluster.hub_port()}",
+        "NODE_CONTAINER": paths.node_container,
+        "ENGINE": world.engine.name,
+        "BIN": str(paths.bin),
+        "AIRGAP": str(not world.registry).lower(),
+        "CONTAINERS_CONF": world.engine.env.get("CONTAINERS_CONF", ""),
+        **{f"IMAGE_{n.upper()}": ref for n, ref in world.images.items()},
+    }
+    write(paths.env, facts)
+
+
+def link(name: Path, target: Path) -> None:
+    """Make ``name`` a symbolic link to ``target``, in one move."""
+    name.parent.mkdir(parents=True, exist_ok=True)
+    if name.is_symlink() and name.readlink() == target:
+        return
+    new = name.with_name(f".{name.name}.new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(target)
+    new.rename(name)
+
+
+def down(paths: Paths, *, everything: bool) -> None:
+    """Take away what :func:`up` made: cluster, NAS, network, routes, mounts; with ``everything``, the cache."""
+    with log_to(paths.logs / "down.log"):
+        try:
+            found = engine.find(paths)
+        except StepFailed as e:
+            say(f"no engine, so no containers: {e}")
+            return
+        repair.repair(found, say)
+        kit = cluster.Tools(paths.bin / "kind", paths.bin / "kubectl")
+        cluster.remove(paths, found, kit)
+        nas.remove(paths, found)
+        _remove_network(found)
+        machine.forget_ranges()
+        machine.unmount_below(paths.cache)
+        if everything:
+            for ref in found.output("images", "--format", "{{.Repository}}:{{.Tag}}").split():
+                if ref.startswith("localhost/pdshub/"):
+                    found.ok("rmi", "-f", ref)
+            shutil.rmtree(paths.cache, ignore_errors=True)
+    say("down: cluster, NAS, network and routes are gone" + ("" if everything else "; the cache stays"))
+
+
+def _remove_network(found: Engine) -> None:
+    """Remove the network if hack/up made it and nothing uses it."""
+    name, value = LABEL.split("=")
+    mine = found.output("network", "ls", "--filter", f"label={name}={value}", "--format", "{{.Name}}").split()
+    if NETWORK in mine:
+        found.ok("network", "rm", NETWORK)

@@ -1,0 +1,3 @@
+module pdshub.dev/hack/tools/pause
+
+go 1.24
