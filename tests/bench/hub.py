@@ -84,7 +84,10 @@ def at_once(people: list[Person]) -> list[float]:
 
 def memory(cluster: Cluster, program: str) -> int:
     """Resident memory of a program's processes in the node, in bytes; the largest where there are several."""
-    script = f"for p in $(pgrep -f '{program}'); do grep -E '^(VmRSS|VmHWM)' /proc/$p/status 2>/dev/null | tr '\\n' ' '; echo; done"
+    script = (
+        f"for p in $(pgrep -f '{program}'); do "
+        "grep -E '^(VmRSS|VmHWM)' /proc/$p/status 2>/dev/null | tr '\\n' ' '; echo; done"
+    )
     rows = [r.split() for r in cluster.node("bash", "-c", script).splitlines() if "VmRSS" in r]
     return max((int(r[r.index("VmRSS:") + 1]) * 1024 for r in rows), default=0)
 
