@@ -1,0 +1,51 @@
+"""Which chart a hub is installed from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pdshub.api.hub import Chart
+from pdshub.installation import ChartDefaults
+
+AIRGAP_PATH = "/usr/share/pdshub/charts/jupyterhub-airgap"
+
+
+@dataclass(frozen=True)
+class ChartRef:
+    """A chart that Helm can find: ``ref`` in ``repository``, or the folder ``ref`` where there is none."""
+
+    source: Literal["Repository", "Airgap"]
+    ref: str
+    repository: str | None
+    version: str
+    identity: str
+    """Changes whenever the chart's content may have changed."""
+
+    @property
+    def title(self) -> str:
+        """The chart in an admin's words."""
+        where = f"repository {self.repository}" if self.repository else "the operator's image"
+        return f"chart {self.ref.rsplit('/', 1)[-1]} {self.version} of {where}"
+
+
+def choose(asked: Chart, defaults: ChartDefaults, airgap: str, airgap_version: str, airgap_digest: str) -> ChartRef:
+    """The chart that a spec asks for; what it leaves out is the installation's.
+
+    ``airgap`` is the folder of the chart that the operator carries; its version is what it is, asked or not.
+    """
+    source = asked.source or ("Repository" if asked.repository else defaults.source)
+    if source == "Airgap":
+        return ChartRef("Airgap", airgap, None, airgap_version, f"airgap/{airgap_version}/{airgap_digest}")
+    repository = asked.repository or defaults.repository
+    version = asked.version or defaults.version
+    return ChartRef("Repository", "jupyterhub", repository, version, f"{repository}@{version}")
+
+
+def digest(chart: ChartRef, values: Mapping[str, Any]) -> str:
+    """A short digest of chart and values: the same attempt has the same one."""
+    text = json.dumps([chart.identity, values], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

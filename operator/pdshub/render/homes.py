@@ -1,0 +1,79 @@
+"""Whether storage holds a home to its size."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+LOOSE = ("rancher.io/local-path", "*hostpath*", "*nfs*", "efs.csi.aws.com", "kubernetes.io/no-provisioner")
+"""Provisioners whose volumes are directories of something larger."""
+STRICT = (
+    "ebs.csi.aws.com",
+    "fsx.openzfs.csi.aws.com",
+    "pd.csi.storage.gke.io",
+    "disk.csi.azure.com",
+    "cinder.csi.openstack.org",
+    "csi.vsphere.vmware.com",
+    "driver.longhorn.io",
+    "topolvm.io",
+    "*.rbd.csi.ceph.com",
+    "*.cephfs.csi.ceph.com",
+    "zfs.csi.openebs.io",
+    "local.csi.openebs.io",
+)
+"""Provisioners whose volumes have an end of their own."""
+_DEFAULT = "storageclass.kubernetes.io/is-default-class"
+
+
+@dataclass(frozen=True)
+class Enforcement:
+    """True, False or (None) not known, and why."""
+
+    enforced: bool | None
+    reason: str
+    message: str
+
+
+def _find(name: str | None, classes: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    for found in classes:
+        meta = found["metadata"]
+        if name and meta["name"] == name:
+            return found
+        if not name and (meta.get("annotations") or {}).get(_DEFAULT) == "true":
+            return found
+    return None
+
+
+def enforcement(name: str | None, size: str, classes: Sequence[Mapping[str, Any]], decided: bool | None) -> Enforcement:
+    """Judge the StorageClass ``name`` (None: the default); ``decided`` is the installation's word, if any."""
+    chosen = _find(name, classes)
+    if chosen is None:
+        what = f"StorageClass {name} does not exist" if name else "the cluster has no default StorageClass"
+        return Enforcement(
+            False,
+            "NoStorageClass",
+            f"{what}: no server can start until spec.server.home.storageClassName names one that exists",
+        )
+    title, provisioner = chosen["metadata"]["name"], str(chosen.get("provisioner", ""))
+    if decided is None:
+        if any(fnmatch.fnmatchcase(provisioner, p) for p in STRICT):
+            decided = True
+        elif any(fnmatch.fnmatchcase(provisioner, p) for p in LOOSE):
+            decided = False
+    if decided:
+        return Enforcement(True, "Enforced", f"StorageClass {title} holds each home to its size of {size}")
+    if decided is None:
+        return Enforcement(
+            None,
+            "UnknownProvisioner",
+            f"whether StorageClass {title} ({provisioner}) holds homes to their size of {size} is not known: "
+            f"set defaults.enforcesHomeSize of the pdshub chart",
+        )
+    return Enforcement(
+        False,
+        "SizeNotEnforced",
+        f"StorageClass {title} ({provisioner}) does not enforce sizes: one user can fill the disk beyond the size "
+        f"of {size}. Use storage with quotas, or watch the disk",
+    )

@@ -1,0 +1,76 @@
+"""Names of what the operator makes for a hub, and the labels by which it is found again."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+GROUP = "pdshub.dev"
+FINALIZER = f"{GROUP}/finalizer"
+HUB_LABEL = f"{GROUP}/hub"
+NAMESPACE_LABEL = f"{GROUP}/namespace"
+VIEW_LABEL = f"{GROUP}/view"
+ENVIRONMENT_LABEL = f"{GROUP}/environment"
+NOTICE_ANNOTATION = f"{GROUP}/notice"
+DRIVER = "archive.pdshub.dev"
+MANAGER = "pdshub-operator"
+DATABASE_CLAIM = "hub-db-dir"
+"""The claim of the hub's database, as the zero-to-jupyterhub chart names it."""
+HOME_LABELS = {"component": "singleuser-storage"}
+SERVER_LABELS = {"component": "singleuser-server"}
+
+
+def short(*parts: str, limit: int = 63) -> str:
+    """Parts joined by dashes; where that is too long, its beginning and a digest, so that it stays unique."""
+    name = "-".join(parts)
+    if len(name) <= limit:
+        return name
+    digest = hashlib.sha256("/".join(parts).encode()).hexdigest()[:10]
+    return f"{name[: limit - 11].rstrip('-')}-{digest}"
+
+
+@dataclass(frozen=True)
+class Names:
+    """Every derived name of the hub ``name`` in ``namespace``. The Helm release has the hub's own name."""
+
+    namespace: str
+    name: str
+
+    @property
+    def keys(self) -> str:
+        """Secret with cookie secret and CryptKeeper keys; lives as long as the database."""
+        return short(self.name, "keys")
+
+    @property
+    def sign_in(self) -> str:
+        """Secret with the development password, where the operator makes one."""
+        return short(self.name, "sign-in")
+
+    @property
+    def notice(self) -> str:
+        """ConfigMap with what the hub's pages say about the archive."""
+        return short(self.name, "notice")
+
+    @property
+    def own_view(self) -> str:
+        """ArchiveView that the operator keeps for an inline archive."""
+        return short(self.namespace, self.name)
+
+    def claim(self, view: str) -> str:
+        """PersistentVolumeClaim of a view: another view gets another claim, so that running pods keep theirs."""
+        if view == self.own_view:
+            return short(self.name, "archive")
+        return short(self.name, "archive", hashlib.sha256(view.encode()).hexdigest()[:6])
+
+    def volume(self, view: str) -> str:
+        """PersistentVolume behind ``claim``."""
+        return short("pdshub", self.namespace, self.claim(view))
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Labels of everything that the operator makes for this hub."""
+        return {
+            "app.kubernetes.io/managed-by": MANAGER,
+            HUB_LABEL: self.name,
+            NAMESPACE_LABEL: self.namespace,
+        }

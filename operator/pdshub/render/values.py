@@ -1,0 +1,94 @@
+"""The whole values document of a hub: what the spec says, then ``spec.values`` over it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pdshub.api.hub import PDSHubSpec
+from pdshub.installation import Defaults
+from pdshub.render import images, notice, server, signin
+from pdshub.render.chart import ChartRef
+from pdshub.render.merge import merge
+from pdshub.render.names import Names
+
+_CORE: Mapping[str, Any] = {"cpu": "50m", "memory": "200Mi"}
+_PROXY: Mapping[str, Any] = {"cpu": "20m", "memory": "64Mi"}
+
+
+def _culling(spec: PDSHubSpec) -> dict[str, Any]:
+    culling = spec.culling
+    return {
+        "enabled": culling.enabled,
+        "timeout": culling.idle_seconds,
+        "every": culling.every_seconds,
+        "maxAge": culling.max_age_seconds,
+    }
+
+
+def _service(spec: PDSHubSpec) -> dict[str, Any]:
+    port = spec.service.node_port
+    return {"type": spec.service.type, **({"nodePorts": {"http": port}} if port else {})}
+
+
+def _image(reference: str, policy: str) -> dict[str, Any]:
+    return {"image": {**images.split(reference), "pullPolicy": policy}} if reference else {}
+
+
+def pull_ahead(spec: PDSHubSpec, defaults: Defaults, chart: ChartRef) -> bool:
+    """Whether user images are pulled before users come: with the public chart and images that a registry holds."""
+    chosen = [spec.server.image or defaults.images.user, *(p.image for p in spec.server.profiles if p.image)]
+    return chart.source == "Repository" and all(images.pullable(image) for image in chosen)
+
+
+def rendered(
+    spec: PDSHubSpec, defaults: Defaults, chart: ChartRef, names: Names, view: str = "", folder: str = ""
+) -> dict[str, Any]:
+    """Values from the fields of the spec alone.
+
+    What often changes belongs elsewhere: any change here changes one Secret, and with it restarts the hub.
+    """
+    policy = defaults.image_pull_policy
+    spawner: dict[str, Any] = {"config": {"KubeSpawner": server.SPAWNER}}
+    hub: dict[str, Any] = {
+        **_image(defaults.images.hub, policy),
+        "existingSecret": names.keys,
+        # the database outlives the release: users, tokens and running servers are found again
+        "db": {"type": "sqlite-pvc", "pvc": {"annotations": {"helm.sh/resource-policy": "keep"}, "storage": "1Gi"}},
+        "resources": {"requests": dict(_CORE)},
+        "networkPolicy": {"enabled": True},
+    }
+    for part in (spawner, signin.render(spec, names), notice.render(names)):
+        hub = merge(hub, part)
+    return {
+        # a free place of the chart's schema; says whose release this is, and changes with the chart's content
+        "custom": {"pdshub": {"hub": names.name, "chart": chart.identity}},
+        "hub": hub,
+        "proxy": {
+            "chp": {
+                **_image(defaults.images.proxy, policy),
+                "resources": {"requests": dict(_PROXY)},
+                "networkPolicy": {"enabled": True},
+            },
+            "service": _service(spec),
+        },
+        "singleuser": server.render(spec, defaults, names, view, folder),
+        "scheduling": {
+            "userScheduler": {"enabled": False},
+            "userPlaceholder": {"enabled": False},
+            "podPriority": {"enabled": False},
+        },
+        # the hook would hold an upgrade until the slowest pull is done; the continuous puller holds nobody
+        "prePuller": {
+            "hook": {"enabled": False},
+            "continuous": {"enabled": pull_ahead(spec, defaults, chart)},
+        },
+        "cull": _culling(spec),
+    }
+
+
+def values(
+    spec: PDSHubSpec, defaults: Defaults, chart: ChartRef, names: Names, view: str = "", folder: str = ""
+) -> dict[str, Any]:
+    """What Helm gets: the rendered values with ``spec.values`` laid over them by Helm's rules."""
+    return merge(rendered(spec, defaults, chart, names, view, folder), spec.values)

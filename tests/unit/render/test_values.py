@@ -1,0 +1,217 @@
+"""Values of a hub: always by the real chart's schema, and saying what the spec says."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from pdshub.api.hub import PDSHubSpec
+from pdshub.installation import Defaults
+from pdshub.render.chart import ChartRef, choose
+from pdshub.render.names import Names
+from pdshub.render.values import rendered, values
+
+SCHEMA = Path(__file__).parents[2] / "data" / "z2jh-4.4.0-values.schema.yaml"
+NAMES = Names("ns", "demo")
+DEVELOPMENT: dict[str, Any] = {"development": {}}
+GOOGLE: dict[str, Any] = {
+    "google": {
+        "clientId": "id",
+        "clientSecretRef": {"name": "oauth", "key": "secret"},
+        "hostedDomains": ["example.org"],
+    }
+}
+INLINE: dict[str, Any] = {
+    "inline": {
+        "sources": [{"name": "main", "nfs": {"server": "nas.example.org", "export": "/pds"}}],
+        "tree": [{"path": "pds4", "layers": [{"source": "main"}]}],
+    }
+}
+PROFILES: list[dict[str, Any]] = [
+    {"name": "small", "displayName": "Small"},
+    {
+        "name": "large",
+        "displayName": "Large",
+        "description": "For mosaics",
+        "image": "registry.example.org:5000/lab:2",
+        "resources": {"memory": {"limit": "16Gi"}, "cpu": {"limit": 4}, "ephemeralStorage": {"limit": "20Gi"}},
+    },
+]
+SPECS: dict[str, dict[str, Any]] = {
+    "least": {"signIn": DEVELOPMENT},
+    "google": {"signIn": GOOGLE, "hostname": "hub.example.org", "users": {"allowed": ["a@example.org"]}},
+    "archive": {"signIn": DEVELOPMENT, "archive": INLINE},
+    "by reference": {"signIn": DEVELOPMENT, "archive": {"viewRef": "sbn", "mountPath": "/data/archive"}},
+    "profiles": {"signIn": DEVELOPMENT, "server": {"profiles": PROFILES, "defaultProfile": "large"}},
+    "no limits": {"signIn": DEVELOPMENT, "server": {"resources": {}}},
+    "odd sizes": {
+        "signIn": DEVELOPMENT,
+        "server": {
+            "resources": {
+                "memory": {"limit": "1G", "guarantee": "100M"},
+                "cpu": {"limit": "1500m", "guarantee": "1m"},
+                "ephemeralStorage": {"limit": "5Gi", "guarantee": "1Gi"},
+            }
+        },
+    },
+    "services": {"signIn": DEVELOPMENT, "service": {"type": "NodePort", "nodePort": 30080}},
+    "balanced": {"signIn": DEVELOPMENT, "service": {"type": "LoadBalancer"}},
+    "no culling": {"signIn": DEVELOPMENT, "culling": {"enabled": False}},
+    "own class": {"signIn": DEVELOPMENT, "server": {"home": {"size": "5Gi", "storageClassName": "ebs"}}},
+    "values": {"signIn": DEVELOPMENT, "values": {"singleuser": {"extraEnv": {"A": "b"}}, "hub": {"nodeSelector": {}}}},
+}
+LOCAL = Defaults.model_validate(
+    {
+        "chart": {"source": "Airgap"},
+        "images": {"hub": "localhost/hub:1", "proxy": "localhost/proxy:1", "user": "localhost/user:1"},
+    }
+)
+INSTALLATIONS = {"public": Defaults(), "local": LOCAL}
+
+
+def chart(spec: PDSHubSpec, defaults: Defaults) -> ChartRef:
+    return choose(spec.chart, defaults.chart, "/charts/airgap", "0.1.0", "abc")
+
+
+def render(spec: dict[str, Any], defaults: Defaults = LOCAL) -> dict[str, Any]:
+    parsed = PDSHubSpec.model_validate(spec)
+    return values(parsed, defaults, chart(parsed, defaults), NAMES, "ns-demo", "demo")
+
+
+@functools.cache
+def validator() -> jsonschema.Draft7Validator:
+    return jsonschema.Draft7Validator(yaml.safe_load(SCHEMA.read_text()))
+
+
+def without_nulls(tree: Any) -> Any:
+    """As Helm sees values when it checks them: null has deleted the key."""
+    if isinstance(tree, dict):
+        return {k: without_nulls(v) for k, v in tree.items() if v is not None}
+    return tree
+
+
+def problems(document: Any) -> list[str]:
+    """What the chart's schema says, but for keys that the chart's own defaults fill."""
+    errors = validator().iter_errors(document)
+    return [f"{'/'.join(map(str, e.absolute_path))}: {e.message}" for e in errors if e.validator != "required"]
+
+
+@pytest.mark.parametrize("installation", INSTALLATIONS)
+@pytest.mark.parametrize("name", SPECS)
+def test_every_document_passes_the_real_charts_schema(name: str, installation: str) -> None:
+    document = render(SPECS[name], INSTALLATIONS[installation])
+    assert problems(document) == []
+    assert problems(without_nulls(document)) == []
+
+
+def dig(document: dict[str, Any], path: str) -> Any:
+    node: Any = document
+    for part in path.split("/"):
+        node = node[int(part)] if isinstance(node, list) else node.get(part, {})
+    return node
+
+
+CASES: list[tuple[str, str, Any]] = [
+    ("least", "hub/config/Authenticator/allow_all", False),
+    ("least", "hub/config/Authenticator/allow_existing_users", False),
+    ("least", "hub/config/Authenticator/allowed_users", []),
+    ("least", "hub/config/JupyterHub/authenticator_class", "dummy"),
+    ("least", "hub/config/KubeSpawner/delete_pvc", False),
+    ("least", "hub/existingSecret", "demo-keys"),
+    ("least", "hub/db/pvc/annotations", {"helm.sh/resource-policy": "keep"}),
+    (
+        "least",
+        "hub/extraEnv/PDSHUB_DEVELOPMENT_PASSWORD/valueFrom/secretKeyRef",
+        {"name": "demo-sign-in", "key": "password"},
+    ),
+    ("least", "singleuser/memory", {"limit": "4G", "guarantee": "256M"}),
+    ("least", "singleuser/cpu", {"limit": 2.0, "guarantee": 0.05}),
+    ("least", "singleuser/cloudMetadata/blockWithIptables", False),
+    ("google", "hub/config/JupyterHub/authenticator_class", "google"),
+    (
+        "google",
+        "hub/config/GoogleOAuthenticator",
+        {
+            "client_id": "id",
+            "hosted_domain": ["example.org"],
+            "oauth_callback_url": "https://hub.example.org/hub/oauth_callback",
+        },
+    ),
+    (
+        "google",
+        "hub/extraEnv/PDSHUB_GOOGLE_CLIENT_SECRET/valueFrom/secretKeyRef",
+        {"name": "oauth", "key": "secret"},
+    ),
+    (
+        "archive",
+        "singleuser/storage/extraVolumes/archive/persistentVolumeClaim",
+        {"claimName": "demo-archive", "readOnly": True},
+    ),
+    ("archive", "singleuser/storage/extraVolumeMounts/archive/mountPropagation", "HostToContainer"),
+    ("archive", "singleuser/extraEnv/PDSHUB_ARCHIVE", "/archive/demo"),
+    ("by reference", "singleuser/storage/extraVolumeMounts/archive/mountPath", "/data/archive"),
+    ("profiles", "singleuser/profileList/0/kubespawner_override/mem_limit", "4G"),
+    ("profiles", "singleuser/profileList/1/default", True),
+    ("profiles", "singleuser/profileList/1/kubespawner_override/mem_limit", "16G"),
+    ("profiles", "singleuser/profileList/1/kubespawner_override/mem_guarantee", "256M"),
+    (
+        "profiles",
+        "singleuser/profileList/1/kubespawner_override/extra_resource_limits",
+        {"ephemeral-storage": "20Gi"},
+    ),
+    ("no limits", "singleuser/memory", {"limit": None, "guarantee": None}),
+    ("odd sizes", "singleuser/memory", {"limit": "976562.5K", "guarantee": "97656.25K"}),
+    (
+        "odd sizes",
+        "singleuser/extraResource",
+        {"limits": {"ephemeral-storage": "5Gi"}, "guarantees": {"ephemeral-storage": "1Gi"}},
+    ),
+    ("services", "proxy/service", {"type": "NodePort", "nodePorts": {"http": 30080}}),
+    ("no culling", "cull/enabled", False),
+    ("own class", "singleuser/storage/dynamic/storageClass", "ebs"),
+    ("values", "singleuser/extraEnv/A", "b"),
+]
+
+
+@pytest.mark.parametrize(("name", "path", "expected"), CASES, ids=[f"{c[0]}: {c[1]}" for c in CASES])
+def test_the_spec_arrives(name: str, path: str, expected: Any) -> None:
+    assert dig(render(SPECS[name]), path) == expected
+
+
+@pytest.mark.parametrize(
+    ("image", "installation", "ahead"),
+    [
+        (None, "public", True),
+        ("quay.io/x/y:1", "public", True),
+        ("localhost/x:1", "public", False),
+        (None, "local", False),
+    ],
+)
+def test_user_images_are_pulled_ahead_where_a_registry_has_them(
+    image: str | None, installation: str, ahead: bool
+) -> None:
+    spec = {"signIn": DEVELOPMENT, "server": {"image": image} if image else {}}
+    assert render(spec, INSTALLATIONS[installation])["prePuller"]["continuous"]["enabled"] is ahead
+
+
+def test_no_secret_is_in_values() -> None:
+    assert "client_secret" not in render(SPECS["google"])["hub"]["config"]["GoogleOAuthenticator"]
+    assert "DummyAuthenticator" not in render(SPECS["least"])["hub"]["config"]
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_extra_config_is_python(name: str) -> None:
+    for key, code in render(SPECS[name])["hub"]["extraConfig"].items():
+        compile(code, key, "exec")
+
+
+def test_overrides_do_not_change_what_was_rendered() -> None:
+    spec = PDSHubSpec.model_validate({"signIn": DEVELOPMENT, "values": {"hub": {"config": None}}})
+    before = rendered(spec, LOCAL, chart(spec, LOCAL), NAMES)
+    assert values(spec, LOCAL, chart(spec, LOCAL), NAMES)["hub"]["config"] is None
+    assert rendered(spec, LOCAL, chart(spec, LOCAL), NAMES) == before
