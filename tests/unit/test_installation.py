@@ -1,0 +1,60 @@
+"""What an installation allows to be mounted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from pdshub.api.view import Source
+from pdshub.installation import Allowed, Installation, load, refusal, server_allowed
+
+
+@pytest.mark.parametrize(
+    ("server", "allowed", "answer"),
+    [
+        ("nas.example.org", [], False),
+        ("nas.example.org", ["nas.example.org"], True),
+        ("NAS.example.org.", ["nas.example.org"], True),
+        ("evilnas.example.org", ["nas.example.org"], False),
+        ("a.nas.example.org", ["*.nas.example.org"], True),
+        ("nas.example.org", ["*.nas.example.org"], False),
+        ("10.0.0.7", ["10.0.0.0/24"], True),
+        ("10.0.1.7", ["10.0.0.0/24"], False),
+        ("nas.example.org", ["10.0.0.0/24"], False),
+        ("[fd00::7]", ["fd00::/64"], True),
+        ("10.0.0.7", ["not/a/range"], False),
+    ],
+)
+def test_server_allowed(server: str, allowed: list[str], answer: bool) -> None:
+    assert server_allowed(server, allowed) is answer
+
+
+@pytest.mark.parametrize(
+    ("path", "prefixes", "refused"),
+    [
+        ("/srv/archive", ["/srv/archive"], False),
+        ("/srv/archive/pds4", ["/srv/archive"], False),
+        ("/srv/archives", ["/srv/archive"], True),
+        ("/etc", ["/srv/archive"], True),
+        ("/srv/archive", [], True),
+    ],
+)
+def test_local_paths(path: str, prefixes: list[str], refused: bool) -> None:
+    source = Source.model_validate({"name": "a", "local": {"path": path}})
+    said = refusal(source, Allowed(allowed_local_prefixes=prefixes))
+    assert bool(said) is refused
+    assert not refused or (path in said and "archive.allowedLocalPrefixes" in said)
+
+
+def test_a_missing_file_allows_nothing(tmp_path: Path) -> None:
+    assert load(tmp_path / "none.yaml") == Installation()
+    assert load(tmp_path / "none.yaml").archive.allowed_servers == []
+
+
+def test_a_misspelt_setting_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "installation.yaml"
+    file.write_text("archive: {allowedServer: [nas]}\n")
+    with pytest.raises(ValidationError, match="allowedServer"):
+        load(file)
