@@ -31,11 +31,15 @@ Fact = dict[str, Any]
 
 def _image_fact(kind: str, path: str, name: str, image: Image) -> Fact:
     shape = [image.lines, image.samples]
-    return {"kind": kind, "path": path, "object": name, "mean": image.mean, "shape": shape}
+    # pdr 1.4 takes a label for one only when its suffix is in lower case
+    readers = ["pdr"] if kind == "pds3" else ["pds4_tools"] if path.endswith(".XML") else ["pdr", "pds4_tools"]
+    return {"kind": kind, "path": path, "object": name, "mean": image.mean, "shape": shape, "readers": readers}
 
 
 def _table_fact(kind: str, path: str, name: str, column: str, table: Spectrum) -> Fact:
-    return {"kind": kind, "path": path, "object": name, "column": column, "mean": table.mean, "rows": len(table.rows)}
+    readers = ["pdr"] if kind == "pds3" else ["pdr", "pds4_tools"]
+    facts: Fact = {"kind": kind, "path": path, "object": name, "column": column, "mean": table.mean}
+    return {**facts, "rows": len(table.rows), "readers": readers}
 
 
 def volumes(tree: Tree) -> list[Fact]:
@@ -84,11 +88,8 @@ def bundles(tree: Tree) -> list[Fact]:
     derived = pds4.collection(camera, "data_derived", "1.0")
     for n in range(2):
         table = spectrum(f"camera {n}")
-        facts.append(
-            _table_fact(
-                "pds4", pds4.character_table(tree, derived, f"photometry_{n}", table), "table", "reflectance", table
-            )
-        )
+        path = pds4.character_table(tree, derived, f"photometry_{n}", table)
+        facts.append(_table_fact("pds4", path, "table", "reflectance", table))
     table = spectrum("camera csv")
     path = pds4.delimited_table(tree, derived, "summary", table)
     facts.append(_table_fact("pds4", path, "table", "reflectance", table))
@@ -125,12 +126,12 @@ def catalina(tree: Tree) -> tuple[list[Fact], str]:
     return facts, large
 
 
-def _instrument(tree: Tree, top: str, lid: str, version: str, data: str, names: list[str], text: str = "") -> list[Fact]:
+def _instrument(tree: Tree, top: str, lid: str, version: str, data: str, names: list[str]) -> list[Fact]:
     bundle = pds4.Bundle(f"{top}/{lid}", lid, version, f"OSIRIS-REx {lid[5:].upper()} (generated)", lid[5:])
     where = pds4.collection(bundle, data)
     facts = []
     for name in names:
-        picture = asteroid(f"{text or lid} {version} {name}", 64, 80)
+        picture = asteroid(f"{lid} {version} {name}", 64, 80)
         facts.append(_image_fact("pds4", pds4.fits_image(tree, where, name, picture), "image", picture))
     pds4.close(tree, bundle)
     return facts

@@ -158,9 +158,7 @@ def _array(identifier: str, kind: str, offset: int, lines: int, samples: int) ->
 """
 
 
-def _product(
-    tree: Tree, where: Collection, name: str, version: str, suffix: str, area: str, folder: str = ""
-) -> str:
+def _product(tree: Tree, where: Collection, name: str, version: str, suffix: str, area: str, folder: str = "") -> str:
     """Write a label; a ``folder`` below the collection is no part of the identifier."""
     urn = f"{where.urn}:{name.lower()}"
     inner = (
@@ -255,7 +253,9 @@ def character_table(tree: Tree, where: Collection, name: str, spectrum: Spectrum
     )
     count = len(spectrum.rows)
     md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    area = _file(f"{name}.tab", len(data), md5, count) + f"""\
+    area = (
+        _file(f"{name}.tab", len(data), md5, count)
+        + f"""\
     <Table_Character>
       <local_identifier>table</local_identifier>
       <offset unit="byte">0</offset>
@@ -268,6 +268,7 @@ def character_table(tree: Tree, where: Collection, name: str, spectrum: Spectrum
 {fields}      </Record_Character>
     </Table_Character>
 """
+    )
     return _product(tree, where, name, where.version, suffix, area)
 
 
@@ -287,7 +288,9 @@ def delimited_table(tree: Tree, where: Collection, name: str, spectrum: Spectrum
     )
     count = len(spectrum.rows)
     md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    area = _file(f"{name}.csv", len(data), md5, count) + f"""\
+    area = (
+        _file(f"{name}.csv", len(data), md5, count)
+        + f"""\
     <Table_Delimited>
       <local_identifier>table</local_identifier>
       <offset unit="byte">0</offset>
@@ -301,6 +304,7 @@ def delimited_table(tree: Tree, where: Collection, name: str, spectrum: Spectrum
 {fields}      </Record_Delimited>
     </Table_Delimited>
 """
+    )
     return _product(tree, where, name, where.version, ".xml", area)
 
 
@@ -309,7 +313,9 @@ def _inventory(tree: Tree, where: Collection) -> str:
     data = "".join(f"P,{member}{EOL}" for member in sorted(where.members)).encode()
     tree.write(f"{where.path}/{name}", data)
     md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    return _file(name, len(data), md5, len(where.members)) + f"""\
+    return (
+        _file(name, len(data), md5, len(where.members))
+        + f"""\
     <Inventory>
       <offset unit="byte">0</offset>
       <parsing_standard_id>PDS DSV 1</parsing_standard_id>
@@ -335,6 +341,7 @@ def _inventory(tree: Tree, where: Collection) -> str:
       <reference_type>inventory_has_member_product</reference_type>
     </Inventory>
 """
+    )
 
 
 def close(tree: Tree, bundle: Bundle, name: str = "") -> None:

@@ -32,7 +32,7 @@ def asteroid(seed: str, lines: int = 96, samples: int = 128) -> Image:
     ]
     noise = rng.randbytes(lines * samples)
     square = radius * radius
-    values = []
+    values: list[int] = []
     for y in range(lines):
         dy = y - middle_y
         for x in range(samples):

@@ -32,7 +32,9 @@ class Tree:
             raise ValueError(f"written twice: {path}")
         target = self.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        blocks = [content.encode()] if isinstance(content, str) else [content] if isinstance(content, bytes) else content
+        if isinstance(content, str):
+            content = content.encode()
+        blocks = [content] if isinstance(content, bytes) else content
         digest, size = hashlib.sha256(), 0
         with target.open("wb") as file:
             for block in blocks:
