@@ -1,0 +1,150 @@
+"""Which ArchiveViews there are: from the API server (with a copy on disk) or from a directory.
+
+The plugin works while the API server is away: the last known views are in the cache directory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pdshub.node.spec import SpecError, View, parse_view
+
+log = logging.getLogger(__name__)
+
+GROUP, VERSION, PLURAL = "pdshub.dev", "v1alpha1", "archiveviews"
+
+
+class Feed:
+    """The known views by name. `problems`: views that can't be used and why. `live`: it is current."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self.views: dict[str, View] = {}
+        self.problems: dict[str, str] = {}
+        self.live = False
+        self._changed = changed
+
+    def put(self, document: Mapping[str, Any]) -> None:
+        name = str(document.get("metadata", {}).get("name", ""))
+        try:
+            view = parse_view(document)
+        except SpecError as error:
+            log.warning("ArchiveView %s: %s", name, error)
+            self.problems[name] = str(error)
+        else:
+            self.problems.pop(name, None)
+            if self.views.get(name) == view:
+                return
+            self.views[name] = view
+        self._changed()
+
+    def remove(self, name: str) -> None:
+        self.problems.pop(name, None)
+        if self.views.pop(name, None):
+            self._changed()
+
+    async def run(self) -> None:
+        raise NotImplementedError
+
+
+class DirectoryFeed(Feed):
+    """Every *.yaml of a directory, read again every second: for the lab and for development."""
+
+    def __init__(self, directory: Path, changed: Callable[[], None]) -> None:
+        super().__init__(changed)
+        self._directory = directory
+
+    def look(self) -> None:
+        import yaml
+
+        found = set()
+        for path in sorted(self._directory.glob("*.yaml")):
+            for document in yaml.safe_load_all(path.read_text()):
+                if document and document.get("kind") == "ArchiveView":
+                    found.add(document["metadata"]["name"])
+                    self.put(document)
+        for name in (self.views.keys() | self.problems.keys()) - found:
+            self.remove(name)
+        self.live = True
+
+    async def run(self) -> None:
+        while True:
+            try:
+                self.look()
+            except Exception as error:
+                log.warning("views of %s: %r", self._directory, error)
+            await asyncio.sleep(1)
+
+
+class ApiFeed(Feed):
+    """LIST, then WATCH, again and again; needs get, list and watch on archiveviews.pdshub.dev."""
+
+    def __init__(self, cache: Path, changed: Callable[[], None]) -> None:
+        super().__init__(changed)
+        self._cache = cache
+        for path in sorted(cache.glob("*.json")):
+            with suppress(OSError, ValueError):
+                super().put(json.loads(path.read_text()))
+
+    def put(self, document: Mapping[str, Any]) -> None:
+        super().put(document)
+        name = str(document["metadata"]["name"])
+        if name in self.views:
+            kept = {
+                "metadata": {"name": name, "generation": document["metadata"].get("generation")},
+                "spec": document.get("spec"),
+            }
+            new = self._cache / f".{name}.new"
+            new.write_text(json.dumps(kept))
+            new.rename(self._cache / f"{name}.json")
+
+    def remove(self, name: str) -> None:
+        super().remove(name)
+        (self._cache / f"{name}.json").unlink(missing_ok=True)
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self._follow()
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                log.warning("watching ArchiveViews: %s", error)
+            self.live = False
+            await asyncio.sleep(3)
+
+    async def _follow(self) -> None:
+        from kubernetes.aio import client, config, watch
+
+        try:
+            config.load_incluster_config()
+        except config.ConfigException:
+            await config.load_kube_config()
+        async with client.ApiClient() as connection:
+            api = client.CustomObjectsApi(connection)
+            listed = await api.list_cluster_custom_object(GROUP, VERSION, PLURAL, _request_timeout=30)
+            for document in listed["items"]:
+                self.put(document)
+            for name in (self.views.keys() | self.problems.keys()) - {
+                document["metadata"]["name"] for document in listed["items"]
+            }:
+                self.remove(name)
+            self.live = True
+            self._changed()
+            async with watch.Watch() as events:
+                stream = events.stream(
+                    api.list_cluster_custom_object, GROUP, VERSION, PLURAL,
+                    resource_version=listed["metadata"]["resourceVersion"], timeout_seconds=240,
+                    _request_timeout=300,
+                )  # fmt: skip
+                async for event in stream:
+                    document = event["object"]
+                    if event["type"] in ("ADDED", "MODIFIED"):
+                        self.put(document)
+                    elif event["type"] == "DELETED":
+                        self.remove(document["metadata"]["name"])

@@ -1,0 +1,129 @@
+"""The small directory that is a pod's /archive: mount points, and plain files that say how the archive is.
+
+One tmpfs per view and node, writable only here; each target gets a read-only copy of the mount in a
+propagation group of its own, so that what is mounted in one target is seen by its pods and by no other.
+Everything in here is on tmpfs: no call can hang.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pdshub.node import kernel, mountinfo
+from pdshub.node.layout import Layout
+
+UNAVAILABLE = "ARCHIVE-UNAVAILABLE.txt"
+
+
+def label(view: str) -> str:
+    """The tmpfs' source in the mount table: how a front and its targets are recognised."""
+    return f"pdshub:{view}"
+
+
+def is_front(mount: mountinfo.Mount, view: str | None = None) -> bool:
+    if mount.fstype != "tmpfs" or mount.root != "/":
+        return False
+    return mount.source == label(view) if view else mount.source.startswith("pdshub:")
+
+
+def targets(mounts: Iterable[mountinfo.Mount], layout: Layout) -> dict[str, str]:
+    """Published targets and their views, from the mount table alone: a restart forgets nothing."""
+    plugin = f"{layout.plugin}/"
+    inside = f"{layout.kubelet}/"
+    return {
+        mount.point: mount.source.removeprefix("pdshub:")
+        for mount in mounts
+        if is_front(mount) and mount.point.startswith(inside) and not mount.point.startswith(plugin)
+    }
+
+
+def ensure(layout: Layout, view: str) -> Path:
+    """The view's front, mounted. One that was lost is taken back from a target that still shows it."""
+    path = layout.front(view)
+    mounts = mountinfo.read()
+    present = mountinfo.top(mounts, str(path))
+    if present is not None:
+        if not is_front(present, view):
+            raise OSError(errno.EEXIST, f"{path} is a mount of {present.source}, not PDSHub's")
+        return path
+    path.mkdir(parents=True, exist_ok=True)
+    shown = [point for point, of in targets(mounts, layout).items() if of == view]
+    if shown:
+        copy = kernel.clone(shown[0])
+        kernel.set_attributes(copy, clear=kernel.ATTR_RDONLY, propagation=kernel.MS_PRIVATE)
+    else:
+        options = [("source", label(view)), ("size", "4m"), ("nr_inodes", "4k"), ("mode", "0755")]
+        copy = kernel.new_filesystem("tmpfs", options, kernel.ATTR_NOSUID | kernel.ATTR_NODEV | kernel.ATTR_NOEXEC)
+    try:
+        kernel.attach(copy, str(path))
+    finally:
+        os.close(copy)
+    return path
+
+
+def publish(layout: Layout, view: str, target: str) -> None:
+    """Show the front at `target`, read-only, as a shared mount with no peers but the host's own copy."""
+    copy = kernel.clone(str(layout.front(view)))
+    try:
+        kernel.set_attributes(copy, add=kernel.SAFE, propagation=kernel.MS_PRIVATE)
+        kernel.set_attributes(copy, propagation=kernel.MS_SHARED)
+        kernel.attach(copy, target)
+    finally:
+        os.close(copy)
+
+
+def unpublish(target: str) -> None:
+    """Take the target with all below it away and remove its directory. Idempotent; never waits for a NAS."""
+    for _ in range(64):
+        if mountinfo.top(mountinfo.read(), target) is None:
+            break
+        with suppress(FileNotFoundError):
+            kernel.umount(target, lazy=True)
+    with suppress(FileNotFoundError):
+        Path(target).rmdir()
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file at once, and only if it says something new."""
+    try:
+        if path.read_text() == text:
+            return
+    except OSError:
+        pass
+    new = path.with_name(f".{path.name}.new")
+    new.write_text(text)
+    new.chmod(0o644)
+    new.rename(path)
+
+
+def arrange(front: Path, points: Collection[str], view: Any, health: Any, unavailable: str) -> None:
+    """Directories for the mount points, the two JSON files, and the notice while something is missing."""
+    notes = front / ".pdshub"
+    notes.mkdir(exist_ok=True)
+    for point in points:
+        (front / point).mkdir(parents=True, exist_ok=True)
+    _prune(front, front, {"/".join(point.split("/")[: i + 1]) for point in points for i in range(point.count("/") + 1)})
+    write(notes / "view.json", json.dumps(view, indent=1) + "\n")
+    write(notes / "health.json", json.dumps(health, indent=1) + "\n")
+    if unavailable:
+        write(front / UNAVAILABLE, unavailable)
+    else:
+        (front / UNAVAILABLE).unlink(missing_ok=True)
+
+
+def _prune(top: Path, directory: Path, keep: Collection[str]) -> None:
+    """Remove mount points of former specs, unless something is still mounted on them (EBUSY)."""
+    for path in sorted(directory.iterdir()):
+        name = str(path.relative_to(top))
+        if name == ".pdshub" or not path.is_dir() or path.is_symlink():
+            continue
+        _prune(top, path, keep)
+        if name not in keep:
+            with suppress(OSError):
+                path.rmdir()

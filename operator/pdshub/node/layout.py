@@ -1,0 +1,65 @@
+"""Where everything of the node plugin lies, below the kubelet's directory.
+
+All of it is under /var/lib/kubelet, which the pod has with Bidirectional propagation: a mount made here is
+the host's too and outlives the plugin's process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+DRIVER = "archive.pdshub.dev"
+
+
+@dataclass(frozen=True)
+class Layout:
+    kubelet: Path
+
+    @property
+    def plugin(self) -> Path:
+        return self.kubelet / "plugins" / DRIVER
+
+    @property
+    def csi_socket(self) -> Path:
+        return self.plugin / "csi.sock"
+
+    @property
+    def registration_socket(self) -> Path:
+        return self.kubelet / "plugins_registry" / f"{DRIVER}-reg.sock"
+
+    @property
+    def empty(self) -> Path:
+        """An empty directory: overlayfs wants at least two lower layers."""
+        return self.plugin / "empty"
+
+    @property
+    def cache(self) -> Path:
+        return self.plugin / "cache"
+
+    @property
+    def helper(self) -> Path:
+        """Requests to, and answers of, the user-space NFS helper."""
+        return self.plugin / "helper"
+
+    def source(self, digest: str) -> Path:
+        return self.plugin / "sources" / digest
+
+    @property
+    def views(self) -> Path:
+        return self.plugin / "views"
+
+    def front(self, view: str) -> Path:
+        return self.views / view / "front"
+
+    def entries(self, view: str) -> Path:
+        return self.views / view / "entries"
+
+    def entry(self, view: str, key: str) -> Path:
+        return self.entries(view) / key / "mnt"
+
+    def prepare(self) -> None:
+        for path in (self.plugin, self.registration_socket.parent, self.empty, self.cache, self.helper):
+            path.mkdir(parents=True, exist_ok=True)
+        for path in (self.plugin / "sources", self.views):
+            path.mkdir(exist_ok=True)

@@ -1,0 +1,102 @@
+"""`pdshub-node`: the CSI node plugin; `pdshub-node nfs-helper`: user-space NFS for kernels without a client."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import socket
+from pathlib import Path
+
+from pdshub.node.layout import Layout
+
+log = logging.getLogger("pdshub.node")
+
+
+def parser() -> argparse.ArgumentParser:
+    root = argparse.ArgumentParser(prog="pdshub-node", description=__doc__)
+    root.add_argument("--kubelet-dir", type=Path, default=Path(os.environ.get("KUBELET_DIR") or "/var/lib/kubelet"))
+    root.add_argument("--node-name", default=os.environ.get("NODE_NAME") or socket.gethostname())
+    root.add_argument("--views-from", type=Path, help="directory of ArchiveView YAMLs, instead of the API server")
+    root.add_argument("--installation", type=Path, default=Path("/etc/pdshub/installation/installation.yaml"))
+    root.add_argument("--tls", type=Path, default=Path("/etc/pdshub/tls"))
+    root.add_argument("--report-port", type=int, default=9809, help="0: no report")
+    root.add_argument("--health-port", type=int, default=9808, help="0: no health server")
+    root.add_argument(
+        "--hold-seconds", type=float, default=60, help="how long an old tree in use is kept after a switch"
+    )
+    root.add_argument("--log-level", default="INFO")
+    commands = root.add_subparsers(dest="command")
+    commands.add_parser("nfs-helper", help="run the user-space NFS helper")
+    one = commands.add_parser("nfs-mount", help="(of the helper) serve one source until it ends")
+    one.add_argument("request", type=Path)
+    return root
+
+
+async def plugin(options: argparse.Namespace) -> None:
+    """Run until SIGTERM. Mounts stay: pods use them."""
+    # Imported here: the helper's processes need none of it.
+    from pdshub.node import report, servers
+    from pdshub.node.csi import Node
+    from pdshub.node.feed import ApiFeed, DirectoryFeed, Feed
+    from pdshub.node.policy import PolicyFile
+    from pdshub.node.reconcile import Reconciler
+    from pdshub.node.requests import HelperRequests
+
+    layout = Layout(options.kubelet_dir)
+    layout.prepare()
+    reconciler = Reconciler(layout, PolicyFile(options.installation), HelperRequests(layout), options.hold_seconds)
+    feed: Feed
+    if options.views_from:
+        feed = DirectoryFeed(options.views_from, reconciler.wake)
+        feed.look()
+    else:
+        feed = ApiFeed(layout.cache, reconciler.wake)
+    reconciler.feed = feed
+    node = Node(options.node_name, layout, reconciler)
+    grpc_servers = await servers.serve(layout, node)
+    tasks = [asyncio.create_task(feed.run()), asyncio.create_task(reconciler.run())]
+    if options.report_port:
+        make = lambda: report.document(options.node_name, node, reconciler)  # noqa: E731
+        tasks.append(asyncio.create_task(report.serve_report(options.tls, options.report_port, make)))
+    if options.health_port:
+        tasks.append(
+            asyncio.create_task(report.serve_health(options.health_port, reconciler, lambda: servers.answers(layout)))
+        )
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    waiting = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    for server in grpc_servers:
+        await server.stop(2)
+    await reconciler.close()
+    layout.registration_socket.unlink(missing_ok=True)
+    for finished in done - {waiting}:
+        finished.result()  # a part that ended by itself ended with an error: say it and exit
+
+
+def main() -> None:
+    options = parser().parse_args()
+    logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    os.umask(0o022)
+    if options.command == "nfs-helper":
+        from pdshub.node import helper
+
+        helper.run(Layout(options.kubelet_dir))
+    elif options.command == "nfs-mount":
+        from pdshub.node import nfsmount
+
+        nfsmount.run(options.request)
+    else:
+        # gRPC's own fork handlers would stall the worker processes.
+        os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+        asyncio.run(plugin(options))
+
+
+if __name__ == "__main__":
+    main()

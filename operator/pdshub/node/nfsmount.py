@@ -1,0 +1,205 @@
+"""One NFS export as a FUSE mount, without the kernel's NFS client. A process of its own per source.
+
+Reads come in pieces of at most 128 KiB; each open file reads ahead in larger ones when it is read in order.
+The kernel's page cache is used (auto_cache: kept over opens while size and time are the same).
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import stat as modes
+import threading
+import time
+from collections import OrderedDict
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import mfusepy
+
+from pdshub.node import kernel, mountinfo, requests
+from pdshub.node.nfsclient import Connection, Server
+
+log = logging.getLogger(__name__)
+
+FUSE_SUBTYPE = "pdshub-nfs"
+ATTRIBUTE_SECONDS = 3.0
+AHEAD = 4 << 20  # bytes fetched at once for a file read in order
+KINDS = {"directory": modes.S_IFDIR, "symlink": modes.S_IFLNK}
+
+
+class OpenFile:
+    """A file open on the server, opened again when its connection was lost."""
+
+    def __init__(self, server: Server, path: str) -> None:
+        self._server, self._path = server, path
+        self._files: dict[int, tuple[int, Any]] = {}
+        self._lock = threading.Lock()
+        self._start, self._ahead, self._expected = 0, b"", 0
+
+    def _fetch(self, offset: int, size: int) -> bytes:
+        def read(connection: Connection, client: Any, epoch: int) -> bytes:
+            kept = self._files.get(id(connection))
+            if kept is None or kept[0] != epoch:
+                kept = self._files[id(connection)] = (epoch, client.open(self._path, "rb"))
+            return bytes(kept[1].read_at(offset, size))
+
+        return self._server.call(read)
+
+    def read(self, offset: int, size: int) -> bytes:
+        with self._lock:
+            inside = offset - self._start
+            if 0 <= inside and inside + size <= len(self._ahead):
+                self._expected = offset + size
+                return self._ahead[inside : inside + size]
+            # The kernel's own read-ahead arrives a little out of order: near is in order.
+            in_order = abs(offset - self._expected) <= AHEAD // 4 and offset > 0
+            data = self._fetch(offset, AHEAD if in_order else size)
+            if in_order:
+                self._start, self._ahead = offset, data
+            self._expected = offset + size
+            return data[:size]
+
+    def check(self) -> None:
+        """Open it now, so that a missing permission is said at open."""
+        self._fetch(0, 0)
+
+    def close(self) -> None:
+        for _, file in self._files.values():
+            with suppress(Exception):
+                file.close()
+
+
+class ExportFileSystem(mfusepy.Operations):  # type: ignore[misc]
+    use_ns = True
+
+    def __init__(self, server: Server, export: str) -> None:
+        self._server, self._export = server, export.strip("/")
+        self._open: dict[int, OpenFile] = {}
+        self._last = 0
+        self._attributes: OrderedDict[str, tuple[float, dict[str, Any]]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def _path(self, path: str) -> str:
+        return (self._export + path).strip("/") or "."
+
+    def _remember(self, path: str, info: Any) -> dict[str, Any]:
+        found = {
+            "st_mode": KINDS.get(info.type.value, modes.S_IFREG) | (info.mode & 0o777),
+            "st_nlink": info.nlink, "st_uid": info.uid, "st_gid": info.gid, "st_size": info.size,
+            "st_mtime": info.mtime, "st_ctime": info.ctime, "st_atime": info.atime, "st_ino": info.fileid,
+            "st_blocks": (info.used + 511) // 512,
+        }  # fmt: skip
+        with self._lock:
+            self._attributes[path] = (time.monotonic() + ATTRIBUTE_SECONDS, found)
+            self._attributes.move_to_end(path)
+            while len(self._attributes) > 20000:
+                self._attributes.popitem(last=False)
+        return found
+
+    def getattr(self, path: str, fh: int | None = None) -> dict[str, Any]:
+        known = self._attributes.get(path)
+        if known and known[0] > time.monotonic():
+            return known[1]
+        return self._remember(path, self._server.call(lambda _, client, __: client.stat(self._path(path))))
+
+    def readdir(self, path: str, fh: int) -> Any:
+        entries = self._server.call(lambda _, client, __: list(client.scandir(self._path(path))))
+        result: list[Any] = [".", ".."]
+        for entry in entries:
+            if entry.name in (".", ".."):
+                continue
+            known = self._remember(f"{path.rstrip('/')}/{entry.name}", entry.info)
+            result.append((entry.name, {"st_mode": known["st_mode"], "st_ino": known["st_ino"]}, 0))
+        return result
+
+    def readlink(self, path: str) -> str:
+        return str(self._server.call(lambda _, client, __: client.readlink(self._path(path))))
+
+    def open(self, path: str, flags: int) -> int:
+        if flags & os.O_ACCMODE != os.O_RDONLY:
+            raise mfusepy.FuseOSError(errno.EROFS)
+        file = OpenFile(self._server, self._path(path))
+        with self._lock:
+            self._last += 1
+            self._open[self._last] = file
+            return self._last
+
+    def read(self, path: str, size: int, offset: int, fh: int) -> bytes:
+        return self._open[fh].read(offset, size)
+
+    def release(self, path: str, fh: int) -> int:
+        with self._lock:
+            file = self._open.pop(fh)
+        file.close()
+        return 0
+
+    def statfs(self, path: str) -> dict[str, int]:
+        """Always asks the server: what the node plugin's probe relies on."""
+        root = self._export or "."
+        self._server.call(lambda _, client, __: client.stat(root))
+        return {"f_bsize": 1 << 20, "f_frsize": 1 << 20, "f_blocks": 1 << 20, "f_namemax": 255}
+
+
+def _clear(point: Path) -> None:
+    """Take a mount of a former helper away. Anything else on the point is an error, not ours to remove."""
+    while (there := mountinfo.top(mountinfo.read(), str(point))) is not None:
+        if there.fstype != f"fuse.{FUSE_SUBTYPE}":
+            raise OSError(errno.EBUSY, f"{point} is a mount of {there.source} ({there.fstype})")
+        kernel.umount(str(point), lazy=True)
+
+
+def run(request_file: Path) -> None:
+    """Connect, mount, serve until unmounted or killed. The status file says how it goes."""
+    request = requests.read(request_file)
+    if request is None:
+        raise SystemExit(f"{request_file}: no request")
+    status = request_file.with_suffix(".status")
+    run_as = request["runAs"]
+    server = Server(request["server"], request["port"], tuple(run_as) if run_as else None)
+    export, point = str(request["export"]), Path(request["point"])
+    filesystem = ExportFileSystem(server, export)
+    try:
+        filesystem.getattr("/")
+        point.mkdir(parents=True, exist_ok=True)
+        _clear(point)
+    except OSError as error:
+        text = f"{request['device']} over user-space NFS: {error.strerror or error}"
+        requests.write(status, {"ready": False, "message": text, "at": time.time()})
+        raise SystemExit(text) from None
+    requests.write(status, {"ready": True, "message": "", "at": time.time()})
+    threading.Thread(target=_read_ahead, args=(point,), daemon=True).start()
+    mfusepy.FUSE(
+        filesystem,
+        str(point),
+        foreground=True,
+        ro=True,
+        nosuid=True,
+        nodev=True,
+        noatime=True,
+        allow_other=True,
+        default_permissions=True,
+        auto_cache=True,
+        use_ino=True,
+        readdir_ino=True,
+        attr_timeout=ATTRIBUTE_SECONDS,
+        entry_timeout=ATTRIBUTE_SECONDS,
+        ac_attr_timeout=0,
+        negative_timeout=1,
+        max_threads=16,
+        fsname=str(request["device"]).replace("\\", "\\\\").replace(",", "\\,"),
+        subtype=FUSE_SUBTYPE,
+    )
+
+
+def _read_ahead(point: Path) -> None:
+    """Let the kernel read 1 MiB ahead instead of 128 KiB, where /sys may be written."""
+    for _ in range(50):
+        time.sleep(0.1)
+        there = mountinfo.top(mountinfo.read(), str(point))
+        if there is not None and there.fstype == f"fuse.{FUSE_SUBTYPE}":
+            with suppress(OSError):
+                Path(f"/sys/class/bdi/{there.device}/read_ahead_kb").write_text("1024")
+            return

@@ -1,0 +1,91 @@
+"""What this installation lets the node mount: decided by whoever installs PDSHub, not by views.
+
+Source: `archive` of /etc/pdshub/installation/installation.yaml (the Helm value `archive.*` of charts/pdshub).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pdshub.node.spec import Source
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Without a rule nothing may be mounted."""
+
+    servers: tuple[str, ...] = ()
+    local_prefixes: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, document: Any) -> Policy:
+        archive = (document or {}).get("archive") or {}
+        return cls(
+            tuple(str(item) for item in archive.get("allowedServers") or ()),
+            tuple(str(item) for item in archive.get("allowedLocalPrefixes") or ()),
+        )
+
+    def prefix_for(self, path: str) -> str | None:
+        """The allowed prefix that `path` lies in; links are looked at when the path is opened."""
+        for prefix in self.local_prefixes:
+            if PurePosixPath(path).is_relative_to(PurePosixPath(prefix)):
+                return prefix
+        return None
+
+    def refusal(self, source: Source) -> str:
+        """Why the source may not be mounted; empty if it may."""
+        if source.local:
+            if self.prefix_for(source.local):
+                return ""
+            return (
+                f"local path {source.local} is in none of the installation's archive.allowedLocalPrefixes"
+                f" ({', '.join(self.local_prefixes) or 'none set'})"
+            )
+        if any(server_matches(source.server, rule) for rule in self.servers):
+            return ""
+        return (
+            f"NFS server {source.server} is not among the installation's archive.allowedServers"
+            f" ({', '.join(self.servers) or 'none set'})"
+        )
+
+
+def server_matches(server: str, rule: str) -> bool:
+    """Exact name or address, `*.suffix` (a name below it), or CIDR (addresses only, names never)."""
+    server, rule = server.lower().rstrip("."), rule.lower().rstrip(".")
+    if rule.startswith("*."):
+        return server.endswith(rule[1:]) and len(server) > len(rule) - 1
+    try:
+        address = ipaddress.ip_address(server)
+    except ValueError:
+        return server == rule
+    try:
+        return address in ipaddress.ip_network(rule, strict=False)
+    except ValueError:
+        return False
+
+
+class PolicyFile:
+    """The policy in a file that may change while running (a ConfigMap); a broken file refuses everything."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: tuple[int, int] | None = None
+        self._policy = Policy()
+
+    def current(self) -> Policy:
+        try:
+            stat = self._path.stat()
+        except OSError:
+            return Policy()
+        if (stat.st_mtime_ns, stat.st_ino) != self._seen:
+            import yaml
+
+            try:
+                self._policy = Policy.parse(yaml.safe_load(self._path.read_text()))
+            except (yaml.YAMLError, AttributeError, TypeError, OSError):
+                self._policy = Policy()
+            self._seen = (stat.st_mtime_ns, stat.st_ino)
+        return self._policy

@@ -1,0 +1,74 @@
+"""Files by which the node plugin asks the user-space NFS helper for a source, and the helper answers.
+
+helper/<digest>.json is the request, helper/<digest>.status the answer, helper/alive is touched by a living
+helper every two seconds. All are written whole (rename).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from pdshub.node.layout import Layout
+from pdshub.node.spec import Source
+
+ALIVE_SECONDS = 15.0
+
+
+def write(path: Path, document: dict[str, Any]) -> None:
+    new = path.with_name(f".{path.name}.new")
+    new.write_text(json.dumps(document))
+    new.rename(path)
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    try:
+        document = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def request(source: Source, layout: Layout) -> dict[str, Any]:
+    return {
+        "digest": source.digest,
+        "server": source.server,
+        "export": source.export,
+        "port": source.port,
+        "version": source.version,
+        "runAs": list(source.run_as) if source.run_as else None,
+        "device": source.device_name,
+        "point": str(layout.source(source.digest)),
+    }
+
+
+class HelperRequests:
+    """The plugin's side."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def ask(self, source: Source) -> None:
+        path, wanted = self._layout.helper / f"{source.digest}.json", request(source, self._layout)
+        if read(path) != wanted:
+            write(path, wanted)
+
+    def answer(self, source: Source) -> str:
+        """Why the source is not mounted yet."""
+        try:
+            age = time.time() - (self._layout.helper / "alive").stat().st_mtime
+        except OSError:
+            age = ALIVE_SECONDS + 1
+        if age > ALIVE_SECONDS:
+            return (
+                "this kernel has no NFS client, and the user-space helper (DaemonSet pdshub-nfs-helper)"
+                " does not run on this node"
+            )
+        status = read(self._layout.helper / f"{source.digest}.status") or {}
+        return str(status.get("message") or f"the user-space helper is connecting to {source.device_name}")
+
+    def forget(self, source_digest: str) -> None:
+        for suffix in ("json", "status"):
+            (self._layout.helper / f"{source_digest}.{suffix}").unlink(missing_ok=True)

@@ -1,0 +1,168 @@
+"""One keeper per source: mounts it, probes it, and says what it found. Never blocks the plugin itself."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pdshub.node import mountinfo, workers
+from pdshub.node.layout import Layout
+from pdshub.node.policy import Policy
+from pdshub.node.spec import Source
+
+log = logging.getLogger(__name__)
+
+HEALTHY_SECONDS, UNHEALTHY_SECONDS = 10.0, 3.0
+FUSE_TYPE = "fuse.pdshub-nfs"
+KERNEL, USER_SPACE, LOCAL = "kernel-nfs", "user-space-nfs", "local"
+
+
+@dataclass(frozen=True)
+class State:
+    """What is known of a source. `layers`: path -> identity of that directory, None if it does not exist."""
+
+    ready: bool = False
+    mode: str = ""
+    message: str = "not looked at yet"
+    latency: float = 0.0
+    layers: dict[str, str | None] = field(default_factory=dict)
+
+
+class Helper(Protocol):
+    def ask(self, source: Source) -> None: ...
+    def answer(self, source: Source) -> str: ...
+    def forget(self, source_digest: str) -> None: ...
+
+
+def mismatch(source: Source, mount: mountinfo.Mount) -> str:
+    """Why a mount that is already there must not be used; empty if it is what the source asks for."""
+    missing = {"ro", "nosuid", "nodev"} - mount.options
+    if missing:
+        return f"the mount at {mount.point} lacks {', '.join(sorted(missing))}"
+    if source.local:
+        return ""  # compared by device and inode, see worker.probe
+    if mount.fstype not in ("nfs", "nfs4", FUSE_TYPE):
+        return f"{mount.point} is a mount of type {mount.fstype}, not of {source.device_name}"
+    if mount.source != source.device_name:
+        return f"{mount.point} shows {mount.source}, not {source.device_name}"
+    if mount.fstype != FUSE_TYPE:
+        options = dict(part.partition("=")[::2] for part in mount.super_options.split(","))
+        if options.get("port", "2049") not in (str(source.port), "0"):
+            return f"{mount.point} is mounted from port {options.get('port')}, not {source.port}"
+        if not options.get("vers", "").startswith(source.version):
+            return f"{mount.point} is mounted with NFS {options.get('vers')}, not {source.version}"
+    return ""
+
+
+def mode_of(source: Source, mount: mountinfo.Mount) -> str:
+    if source.local:
+        return LOCAL
+    return USER_SPACE if mount.fstype == FUSE_TYPE else KERNEL
+
+
+class Keeper:
+    """Keeps one source; `state` is its latest news, `changed` is called whenever that differs."""
+
+    #: Set once the kernel said that it knows no NFS: (monotonic) time until which it is not asked again.
+    no_kernel_nfs_until = 0.0
+
+    def __init__(
+        self, source: Source, layout: Layout, policy: Callable[[], Policy], helper: Helper, changed: Callable[[], None]
+    ) -> None:
+        self.source = source
+        self.state = State()
+        self.layers: frozenset[str] = frozenset({"."})
+        self._layout, self._policy, self._helper, self._changed = layout, policy, helper, changed
+        self._wake = asyncio.Event()
+        self._task = asyncio.create_task(self._run())
+
+    @property
+    def point(self) -> str:
+        return str(self._layout.source(self.source.digest))
+
+    def need(self, layers: frozenset[str]) -> None:
+        if layers != self.layers:
+            self.layers = layers
+            self._wake.set()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                state = await self._look()
+            except (OSError, TimeoutError) as error:
+                text = error.strerror or str(error)
+                if isinstance(error, TimeoutError):
+                    text = f"{self.source.device_name} does not answer ({text})"
+                state = State(False, self.state.mode, text, 0.0, self.state.layers)
+            except Exception as error:
+                log.exception("source %s", self.source.device_name)
+                state = State(False, self.state.mode, repr(error), 0.0, self.state.layers)
+            old, self.state = self.state, state
+            if (old.ready, old.message, old.layers) != (state.ready, state.message, state.layers):
+                if (old.ready, old.message) != (state.ready, state.message):
+                    log.info("source %s: %s %s", self.source.device_name, state.mode, state.message or "ready")
+                self._changed()
+            try:
+                async with asyncio.timeout(HEALTHY_SECONDS if state.ready else UNHEALTHY_SECONDS):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+
+    async def _look(self) -> State:
+        source, policy = self.source, self._policy()
+        refusal = policy.refusal(source)
+        if refusal:
+            return State(False, "", refusal)
+        mount = mountinfo.top(mountinfo.read(), self.point)
+        if mount is None:
+            await self._mount(policy)
+            mount = mountinfo.top(mountinfo.read(), self.point)
+            if mount is None:
+                return State(False, USER_SPACE, self._helper.answer(source))
+        wrong = mismatch(source, mount)
+        if wrong:
+            return State(False, "", wrong)
+        if mount.fstype == FUSE_TYPE:
+            self._helper.ask(source)
+        started = time.monotonic()
+        nfs = {"server": source.server, "port": source.port} if source.server else {}
+        local = {"local": source.local, "prefix": policy.prefix_for(source.local)} if source.local else {}
+        found = await workers.once("probe", 8, point=self.point, layers=sorted(self.layers), **nfs, **local)
+        if found.get("replaced"):
+            await workers.once("unmount", 10, point=self.point)
+            return State(False, LOCAL, f"{source.local} was replaced by another directory; mounting it anew")
+        return State(True, mode_of(source, mount), "", time.monotonic() - started, found["layers"])
+
+    async def _mount(self, policy: Policy) -> None:
+        source = self.source
+        if source.local:
+            await workers.once(
+                "mount_local", 10, prefix=policy.prefix_for(source.local), path=source.local, point=self.point
+            )
+            return
+        if time.monotonic() >= Keeper.no_kernel_nfs_until:
+            try:
+                await workers.once(
+                    "mount_nfs", 20, server=source.server, export=source.export, port=source.port,
+                    version=source.version, point=self.point, device=source.device_name,
+                )  # fmt: skip
+                return
+            except OSError as error:
+                if error.errno != errno.ENODEV:
+                    raise
+                log.info("this kernel has no NFS client: asking the user-space helper")
+                Keeper.no_kernel_nfs_until = time.monotonic() + 600
+        self._helper.ask(source)

@@ -1,0 +1,151 @@
+"""An ArchiveView as the node needs it: plain values, parsed once from the API server's JSON.
+
+The API server has validated it against the CRD; what is checked again here is what could harm a node if it
+slipped through: absolute paths, `..`, names that are used as file names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class SpecError(ValueError):
+    """The view can't be used; the text names the field."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where files come from: an NFS export, or (`local`) a directory of the node."""
+
+    name: str
+    local: str = ""
+    server: str = ""
+    export: str = ""
+    port: int = 2049
+    version: str = "4.2"
+    run_as: tuple[int, int] | None = None
+
+    @property
+    def digest(self) -> str:
+        """The same for equal server, export and options: one mount a node, whatever views call it."""
+        parts = [self.local, self.server, self.export, self.port, self.version, self.run_as]
+        return digest(parts)
+
+    @property
+    def device_name(self) -> str:
+        """What the mount table shows as the source of the mount."""
+        server = f"[{self.server}]" if ":" in self.server else self.server
+        return self.local or f"{server}:{self.export}"
+
+
+@dataclass(frozen=True)
+class Layer:
+    source: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One directory of the tree and the layers that form it, the winning one first."""
+
+    path: str
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True)
+class View:
+    name: str
+    generation: int = 0
+    folder: str = ""
+    sources: tuple[Source, ...] = ()
+    tree: tuple[Entry, ...] = ()
+    raw: Mapping[str, Any] = field(default_factory=dict, compare=False, hash=False)
+
+    def source(self, name: str) -> Source:
+        return next(source for source in self.sources if source.name == name)
+
+    def at(self, entry: Entry) -> str:
+        """The entry's mount point, relative to /archive."""
+        return self.folder if entry.path == "." else f"{self.folder}/{entry.path}"
+
+
+def digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def relative(text: Any, where: str) -> str:
+    """A clean relative path ("." allowed); raises SpecError for anything that could lead elsewhere."""
+    if not isinstance(text, str) or text.startswith("/") or "\0" in text or "\n" in text:
+        raise SpecError(f"{where}: {text!r} is not a relative path")
+    parts = [part for part in text.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise SpecError(f"{where}: {text!r} must not contain '..'")
+    return "/".join(parts) or "."
+
+
+def _source(raw: Mapping[str, Any], where: str) -> Source:
+    run_as = raw.get("runAs")
+    ids = (int(run_as["uid"]), int(run_as["gid"])) if run_as else None
+    if raw.get("nfs"):
+        nfs = raw["nfs"]
+        export = str(nfs["export"])
+        if not export.startswith("/") or ".." in export.split("/") or "\n" in export:
+            raise SpecError(f"{where}.nfs.export: {export!r} must be absolute and without '..'")
+        server = str(nfs["server"])
+        if not server or set(server) & set("/, \n\t"):
+            raise SpecError(f"{where}.nfs.server: {server!r} is not a host name or an address")
+        export = "/" + "/".join(part for part in export.split("/") if part not in ("", "."))
+        return Source(
+            str(raw["name"]),
+            server=server,
+            export=export,
+            port=int(nfs.get("port") or 2049),
+            version=str(nfs.get("version") or "4.2"),
+            run_as=ids,
+        )
+    if raw.get("local"):
+        path = str(raw["local"]["path"])
+        if not path.startswith("/") or ".." in path.split("/"):
+            raise SpecError(f"{where}.local.path: {path!r} must be absolute and without '..'")
+        return Source(str(raw["name"]), local="/" + path.strip("/"), run_as=ids)
+    raise SpecError(f"{where}: neither nfs nor local")
+
+
+def parse_view(document: Mapping[str, Any]) -> View:
+    """An ArchiveView object -> View. Raises SpecError."""
+    try:
+        metadata, spec = document["metadata"], document["spec"]
+        name = relative(metadata["name"], "metadata.name")
+        folder = relative(spec.get("folder") or name, "spec.folder")
+        if "/" in name or "/" in folder or folder.startswith("."):
+            raise SpecError("spec.folder: one plain name is needed")
+        sources = tuple(_source(raw, f"spec.sources[{i}]") for i, raw in enumerate(spec.get("sources") or []))
+        known = {source.name for source in sources}
+        if len(known) != len(sources):
+            raise SpecError("spec.sources: two sources of the same name")
+        tree = []
+        for i, raw in enumerate(spec.get("tree") or []):
+            where = f"spec.tree[{i}]"
+            layers = tuple(
+                Layer(str(layer["source"]), relative(layer.get("path") or ".", f"{where}.layers"))
+                for layer in raw.get("layers") or []
+            )
+            if not layers:
+                raise SpecError(f"{where}.layers: empty")
+            for layer in layers:
+                if layer.source not in known:
+                    raise SpecError(f"{where}.layers: no source is called {layer.source!r}")
+            tree.append(Entry(relative(raw.get("path") or ".", f"{where}.path"), layers))
+        paths = [[] if entry.path == "." else entry.path.split("/") for entry in tree]
+        for i, one in enumerate(paths):
+            for other in paths[i + 1 :]:
+                shared = min(len(one), len(other))
+                if one[:shared] == other[:shared]:
+                    raise SpecError("spec.tree: an entry inside another one")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise SpecError(f"not an ArchiveView: {error!r}") from error
+    return View(name, int(metadata.get("generation") or 0), folder, sources, tuple(tree), document)

@@ -1,0 +1,79 @@
+"""A view and the news of its sources -> what shall be mounted where, and what to tell people. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pdshub.node.plan import LayerAt, Want
+from pdshub.node.sources import State
+from pdshub.node.spec import Entry, View, digest
+
+
+def want(view: View, entry: Entry, states: Mapping[str, State]) -> Want:
+    """`states` by the source's name. A layer that is not there makes the entry unknown: what would be seen
+    without it is not what was decided."""
+    layers: list[LayerAt] = []
+    reasons: list[str] = []
+    healthy = True
+    for layer in entry.layers:
+        source, state = view.source(layer.source), states.get(layer.source, State())
+        if not state.ready:
+            healthy = False
+            reasons.append(f"source {source.name}: {state.message}")
+        identity = state.layers.get(layer.path)
+        if identity is None:
+            if state.ready and layer.path in state.layers:
+                reasons.append(f"source {source.name}: {source.device_name} has no directory {layer.path}")
+            elif state.ready:
+                reasons.append(f"source {source.name}: {layer.path} not looked at yet")
+            continue
+        layers.append(LayerAt(source.digest, layer.path, identity))
+    reason = "; ".join(dict.fromkeys(reasons))
+    if len(layers) != len(entry.layers):
+        return Want(None, healthy=False, reason=reason)
+    run_as = next((view.source(layer.source).run_as for layer in entry.layers), None)
+    key = digest([[layer.source, layer.path, layer.identity] for layer in layers] + [run_as])
+    return Want(key, tuple(layers), run_as, healthy, reason)
+
+
+def wants(view: View, states: Mapping[str, State]) -> dict[str, Want]:
+    return {view.at(entry): want(view, entry, states) for entry in view.tree}
+
+
+@dataclass(frozen=True)
+class Story:
+    """What people read: `message` in one line, `notice` the text of ARCHIVE-UNAVAILABLE.txt (empty: none)."""
+
+    ready: bool
+    message: str
+    notice: str
+
+
+def tell(name: str, wanted: Mapping[str, Want], problem: str, mounted: frozenset[str]) -> Story:
+    """`mounted`: mount points that have what is wanted in every target."""
+    if problem:
+        return Story(False, problem, _notice(name, [problem]))
+    lines = []
+    for at, one in wanted.items():
+        if one.reason:
+            seen = "still shown from before" if at in mounted else "not there"
+            lines.append(f"/{at} is {seen}: {one.reason}")
+        elif at not in mounted:
+            lines.append(f"/{at} is being mounted")
+    if not lines:
+        return Story(True, "", "")
+    return Story(
+        False,
+        "; ".join(dict.fromkeys(one.reason for one in wanted.values() if one.reason)) or lines[0],
+        _notice(name, lines),
+    )
+
+
+def _notice(name: str, lines: list[str]) -> str:
+    text = "\n".join(f"- {line}" for line in lines)
+    return (
+        f"The archive ({name}) is not completely available on this machine right now.\n\n{text}\n\n"
+        "Nothing needs to be done here: what is missing appears by itself, in running notebooks too,\n"
+        "as soon as it is back. Details: .pdshub/health.json beside this file.\n"
+    )

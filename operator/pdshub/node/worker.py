@@ -1,0 +1,243 @@
+"""The child process that touches sources and overlays: whatever may hang on a dead NAS hangs here.
+
+One JSON object a line on standard input, one JSON answer a line on standard output: {"ok": …} or
+{"error": text, "errno": number}. The parent kills it when it takes too long (workers.py). It imports
+nothing but the standard library and kernel.py, so that it starts in some 30 ms.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pdshub.node import kernel
+
+#: Bounded waiting: 5 s, then 10 s, then an error to the reader (nfs(5): timeo in tenths of a second).
+NFS_OPTIONS = "soft,timeo=50,retrans=2,proto=tcp,nosharecache,sec=sys"
+DEAD = (errno.ENOTCONN, errno.ESTALE, errno.ECONNABORTED)
+
+
+def reach(server: str, port: int, seconds: float) -> str:
+    """Connect to the server by TCP; answers its address. The error names server and port."""
+    try:
+        with socket.create_connection((server, port), timeout=seconds) as connection:
+            return str(connection.getpeername()[0])
+    except OSError as error:
+        text = "no answer" if isinstance(error, TimeoutError) else (error.strerror or str(error))
+        raise OSError(error.errno or errno.EHOSTUNREACH, f"NFS server {server} port {port}: {text}") from None
+
+
+def mount_nfs(server: str, export: str, port: int, version: str, point: str, device: str) -> None:
+    """Kernel NFS; ENODEV where the kernel has no client for it."""
+    address = reach(server, port, 4)
+    options = f"vers={version},addr={address},port={port},{NFS_OPTIONS}"
+    if version.startswith("3"):
+        options += f",mountaddr={address},mountproto=tcp,nolock"
+    elif version in ("4", "4.0"):
+        options += ",clientaddr=0.0.0.0"
+    Path(point).mkdir(parents=True, exist_ok=True)
+    flags = kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOATIME
+    try:
+        kernel.mount(device, point, "nfs", flags, options)
+    except OSError as error:
+        if error.errno == errno.ENODEV:
+            raise
+        text = os.strerror(error.errno or 0)
+        raise OSError(error.errno, f"mount of {device} (NFS {version}): {text}") from None
+
+
+def _open_local(prefix: str, path: str) -> int:
+    base = os.open(prefix, os.O_PATH | os.O_DIRECTORY)
+    try:
+        return kernel.open_beneath(base, os.path.relpath(path, prefix))
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EXDEV):
+            text = "a symbolic link below the allowed prefix is refused"
+            raise OSError(error.errno, f"local path {path}: {text}") from None
+        raise OSError(error.errno, f"local path {path}: {os.strerror(error.errno or 0)}") from None
+    finally:
+        os.close(base)
+
+
+def mount_local(prefix: str, path: str, point: str) -> None:
+    """A read-only copy of a local directory's mount."""
+    directory = _open_local(prefix, path)
+    Path(point).mkdir(parents=True, exist_ok=True)
+    _attach(directory, "", point)
+
+
+def _attach(directory: int, path: str, point: str, *, beneath: bool = False) -> None:
+    copy = kernel.clone(path, directory)
+    try:
+        kernel.set_attributes(copy, add=kernel.SAFE, propagation=kernel.MS_PRIVATE)
+        kernel.attach(copy, point, beneath=beneath)
+    finally:
+        os.close(copy)
+
+
+def identity(stat: os.stat_result) -> str:
+    return f"{os.major(stat.st_dev)}:{os.minor(stat.st_dev)}:{stat.st_ino}"
+
+
+def probe(point: str, layers: list[str], server: str = "", port: int = 0, local: str = "", prefix: str = "") -> Any:
+    """Does the source answer, and which directories are its layers? -> {path: identity or null if absent}."""
+    if server:
+        reach(server, port, 3)
+    base = os.open(point, os.O_PATH | os.O_DIRECTORY)
+    try:
+        os.statvfs(base)  # always a call to the server
+        if local:
+            original = _open_local(prefix, local)
+            same = os.path.samestat(os.fstat(original), os.fstat(base))
+            os.close(original)
+            if not same:
+                return {"replaced": True, "layers": {}}
+        found: dict[str, str | None] = {}
+        for path in layers:
+            try:
+                directory = kernel.open_beneath(base, path)
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.EACCES):
+                    raise
+                found[path] = None
+                continue
+            found[path] = identity(os.fstat(directory))
+            os.close(directory)
+        return {"layers": found}
+    finally:
+        os.close(base)
+
+
+def build(layers: list[list[str]], run_as: list[int] | None, point: str, empty: str, note: dict[str, Any]) -> str:
+    """Mount an entry's content at `point`; answers "bind" or "overlay".
+
+    One layer is its source's directory itself: no overlay, so that a file replaced on the NAS is simply seen
+    (an overlay answers ESTALE for it). Layers are opened without following links, then given to overlayfs as
+    /proc/self/fd/N, so nobody on the NAS can swap one for a link in between, and nothing needs escaping.
+    """
+    bases = [os.open(base, os.O_PATH | os.O_DIRECTORY) for base, _, _ in layers]
+    empty_fd = os.open(empty, os.O_PATH | os.O_DIRECTORY)
+    Path(point).mkdir(parents=True, exist_ok=True)
+    Path(point).parent.joinpath("entry.json").write_text(json.dumps(note))
+    if run_as:  # whoever creates an overlay is who reads its layers: root is nobody on a root_squash export
+        kernel.set_filesystem_ids(*run_as)
+    opened = []
+    for base, (_, path, expected) in zip(bases, layers, strict=True):
+        directory = kernel.open_beneath(base, path)
+        if identity(os.fstat(directory)) != expected:
+            raise OSError(errno.ESTALE, f"layer {path} changed while it was mounted")
+        opened.append(directory)
+    if len(opened) == 1 and not run_as:
+        _attach(opened[0], "", point)
+        return "bind"
+    opened.append(empty_fd)
+    lowers = [f"/proc/self/fd/{directory}" for directory in opened]
+    made = _overlay(lowers)
+    if made is None:
+        flags = kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOATIME
+        kernel.mount("pdshub", point, "overlay", flags, "redirect_dir=nofollow,lowerdir=" + ":".join(lowers))
+    else:
+        kernel.attach(made, point)
+        os.close(made)
+    return "overlay"
+
+
+def _overlay(lowers: list[str]) -> int | None:
+    """The new way (Linux >= 6.8: `lowerdir+`); None where the kernel only knows the option string."""
+    options: list[tuple[str, str | None]] = [("source", "pdshub"), ("ro", None), ("redirect_dir", "nofollow")]
+    try:
+        return kernel.new_filesystem("overlay", [*options, *(("lowerdir+", lower) for lower in lowers)], kernel.SAFE)
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENOSYS):
+            return None
+        raise
+
+
+def attach(origin: str, point: str) -> None:
+    _attach(kernel.AT_FDCWD, origin, point)
+
+
+def switch(origin: str, point: str, depth: int) -> str:
+    """New content for `point`: "switched", or "held" while somebody still uses the old one (it stays on top)."""
+    try:
+        _attach(kernel.AT_FDCWD, origin, point, beneath=True)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ESTALE, errno.ENOTCONN):
+            raise
+        return _switch_on_top(origin, point, depth, dead=error.errno in DEAD)
+    return detach(point, lazy=False)
+
+
+def _switch_on_top(origin: str, point: str, depth: int, *, dead: bool) -> str:
+    """Before Linux 6.5: put the new one on top; the old ones below stay until the pod ends, a few at most."""
+    if dead or depth >= 6 or is_dead(point):
+        for _ in range(depth):
+            kernel.umount(point, lazy=True)
+    _attach(kernel.AT_FDCWD, origin, point)
+    return "switched"
+
+
+def is_dead(point: str) -> bool:
+    """A mount whose server process is gone (the user-space helper was restarted) answers nothing but errors."""
+    try:
+        next(Path(point).iterdir(), None)
+    except OSError as error:
+        return error.errno in DEAD
+    return False
+
+
+def detach(point: str, lazy: bool) -> str:
+    try:
+        kernel.umount(point, lazy=lazy)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        if not is_dead(point):
+            return "held"
+        kernel.umount(point, lazy=True)
+    return "switched"
+
+
+def unmount(point: str) -> None:
+    """Take all mounts of a point away and remove its directory."""
+    while True:
+        try:
+            kernel.umount(point, lazy=True)
+        except OSError as error:
+            if error.errno in (errno.EINVAL, errno.ENOENT):
+                break
+            raise
+    with suppress(FileNotFoundError):
+        Path(point).rmdir()
+
+
+def drop(point: str) -> None:
+    """Remove an entry's mount and directory; copies in targets live on."""
+    unmount(point)
+    Path(point).with_name("entry.json").unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        Path(point).parent.rmdir()
+
+
+OPERATIONS: dict[str, Callable[..., Any]] = {
+    name.__name__: name for name in (mount_nfs, mount_local, probe, build, attach, switch, detach, drop, unmount)
+}
+
+
+def main() -> None:
+    os.umask(0o022)
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = {"ok": OPERATIONS[request.pop("do")](**request)}
+        except OSError as error:
+            where = f" ({error.filename})" if error.filename else ""
+            answer = {"error": f"{error.strerror or error}{where}", "errno": error.errno or errno.EIO}
+        print(json.dumps(answer), flush=True)

@@ -1,0 +1,84 @@
+"""The parent's side of worker.py: calls with a time limit, kept by killing the child."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pdshub
+
+_CODE = (
+    f"import sys; sys.path.insert(0, {str(Path(next(iter(pdshub.__path__))).parent)!r});"
+    "from pdshub.node.worker import main; main()"
+)
+
+
+async def _start() -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-I", "-S", "-c", _CODE,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+
+async def _ask(process: asyncio.subprocess.Process, request: dict[str, Any], seconds: float) -> Any:
+    if process.stdin is None or process.stdout is None:
+        raise OSError(errno.EPIPE, "the worker has no pipes")
+    try:
+        process.stdin.write(json.dumps(request).encode() + b"\n")
+        async with asyncio.timeout(seconds):
+            line = await process.stdout.readline()
+    except (TimeoutError, asyncio.CancelledError) as reason:
+        with suppress(ProcessLookupError):
+            process.kill()
+        if isinstance(reason, asyncio.CancelledError):
+            raise
+        raise TimeoutError(errno.ETIMEDOUT, f"no answer within {seconds:g} s") from None
+    if not line:
+        raise OSError(errno.EPIPE, "the worker ended")
+    answer = json.loads(line)
+    if "error" in answer:
+        raise OSError(answer["errno"], answer["error"])
+    return answer["ok"]
+
+
+async def once(do: str, seconds: float, **arguments: Any) -> Any:
+    """One operation in a process of its own. Raises OSError, TimeoutError after `seconds`."""
+    process = await _start()
+    try:
+        return await _ask(process, {"do": do, **arguments}, seconds)
+    finally:
+        if process.stdin:
+            process.stdin.close()
+        # A process in an uninterruptible wait is left to the event loop's child watcher.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                await process.wait()
+
+
+class Lane:
+    """One long-living worker for the quick operations on targets, replaced when it hangs."""
+
+    def __init__(self, seconds: float = 10) -> None:
+        self._seconds = seconds
+        self._process: asyncio.subprocess.Process | None = None
+        self._turn = asyncio.Lock()
+
+    async def call(self, do: str, **arguments: Any) -> Any:
+        async with self._turn:
+            if self._process is None or self._process.returncode is not None:
+                self._process = await _start()
+            try:
+                return await _ask(self._process, {"do": do, **arguments}, self._seconds)
+            except (TimeoutError, BrokenPipeError):
+                self._process = None
+                raise
+
+    async def close(self) -> None:
+        if self._process and self._process.stdin:
+            self._process.stdin.close()
+            await self._process.wait()
