@@ -43,6 +43,13 @@ def copied(dockerfile: str) -> list[str]:
     return sources
 
 
+def build_args(dockerfile: str, environ: Mapping[str, str]) -> list[str]:
+    """NAME=value for each ARG of a Dockerfile that ``environ`` sets; folders of this machine mean nothing there."""
+    declared = [w.partition("=")[0] for x in re.findall(r"(?mi)^\s*ARG\s+(.*)$", dockerfile) for w in x.split()]
+    wanted = {n: environ[n] for n in declared if environ.get(n) and n != "BASE"}
+    return [f"{n}={v}" for n, v in wanted.items() if not v.startswith("/") or Path(v).is_relative_to(CERTIFICATES)]
+
+
 def inputs(name: str, root: Path = ROOT) -> list[Path]:
     """Files and folders that decide what image ``name`` holds."""
     dockerfile = root / "images" / name / "Dockerfile"
@@ -103,6 +110,7 @@ def image(paths: Paths, engine: Engine, name: str, base_ref: str) -> Artefact:
     """``ref`` and ``image.tar`` of one of NAMES, built on ``base_ref``."""
     key = digest([files_digest(inputs(name)), base_ref, (ROOT / ".dockerignore").read_text()])
     ref = f"localhost/pdshub/{name}:{key}"
+    dockerfile = ROOT / "images" / name / "Dockerfile"
 
     def build(work: Path) -> None:
         with host_settings() as mounts:
@@ -111,7 +119,8 @@ def image(paths: Paths, engine: Engine, name: str, base_ref: str) -> Artefact:
             layers = ["--layers"] if engine.name == "podman" else []
             engine.run(
                 *("build", "--network", "host", *extra, *layers, "--build-arg", f"BASE={base_ref}"),
-                *("-f", ROOT / "images" / name / "Dockerfile", "-t", ref, ROOT),
+                *(a for b in build_args(dockerfile.read_text(), os.environ) for a in ("--build-arg", b)),
+                *("-f", dockerfile, "-t", ref, ROOT),
             )
         engine.run("save", "-o", work / "image.tar", ref)
         (work / "ref").write_text(ref)
@@ -146,7 +155,7 @@ def host_settings() -> Iterator[list[str]]:
         mounts = [f"{CERTIFICATES}:{CERTIFICATES}:ro"]
         files = {
             "/etc/pip.conf": pip_conf(_output("pip", "config", "list"), os.environ),
-            "/root/.npmrc": npmrc(_read(Path.home() / ".npmrc"), os.environ),
+            "/root/.npmrc": npmrc(_read(Path.home() / ".npmrc"), os.environ, CERTIFICATES / "ca-certificates.crt"),
             "/etc/apt/apt.conf.d/90pdshub-build": apt_conf(_output("apt-config", "dump", "Acquire")),
         }
         for n, (target, text) in enumerate(files.items()):
@@ -155,8 +164,6 @@ def host_settings() -> Iterator[list[str]]:
                 source.write_text(text)
                 mounts.append(f"{source}:{target}:ro")
         yield mounts
-
-
 
 
 def _read(path: Path) -> str:
@@ -185,14 +192,19 @@ def pip_conf(listed: str, environ: Mapping[str, str]) -> str:
     return "[global]\n" + "".join(f"{k} = {v}\n" for k, v in sorted(found.items())) if found else ""
 
 
-def npmrc(text: str, environ: Mapping[str, str]) -> str:
-    """An npmrc out of the user's own and NPM_CONFIG_* variables that say where to fetch from, and how."""
+def npmrc(text: str, environ: Mapping[str, str], certificates: Path) -> str:
+    """An npmrc out of the user's own and NPM_CONFIG_* variables that say where to fetch from, and how.
+
+    npm brings its own certificates; where nothing else is said, it is told to take the machine's.
+    """
     wanted = ("registry", "cafile", "proxy", "https-proxy", "noproxy", "strict-ssl")
     lines = [x for x in text.splitlines() if x.partition("=")[0].strip() in wanted or x.startswith(("//", "@"))]
     for name, value in environ.items():
         option = name.lower().removeprefix("npm_config_").replace("_", "-")
         if name.lower().startswith("npm_config_") and option in wanted:
             lines.append(f"{option}={value}")
+    if certificates.exists() and not any(x.startswith("cafile") for x in lines):
+        lines.append(f"cafile={certificates}")
     return "".join(f"{x}\n" for x in lines)
 
 

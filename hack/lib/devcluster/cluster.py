@@ -52,7 +52,15 @@ def healthy(paths: Paths, engine: Engine, tools: Tools) -> bool:
 
 
 def _answers(paths: Paths, tools: Tools) -> bool:
-    argv = [tools.kubectl, "--kubeconfig", paths.kubeconfig, "--request-timeout=5s", "get", "--raw", "/readyz"]
+    argv: list[str | Path] = [
+        tools.kubectl,
+        "--kubeconfig",
+        paths.kubeconfig,
+        "--request-timeout=5s",
+        "get",
+        "--raw",
+        "/readyz",
+    ]
     return paths.kubeconfig.exists() and succeeds(argv, timeout=10)
 
 
@@ -77,8 +85,10 @@ def ensure(paths: Paths, engine: Engine, tools: Tools, node_ref: str, built: boo
     config.write_text(kind_config((KIND_FILES / "cluster.yaml").read_text(), paths.images, built))
     keep_ranges_inside()
     run(
-        [tools.kind, "create", "cluster", "--name", paths.cluster_name, "--image", node_ref]
-        + ["--config", config, "--kubeconfig", paths.kubeconfig],
+        [
+            *(tools.kind, "create", "cluster", "--name", paths.cluster_name, "--image", node_ref),
+            *("--config", config, "--kubeconfig", paths.kubeconfig),
+        ],
         env=engine.env,
         timeout=600,
     )
@@ -103,7 +113,8 @@ def kubectl(paths: Paths, tools: Tools, *args: str | Path, stdin: str | None = N
 
 def remove(paths: Paths, engine: Engine, tools: Tools) -> None:
     """Take the cluster away, also one that kind itself can't remove any more."""
-    argv = [tools.kind, "delete", "cluster", "--name", paths.cluster_name, "--kubeconfig", paths.kubeconfig]
+    argv: list[str | Path] = [tools.kind, "delete", "cluster", "--name", paths.cluster_name]
+    argv += ["--kubeconfig", paths.kubeconfig]
     if not succeeds(argv, env=engine.env, timeout=120) or engine.inspect(paths.node_container):
         engine.ok("rm", "-f", "-v", "-t", "0", paths.node_container, timeout=120)
     if engine.inspect(paths.node_container):

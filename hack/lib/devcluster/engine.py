@@ -76,9 +76,7 @@ def find(paths: Paths) -> Engine:
     if missing:
         install_packages(PODMAN_PACKAGES)
     conf = paths.cache / "engine" / "containers.conf"
-    text = containers_conf(
-        resource.getrlimit(resource.RLIMIT_NOFILE)[1], resource.getrlimit(resource.RLIMIT_NPROC)[1]
-    )
+    text = containers_conf(resource.getrlimit(resource.RLIMIT_NOFILE)[1], resource.getrlimit(resource.RLIMIT_NPROC)[1])
     conf.parent.mkdir(parents=True, exist_ok=True)
     if not conf.exists() or conf.read_text() != text:
         conf.write_text(text)

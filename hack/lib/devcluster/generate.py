@@ -52,9 +52,11 @@ def stubs(paths: Paths, say: Callable[[str], None]) -> None:
             (source / "pluginregistration.proto").write_text(without_gogo(registration))
             names = ("csi", "pluginregistration")
             run(
-                [environment / "bin" / "python", "-m", "grpc_tools.protoc", f"-I{source}"]
-                + [f"--python_out={out}", f"--pyi_out={out}", f"--grpc_python_out={out}"]
-                + [str(source / f"{n}.proto") for n in names]
+                [
+                    *(environment / "bin" / "python", "-m", "grpc_tools.protoc", f"-I{source}"),
+                    *(f"--python_out={out}", f"--pyi_out={out}", f"--grpc_python_out={out}"),
+                    *(source / f"{n}.proto" for n in names),
+                ]
             )
             for file in out.iterdir():
                 file.write_text(relative_imports(file.read_text(), names))

@@ -1,18 +1,164 @@
-"""Operator, demo hub and first notebook."""
+"""PDSHub on the cluster: operator and node plugin by Helm, a demo hub, and a first notebook."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import base64
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from . import cluster
+from .app_images import IN_CLUSTER
+from .artefact import digest, files_digest
+from .console import say
+from .run import StepFailed, output, run
+from .settings import CHART, ROOT
 from .steps import Step
+from .venv import venv
 
 if TYPE_CHECKING:
     from .up import World
 
+SYSTEM = "pdshub-system"
+DEMO = "demo"
+CHART_DIR = ROOT / "charts" / "pdshub"
+SAMPLE = ROOT / "manifests" / "samples" / "demo.yaml"
+SAMPLE_NAS = "nas.example.org"
+FIRST_NOTEBOOK = ROOT / "hack" / "lib" / "first_notebook.py"
+USER = "ada"
+
+
+def values(world: World) -> dict[str, Any]:
+    """Values of charts/pdshub for this cluster: the images made here, the NAS as the one allowed server."""
+    images = {n: world.images.get(n, "") for n in ("hub", "proxy", "user")}
+    chart = {"source": "Repository", "version": CHART}
+    if not world.registry:
+        chart = {"source": "Airgap", "version": CHART}
+    return {
+        "image": world.images["operator"],
+        "imagePullPolicy": "IfNotPresent",
+        "defaults": {"chart": chart, "images": images, "imagePullPolicy": "IfNotPresent"},
+        "archive": {"allowedServers": [world.nas_ip], "allowedLocalPrefixes": ["/srv/archive"]},
+    }
+
 
 def steps(world: World, *, demo: bool) -> list[Step]:
-    return []
+    """Steps after the cluster; those whose parts are not there yet say so and are left out."""
+    missing = [n for n in IN_CLUSTER if not (ROOT / "images" / n / "Dockerfile").exists()]
+    if not CHART_DIR.exists() or missing:
+        say(f"operator: skipped, not there yet: {' '.join(missing) or CHART_DIR.name}")
+        return []
+    made = [Step("operator", "cluster", lambda: operator(world), ("facts", "load images"))]
+    if demo and SAMPLE.exists():
+        made.append(Step("demo hub", "cluster", lambda: demo_hub(world), ("operator",)))
+        made.append(Step("first notebook", "cluster", lambda: first_notebook(world), ("demo hub",)))
+    return made
+
+
+def operator(world: World) -> bool:
+    """Install or upgrade the chart and wait for its pods; False when this very release is there already."""
+    paths, wanted = world.paths, values(world)
+    text = json.dumps(wanted, indent=1)
+    key = digest([text, files_digest([CHART_DIR])])
+    marker = paths.cluster / "operator-release"
+    helm: list[str | Path] = [paths.bin / "helm", "--kubeconfig", paths.kubeconfig, "--namespace", SYSTEM]
+    if marker.exists() and marker.read_text() == key and output([*helm, "list", "--short", "--deployed"]):
+        return False
+    file = paths.cluster / "values.json"
+    file.write_text(text)
+    run(
+        [
+            *(*helm, "upgrade", "--install", "pdshub", CHART_DIR, "--create-namespace", "--values", file),
+            *("--wait", "--timeout", "180s"),
+        ]
+    )
+    marker.write_text(key)
+    return True
+
+
+def demo_hub(world: World) -> None:
+    """A namespace for development with the sample hub; wait until people can sign in and read."""
+    kit = world.kit()
+    namespace = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {
+            "name": DEMO,
+            "labels": {
+                "pdshub.dev/environment": "development",
+                "pod-security.kubernetes.io/enforce": "baseline",
+                "pod-security.kubernetes.io/warn": "restricted",
+            },
+        },
+    }
+    cluster.kubectl(world.paths, kit, "apply", "-f", "-", stdin=json.dumps(namespace))
+    sample = SAMPLE.read_text().replace(SAMPLE_NAS, world.nas_ip)
+    cluster.kubectl(world.paths, kit, "apply", "-n", DEMO, "-f", "-", stdin=sample)
+    _wait(world, "Ready", 300)
+    _wait(world, "ArchiveReady", 120)
+
+
+def _wait(world: World, condition: str, seconds: float) -> None:
+    """Wait for a condition of the demo hub, showing what it says whenever that changes."""
+    until, told = time.monotonic() + seconds, ""
+    while True:
+        hub = _get(world, "pdshub", DEMO)
+        found = condition_of(hub, condition)
+        if found.get("status") == "True":
+            return
+        says = f"{condition}: {found.get('reason', 'waiting')} {found.get('message', '')}".strip()
+        if says != told:
+            say(f"... demo hub: {says}")
+            told = says
+        if time.monotonic() > until:
+            raise StepFailed(f"the demo hub is not {condition} after {seconds:.0f} s: {says}")
+        time.sleep(0.5)
+
+
+def condition_of(hub: dict[str, Any], condition: str) -> dict[str, Any]:
+    """A condition that holds for the object's current generation; empty when there is none."""
+    generation = hub["metadata"].get("generation")
+    for c in hub.get("status", {}).get("conditions", []):
+        if c["type"] == condition and c.get("observedGeneration", generation) == generation:
+            return dict(c)
+    return {}
+
+
+def _get(world: World, kind: str, name: str) -> dict[str, Any]:
+    kubeconfig: list[str | Path] = ["--kubeconfig", world.paths.kubeconfig, "-n", DEMO]
+    return dict(json.loads(output([world.kit().kubectl, *kubeconfig, "get", kind, name, "-o", "json"])))
+
+
+def sign_in(world: World) -> tuple[str, str]:
+    """The demo hub's address and the password of its development sign-in."""
+    hub = _get(world, "pdshub", DEMO)
+    reference = hub["spec"]["signIn"]["development"].get("passwordSecretRef") or {}
+    secret = _get(world, "secret", reference.get("name", f"{DEMO}-sign-in"))
+    password = base64.b64decode(secret["data"][reference.get("key", "password")]).decode()
+    return hub["status"].get("address") or f"http://127.0.0.1:{cluster.hub_port()}", password
+
+
+def first_notebook(world: World) -> None:
+    """Sign in as a user, start a server, read from the archive in a notebook's kernel; keep what it read."""
+    _, password = sign_in(world)
+    python = venv().path(world.paths) / "bin" / "python"
+    # by the mapped port: the address in the status is meant for people, and may be another host's name
+    address = f"http://127.0.0.1:{cluster.hub_port()}"
+    text = output(
+        [python, FIRST_NOTEBOOK, address, USER],
+        env={"PDSHUB_PASSWORD": password, "PYTHONPATH": str(ROOT)},
+        cwd=ROOT,
+        timeout=420,
+    )
+    (world.paths.cluster / "first-notebook.txt").write_text(text + "\n")
 
 
 def farewell(world: World) -> None:
-    return None
+    """Tell the user where the hub is."""
+    read = world.paths.cluster / "first-notebook.txt"
+    if not read.exists():
+        return
+    address, password = sign_in(world)
+    print(f"\nThe hub is at {address}\n  user      {USER}\n  password  {password}")
+    print("What this user's notebook just read:\n" + "\n".join(f"  {x}" for x in read.read_text().splitlines()))

@@ -24,9 +24,8 @@ def ensure(paths: Paths, engine: Engine, image: str) -> tuple[str, bool]:
     state = engine.inspect(paths.nas_container)
     if state:
         label = (state["Config"].get("Labels") or {}).get("pdshub.dev/nas")
-        if state["State"]["Running"] and label == wanted:
-            if answers(address, 5):
-                return address, False
+        if state["State"]["Running"] and label == wanted and answers(address, 5):
+            return address, False
         remove(paths, engine)
     for export in EXPORTS:
         (paths.archive / export).mkdir(parents=True, exist_ok=True)
@@ -37,7 +36,7 @@ def ensure(paths: Paths, engine: Engine, image: str) -> tuple[str, bool]:
         *("--cap-add", "DAC_READ_SEARCH", "--cap-add", "SYS_ADMIN", "--security-opt", "apparmor=unconfined"),
         *("-v", f"{paths.archive}:/srv/nas:ro", image),
     )
-    if not answers(address, 30):
+    if not answers(address, 15):
         log = engine.output("logs", "--tail", "20", paths.nas_container)
         raise StepFailed(f"the NAS at {address} does not answer on port {NFS_PORT}:\n{log}")
     return address, True

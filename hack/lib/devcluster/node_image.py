@@ -174,7 +174,7 @@ def node_image(paths: Paths, engine: Engine) -> Artefact:
 
     def build(work: Path) -> None:
         binaries = [golang.program(paths, "kubernetes", c) for c in ("kubelet", "kubeadm", "kubectl")]
-        layers = (root.ensure(paths)[0] / "root.tar", binary_layer(binaries, work / "binaries.tar"))
+        layers = (root.ensure(paths)[0] / "root.tar", binary_layer(binaries, work / "binaries.tar", "usr/bin"))
         base = Image(
             (f"localhost/pdshub/node-base:{key}",),
             layers,
@@ -183,11 +183,9 @@ def node_image(paths: Paths, engine: Engine) -> Artefact:
             stop_signal="SIGRTMIN+3",
         )
         write_archive([base], work / "base.tar")
-        engine.run("load", "-q", "-i", work / "base.tar")
+        engine.run("load", "-i", work / "base.tar")
         _bake(engine, base.refs[0], images.ensure(paths)[0], ref)
-        engine.run("save", "-q", "-o", work / "node.tar", ref) if engine.name == "podman" else engine.run(
-            "save", "-o", work / "node.tar", ref
-        )
+        engine.run("save", "-o", work / "node.tar", ref)
         engine.ok("rmi", base.refs[0])
         (work / "base.tar").unlink()
         (work / "binaries.tar").unlink()

@@ -31,11 +31,11 @@ class Image:
     stop_signal: str = ""
 
 
-def binary_layer(binaries: Sequence[Path], out: Path) -> Path:
-    """A layer with ``binaries`` in /usr/local/bin; equal binaries give an equal layer."""
+def binary_layer(binaries: Sequence[Path], out: Path, folder: str = "usr/local/bin") -> Path:
+    """A layer with ``binaries`` in ``folder``; equal binaries give an equal layer."""
     with tarfile.open(out, "w") as tar:
         for binary in binaries:
-            info = tarfile.TarInfo(f"usr/local/bin/{binary.name}")
+            info = tarfile.TarInfo(f"{folder}/{binary.name}")
             info.size, info.mode = binary.stat().st_size, 0o755
             with binary.open("rb") as f:
                 tar.addfile(info, f)

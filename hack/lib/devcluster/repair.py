@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .engine import Engine
 from .machine import unmount_below
@@ -32,12 +33,11 @@ class Belief:
     pid: int
 
 
-def beliefs(inspected: Iterable[dict[str, object]]) -> list[Belief]:
+def beliefs(inspected: Iterable[dict[str, Any]]) -> list[Belief]:
     """From the answer of ``container inspect``."""
     found = []
     for c in inspected:
         state = c["State"]
-        assert isinstance(state, dict)
         name = str(c["Name"]).lstrip("/")
         found.append(Belief(str(c["Id"]), name, bool(state["Running"]), int(state.get("Pid") or 0)))
     return found

@@ -44,7 +44,7 @@ def run(
     log = _log.get()
     merged = {**os.environ, **(env or {})}
     words = [str(a) for a in argv]
-    with (log.open("a+b") if log else open(os.devnull, "r+b")) as out:  # noqa: PTH123
+    with log.open("a+b") if log else open(os.devnull, "r+b") as out:  # noqa: PTH123
         out.seek(0, os.SEEK_END)
         start = out.tell() if log else 0
         out.write(f"+ {' '.join(words)}\n".encode())

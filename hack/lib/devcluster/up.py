@@ -46,7 +46,8 @@ class World:
     nas_ip: str = ""
 
     def kit(self) -> cluster.Tools:
-        assert self.tools, "the step 'kind and kubectl' comes first"
+        if not self.tools:
+            raise StepFailed("kind and kubectl are found by an earlier step")
         return self.tools
 
 

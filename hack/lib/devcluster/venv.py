@@ -24,7 +24,7 @@ def venv() -> Artefact:
 
     def build(work: Path) -> None:
         run(["python3", "-m", "venv", "--clear", work])
-        pip = [work / "bin" / "python", "-m", "pip", "install", "--disable-pip-version-check"]
+        pip: list[str | Path] = [work / "bin" / "python", "-m", "pip", "install", "--disable-pip-version-check"]
         run([*pip, "--editable", f"{ROOT}[{EXTRAS}]"])
 
     return Artefact("venv", key((ROOT / "pyproject.toml").read_text(), python, ROOT), build, in_place=True)

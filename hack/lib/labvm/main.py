@@ -1,0 +1,127 @@
+"""The command: prepare what is missing, boot each kernel, run tests/lab in it, say how it went."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from devcluster import generate, golang
+from devcluster.artefact import Artefact, lock
+from devcluster.console import complain, say
+from devcluster.run import StepFailed, log_to, run
+from devcluster.settings import ROOT, Paths
+from devcluster.venv import venv
+
+from . import machine, packages
+
+DEFAULT_TIMEOUT = 1200
+"""Seconds for one kernel: enough for an emulated machine that shares its two cores."""
+GUEST = Path(__file__).with_name("guest.sh")
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="hack/lab",
+        description="Run tests/lab in a virtual machine with a Debian kernel, kernel nfsd and kernel NFS client.",
+        epilog="Everything else goes to pytest, for example: ./hack/lab --kernel all -k sanity -x",
+    )
+    p.add_argument("--kernel", choices=[*packages.KERNELS, "all"], default="6.12", help="default: 6.12")
+    p.add_argument("--delay", type=float, default=0, metavar="MS", help="round-trip time of the NFS server")
+    p.add_argument("--long", action="store_true", help="the tests marked long, too")
+    p.add_argument("--timeout", type=float, default=DEFAULT_TIMEOUT, metavar="S", help="seconds for one kernel")
+    p.add_argument("--junit", type=Path, metavar="DIR", help="keep pytest's XML reports here, one a kernel")
+    p.add_argument("--script", metavar="SHELL", help="run this in the prepared machine instead of pytest")
+    return p
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; 0 when every test passed on every kernel asked for."""
+    args, rest = parser().parse_known_args(argv)
+    paths = Paths.from_environment()
+    try:
+        (paths.cache / "lab").mkdir(parents=True, exist_ok=True)
+        with log_to(paths.logs / "lab.log"):
+            if os.geteuid():
+                raise StepFailed("run this as root: the guest sees this machine's files as its own")
+            with lock(paths.locks / "lab", lambda: say("another hack/lab is at work: waiting for it")):
+                return lab(paths, args, rest)
+    except StepFailed as e:
+        complain(f"\nFAILED: {e}")
+        return 1
+    except KeyboardInterrupt:
+        complain("\ninterrupted")
+        return 130
+
+
+def ensure(paths: Paths, artefact: Artefact, what: str) -> Path:
+    """The artefact's folder; says so when it has to be made."""
+    if not artefact.exists(paths):
+        say(what)
+    return artefact.ensure(paths)[0]
+
+
+def lab(paths: Paths, args: argparse.Namespace, rest: list[str]) -> int:
+    packages.install()
+    environment = ensure(paths, venv(), "Python environment of the project")
+    generate.stubs(paths, lambda _: None)
+    tools = ensure(paths, packages.tools(), "NFS server, unpacked beside the system")
+    virtme = ensure(paths, machine.virtme(), f"virtme-ng {machine.VIRTME}")
+    sanity = ensure(paths, golang.tool(paths, "csi-sanity"), "csi-sanity")
+    # The guest can't write byte code, and compiling under emulation takes long.
+    run([environment / "bin/python", "-m", "compileall", "-q", ROOT / "operator", ROOT / "tests/lab"])
+    results: dict[str, str] = {}
+    for series in packages.KERNELS if args.kernel == "all" else [args.kernel]:
+        kernel = ensure(paths, packages.kernel(series), f"Debian's kernel {series}")
+        vm = machine.choose(paths, kernel, virtme, say)
+        results[series] = one(paths, vm, series, args, rest, {"venv": environment, "tools": tools, "sanity": sanity})
+    for series, result in results.items():
+        say(f"kernel {series}: {result}")
+    return 0 if set(results.values()) == {"passed"} else 1
+
+
+def one(
+    paths: Paths, vm: machine.Machine, series: str, args: argparse.Namespace, rest: list[str], folders: dict[str, Path]
+) -> str:
+    """Run on one kernel: ``passed``, or what went wrong."""
+    begun = time.monotonic()
+    console = paths.logs / f"lab-{series}.log"
+    say(f"kernel {vm.image.name.removeprefix('vmlinuz-')}, {'KVM' if vm.kvm else 'emulated'}; console: {console}")
+    with tempfile.TemporaryDirectory(prefix="run-", dir=paths.cache / "lab") as shared:
+        marks = [] if args.long else ["-m", "not long"]
+        pytest = ["-p", "no:cacheprovider", *marks, f"--junitxml={shared}/junit.xml", *(rest or [])]
+        if not any(Path(word.partition("::")[0]).exists() for word in rest):
+            pytest.append("tests/lab")
+        script = machine.quoted(
+            [
+                "env",
+                f"LAB_ROOT={ROOT}",
+                f"LAB_VENV={folders['venv']}",
+                f"LAB_TOOLS={folders['tools']}",
+                f"LAB_SANITY={folders['sanity']}/csi-sanity",
+                f"LAB_DELAY_MS={args.delay:g}",
+                f"LAB_SCRIPT={args.script or ''}",
+                "bash",
+                GUEST,
+                *pytest,
+            ]
+        )
+        # a kernel's command line is short: the script goes through the shared folder
+        entry = Path(shared) / "run"
+        entry.write_text(script + "\n")
+
+        def show(data: bytes) -> None:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+
+        code = machine.boot(vm, f"sh {entry}", console, args.timeout, show, Path(shared))
+        report = Path(shared) / "junit.xml"
+        if args.junit and report.exists():
+            args.junit.mkdir(parents=True, exist_ok=True)
+            shutil.copy(report, args.junit / f"lab-{series}.xml")
+    say(f"kernel {series}: {time.monotonic() - begun:.0f} s, exit code {code}")
+    return "passed" if code == 0 else f"failed (exit code {code})"
