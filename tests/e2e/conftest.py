@@ -108,13 +108,16 @@ def chart(
 
 
 @pytest.fixture(scope="session")
-def sample(cluster: Cluster, chart: dict[str, str]) -> dict[str, Any]:
-    """manifests/samples/demo.yaml with this cluster's NAS, and a port of the cluster's choice."""
+def sample(cluster: Cluster, chart: dict[str, str], manifest: dict[str, Any]) -> dict[str, Any]:
+    """manifests/samples/demo.yaml with this cluster's NAS, its real data where there is some, and any port."""
     text = (ROOT / "manifests/samples/demo.yaml").read_text().replace("nas.example.org", cluster.facts["NAS_IP"])
     hub: dict[str, Any] = next(d for d in yaml.safe_load_all(text) if d and d["kind"] == "PDSHub")
     hub["metadata"] = {"name": "demo", "namespace": NAMESPACE}
     hub["spec"]["service"] = {"type": "NodePort"}
     hub["spec"]["users"] = {"allowed": ["ada", "bela"], "admins": ["root-admin"]}
+    if any(path.startswith("real/") for path in manifest["exports"]["pds-main"]):
+        real = {"path": "real", "layers": [{"source": "main", "path": "real"}]}
+        hub["spec"]["archive"]["inline"]["tree"].append(real)
     if chart:
         hub["spec"]["chart"] = chart
     return hub

@@ -77,6 +77,22 @@ def test_pdr_opens_a_product(ada: Person, manifest: dict[str, Any], kind: str) -
         assert float(kernel.run(code).ok()) == pytest.approx(fact["mean"])
 
 
+def test_pds4_tools_opens_a_product(ada: Person, manifest: dict[str, Any]) -> None:
+    path = f"{VIEW}/{manifest['facts']['pds4']['path']}"
+    with ada.kernel() as kernel:
+        assert int(kernel.run(f"import pds4_tools\nprint(len(pds4_tools.read({path!r}, quiet=True)))").ok()) >= 1
+
+
+def test_real_products_open(ada: Person, manifest: dict[str, Any]) -> None:
+    labels = [p for p in manifest["exports"]["pds-main"] if p.startswith("real/pds4/") and p.lower().endswith(".xml")]
+    if not labels:
+        pytest.skip("this machine has no real archive data to export")
+    spectra = [p for p in labels if "moscovitz" in p and "collection" not in p][:3]
+    code = f"import pdr\nfor p in {spectra!r}:\n    print(len(pdr.read({VIEW!r} + '/' + p).keys()))"
+    with ada.kernel() as kernel:
+        assert all(int(n) >= 1 for n in kernel.run(code).ok().split())
+
+
 WRITES = [
     ("create", "open('{d}/new', 'w')"),
     ("append", "open('{f}', 'a')"),
