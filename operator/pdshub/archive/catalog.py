@@ -1,0 +1,186 @@
+"""The catalog of a generation: EROFS images that hold every visible name, and where its bytes are."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from pdshub.archive import tarstream
+from pdshub.archive.plan import Json, Plan
+
+UUID = "8b6d0a30-7d2c-4f0e-9a53-706473687562"  # fixed: an image is told by its digest, equal trees are equal images
+MAX_ENTRIES = 4_000_000  # of one image; mkfs.erofs holds about 900 bytes of memory for each
+BLOCK = 4096
+
+
+class CatalogError(RuntimeError):
+    """mkfs.erofs is missing, too old or failed; the text has its words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One image to be: the files of one source, or of some top directories, or all (both None)."""
+
+    name: str
+    source: int | None = None
+    tops: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A written image."""
+
+    name: str
+    digest: str  # sha256:…
+    size: int
+    source: str | None
+    tops: tuple[str, ...] | None
+
+
+def parts(plan: Plan) -> list[Part]:
+    """One image; or one a source where no order of the data layers is right for all; or several by subtree."""
+    if plan.tail["dataOrder"] is None:
+        return [Part(f"catalog-{name}.erofs", n) for n, name in enumerate(plan.sources)]
+    counts = plan.tail["counts"]
+    if counts["files"] + counts["directories"] <= MAX_ENTRIES:
+        return [Part("catalog.erofs")]
+    sizes: dict[str, int] = {}
+    for d in plan.tree():
+        top = d["path"].split("/", 1)[0]
+        sizes[top] = sizes.get(top, 0) + 1 + sum(len(g["names"]) for g in d.get("groups", ()))
+    bins: list[list[str]] = []
+    room = 0
+    for top in sorted(sizes):
+        if not bins or room + sizes[top] > MAX_ENTRIES:
+            bins.append([])
+            room = 0
+        bins[-1].append(top)
+        room += sizes[top]
+    return [Part(f"catalog-{n:03d}.erofs", tops=frozenset(b)) for n, b in enumerate(bins)]
+
+
+def stream(plan: Plan, part: Part) -> Iterator[bytes]:
+    """The tar headers of one image, a directory at a time."""
+    above: list[tuple[str, bytes]] = []  # directories on the way down that are not written yet
+    for d in plan.tree():
+        path: str = d["path"]
+        if part.tops is not None and path and path.split("/", 1)[0] not in part.tops:
+            continue
+        raw = path.encode("utf-8", "surrogateescape")
+        mode, uid, gid = d["attr"]
+        own = tarstream.directory(raw, (mode & 0o777, uid, gid), d["mtime"])
+        if part.source is None:
+            yield own + _content(d, raw, part)
+            continue
+        while above and not (above[-1][0] == "" or path.startswith(above[-1][0] + "/")):
+            above.pop()
+        content = _content(d, raw, part)
+        empty = not d.get("groups") and not d.get("links")
+        if content or (empty and part.source == 0) or not path:
+            yield b"".join(b for _, b in above) + own + content
+            above = [(p, b"") for p, _ in above]
+            own = b""
+        above.append((path, own))
+    yield tarstream.END
+
+
+def _content(d: Json, raw: bytes, part: Part) -> bytes:
+    out: list[bytes] = []
+    prefix = raw + b"/" if raw else b""
+    add, entry = out.append, tarstream.file
+    for group in d.get("groups", ()):
+        if part.source is not None and group["source"] != part.source:
+            continue
+        mode, uid, gid = group["attr"]
+        attr = (mode & 0o777, uid, gid)
+        owners = tarstream.owner(attr)
+        origin = group["path"].encode("utf-8", "surrogateescape")
+        redirect = b"/" + origin + b"/" if origin else b"/"
+        for name, size, mtime in zip(group["names"], group["sizes"], group["mtimes"], strict=True):
+            encoded = name.encode("utf-8", "surrogateescape")
+            add(entry(prefix + encoded, attr, size, mtime, redirect + encoded, owners))
+    for name, target, mtime, source in d.get("links", ()):
+        if part.source in (None, source):
+            add(
+                tarstream.link(
+                    prefix + name.encode("utf-8", "surrogateescape"),
+                    target.encode("utf-8", "surrogateescape"),
+                    mtime,
+                )
+            )
+    return b"".join(out)
+
+
+def mkfs() -> list[str]:
+    """The program: $PDSHUB_MKFS_EROFS (words separated by blanks) or mkfs.erofs from PATH; >= 1.8."""
+    return os.environ.get("PDSHUB_MKFS_EROFS", "mkfs.erofs").split()
+
+
+def write_image(plan: Plan, part: Part, out: Path) -> Image:
+    """Writes one image atomically. Raises CatalogError."""
+    target = out / part.name
+    partial = out / (part.name + ".partial")
+    partial.unlink(missing_ok=True)
+    command = [
+        *mkfs(),
+        "--quiet",
+        "-d1",
+        f"-b{BLOCK}",
+        "-T0",
+        "--mkfs-time",
+        f"-U{UUID}",
+        "--tar=headerball",
+        str(partial),
+    ]
+    with tempfile.TemporaryFile() as words:
+        try:
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=words, stderr=words)
+        except OSError as error:
+            raise CatalogError(f"{command[0]}: {error.strerror}; install erofs-utils >= 1.8") from error
+        assert process.stdin is not None  # noqa: S101
+        broken = _feed(process.stdin, plan, part)
+        code = process.wait()
+        words.seek(0)
+        said = words.read(4000).decode("utf-8", "replace").strip()
+    if code or broken or not partial.exists():
+        partial.unlink(missing_ok=True)
+        raise CatalogError(f"mkfs.erofs failed ({code}): {said or 'no words'}; erofs-utils >= 1.8 is needed")
+    digest = hashlib.sha256()
+    with partial.open("rb") as image:
+        while chunk := image.read(1 << 20):
+            digest.update(chunk)
+    size = partial.stat().st_size
+    partial.replace(target)
+    source = None if part.source is None else plan.sources[part.source]
+    return Image(
+        part.name,
+        f"sha256:{digest.hexdigest()}",
+        size,
+        source,
+        None if part.tops is None else tuple(sorted(part.tops)),
+    )
+
+
+def _feed(pipe: IO[bytes], plan: Plan, part: Part) -> bool:
+    """Writes the stream; True when the reader went away."""
+    held: list[bytes] = []
+    size = 0
+    try:
+        with pipe:
+            for block in stream(plan, part):
+                held.append(block)
+                size += len(block)
+                if size > 1 << 20:
+                    pipe.write(b"".join(held))
+                    held.clear()
+                    size = 0
+            pipe.write(b"".join(held))
+    except BrokenPipeError:
+        return True
+    return False

@@ -1,0 +1,43 @@
+"""Symbolic links: kept when they end inside their dataset as the source has it, else hidden and reported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pdshub.archive.walk import DirRecord
+
+MAX_HOPS = 40  # as the kernel
+MAX_TARGET = 4095
+
+
+def stays_inside(dirs: Mapping[str, DirRecord], directory: str, target: str, root: str) -> bool:
+    """Whether following ``target`` from ``directory`` never leaves ``root`` (all paths below the source's root).
+
+    Links met on the way are followed too, since ``link/../x`` leaves the place where the text seems to stay.
+    A link to a name that is not there stays inside as long as its path does.
+    """
+    if not target or target.startswith("/") or len(target) > MAX_TARGET:
+        return False
+    here = directory.split("/") if directory else []
+    floor = len(root.split("/")) if root else 0
+    todo = list(reversed(target.split("/")))
+    hops = 0
+    while todo:
+        part = todo.pop()
+        if part in ("", "."):
+            continue
+        if part == "..":
+            if len(here) <= floor:
+                return False
+            here.pop()
+            continue
+        record = dirs.get("/".join(here))
+        further = next((t for n, t, _ in record.links if n == part), None) if record else None
+        if further is None:
+            here.append(part)
+            continue
+        hops += 1
+        if hops > MAX_HOPS or further.startswith("/"):
+            return False
+        todo += reversed(further.split("/"))
+    return True

@@ -1,0 +1,86 @@
+"""The manifest of a generation: what a node needs to mount it and what people cite."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pdshub.archive.catalog import Image
+from pdshub.archive.plan import Plan
+
+FILE = "manifest.json"
+SCHEMA = "pdshub.dev/archive-generation/v1"
+
+
+def digest_of(images: Sequence[Image], layering: dict[str, Any]) -> str:
+    """The generation's digest: over the images' digests and how they are stacked, not over times or findings."""
+    stacked = {"images": [[i.name, i.digest] for i in images], "layering": layering}
+    return "sha256:" + hashlib.sha256(json.dumps(stacked, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def build(plan: Plan, images: Sequence[Image], surveyed_at: str, tool: str) -> dict[str, Any]:
+    """The manifest. ``surveyed_at`` is RFC 3339 in UTC; ``tool`` names mkfs.erofs and its version."""
+    order = plan.tail["dataOrder"]
+    layering = {"form": "single" if order is not None else "nested", "data": order or plan.sources}
+    raw = plan.path.read_bytes()
+    findings = Counter(f["severity"] for f in plan.tail["findings"])
+    return {
+        "schema": SCHEMA,
+        "generation": digest_of(images, layering),
+        "view": plan.header["view"],
+        "surveyedAt": surveyed_at,
+        "plan": {"digest": "sha256:" + hashlib.sha256(raw).hexdigest(), "size": len(raw)},
+        "images": [
+            {
+                "name": i.name,
+                "digest": i.digest,
+                "size": i.size,
+                **({"source": i.source} if i.source else {}),
+                **({"tops": list(i.tops)} if i.tops is not None else {}),
+            }
+            for i in images
+        ],
+        "layering": layering,
+        "sources": plan.sources,
+        "counts": plan.tail["counts"],
+        "findings": dict(sorted(findings.items())),
+        "authority": plan.header["authority"],
+        "tool": tool,
+    }
+
+
+def write(path: Path, manifest: dict[str, Any]) -> None:
+    """Writes atomically."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="ascii")
+    partial.replace(path)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Reads a manifest. Raises ValueError when it is none."""
+    if path.is_dir():
+        path = path / FILE
+    if path.stat().st_size > 64 << 20:
+        raise ValueError(f"{path}: too large for a manifest")
+    try:
+        manifest = json.loads(path.read_bytes())
+    except (UnicodeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: {error}") from None
+    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+        raise ValueError(f"{path}: not of schema {SCHEMA}")
+    images = manifest.get("images")
+    if not isinstance(images, list) or not all(
+        isinstance(i, dict)
+        and isinstance(i.get("name"), str)
+        and "/" not in i["name"]
+        and i["name"] not in ("", "..")
+        and isinstance(i.get("digest"), str)
+        and i["digest"].startswith("sha256:")
+        for i in images
+    ):
+        raise ValueError(f"{path}: images are not named as they must be")
+    return manifest

@@ -1,0 +1,262 @@
+"""One survey: walk, find datasets, decide, merge, write. The edge between the pure parts and the disk."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pdshub.archive import plan as plans
+from pdshub.archive import record
+from pdshub.archive.authority import Decision, decide
+from pdshub.archive.datasets import Dataset, Facts, LayerDatasets, discover
+from pdshub.archive.findings import Findings, as_text
+from pdshub.archive.label_pds3 import read_volume
+from pdshub.archive.label_pds4 import LabelError, read_label
+from pdshub.archive.layering import data_order
+from pdshub.archive.merge import Merger, VisibleDir
+from pdshub.archive.places import Homes, contributions, with_parents
+from pdshub.archive.refs import declared_paths
+from pdshub.archive.settle import hold_back
+from pdshub.archive.view import View
+from pdshub.archive.walk import Counters, Scan, SourceError, scan
+
+DATASET_LABELS = frozenset({"Product_Bundle", "Product_Collection"})
+LABEL_BUDGET = 1000  # labels that may be opened for their company alone, or one in 200 files if that is more
+
+
+@dataclass(slots=True)
+class Options:
+    """How to survey, apart from what the view says. Times in nanoseconds since 1970."""
+
+    now_ns: int
+    workers: int = 8
+    settle_seconds: int | None = None
+    restat: Callable[[str], bool] = lambda path: False
+    progress: Callable[[str], None] = lambda text: None
+
+
+@dataclass(slots=True)
+class Result:
+    """What a survey found and what it cost."""
+
+    counts: dict[str, Any]
+    counters: Counters
+    findings: Findings
+    held_back: int
+    previous_files: int | None = None
+
+
+@dataclass(slots=True)
+class _Labels:
+    """Opens dataset labels, each once as long as its size and time stay."""
+
+    roots: Mapping[str, Path]
+    counters: Counters
+    old: record.Labels
+    now: record.Labels = field(default_factory=dict)
+
+    def opener(self, source: str) -> Callable[[str, str, int, int], Facts]:
+        def open_label(directory: str, name: str, size: int, mtime: int) -> Facts:
+            path = f"{directory}/{name}" if directory else name
+            key = (source, path)
+            known = self.now.get(key) or self.old.get(key)
+            if known is not None and known[:2] == (size, mtime):
+                facts = known[2]
+                if key not in self.now:
+                    self.counters.labels_reused += 1
+            else:
+                self.counters.labels_opened += 1
+                facts = _read(self.roots[source] / path, source)
+            self.now[key] = (size, mtime, facts)
+            if isinstance(facts, str):
+                raise LabelError(facts)
+            return facts
+
+        return open_label
+
+
+def _read(path: Path, source: str) -> Facts | str:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as stream:
+            if path.name.lower().startswith("voldesc."):
+                return read_volume(stream)
+            return read_label(stream, DATASET_LABELS)
+    except LabelError as error:
+        return str(error)
+    except (PermissionError, FileNotFoundError) as error:
+        return f"can not be opened: {error.strerror}"
+    except OSError as error:
+        raise SourceError(f"source {source}: {path}: {error.strerror}") from error
+
+
+def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, previous: Path | None = None) -> Result:
+    """Surveys the view's sources (``roots``: name -> directory) and writes plan, findings and record to ``out``.
+
+    Raises SourceError when a source can't be read as a whole. ``previous`` is the former generation's directory.
+    """
+    findings = Findings()
+    old_scans, old_labels = _previous(previous, findings)
+    counters = Counters()
+    scans: dict[str, Scan] = {}
+    for source in view.sources:
+        tops = [layer.path for layer in view.layers if layer.source == source]
+        if not tops:
+            continue
+        if source not in roots:
+            raise SourceError(f"source {source}: no directory given")
+        options.progress(f"reading {source}")
+        scans[source] = scan(
+            source,
+            str(roots[source]),
+            tops,
+            previous=old_scans.get(source),
+            workers=options.workers,
+            exclude=view.authority.exclude,
+            restat=options.restat,
+            progress=lambda n: options.progress(f"{n} entries"),
+        )
+        for name, value in asdict(scans[source].counters).items():
+            setattr(counters, name, getattr(counters, name) + value)
+    for layer in view.layers:
+        if layer.path not in scans[layer.source].dirs:
+            findings.add(
+                "error",
+                "layer-missing",
+                f"{layer.tree or '.'}: {layer.source} has no directory {layer.path or '.'}",
+            )
+    labels = _Labels(roots, counters, old_labels)
+    settle = view.authority.settle_seconds if options.settle_seconds is None else options.settle_seconds
+    found, datasets = _discover(view, scans, labels, Findings() if settle else findings)
+    held = 0
+    if settle:
+        held = hold_back(found, datasets, scans, old_scans, options.now_ns, settle * 10**9, findings)
+        found, datasets = _discover(view, scans, labels, findings)
+    options.progress(f"{len(datasets)} datasets")
+    decisions = decide(datasets, view.authority, view.sources, findings)
+    counts = _write(view, scans, found, datasets, decisions, findings, out)
+    (out / "findings.txt").write_text(as_text(findings.sorted()), encoding="utf-8")
+    options.progress("writing the record")
+    record.write_record(out / record.FILE, scans, labels.now)
+    before = (
+        plans.open_plan(previous).tail["counts"]["files"] if previous and (previous / plans.FILE).exists() else None
+    )
+    return Result(counts, counters, findings, held, before)
+
+
+def _previous(previous: Path | None, findings: Findings) -> tuple[dict[str, Scan], record.Labels]:
+    if previous is None:
+        return {}, {}
+    try:
+        return record.read_record(previous / record.FILE)
+    except ValueError as error:
+        findings.add("warning", "record-unreadable", f"everything was read anew: {error}")
+        return {}, {}
+
+
+def _discover(
+    view: View, scans: Mapping[str, Scan], labels: _Labels, findings: Findings
+) -> tuple[list[LayerDatasets], list[Dataset]]:
+    datasets: list[Dataset] = []
+    declared = declared_paths(view.authority, view.sources)
+    found: list[LayerDatasets] = []
+    for layer in view.layers:
+        files = sum(len(d.sizes) for d in scans[layer.source].dirs.values())
+        found.append(
+            discover(
+                layer,
+                scans[layer.source],
+                labels.opener(layer.source),
+                view.authority.night_patterns,
+                declared,
+                findings,
+                datasets,
+                max(LABEL_BUDGET, files // 200),
+            )
+        )
+    return found, datasets
+
+
+def _write(
+    view: View,
+    scans: dict[str, Scan],
+    found: list[LayerDatasets],
+    datasets: list[Dataset],
+    decisions: list[Decision],
+    findings: Findings,
+    out: Path,
+) -> dict[str, Any]:
+    homes = Homes(datasets, decisions, view.authority)
+    places = contributions(found, datasets, homes, findings)
+    merger = Merger(found, scans, datasets, findings)
+    layer_sources = [f.layer.source for f in found]
+    before: set[tuple[str, str]] = set()
+
+    def tree() -> Iterator[VisibleDir]:
+        ordered = list(with_parents(places))
+        subdirs: dict[str, set[str]] = {}
+        for place, _ in ordered:
+            if place:
+                above, _, name = place.rpartition("/")
+                subdirs.setdefault(above, set()).add(name)
+        for place, filled in ordered:
+            directory = merger.directory(place, filled, subdirs.get(place, ()))
+            if len(scans) > 1:
+                _shadowing(directory, layer_sources, scans, before)
+            yield directory
+
+    def tail() -> dict[str, Any]:
+        return {
+            "dataOrder": data_order([s for s in view.sources if s in scans], before),
+            "findings": [f.wire() for f in findings.sorted()],
+        }
+
+    header = {
+        "view": view.name,
+        "sources": [{"name": s} for s in view.sources],
+        "layers": [{"tree": la.tree, "rank": la.rank, "source": la.source, "path": la.path} for la in view.layers],
+        "authority": json.loads(view.authority.model_dump_json(by_alias=True, exclude_none=True)),
+        "datasets": [_dataset(d, decisions[d.index], homes) for d in datasets],
+    }
+    return plans.write_plan(out / plans.FILE, header, tree(), list(view.sources), layer_sources, tail)
+
+
+def _shadowing(
+    directory: VisibleDir, layer_sources: list[str], scans: Mapping[str, Scan], before: set[tuple[str, str]]
+) -> None:
+    """Notes which source must come before which, for the files of one directory."""
+    for group in directory.groups:
+        source = layer_sources[group.layer]
+        for other, scanned in scans.items():
+            if other == source or (source, other) in before:
+                continue
+            twin = scanned.dirs.get(group.path)
+            if twin is not None and not set(group.names).isdisjoint(twin.files()):
+                before.add((source, other))
+
+
+def _dataset(dataset: Dataset, decision: Decision, homes: Homes) -> dict[str, Any]:
+    home = homes.home(dataset.index)
+    item: dict[str, Any] = {
+        "name": dataset.name,
+        "key": dataset.key,
+        "kind": dataset.kind,
+        "version": dataset.version_text,
+        "source": dataset.layer.source,
+        "root": dataset.root,
+        "place": dataset.place,
+        "state": decision.state,
+        "home": None if home is None else homes.renamed(home),
+    }
+    optional = {
+        "label": dataset.label or None,
+        "by": decision.by or None,
+        "reason": decision.reason or None,
+        "winner": decision.winner,
+        "parent": dataset.parent,
+    }
+    return item | {key: value for key, value in optional.items() if value is not None}
