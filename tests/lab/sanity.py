@@ -9,6 +9,7 @@ is used: the kernel's, or the user-space helper, which is started too. Needs roo
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import subprocess
@@ -89,6 +90,15 @@ def inside(options: argparse.Namespace, directory: Path) -> int:
     try:
         wait_for(socket, 30)
         wait_for(driver, 30)
+        # The suite is to run on the mounted archive, not on its absence.
+        wait_for(kubelet / "plugins/archive.pdshub.dev/views/sanity/front/.pdshub/health.json", 30)
+        health = kubelet / "plugins/archive.pdshub.dev/views/sanity/front/.pdshub/health.json"
+        end = time.monotonic() + 60
+        while not json.loads(health.read_text())["ready"]:
+            if time.monotonic() > end:
+                raise SystemExit(health.read_text())
+            time.sleep(0.2)
+        print(health.read_text())
         (kubelet / "pods").mkdir()
         result = subprocess.run(
             [
@@ -122,8 +132,17 @@ def main() -> int:
         return inside(options, options.inside)
     with tempfile.TemporaryDirectory(prefix="pdshub-sanity-") as directory:
         return subprocess.run(
-            ["unshare", "-m", "--propagation", "private", sys.executable, __file__, "--inside", directory]
-            + sys.argv[1:],
+            [
+                "unshare",
+                "-m",
+                "--propagation",
+                "private",
+                sys.executable,
+                __file__,
+                "--inside",
+                directory,
+                *sys.argv[1:],
+            ],
             check=False,
         ).returncode
 

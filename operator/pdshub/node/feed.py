@@ -6,6 +6,7 @@ The plugin works while the API server is away: the last known views are in the c
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import logging
 from collections.abc import Callable, Mapping
@@ -119,8 +120,9 @@ class ApiFeed(Feed):
             await asyncio.sleep(3)
 
     async def _follow(self) -> None:
-        from kubernetes.aio import client, config, watch
-
+        # Partly typed: its own annotations contradict what the custom objects API answers.
+        aio: Any = importlib.import_module("kubernetes.aio")
+        client, config, watch = aio.client, aio.config, aio.watch
         try:
             config.load_incluster_config()
         except config.ConfigException:

@@ -51,7 +51,7 @@ class OpenFile:
     def read(self, offset: int, size: int) -> bytes:
         with self._lock:
             inside = offset - self._start
-            if 0 <= inside and inside + size <= len(self._ahead):
+            if inside >= 0 and inside + size <= len(self._ahead):
                 self._expected = offset + size
                 return self._ahead[inside : inside + size]
             # The kernel's own read-ahead arrives a little out of order: near is in order.

@@ -15,16 +15,19 @@ import grpc
 import grpc.aio
 
 from pdshub.node._proto import csi_pb2 as csi
-from pdshub.node._proto import csi_pb2_grpc as csi_services
+from pdshub.node._proto import csi_pb2_grpc, pluginregistration_pb2_grpc
 from pdshub.node._proto import pluginregistration_pb2 as registration
-from pdshub.node._proto import pluginregistration_pb2_grpc as registration_services
 from pdshub.node.csi import Identity, Node
 from pdshub.node.layout import DRIVER, Layout
+
+# grpcio-tools annotates messages, not services.
+csi_services: Any = csi_pb2_grpc
+registration_services: Any = pluginregistration_pb2_grpc
 
 log = logging.getLogger(__name__)
 
 
-class Registration(registration_services.RegistrationServicer):
+class Registration(pluginregistration_pb2_grpc.RegistrationServicer):
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
 
