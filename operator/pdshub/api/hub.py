@@ -316,7 +316,6 @@ class PDSHubStatus(StatusModel):
     version: str = Field(default="", description="Chart and version that is installed.")
     revision: int = Field(default=0, description="Revision of the Helm release.")
     archive: str = Field(default="", description="The view, and whether it is ready.")
-    helm_runs: int = Field(default=0, description="Times that the operator ran helm for this hub.")
     failures: int = Field(default=0, description="Failed attempts at the present chart, values and generation.")
     attempted_digest: str = Field(default="", description="Digest of chart and values that was attempted last.")
     conditions: list[Condition] = Field(default_factory=list)

@@ -1,0 +1,156 @@
+"""The only door to Helm: install, upgrade, uninstall through pyhelm3, and its complaints in an admin's words.
+
+Whether there is anything to do is never asked of Helm: releases are read from their Secrets (reconcile/release.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyhelm3
+
+from pdshub.render.chart import ChartRef
+
+TIMEOUT = "5m"
+"""For hooks and single requests; pods are not waited for here."""
+HISTORY = 10
+"""Revisions that Helm keeps."""
+
+
+class HelmError(Exception):
+    """Helm failed. ``reason`` is a CamelCase word, the text says what is wrong and what to do."""
+
+    def __init__(self, reason: str, message: str, *, permanent: bool) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.permanent = permanent
+        """The same chart and values will fail the same way again: retrying is no use."""
+
+
+_NOISE = re.compile(
+    r"^(Error: )?((UPGRADE|INSTALLATION) FAILED: )?(Release \"[^\"]*\" does not exist\. Installing it now\.)?\s*"
+)
+_SCHEMA = re.compile(r"values don't meet the specifications of the schema", re.I)
+_SECRETISH = re.compile(r"(?i)((?:token|password|secret)[\"']?\s*[:=]\s*)\S+")
+_CASES: tuple[tuple[str, str, bool, str], ...] = (
+    (
+        r"values don't meet the specifications",
+        "ValuesRefused",
+        True,
+        "the chart's schema refuses the values: correct spec.values",
+    ),
+    (
+        r"chart \"[^\"]+\" (version \"[^\"]+\" )?not found|no chart version found|no chart name found",
+        "ChartNotFound",
+        True,
+        "{chart} does not exist: correct spec.chart.version",
+    ),
+    (
+        r"looks like \"[^\"]*\" is not a valid chart repository|failed to fetch|could not (find|resolve)|"
+        r"no such host|connection refused|network is unreachable|i/o timeout|TLS handshake|x509",
+        "RepositoryUnreachable",
+        False,
+        "{chart} cannot be fetched: check spec.chart.repository and the network, or use spec.chart.source: Airgap",
+    ),
+    (
+        r"path \"[^\"]+\" not found|Chart\.yaml file is missing",
+        "ChartNotFound",
+        True,
+        "{chart} is not there: this build of the operator carries no such chart",
+    ),
+    (
+        r"another operation \(install/upgrade/rollback\) is in progress",
+        "Locked",
+        False,
+        "another helm run works on this release: it is tried again",
+    ),
+    (
+        r"invalid ownership metadata|already exists and cannot be imported",
+        "NotOurs",
+        True,
+        "objects in this namespace belong to another release: use a namespace of its own, or remove them",
+    ),
+    (
+        r"execution error|failed to render|template:|parse error|YAML parse error",
+        "ValuesRefused",
+        True,
+        "the chart cannot be rendered with these values: correct spec.values",
+    ),
+    (
+        r"is being terminated|forbidden: unable to create new content",
+        "NamespaceTerminating",
+        False,
+        "the namespace is being deleted",
+    ),
+    (
+        r"is forbidden|forbidden:",
+        "Forbidden",
+        True,
+        "the operator may not do that: see operator.extraRules of its chart",
+    ),
+    (
+        r"is invalid|cannot be handled as|unable to build kubernetes objects",
+        "ValuesRefused",
+        True,
+        "Kubernetes refuses an object that the values lead to: correct spec.values",
+    ),
+)
+
+
+def explain(stderr: str, chart: ChartRef) -> HelmError:
+    """Helm's complaint as one that names the field and the fix, with Helm's own words behind it."""
+    lines = [_NOISE.sub("", line).strip() for line in stderr.splitlines()]
+    kept = [line for line in lines if line and not line.startswith(("WARNING:", "walk.go", "coalesce.go", "level="))]
+    said = _SECRETISH.sub(r"\1***", "; ".join(kept))[:1200] or "helm said nothing"
+    for pattern, reason, permanent, advice in _CASES:
+        if re.search(pattern, stderr, re.I):
+            return HelmError(reason, f"{advice.format(chart=chart.title)}. Helm said: {said}", permanent=permanent)
+    return HelmError("HelmFailed", f"helm failed: {said}", permanent=False)
+
+
+class Helm:
+    """Runs of the helm program; ``runs`` counts them."""
+
+    def __init__(self, executable: str = "helm", kubeconfig: str | None = None) -> None:
+        # a kubeconfig file or the pod's service account: never a token in argv
+        self._command = pyhelm3.Command(
+            default_timeout=TIMEOUT,
+            executable=executable,
+            history_max_revisions=HISTORY,
+            kubeconfig=Path(kubeconfig) if kubeconfig else None,
+        )
+        self.runs = 0
+
+    async def install_or_upgrade(self, release: str, namespace: str, chart: ChartRef, values: Mapping[str, Any]) -> int:
+        """Install or upgrade a release; returns its revision. Raises HelmError.
+
+        Neither atomic (Helm would uninstall, and the database with it) nor waiting: pods are watched by reconcile.
+        """
+        self.runs += 1
+        try:
+            done: Any = await self._command.install_or_upgrade(
+                release,
+                chart.ref,
+                dict(values),
+                namespace=namespace,
+                create_namespace=False,
+                repo=chart.repository,
+                version=chart.version if chart.repository else None,
+            )
+        except pyhelm3.Error as error:
+            raise explain(error.stderr.decode(errors="replace"), chart) from error
+        return int(done["version"])
+
+    async def uninstall(self, release: str, namespace: str) -> None:
+        """Remove a release, if there is one. Objects with resource-policy keep stay. Raises HelmError."""
+        self.runs += 1
+        try:
+            await self._command.uninstall(release, namespace=namespace)
+        except pyhelm3.ReleaseNotFoundError:
+            return
+        except pyhelm3.Error as error:
+            text = _NOISE.sub("", error.stderr.decode(errors="replace")).strip()
+            raise HelmError("UninstallFailed", f"helm could not uninstall: {text}", permanent=False) from error

@@ -1,0 +1,203 @@
+"""The only door to the API server: plain dicts in and out, over the asyncio client of package ``kubernetes``.
+
+Generated model classes are not used: an unknown field of a newer server must survive a read and a write.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import aiohttp
+from kubernetes.aio import client as aio_client
+from kubernetes.aio import config as aio_config
+
+Object = dict[str, Any]
+MERGE = "application/merge-patch+json"
+APPLY = "application/apply-patch+yaml"
+_TIMEOUT = 30.0
+"""Seconds for one request; the API server answers in milliseconds or not at all."""
+
+
+class KubeError(Exception):
+    """The API server refused a request. ``status`` is the HTTP status, 0 when it did not answer at all."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+    @property
+    def missing(self) -> bool:
+        return self.status == 404
+
+    @property
+    def conflict(self) -> bool:
+        return self.status == 409
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A kind as the API server addresses it."""
+
+    api: str
+    """``v1``, or group and version."""
+    plural: str
+    kind: str
+    namespaced: bool = True
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str = "") -> str:
+        root = f"/api/{self.api}" if "/" not in self.api else f"/apis/{self.api}"
+        scope = f"/namespaces/{quote(namespace, safe='')}" if self.namespaced and namespace else ""
+        leaf = f"/{quote(name, safe='')}" if name else ""
+        return f"{root}{scope}/{self.plural}{leaf}{f'/{subresource}' if subresource else ''}"
+
+
+PDSHUB = Resource("pdshub.dev/v1alpha1", "pdshubs", "PDSHub")
+ARCHIVE_VIEW = Resource("pdshub.dev/v1alpha1", "archiveviews", "ArchiveView", namespaced=False)
+SECRET = Resource("v1", "secrets", "Secret")
+CONFIG_MAP = Resource("v1", "configmaps", "ConfigMap")
+SERVICE = Resource("v1", "services", "Service")
+POD = Resource("v1", "pods", "Pod")
+EVENT = Resource("v1", "events", "Event")
+CLAIM = Resource("v1", "persistentvolumeclaims", "PersistentVolumeClaim")
+VOLUME = Resource("v1", "persistentvolumes", "PersistentVolume", namespaced=False)
+NAMESPACE = Resource("v1", "namespaces", "Namespace", namespaced=False)
+NODE = Resource("v1", "nodes", "Node", namespaced=False)
+DEPLOYMENT = Resource("apps/v1", "deployments", "Deployment")
+STORAGE_CLASS = Resource("storage.k8s.io/v1", "storageclasses", "StorageClass", namespaced=False)
+
+
+def _reason(body: str, fallback: str) -> str:
+    try:
+        return str(json.loads(body).get("message") or fallback)
+    except (ValueError, AttributeError):
+        return body.strip()[:500] or fallback
+
+
+class Kube:
+    """Requests to the API server. ``writes`` counts the changing ones, for tests and metrics."""
+
+    def __init__(self, client: Any, in_cluster: bool) -> None:
+        self._client = client
+        self.in_cluster = in_cluster
+        self.writes = 0
+
+    @classmethod
+    async def connect(cls) -> Kube:
+        """Log in as the pod's service account, or outside a cluster by kubeconfig."""
+        configuration = aio_client.Configuration()
+        in_cluster = "KUBERNETES_SERVICE_HOST" in os.environ
+        if in_cluster:
+            aio_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        else:
+            await aio_config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        return cls(aio_client.ApiClient(configuration), in_cluster)
+
+    async def close(self) -> None:
+        """End all connections."""
+        await self._client.close()
+
+    async def raw(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        kind: str = "",
+        accept: str = "application/json",
+    ) -> str:
+        """One request; returns the answer's text. Raises KubeError."""
+        if method != "GET":
+            self.writes += 1
+        headers: dict[str, str] = {"Accept": accept, "Content-Type": kind or "application/json"}
+        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
+        try:
+            answer = await self._client.rest_client.request(
+                method, url, headers=headers, body=body, _request_timeout=_TIMEOUT
+            )
+            data: bytes = await answer.read()
+        except aio_client.ApiException as error:
+            raise KubeError(int(error.status or 0), _reason(str(error.body or ""), str(error.reason))) from error
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise KubeError(0, f"the API server did not answer: {error or type(error).__name__}") from error
+        status = int(getattr(answer, "status", 200))
+        text = data.decode(errors="replace")
+        if status >= 400:
+            raise KubeError(status, _reason(text, f"HTTP {status}"))
+        return text
+
+    async def _object(self, *args: Any, **kwargs: Any) -> Object:
+        found: Object = json.loads(await self.raw(*args, **kwargs) or "{}")
+        return found
+
+    async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
+        """One object, None when there is none."""
+        try:
+            return await self._object("GET", resource.path(namespace, name))
+        except KubeError as error:
+            if error.missing:
+                return None
+            raise
+
+    async def items(
+        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
+    ) -> list[Object]:
+        """All objects of a kind, of one namespace or all of them."""
+        query = {k: v for k, v in (("labelSelector", labels), ("fieldSelector", fields)) if v}
+        answer = await self._object("GET", resource.path(namespace), query=query)
+        return [dict(item, apiVersion=resource.api, kind=resource.kind) for item in answer.get("items") or []]
+
+    async def metadata(self, resource: Resource, namespace: str, *, labels: str) -> list[Object]:
+        """Metadata alone of the objects of a kind: release Secrets are large."""
+        accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+        answer = await self._object("GET", resource.path(namespace), query={"labelSelector": labels}, accept=accept)
+        return list(answer.get("items") or [])
+
+    async def create(self, resource: Resource, body: Object) -> bool:
+        """Create an object; False when one of that name is there already."""
+        try:
+            await self.raw("POST", resource.path(body["metadata"].get("namespace")), body)
+        except KubeError as error:
+            if error.conflict:
+                return False
+            raise
+        return True
+
+    async def apply(self, resource: Resource, body: Object, manager: str) -> Object:
+        """Server-side apply with force: the fields of ``body`` are ours."""
+        meta = body["metadata"]
+        query = {"fieldManager": manager, "force": "true"}
+        path = resource.path(meta.get("namespace"), meta["name"])
+        return await self._object("PATCH", path, body, query=query, kind=APPLY)
+
+    async def patch(
+        self, resource: Resource, name: str, body: Object, namespace: str | None = None, subresource: str = ""
+    ) -> Object | None:
+        """Merge patch (lists replace, null deletes); None when the object is gone."""
+        try:
+            return await self._object("PATCH", resource.path(namespace, name, subresource), body, kind=MERGE)
+        except KubeError as error:
+            if error.missing:
+                return None
+            raise
+
+    async def delete(
+        self, resource: Resource, name: str, namespace: str | None = None, grace: int | None = None
+    ) -> bool:
+        """Delete an object; False when there was none. ``grace`` in seconds, for pods."""
+        body: Object = {"propagationPolicy": "Background"}
+        if grace is not None:
+            body["gracePeriodSeconds"] = grace
+        try:
+            await self.raw("DELETE", resource.path(namespace, name), body)
+        except KubeError as error:
+            if error.missing:
+                return False
+            raise
+        return True

@@ -1,0 +1,188 @@
+"""pdshub-operator: watches with kopf, and leads every edge to reconcile().
+
+Only kopf's raw events are used. Its change handlers and timers would write annotations, progress and a second
+finalizer into the object, and a timer whose status patch is rejected once never runs again; here the loops are our
+own (reconcile/loop.py), so that a missed edge costs only time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import kopf
+
+from pdshub import installation
+from pdshub.helm import Helm
+from pdshub.kube import ARCHIVE_VIEW, CLAIM, PDSHUB, Kube, KubeError
+from pdshub.reconcile import hub, view
+from pdshub.reconcile.act.protect import retain
+from pdshub.reconcile.health import serve
+from pdshub.reconcile.loop import Loops
+from pdshub.reconcile.reports import Reports
+from pdshub.reconcile.world import CarriedChart, World
+from pdshub.render.chart import AIRGAP_PATH
+from pdshub.render.names import FINALIZER, GROUP, HOME_LABELS, HUB_LABEL, VIEW_LABEL
+
+log = logging.getLogger("pdshub")
+
+SWEEP = 60.0
+"""Seconds between two lists of everything: what an event missed is found then."""
+STUCK = 900.0
+"""A single look that takes longer than this (seconds) has hung; helm's own bound is 300."""
+PATIENCE = 100.0
+"""Seconds that a run of helm gets to end when the operator is told to stop."""
+
+
+class Operator:
+    """The running operator."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.hubs: Loops[tuple[str, str]] = Loops(lambda key: hub.reconcile(world, *key))
+        self.views: Loops[str] = Loops(lambda name: view.reconcile(world, name, self.reports.nodes))
+        self.reports = Reports(world.kube, world.system, self.views.poke_all)
+        self._beat = time.monotonic()
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    async def start(self, port: int) -> None:
+        """Begin to look around."""
+        self._tasks = [asyncio.create_task(self.reports.run()), asyncio.create_task(self._sweep())]
+        self._tasks.append(asyncio.create_task(serve(port, self.sick)))
+
+    async def stop(self) -> None:
+        """Finish what is under way and end."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(self.hubs.close(PATIENCE), self.views.close(5.0))
+        await self.world.kube.close()
+
+    def sick(self) -> str:
+        """Why the operator should be restarted; empty while its loops turn."""
+        silence = time.monotonic() - self._beat
+        if silence > 3 * SWEEP + 60:
+            return f"the last sweep was {silence:.0f} s ago"
+        if (busy := self.hubs.longest_busy()) > STUCK:
+            return f"one look at a hub has taken {busy:.0f} s"
+        dead = [task.get_name() for task in self._tasks if task.done()]
+        return f"ended: {', '.join(dead)}" if dead else ""
+
+    async def _sweep(self) -> None:
+        while True:
+            try:
+                for item in await self.world.kube.metadata(PDSHUB, "", labels=""):
+                    self.hubs.poke((item["metadata"]["namespace"], item["metadata"]["name"]))
+                for item in await self.world.kube.metadata(ARCHIVE_VIEW, "", labels=""):
+                    self.views.poke(item["metadata"]["name"])
+                labels = ",".join([HUB_LABEL, *(f"{k}={v}" for k, v in HOME_LABELS.items())])
+                for claim in await self.world.kube.items(CLAIM, labels=labels):
+                    await retain(self.world.kube, claim)
+                self._beat = time.monotonic()
+            except KubeError as error:
+                log.warning("the sweep failed: %s", error)
+                await asyncio.sleep(5.0)
+                # an API server that is away is no reason to restart: the loop did turn
+                self._beat = time.monotonic()
+                continue
+            await asyncio.sleep(SWEEP)
+
+    def on_hub(self, namespace: str, name: str) -> None:
+        """Something about a hub changed: its neighbours may have to wait for it, or need wait no longer."""
+        for key in self.hubs.keys:
+            if key[0] == namespace and key[1] != name:
+                self.hubs.poke(key)
+        self.hubs.poke((namespace, name))
+
+    def on_view(self, name: str) -> None:
+        """Something about a view changed; hubs look for themselves whether it is theirs."""
+        self.views.poke(name)
+        self.hubs.poke_all()
+
+
+def registry(started: dict[str, Operator], make: Any) -> kopf.OperatorRegistry:
+    """What kopf calls."""
+    found = kopf.OperatorRegistry()
+
+    @kopf.on.startup(registry=found)
+    async def startup(settings: kopf.OperatorSettings, **_: Any) -> None:
+        settings.posting.enabled = False  # events are our own: one for each happening
+        settings.scanning.disabled = True
+        settings.peering.standalone = True  # one replica, Recreate: peering is no lease
+        settings.persistence.finalizer = FINALIZER
+        settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
+        settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)
+        settings.queueing.exit_timeout = PATIENCE
+        # a watch that went silent without an error is renewed
+        settings.watching.server_timeout = 300
+        settings.watching.client_timeout = 330
+        started["operator"] = await make()
+
+    @kopf.on.cleanup(registry=found)
+    async def cleanup(**_: Any) -> None:
+        if "operator" in started:
+            await started["operator"].stop()
+
+    @kopf.on.event(GROUP, "v1alpha1", "pdshubs", registry=found)
+    async def hub_event(namespace: str | None, name: str, **_: Any) -> None:
+        started["operator"].on_hub(namespace or "", name)
+
+    @kopf.on.event(GROUP, "v1alpha1", "archiveviews", registry=found)
+    async def view_event(name: str, **_: Any) -> None:
+        started["operator"].on_view(name)
+
+    @kopf.on.event("v1", "persistentvolumeclaims", labels={**HOME_LABELS, HUB_LABEL: kopf.PRESENT}, registry=found)
+    async def home_event(body: kopf.Body, type: str, **_: Any) -> None:
+        if type != "DELETED":
+            await retain(started["operator"].world.kube, dict(body))
+
+    @kopf.on.event("v1", "persistentvolumeclaims", labels={VIEW_LABEL: kopf.PRESENT}, registry=found)
+    async def claim_event(namespace: str | None, labels: kopf.Labels, type: str, **_: Any) -> None:
+        if type == "DELETED":
+            started["operator"].hubs.poke((namespace or "", str(labels.get(HUB_LABEL))))
+
+    return found
+
+
+async def run(options: argparse.Namespace) -> None:
+    """Run until told to stop."""
+
+    async def make() -> Operator:
+        world = World(
+            kube=await Kube.connect(),
+            helm=Helm(kubeconfig=os.environ.get("KUBECONFIG")),
+            installation=installation.load(options.installation),
+            chart=CarriedChart.read(options.airgap_chart),
+            system=options.namespace,
+        )
+        operator = Operator(world)
+        await operator.start(options.port)
+        return operator
+
+    await kopf.operator(registry=registry({}, make), clusterwide=True, standalone=True)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Entry point of pdshub-operator."""
+    parser = argparse.ArgumentParser(prog="pdshub-operator", description=__doc__)
+    parser.add_argument("--dev", action="store_true", help="outside the cluster, by kubeconfig, with more words")
+    parser.add_argument("--namespace", default=os.environ.get("POD_NAMESPACE", "pdshub-system"))
+    parser.add_argument("--installation", type=Path, default=installation.DEFAULT_PATH)
+    parser.add_argument("--airgap-chart", default=AIRGAP_PATH, help="folder of the chart for source Airgap")
+    parser.add_argument("--port", type=int, default=8080, help="port of /healthz")
+    options = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("kopf").setLevel(logging.INFO if options.dev else logging.WARNING)
+    if not shutil.which("helm"):
+        parser.exit(1, "pdshub-operator: helm is not on PATH\n")
+    asyncio.run(run(options))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""Certificates between operator and node plugins: one small authority, kept in Secrets, renewed in time.
+
+The operator is the only client: a report says what users have mounted, and no pod shall read or forge it.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pdshub.kube import SECRET, Kube
+
+if TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+
+AUTHORITY = "pdshub-ca"
+NODE = "pdshub-node-tls"
+OPERATOR = "pdshub-operator-tls"
+CERTIFICATE, KEY, TRUST = "tls.crt", "tls.key", "ca.crt"
+_DAYS = {AUTHORITY: 3650, NODE: 365, OPERATOR: 365}
+_RENEW_DAYS = 60
+"""A certificate with fewer days left is renewed."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A certificate and its key, PEM."""
+
+    certificate: bytes
+    key: bytes
+
+    @property
+    def loaded(self) -> x509.Certificate:
+        from cryptography import x509
+
+        return x509.load_pem_x509_certificate(self.certificate)
+
+    def fresh(self, now: datetime.datetime) -> bool:
+        """Whether enough of its life is left."""
+        return self.loaded.not_valid_after_utc - now > datetime.timedelta(days=_RENEW_DAYS)
+
+
+def issue(name: str, now: datetime.datetime, common_name: str, authority: Pair | None, *, server: bool) -> Pair:
+    """A new key (P-256) and its certificate, signed by ``authority`` or, without one, by itself as an authority."""
+    # imported when needed: the library costs megabytes that the operator needs once a year
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    signer: EllipticCurvePrivateKey = key
+    issuer = subject
+    if authority:
+        loaded = serialization.load_pem_private_key(authority.key, None)
+        assert isinstance(loaded, ec.EllipticCurvePrivateKey)  # noqa: S101 - this module made it
+        signer, issuer = loaded, authority.loaded.subject
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_after(now + datetime.timedelta(days=_DAYS[name]))
+        .add_extension(x509.BasicConstraints(ca=authority is None, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
+    )
+    usage = dict.fromkeys(
+        ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only"), False
+    )
+    builder = builder.add_extension(
+        x509.KeyUsage(
+            digital_signature=True,
+            key_cert_sign=authority is None,
+            crl_sign=authority is None,
+            decipher_only=False,
+            **usage,
+        ),
+        critical=True,
+    )
+    if authority:
+        purpose = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
+        builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False).add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(common_name)]), critical=False
+        )
+    certificate = builder.sign(signer, hashes.SHA256())
+    return Pair(
+        certificate.public_bytes(serialization.Encoding.PEM),
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
+    )
+
+
+def _read(secret: dict[str, Any] | None) -> tuple[Pair, bytes] | None:
+    data = (secret or {}).get("data") or {}
+    try:
+        parts = {k: base64.b64decode(data[k]) for k in (CERTIFICATE, KEY, TRUST)}
+        return Pair(parts[CERTIFICATE], parts[KEY]), parts[TRUST]
+    except (KeyError, ValueError):
+        return None
+
+
+def _secret(name: str, namespace: str, pair: Pair, trust: bytes) -> dict[str, Any]:
+    content = {CERTIFICATE: pair.certificate, KEY: pair.key, TRUST: trust}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": namespace, "labels": {"app.kubernetes.io/name": "pdshub"}},
+        "type": "kubernetes.io/tls",
+        "data": {k: base64.b64encode(v).decode() for k, v in content.items()},
+    }
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What the operator shows and trusts when it asks a node."""
+
+    pair: Pair
+    trust: bytes
+
+
+async def ensure(kube: Kube, namespace: str, now: datetime.datetime) -> Credentials:
+    """Make or renew what is missing or old; returns the operator's own credentials. Raises KubeError."""
+    from pdshub.render.names import MANAGER
+
+    known = _read(await kube.get(SECRET, AUTHORITY, namespace))
+    if known is None or not known[0].fresh(now):
+        authority = issue(AUTHORITY, now, AUTHORITY, None, server=False)
+        await kube.apply(SECRET, _secret(AUTHORITY, namespace, authority, authority.certificate), MANAGER)
+    else:
+        authority = known[0]
+    own = None
+    for name, common_name, server in ((NODE, "pdshub-node", True), (OPERATOR, "pdshub-operator", False)):
+        have = _read(await kube.get(SECRET, name, namespace))
+        pair = have[0] if have and have[1] == authority.certificate and have[0].fresh(now) else None
+        if pair is None:
+            pair = issue(name, now, common_name, authority, server=server)
+            await kube.apply(SECRET, _secret(name, namespace, pair, authority.certificate), MANAGER)
+        own = pair
+    assert own is not None  # noqa: S101 - the loop above is not empty
+    return Credentials(own, authority.certificate)

@@ -1,0 +1,31 @@
+"""/healthz: answers 200 while the operator's loops turn, 503 and why when they do not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+
+async def serve(port: int, sick: Callable[[], str]) -> None:
+    """Answer probes for ever. Smaller than a web framework, and all that a kubelet asks for."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5.0)
+            why = sick()
+            body = (why or "ok").encode()
+            head = "503 Service Unavailable" if why else "200 OK"
+            writer.write(
+                f"HTTP/1.1 {head}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n"
+                f"Connection: close\r\n\r\n".encode()
+                + body
+            )
+            await writer.drain()
+        except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(answer, None, port)
+    async with server:
+        await server.serve_forever()

@@ -1,0 +1,242 @@
+"""All reads of one look at a PDSHub, gathered into Facts. Writes nothing."""
+
+from __future__ import annotations
+
+import base64
+import time
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from pdshub import hub_api
+from pdshub.api.hub import PDSHubSpec, PDSHubStatus
+from pdshub.api.view import ArchiveViewSpec
+from pdshub.kube import (
+    ARCHIVE_VIEW,
+    CLAIM,
+    CONFIG_MAP,
+    NAMESPACE,
+    PDSHUB,
+    POD,
+    SECRET,
+    SERVICE,
+    VOLUME,
+    Object,
+)
+from pdshub.reconcile import leftovers, observe_archive, workloads
+from pdshub.reconcile.facts import Attempt, Facts, Step
+from pdshub.reconcile.release import Release, decode, newest
+from pdshub.reconcile.world import HubMemory, World
+from pdshub.render import address, archive, chart, homes, keys, notice, signin, values
+from pdshub.render.merge import same
+from pdshub.render.names import DATABASE_CLAIM, ENVIRONMENT_LABEL, FINALIZER, NOTICE_ANNOTATION, Names
+
+
+def explain(error: ValidationError) -> str:
+    """What pydantic refuses, with the field's path as an admin wrote it."""
+    parts = []
+    for problem in error.errors():
+        path = ".".join(str(p) for p in ("spec", *problem["loc"]))
+        parts.append(f"{path}: {problem['msg'].removeprefix('Value error, ')}")
+    return "; ".join(parts[:5])
+
+
+def parse_status(hub: Object) -> PDSHubStatus:
+    """The status as it was written last; an unreadable one counts as none."""
+    try:
+        return PDSHubStatus.model_validate(hub.get("status") or {})
+    except ValidationError:
+        return PDSHubStatus()
+
+
+def rival(hub: Object, others: list[Object]) -> str:
+    """The oldest hub of the namespace, if that is another one."""
+
+    def age(item: Object) -> tuple[str, str]:
+        return str(item["metadata"].get("creationTimestamp", "")), str(item["metadata"]["name"])
+
+    oldest = min([*others, hub], key=age)["metadata"]["name"]
+    return "" if oldest == hub["metadata"]["name"] else str(oldest)
+
+
+async def release_of(world: World, names: Names, memory: HubMemory) -> Release | None:
+    """The newest revision of the hub's release; its Secret is read only when it changed."""
+    labels = f"owner=helm,name={names.name}"
+    last = newest(await world.kube.metadata(SECRET, names.namespace, labels=labels))
+    if last is None:
+        memory.release = None
+        return None
+    name, version = last["metadata"]["name"], last["metadata"]["resourceVersion"]
+    if memory.release and memory.release[:2] == (name, version):
+        return memory.release[2]
+    secret = await world.kube.get(SECRET, name, names.namespace)
+    if secret is None:
+        return None
+    found = decode(secret)
+    memory.release = (name, version, found)
+    return found
+
+
+async def _secret_trouble(world: World, spec: PDSHubSpec, names: Names) -> str:
+    """Why the sign-in Secret is of no use; empty when it is. One that the operator makes is never missing."""
+    name, key = signin.required_secret(spec, names)
+    if name == names.sign_in:
+        return ""
+    secret = await world.kube.get(SECRET, name, names.namespace)
+    if secret is None:
+        return f"Secret {name} does not exist: create it with key {key} in namespace {names.namespace}"
+    if not base64.b64decode((secret.get("data") or {}).get(key, "")).strip():
+        return f"Secret {name} has no key {key}, or it is empty: add it"
+    return ""
+
+
+async def _own_secrets(world: World, spec: PDSHubSpec, names: Names) -> list[Step]:
+    """Secrets that the operator makes and that are missing."""
+    steps = []
+    if await world.kube.get(SECRET, names.keys, names.namespace) is None:
+        steps.append(Step(f"Secret {names.keys} is made", keys.hub_keys(names)))
+    wanted, _ = signin.required_secret(spec, names)
+    if wanted == names.sign_in and await world.kube.get(SECRET, wanted, names.namespace) is None:
+        steps.append(Step(f"Secret {wanted} is made", keys.password(names)))
+    return steps
+
+
+async def _unprotected(world: World, names: Names) -> tuple[str, ...]:
+    """The database's volume, while deleting its claim would delete it too."""
+    claim = await world.kube.get(CLAIM, DATABASE_CLAIM, names.namespace)
+    bound = ((claim or {}).get("spec") or {}).get("volumeName")
+    volume = await world.kube.get(VOLUME, bound) if bound else None
+    if volume and volume["spec"].get("persistentVolumeReclaimPolicy") == "Delete":
+        return (str(bound),)
+    return ()
+
+
+def _attempt(memory: HubMemory, status: PDSHubStatus) -> Attempt:
+    """Failed tries as remembered, or after a restart of the operator as the status says."""
+    known = memory.attempt
+    if not known.key and status.attempted_digest:
+        said = next((c for c in status.conditions if c.type == "Released"), None)
+        known = Attempt(
+            key=status.attempted_digest,
+            failures=status.failures,
+            reason=said.reason if said else "HelmFailed",
+            message=said.message if said else "helm failed",
+        )
+        memory.attempt = known
+    return replace(known, wait=max(0.0, memory.retry_at - time.monotonic()))
+
+
+async def observe(world: World, hub: Object) -> Facts:
+    """One look at a hub. Raises KubeError when the API server does not answer."""
+    meta = hub["metadata"]
+    names = Names(str(meta["namespace"]), str(meta["name"]))
+    memory = world.memory(names.namespace, names.name)
+    others = [h for h in await world.kube.items(PDSHUB, names.namespace) if h["metadata"]["name"] != names.name]
+    facts = Facts(
+        names=names,
+        generation=int(meta.get("generation", 0)),
+        status=parse_status(hub),
+        deleting=bool(meta.get("deletionTimestamp")),
+        finalizer=FINALIZER in (meta.get("finalizers") or []),
+        rival=rival(hub, others),
+    )
+    try:
+        facts = replace(facts, spec=PDSHubSpec.model_validate(hub.get("spec") or {}))
+    except ValidationError as error:
+        facts = replace(facts, invalid=explain(error))
+    if facts.rival:
+        return facts
+    facts = replace(facts, release=await release_of(world, names, memory))
+    if facts.deleting:
+        return replace(facts, leftovers=await leftovers.find(world, names, facts.spec))
+    if facts.spec is None:
+        return await _serving(world, facts)
+    return await _wanted(world, facts, facts.spec, memory)
+
+
+async def _wanted(world: World, facts: Facts, spec: PDSHubSpec, memory: HubMemory) -> Facts:
+    """Everything that only matters for a hub that is to run."""
+    names, kube = facts.names, world.kube
+    namespace = await kube.get(NAMESPACE, names.namespace) or {}
+    labels = (namespace.get("metadata") or {}).get("labels") or {}
+    seen, state, view_steps = None, facts.archive, list[Step]()
+    settling, stale = "", tuple[tuple[str, str], ...]()
+    if spec.archive is not None:
+        referred = spec.archive.view_ref
+        seen = await kube.get(ARCHIVE_VIEW, referred or names.own_view)
+        folder = str(((seen or {}).get("spec") or {}).get("folder") or "") if referred else ""
+        view = archive.view_of(spec, names, folder)
+        assert view is not None  # noqa: S101 - the spec has an archive
+        facts = replace(facts, view=view)
+        state = observe_archive.state(view, seen, spec.archive.inline, world.installation.archive)
+        if view.owned and _view_differs(spec, names, seen):
+            view_steps = [Step(f"ArchiveView {view.name} is written", archive.own_view(spec, names), "apply")]
+    volumes = await observe_archive.volumes(kube, names, facts.view)
+    settling, stale = volumes.settling, volumes.stale
+    said = observe_archive.sentence(state) if facts.view else ""
+    wanted_notice = notice.config_map(names, said)
+    have = await kube.get(CONFIG_MAP, names.notice, names.namespace)
+    notice_steps = (
+        []
+        if have and have.get("data") == wanted_notice["data"]
+        else [Step("the notice of the hub's pages is written", wanted_notice, "apply")]
+    )
+    carried = world.chart
+    ref = chart.choose(spec.chart, world.installation.defaults.chart, carried.path, carried.version, carried.digest)
+    where = (facts.view.name, facts.view.folder) if facts.view else ("", "")
+    wanted: dict[str, Any] = values.values(spec, world.installation.defaults, ref, names, *where)
+    release = facts.release
+    in_sync = release is not None and same(dict(release.values), wanted)
+    facts = replace(
+        facts,
+        development=labels.get(ENVIRONMENT_LABEL) == "development",
+        missing_secret=await _secret_trouble(world, spec, names),
+        chart=ref,
+        values=wanted,
+        in_sync=in_sync,
+        key=f"{facts.generation}-{chart.digest(ref, wanted)}",
+        attempt=_attempt(memory, facts.status),
+        steps=(*await _own_secrets(world, spec, names), *view_steps, *volumes.steps, *notice_steps),
+        settling=settling,
+        stale=stale,
+        archive=state,
+        notice=said,
+        homes=homes.enforcement(
+            spec.server.home.storage_class_name,
+            spec.server.home.size,
+            await world.storage_classes(),
+            world.installation.defaults.enforces_home_size,
+        ),
+        unprotected=await _unprotected(world, names) if release else (),
+    )
+    return await _serving(world, facts)
+
+
+def _view_differs(spec: PDSHubSpec, names: Names, seen: Object | None) -> bool:
+    if seen is None:
+        return True
+    wanted = archive.own_view(spec, names)
+    try:
+        return ArchiveViewSpec.model_validate(seen["spec"]) != ArchiveViewSpec.model_validate(wanted["spec"])
+    except ValidationError:
+        return True
+
+
+async def _serving(world: World, facts: Facts) -> Facts:
+    """Pods, health and address of what runs, whatever the spec says now."""
+    names, kube = facts.names, world.kube
+    if facts.release is None or facts.release.owner != names.name:
+        return facts
+    hub, proxy = await workloads.look(kube, names.namespace)
+    service = await kube.get(SERVICE, hub_api.PROXY_SERVICE, names.namespace)
+    base = str((facts.release.values.get("hub") or {}).get("baseUrl") or "/")
+    unhealthy = await hub_api.healthy(kube, names.namespace, base) if hub.available and proxy.available else "not asked"
+    url = address.address(facts.spec.hostname if facts.spec else None, service, await world.nodes(), names.namespace)
+    pod = ""
+    if facts.view and hub.available:
+        for item in await kube.items(POD, names.namespace, labels="component=hub"):
+            told = (item["metadata"].get("annotations") or {}).get(NOTICE_ANNOTATION, "")
+            if not item["metadata"].get("deletionTimestamp") and told != keys.digest(facts.notice):
+                pod = str(item["metadata"]["name"])
+    return replace(facts, hub=hub, proxy=proxy, unhealthy=unhealthy, address=url, notice_pod=pod)

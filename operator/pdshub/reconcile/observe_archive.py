@@ -1,0 +1,98 @@
+"""The archive of a hub: its view's health, and the static volumes through which pods see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pdshub.api.view import ArchiveViewSpec
+from pdshub.installation import Allowed, refusal
+from pdshub.kube import CLAIM, VOLUME, Kube, Object
+from pdshub.reconcile.facts import ArchiveState, Step
+from pdshub.render import archive
+from pdshub.render.archive import ViewRef
+from pdshub.render.names import HUB_LABEL, NAMESPACE_LABEL, VIEW_LABEL, Names
+
+
+def state(view: ViewRef, seen: Object | None, inline: ArchiveViewSpec | None, allowed: Allowed) -> ArchiveState:
+    """Health of the archive as the view's status says, or why nothing can be said."""
+    if inline is not None:
+        refused = "; ".join(filter(None, (refusal(source, allowed) for source in inline.sources)))
+        if refused:
+            return ArchiveState(False, "NotAllowed", refused)
+    if seen is None:
+        if view.owned:
+            return ArchiveState(None, "Preparing", "the ArchiveView is being made")
+        return ArchiveState(
+            False,
+            "NoSuchView",
+            f"ArchiveView {view.name} does not exist: correct spec.archive.viewRef or create the view",
+        )
+    meta, status = seen["metadata"], seen.get("status") or {}
+    ready = next((c for c in status.get("conditions") or [] if c["type"] == "Ready"), None)
+    if ready is None or int(status.get("observedGeneration", 0)) < int(meta.get("generation", 0)):
+        return ArchiveState(None, "NoReport", f"no node has reported on ArchiveView {view.name} yet")
+    known = {"True": True, "False": False}.get(ready["status"])
+    return ArchiveState(known, str(ready.get("reason", "")), str(ready.get("message", "")))
+
+
+def sentence(found: ArchiveState) -> str:
+    """What users read on the hub's pages; empty while the archive is whole or nothing is known against it."""
+    if found.ready is not False:
+        return ""
+    return (
+        f"The archive is not complete: {found.message}. Servers start all the same; "
+        f"files that are missing come back by themselves."
+    )
+
+
+@dataclass(frozen=True)
+class Volumes:
+    """What has to be done about volumes."""
+
+    steps: tuple[Step, ...] = ()
+    settling: str = ""
+    stale: tuple[tuple[str, str], ...] = ()
+
+
+def judge_volumes(names: Names, view: ViewRef | None, claims: list[Object], volumes: list[Object]) -> Volumes:
+    """Compare claims and volumes of a hub with those that it should have: pure."""
+    wanted_claim = names.claim(view.name) if view else ""
+    wanted_volume = names.volume(view.name) if view else ""
+    stale = [
+        (kind, str(item["metadata"]["name"]))
+        for kind, items, wanted in (("claim", claims, wanted_claim), ("volume", volumes, wanted_volume))
+        for item in items
+        if item["metadata"]["name"] != wanted and not item["metadata"].get("deletionTimestamp")
+    ]
+    if view is None:
+        return Volumes(stale=tuple(stale))
+    claim = next((c for c in claims if c["metadata"]["name"] == wanted_claim), None)
+    volume = next((v for v in volumes if v["metadata"]["name"] == wanted_volume), None)
+    for item, what in ((claim, "claim"), (volume, "volume")):
+        if item and item["metadata"].get("deletionTimestamp"):
+            name = item["metadata"]["name"]
+            return Volumes(
+                settling=f"{what} {name} of an earlier hub is still going: servers that use it must end first",
+                stale=tuple(stale),
+            )
+    steps = []
+    if volume is None:
+        steps.append(Step(f"volume {wanted_volume} is made", archive.volume(names, view.name)))
+    elif _orphaned(volume, claim):
+        # a released volume binds again only when it forgets the claim that is gone
+        steps.append(Step(f"volume {wanted_volume} is made available again", volume, "rebind"))
+    if claim is None:
+        steps.append(Step(f"claim {wanted_claim} is made", archive.claim(names, view.name)))
+    return Volumes(tuple(steps), "", tuple(stale))
+
+
+def _orphaned(volume: Object, claim: Object | None) -> bool:
+    bound = (volume["spec"].get("claimRef") or {}).get("uid")
+    return bool(bound) and (claim is None or claim["metadata"].get("uid") != bound)
+
+
+async def volumes(kube: Kube, names: Names, view: ViewRef | None) -> Volumes:
+    """Read and compare."""
+    claims = await kube.items(CLAIM, names.namespace, labels=f"{HUB_LABEL}={names.name},{VIEW_LABEL}")
+    labels = f"{HUB_LABEL}={names.name},{NAMESPACE_LABEL}={names.namespace},{VIEW_LABEL}"
+    return judge_volumes(names, view, claims, await kube.items(VOLUME, labels=labels))

@@ -1,0 +1,30 @@
+"""Writing status: only what changed, only when something did, and never through kopf."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from pdshub.api.base import Model
+from pdshub.kube import Kube, Object, Resource
+
+
+def now() -> str:
+    """This moment as Kubernetes writes it."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """The merge patch from one status to another: null for what is gone, nothing for what stayed."""
+    patch = {key: value for key, value in after.items() if before.get(key) != value}
+    return patch | {key: None for key in before if key not in after}
+
+
+async def write(kube: Kube, resource: Resource, about: Object, status: Model) -> bool:
+    """Patch the status of an object if it changed; True when it did. An object that is gone is no error."""
+    patch = changes(about.get("status") or {}, status.wire())
+    if not patch:
+        return False
+    meta = about["metadata"]
+    done = await kube.patch(resource, meta["name"], {"status": patch}, meta.get("namespace"), "status")
+    return done is not None

@@ -1,0 +1,171 @@
+"""Reports of the nodes to the status of an ArchiveView: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus, NodeStatus, Source, SourceStatus
+from pdshub.installation import Allowed, refusal
+from pdshub.reconcile.conditions import carried, truth
+from pdshub.reconcile.reports import NodeReport
+
+PATIENCE = 30.0
+"""Seconds for which a node's last word counts when it does not answer: a plugin that restarts is no outage."""
+
+
+class Verdict(NamedTuple):
+    """The Ready condition."""
+
+    ready: bool | None
+    reason: str
+    message: str
+
+
+def where(source: Source) -> str:
+    """The source in an admin's words."""
+    if source.nfs:
+        port = "" if source.nfs.port == 2049 else f" port {source.nfs.port}"
+        return f"{source.nfs.server}:{source.nfs.export}{port}"
+    return source.local.path if source.local else ""
+
+
+def _part(report: Mapping[str, Any], *path: str) -> dict[str, Any]:
+    found: Any = report
+    for key in path:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return dict(found) if isinstance(found, Mapping) else {}
+
+
+def sources(
+    name: str, spec: ArchiveViewSpec, reports: Mapping[str, NodeReport], allowed: Allowed, now: float
+) -> list[SourceStatus]:
+    """Every source over all nodes that speak of it: ready where all of them reach it."""
+    rows = []
+    for source in spec.sources:
+        said = {
+            node: _part(answer.report, "sources", name, source.name)
+            for node, answer in reports.items()
+            if answer.at and now - answer.at < PATIENCE
+        }
+        said = {node: words for node, words in said.items() if words}
+        bad = {node: str(words.get("message") or "not ready") for node, words in said.items() if not words.get("ready")}
+        refused = refusal(source, allowed)
+        message = refused
+        if bad and not refused:
+            which = ", ".join(sorted(bad))
+            nodes = "every node" if len(bad) == len(said) and len(said) > 1 else f"node {which}"
+            message = f"source {source.name} ({where(source)}) is not reached on {nodes}: {bad[min(bad)]}"
+        rows.append(
+            SourceStatus(
+                name=source.name,
+                ready=bool(said) and not bad and not refused,
+                mode=", ".join(sorted({str(words.get("mode", "")) for words in said.values()} - {""})),
+                message=message,
+            )
+        )
+    return rows
+
+
+def nodes(name: str, generation: int, reports: Mapping[str, NodeReport], now: float) -> list[NodeStatus]:
+    """The view on every node."""
+    rows = []
+    for node in sorted(reports):
+        answer = reports[node]
+        view = _part(answer.report, "views", name)
+        modes = {
+            str(s.get("mode", "")) for s in _part(answer.report, "sources", name).values() if isinstance(s, Mapping)
+        }
+        stale = not answer.at or now - answer.at >= PATIENCE
+        current = int(view.get("generation", 0) or 0) == generation
+        message = str(view.get("message", ""))
+        if stale:
+            message = answer.error or "has not reported"
+        elif not view:
+            message = "has not taken up the view yet"
+        elif not current:
+            message = f"still has generation {view.get('generation')} of the view"
+        rows.append(
+            NodeStatus(
+                name=node,
+                ready=bool(view.get("ready")) and current and not stale,
+                form=str(view.get("form", "")),
+                mode=", ".join(sorted(modes - {""})),
+                targets=int(view.get("targets", 0) or 0),
+                message=message,
+            )
+        )
+    return rows
+
+
+def verdict(
+    name: str,
+    spec: ArchiveViewSpec,
+    generation: int,
+    source_rows: list[SourceStatus],
+    node_rows: list[NodeStatus],
+    reports: Mapping[str, NodeReport],
+    now: float,
+) -> Verdict:
+    """Whether users see the whole archive."""
+    refused = [row.message for row in source_rows if "is not allowed by this installation" in row.message]
+    if refused:
+        return Verdict(False, "NotAllowed", "; ".join(refused))
+    if not node_rows:
+        return Verdict(
+            None,
+            "NoNodePlugin",
+            "no node plugin runs: look at DaemonSet pdshub-node of the installation (kubectl get daemonsets -A)",
+        )
+    broken = [row.message for row in source_rows if row.message]
+    if broken:
+        return Verdict(False, "SourceUnreachable", "; ".join(broken))
+    silent = [row for row in node_rows if not reports[row.name].at]
+    gone = [row for row in node_rows if reports[row.name].at and now - reports[row.name].at >= PATIENCE]
+    if gone:
+        words = "; ".join(f"node {row.name}: {row.message}" for row in gone)
+        return Verdict(False, "NodeSilent", words)
+    if silent:
+        words = "; ".join(f"node {row.name}: {row.message}" for row in silent)
+        return Verdict(None, "NoReport", f"no report yet: {words}")
+    waiting = [row for row in node_rows if not row.ready]
+    unknown = [row for row in waiting if _behind(name, generation, reports[row.name])]
+    if unknown:
+        words = "; ".join(f"node {row.name} {row.message}" for row in unknown)
+        return Verdict(None, "Progressing", words)
+    if waiting:
+        words = "; ".join(f"node {row.name}: {row.message or 'the view is not ready'}" for row in waiting)
+        return Verdict(False, "ViewNotReady", words)
+    modes = sorted({row.mode for row in source_rows if row.mode})
+    by = f" by {', '.join(modes)}" if modes else ""
+    count = len(node_rows)
+    return Verdict(True, "Complete", f"every source is reached{by} on {count} node{'s' if count > 1 else ''}")
+
+
+def _behind(name: str, generation: int, answer: NodeReport) -> bool:
+    view = _part(answer.report, "views", name)
+    return not view or int(view.get("generation", 0) or 0) != generation
+
+
+def status(
+    name: str,
+    spec: ArchiveViewSpec,
+    generation: int,
+    before: ArchiveViewStatus,
+    reports: Mapping[str, NodeReport],
+    allowed: Allowed,
+    now: float,
+    stamp: str,
+) -> ArchiveViewStatus:
+    """The whole status. ``now`` is time.monotonic(), ``stamp`` the same moment as RFC 3339 text."""
+    source_rows = sources(name, spec, reports, allowed, now)
+    node_rows = nodes(name, generation, reports, now)
+    ready, reason, message = verdict(name, spec, generation, source_rows, node_rows, reports, now)
+    rows = [("Ready", truth(ready), reason, message)]
+    return ArchiveViewStatus(
+        observed_generation=generation,
+        form=", ".join(sorted({row.form for row in node_rows} - {""})),
+        sources=source_rows,
+        nodes=node_rows,
+        conditions=carried(rows, before.conditions, generation, stamp),
+    )
