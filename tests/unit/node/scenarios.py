@@ -1,0 +1,269 @@
+"""What happens on a node, with real mounts; each function is one test of test_mounts.py, in a process and a
+mount namespace of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+
+from tests.unit.node.machine import Machine, eventually
+
+
+def refused(code: grpc.StatusCode, call: Callable[[], object]) -> str:
+    try:
+        call()
+    except grpc.RpcError as error:
+        assert error.code() == code, f"{error.code()}: {error.details()}"
+        return str(error.details())
+    raise AssertionError(f"not refused with {code}")
+
+
+def publish_and_unpublish(m: Machine) -> None:
+    m.file("main/pds4/label.xml", "four")
+    m.view({"pds4": ["main:pds4"]}, main="main")
+    m.start()
+    eventually(lambda: m.health()["ready"])
+    target = m.publish()
+    assert (target / "sbn/pds4/label.xml").read_text() == "four"
+    for mount in m.mounts():
+        assert {"ro", "nosuid", "nodev"} <= mount.options, mount
+    assert m.publish() == target and len(m.mounts()) == 2, "idempotent"
+    assert not (target / "ARCHIVE-UNAVAILABLE.txt").exists()
+    refused(grpc.StatusCode.ALREADY_EXISTS, lambda: m.publish(view="other"))
+    text = refused(grpc.StatusCode.INVALID_ARGUMENT, lambda: m.publish("two", server="nas"))
+    assert "server" in text
+    refused(grpc.StatusCode.INVALID_ARGUMENT, lambda: m.publish("two", mode="MULTI_NODE_MULTI_WRITER"))
+    assert m.stats().usage
+    m.unpublish()
+    assert not target.exists() and not m.mounts()
+    m.unpublish()
+    refused(grpc.StatusCode.NOT_FOUND, m.stats)
+
+
+def restart(m: Machine) -> None:
+    """A killed plugin disturbs no pod; the next one knows its targets from the mount table."""
+    m.file("main/f", "x" * 100)
+    m.view({".": ["main"]}, main="main")
+    m.start()
+    eventually(lambda: m.health()["ready"])
+    m.publish()
+    seen = m.directory / "seen"
+    pod = m.pod(f"i=0; while [ ! -e {m.directory}/stop ]; do cat $A/sbn/f >/dev/null || echo bad; done > {seen}")
+    time.sleep(0.3)
+    before = m.mounts()
+    m.kill()
+    m.start()
+    eventually(lambda: m.health()["ready"])
+    m.publish()
+    assert len(m.mounts()) == len(before) == 2
+    assert {x.content for x in m.mounts()} == {x.content for x in before}, "nothing was mounted anew"
+    (m.directory / "stop").touch()
+    assert pod.wait(10) == 0 and seen.read_text() == ""
+    m.kill()
+    (m.directory / "views/sbn.yaml").unlink()
+    m.start()
+    m.unpublish()
+    assert not m.mounts() and not m.target().exists(), "unpublish works when the view is gone"
+    views = m.kubelet / "plugins/archive.pdshub.dev/views"
+    eventually(lambda: not list(views.iterdir()), text="a view of nobody is cleaned up")
+
+
+def precedence(m: Machine) -> None:
+    """The first layer wins for every name it has."""
+    m.file("main/orex/a/x", "main")
+    m.file("main/orex/a/only", "main")
+    m.file("mission/orex/a/x", "mission")
+    m.file("mission/orex/odd,name:with\\all/f", "odd")
+    odd = "mission:orex/odd,name:with\\all"
+    m.view({"orex": ["mission:orex", "main:orex"], "odd": [odd, "main"]}, mission="mission", main="main")
+    m.start()
+    target = m.publish()
+    eventually(lambda: m.health()["ready"])
+    assert (target / "sbn/orex/a/x").read_text() == "mission"
+    assert (target / "sbn/orex/a/only").read_text() == "main"
+    assert (target / "sbn/odd/f").read_text() == "odd"
+    try:
+        (target / "sbn/orex/new").write_text("no")
+    except OSError as error:
+        assert error.errno == 30, error
+    else:
+        raise AssertionError("the archive could be written")
+    m.view({"orex": ["main:orex", "mission:orex"]}, mission="mission", main="main")
+    eventually(lambda: (target / "sbn/orex/a/x").read_text() == "main")
+    eventually(lambda: not (target / "sbn/odd").exists(), text="a removed entry disappears")
+
+
+def absent_then_back(m: Machine) -> None:
+    """A pod starts without its archive, is told so, and gets it while it runs."""
+    m.file("here/f", "here")
+    m.view({"late": ["late"], "here": ["here"], "both": ["here", "late"]}, late="late", here="here")
+    m.start()
+    eventually(lambda: m.health()["tree"]["sbn/here"] == "ready")
+    started = time.monotonic()
+    target = m.publish()
+    assert time.monotonic() - started < 3
+    eventually(lambda: (target / "sbn/here/f").read_text() == "here")
+    notice = (target / "ARCHIVE-UNAVAILABLE.txt").read_text()
+    assert "sbn/late" in notice and "source late" in notice and "sbn/here" not in notice, notice
+    assert list((target / "sbn/late").iterdir()) == [] == list((target / "sbn/both").iterdir())
+    eventually(lambda: "late" in m.health()["message"])
+    wait = "while [ ! -e $A/sbn/late/f ]; do sleep 0.05; done; cat $A/sbn/late/f; ls $A"
+    pod = m.pod(wait, stdout=subprocess.PIPE, text=True)
+    m.file("late/f", "late")
+    out, _ = pod.communicate(timeout=20)
+    assert out.startswith("late"), out
+    eventually(lambda: not (target / "ARCHIVE-UNAVAILABLE.txt").exists())
+    eventually(lambda: m.health()["ready"] and m.stats())
+    # The directory is replaced by another one of the same name: what rsync and careful people do.
+    m.file("next/f", "next")
+    (m.directory / "nas/late").rename(m.directory / "nas/old")
+    (m.directory / "nas/next").rename(m.directory / "nas/late")
+    eventually(lambda: (target / "sbn/late/f").read_text() == "next", seconds=30)
+    eventually(lambda: (target / "sbn/both/f").read_text() == "here", seconds=30)
+
+
+READER = """
+import os, sys, time
+path, stop = sys.argv[1:]
+opens = bad = 0
+seen = set()
+while not os.path.exists(stop):
+    for _ in range(200):
+        try:
+            with open(path) as file: seen.add(file.read())
+        except OSError as error:
+            bad += 1; print(error, file=sys.stderr)
+        opens += 1
+print(opens, bad, *sorted(seen))
+"""
+
+
+def switch_under_readers(m: Machine) -> None:
+    """A changed spec reaches running pods; no open fails, and nothing piles up."""
+    m.file("one/f", "one")
+    m.file("two/f", "two")
+    m.view({"d": ["one"]}, one="one", two="two")
+    m.start()
+    eventually(lambda: m.health()["ready"])
+    for pod in ("one", "two", "three"):
+        m.publish(pod)
+    (m.directory / "reader.py").write_text(READER)
+    stop = m.directory / "stop"
+    reader = m.pod(f"{sys.executable} {m.directory}/reader.py $A/sbn/d/f {stop}", stdout=subprocess.PIPE, text=True)
+    file = m.target() / "sbn/d/f"
+    for turn in range(6):
+        name = ("two", "one")[turn % 2]
+        m.view({"d": [name]} if turn % 3 else {"d": [name, "one"]}, one="one", two="two")
+        for pod in ("one", "two", "three"):
+            eventually(lambda p=pod, n=name: (m.target(p) / "sbn/d/f").read_text() == n)  # type: ignore[misc]
+    stop.touch()
+    out, _ = reader.communicate(timeout=20)
+    opens, bad, *seen = out.split()
+    assert int(bad) == 0 and int(opens) > 1000 and seen == ["one", "two"], out
+    for pod in ("one", "two", "three"):
+        eventually(lambda p=pod: len(m.mounts(p)) == 2, text="one mount a tree, and the front")
+    assert file.read_text() == "one"
+    # Somebody stays inside the old tree: they keep it for the hold time, then it goes.
+    inside = m.pod(f"cd $A/sbn/d && touch {m.directory}/in && exec sleep 60")
+    eventually((m.directory / "in").exists)
+    m.view({"d": ["two"]}, one="one", two="two")
+    eventually(lambda: len(m.mounts()) == 3, text="the new one waits beneath")
+    assert (m.target("two") / "sbn/d/f").read_text() == "two"
+    eventually(lambda: file.read_text() == "two", text="after the hold time")
+    eventually(lambda: len(m.mounts()) == 2)
+    inside.kill()
+
+
+def not_allowed(m: Machine) -> None:
+    """What the installation does not allow is not mounted, links out of an allowed prefix included."""
+    m.file("ok/f", "ok")
+    (m.directory / "secret").mkdir()
+    (m.directory / "nas/link").symlink_to(m.directory / "secret")
+    (m.directory / "nas/ok/inner").symlink_to(m.directory / "secret")
+    tree = {"a": ["a"], "b": ["b"], "c": ["c"], "d": ["d:inner"]}
+    m.view(
+        tree, a={"local": {"path": "/etc"}}, b="link", d="ok",
+        c={"nfs": {"server": "10.1.2.3", "export": "/x"}},
+    )  # fmt: skip
+    m.start()
+    target = m.publish()
+    tree_health = eventually(lambda: "source a" in m.health()["message"] and m.health()["tree"])
+    eventually(lambda: "no directory" in m.health()["tree"]["sbn/d"])
+    tree_health = m.health()["tree"]
+    assert "allowedLocalPrefixes" in tree_health["sbn/a"], tree_health
+    assert "symbolic link" in tree_health["sbn/b"], tree_health
+    assert "allowedServers" in tree_health["sbn/c"] and "10.1.2.3" in tree_health["sbn/c"], tree_health
+    for name in tree:
+        assert list((target / "sbn" / name).iterdir()) == []
+    m.allow([str(m.directory)])
+    m.view({"a": ["a"]}, a={"local": {"path": str(m.directory / "secret")}})
+    (m.directory / "secret/f").write_text("now allowed")
+    eventually(lambda: (target / "sbn/a/f").exists())
+
+
+def foreign_mount(m: Machine) -> None:
+    """Something else is mounted where a source belongs: reported, not used, not touched."""
+    m.file("main/f", "main")
+    m.view({"d": ["main"]}, main={"nfs": {"server": "127.0.0.1", "port": 9, "export": "/x"}})
+    m.start()
+    target = m.publish()
+    eventually(lambda: "port 9" in m.health()["message"])
+    from pdshub.node.spec import Source
+
+    digest = Source("main", server="127.0.0.1", port=9, export="/x").digest
+    place = m.kubelet / "plugins/archive.pdshub.dev/sources" / digest
+    place.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,nosuid,nodev", "tmpfs", place], check=True)
+    eventually(lambda: "type tmpfs" in m.health()["message"])
+    assert list((target / "sbn/d").iterdir()) == [] and os.path.ismount(place)
+
+
+def many_targets(m: Machine) -> None:
+    m.file("one/f", "one")
+    m.file("two/f", "two")
+    m.view({"d": ["one"], "e": ["one", "two"]}, one="one", two="two")
+    m.start()
+    eventually(lambda: m.health()["ready"])
+    for i in range(30):
+        m.publish(f"p{i}")
+    m.view({"d": ["two"], "e": ["two", "one"]}, one="one", two="two")
+    started = time.monotonic()
+    eventually(lambda: all((m.target(f"p{i}") / "sbn/d/f").read_text() == "two" for i in range(30)))
+    print("30 targets, 2 entries each, switched within", round(time.monotonic() - started, 2), "s")
+    for i in range(30):
+        m.unpublish(f"p{i}")
+    assert not [x for x in m.mounts("") if "/pods/" in x.point]
+
+
+ALL = {
+    f.__name__: f
+    for f in (
+        publish_and_unpublish, restart, precedence, absent_then_back, switch_under_readers, not_allowed,
+        foreign_mount, many_targets,
+    )
+}  # fmt: skip
+
+
+def main(name: str) -> None:
+    directory = Path(tempfile.mkdtemp(prefix="pdshub-node-"))
+    machine = Machine(directory)
+    try:
+        ALL[name](machine)
+    finally:
+        machine.stop()
+        for mount in sorted(machine.mounts("") + [], key=lambda x: -len(x.point)):
+            subprocess.run(["umount", "-l", mount.point], check=False, capture_output=True)
+        subprocess.run(["umount", "-lR", machine.kubelet], check=False)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
