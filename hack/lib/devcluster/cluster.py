@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import golang
+from .artefact import digest
 from .engine import Engine
 from .machine import keep_ranges_inside
 from .run import StepFailed, output, run, succeeds
@@ -45,12 +46,6 @@ def hub_port() -> int:
     return int(os.environ.get("PDSHUB_PORT") or HUB_PORT)
 
 
-def healthy(paths: Paths, engine: Engine, tools: Tools) -> bool:
-    """Whether the cluster is there and its API server answers."""
-    state = engine.inspect(paths.node_container)
-    return bool(state and state["State"]["Running"] and _answers(paths, tools))
-
-
 def _answers(paths: Paths, tools: Tools) -> bool:
     argv: list[str | Path] = [
         tools.kubectl,
@@ -67,12 +62,14 @@ def _answers(paths: Paths, tools: Tools) -> bool:
 def ensure(paths: Paths, engine: Engine, tools: Tools, node_ref: str, built: bool) -> bool:
     """A cluster that answers, of ``node_ref``; returns whether it was created.
 
-    One that runs but stays silent for a minute, or was made of another node image, is made anew: that takes
-    seconds, and nothing in it is not made by hack/up as well.
+    One that runs but stays silent for a minute, or was made of another node image or configuration, is made anew:
+    that takes seconds, and nothing in it is not made by hack/up as well.
     """
-    made_of = paths.cluster / "node-image"
+    config = kind_config((KIND_FILES / "cluster.yaml").read_text(), paths.images, built)
+    wanted = digest([node_ref, config, engine.settings()])
+    made_of = paths.cluster / "made-of"
     state = engine.inspect(paths.node_container)
-    if state and state["State"]["Running"] and made_of.exists() and made_of.read_text() == node_ref:
+    if state and state["State"]["Running"] and made_of.exists() and made_of.read_text() == wanted:
         for _ in range(20):
             if _answers(paths, tools):
                 return False
@@ -81,18 +78,18 @@ def ensure(paths: Paths, engine: Engine, tools: Tools, node_ref: str, built: boo
         remove(paths, engine, tools)
     paths.cluster.mkdir(parents=True, exist_ok=True)
     paths.images.mkdir(parents=True, exist_ok=True)
-    config = paths.cluster / "kind.yaml"
-    config.write_text(kind_config((KIND_FILES / "cluster.yaml").read_text(), paths.images, built))
+    file = paths.cluster / "kind.yaml"
+    file.write_text(config)
     keep_ranges_inside()
     run(
         [
             *(tools.kind, "create", "cluster", "--name", paths.cluster_name, "--image", node_ref),
-            *("--config", config, "--kubeconfig", paths.kubeconfig),
+            *("--config", file, "--kubeconfig", paths.kubeconfig),
         ],
         env=engine.env,
         timeout=600,
     )
-    made_of.write_text(node_ref)
+    made_of.write_text(wanted)
     return True
 
 

@@ -25,7 +25,8 @@ PODMAN_PACKAGES = ("podman", "runc", "conmon", "netavark", "aardvark-dns", "ipta
 def containers_conf(hard_nofile: int, hard_nproc: int) -> str:
     """Settings of podman for this project, used through CONTAINERS_CONF; the user's own stay as they are.
 
-    A container's limits can't be above those podman itself runs under.
+    A container's limits can't be above those podman itself runs under. The node container's number of processes
+    is not limited (podman's own default is 2048, for all pods together): each pod's is, by the kubelet.
     """
 
     def at_most(wanted: int, hard: int) -> int:
@@ -34,6 +35,7 @@ def containers_conf(hard_nofile: int, hard_nproc: int) -> str:
     nofile, nproc = at_most(20000, hard_nofile), at_most(32768, hard_nproc)
     return f"""[containers]
 default_ulimits = ["nofile={nofile}:{nofile}", "nproc={nproc}:{nproc}"]
+pids_limit = 0
 [engine]
 runtime = "runc"
 cgroup_manager = "cgroupfs"
@@ -63,6 +65,11 @@ class Engine:
         except StepFailed:
             return None
         return dict(found[0]) if found else None
+
+    def settings(self) -> str:
+        """Text of the project's own settings for the engine; they count when a container is created."""
+        conf = self.env.get("CONTAINERS_CONF")
+        return Path(conf).read_text() if conf else ""
 
     def has_image(self, ref: str) -> bool:
         return self.ok("image", "inspect", ref)
