@@ -29,7 +29,7 @@ from pdshub.reconcile.loop import Loops
 from pdshub.reconcile.reports import Reports
 from pdshub.reconcile.world import CarriedChart, World
 from pdshub.render.chart import AIRGAP_PATH
-from pdshub.render.names import FINALIZER, GROUP, HOME_LABELS, HUB_LABEL, VIEW_LABEL
+from pdshub.render.names import GROUP, HOME_LABELS, HUB_LABEL, VIEW_LABEL
 
 log = logging.getLogger("pdshub")
 
@@ -115,7 +115,8 @@ def registry(started: dict[str, Operator], make: Any) -> kopf.OperatorRegistry:
         settings.posting.enabled = False  # events are our own: one for each happening
         settings.scanning.disabled = True
         settings.peering.standalone = True  # one replica, Recreate: peering is no lease
-        settings.persistence.finalizer = FINALIZER
+        # kopf takes away its own finalizer where no handler of its own needs one: it must not be ours
+        settings.persistence.finalizer = f"{GROUP}/kopf"
         settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
         settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)
         settings.queueing.exit_timeout = PATIENCE
@@ -128,6 +129,10 @@ def registry(started: dict[str, Operator], make: Any) -> kopf.OperatorRegistry:
     async def cleanup(**_: Any) -> None:
         if "operator" in started:
             await started["operator"].stop()
+
+    @kopf.on.login(registry=found)
+    async def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
     @kopf.on.event(GROUP, "v1alpha1", "pdshubs", registry=found)
     async def hub_event(namespace: str | None, name: str, **_: Any) -> None:
@@ -171,14 +176,17 @@ async def run(options: argparse.Namespace) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Entry point of pdshub-operator."""
     parser = argparse.ArgumentParser(prog="pdshub-operator", description=__doc__)
-    parser.add_argument("--dev", action="store_true", help="outside the cluster, by kubeconfig, with more words")
+    parser.add_argument(
+        "--dev", action="store_true", help="outside the cluster, by kubeconfig: debug words of reconcile"
+    )
     parser.add_argument("--namespace", default=os.environ.get("POD_NAMESPACE", "pdshub-system"))
     parser.add_argument("--installation", type=Path, default=installation.DEFAULT_PATH)
     parser.add_argument("--airgap-chart", default=AIRGAP_PATH, help="folder of the chart for source Airgap")
     parser.add_argument("--port", type=int, default=8080, help="port of /healthz")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("kopf").setLevel(logging.INFO if options.dev else logging.WARNING)
+    logging.getLogger("kopf").setLevel(logging.WARNING)  # else a line for every event of every object
+    logging.getLogger("pdshub").setLevel(logging.DEBUG if options.dev else logging.INFO)
     if not shutil.which("helm"):
         parser.exit(1, "pdshub-operator: helm is not on PATH\n")
     asyncio.run(run(options))

@@ -32,9 +32,7 @@ class Supersedes(Model):
 class Rename(Model):
     """A directory of the tree is shown under another path."""
 
-    from_: RelativePath = Field(
-        alias="from", description="Path in the tree as it would be without this rule."
-    )
+    from_: RelativePath = Field(alias="from", description="Path in the tree as it would be without this rule.")
     to: RelativePath = Field(description="Path that users see.")
 
 
@@ -61,8 +59,7 @@ class Rule(Model):
     model_config = ConfigDict(
         json_schema_extra=rules(
             (
-                "[has(self.supersedes), has(self.hide), has(self.rename), has(self.pin)]"
-                ".filter(x, x).size() == 1",
+                "[has(self.supersedes), has(self.hide), has(self.rename), has(self.pin)].filter(x, x).size() == 1",
                 "write one of supersedes, hide, rename and pin in each rule",
             ),
         )

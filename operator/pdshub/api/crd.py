@@ -50,8 +50,15 @@ def structural(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str,
         elif key == "default" and value == []:
             continue  # an empty list says nothing, and would show up in every stored object
         else:
-            out[key] = value
+            out[key] = without_nulls(value) if key == "default" else value
     return out
+
+
+def without_nulls(value: Any) -> Any:
+    """A default as the API server accepts it: what is not set is left out."""
+    if isinstance(value, dict):
+        return {k: without_nulls(v) for k, v in value.items() if v is not None}
+    return [without_nulls(v) for v in value] if isinstance(value, list) else value
 
 
 def document(

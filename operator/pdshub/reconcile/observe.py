@@ -236,7 +236,8 @@ async def _serving(world: World, facts: Facts) -> Facts:
     pod = ""
     if facts.view and hub.available:
         for item in await kube.items(POD, names.namespace, labels="component=hub"):
-            told = (item["metadata"].get("annotations") or {}).get(NOTICE_ANNOTATION, "")
+            # a pod that was told nothing has what was there at its start; mostly that is nothing to tell
+            told = (item["metadata"].get("annotations") or {}).get(NOTICE_ANNOTATION, keys.digest(""))
             if not item["metadata"].get("deletionTimestamp") and told != keys.digest(facts.notice):
                 pod = str(item["metadata"]["name"])
     return replace(facts, hub=hub, proxy=proxy, unhealthy=unhealthy, address=url, notice_pod=pod)
