@@ -84,6 +84,12 @@ def lab(paths: Paths, args: argparse.Namespace, rest: list[str]) -> int:
     return 0 if set(results.values()) == {"passed"} else 1
 
 
+def selection(words: list[str]) -> list[str]:
+    """pytest's arguments: files may be named without tests/lab/, and none means all of them."""
+    found = [f"tests/lab/{w}" if (ROOT / "tests/lab" / w.partition("::")[0]).is_file() else w for w in words]
+    return found if any((ROOT / w.partition("::")[0]).exists() for w in found) else [*found, "tests/lab"]
+
+
 def one(
     paths: Paths, vm: machine.Machine, series: str, args: argparse.Namespace, rest: list[str], folders: dict[str, Path]
 ) -> str:
@@ -93,9 +99,7 @@ def one(
     say(f"kernel {vm.image.name.removeprefix('vmlinuz-')}, {'KVM' if vm.kvm else 'emulated'}; console: {console}")
     with tempfile.TemporaryDirectory(prefix="run-", dir=paths.cache / "lab") as shared:
         marks = [] if args.long else ["-m", "not long"]
-        pytest = ["-p", "no:cacheprovider", *marks, f"--junitxml={shared}/junit.xml", *(rest or [])]
-        if not any(Path(word.partition("::")[0]).exists() for word in rest):
-            pytest.append("tests/lab")
+        pytest = ["-p", "no:cacheprovider", *marks, f"--junitxml={shared}/junit.xml", *selection(rest)]
         script = machine.quoted(
             [
                 "env",

@@ -1,0 +1,213 @@
+"""A node of the lab: a mount namespace with a kubelet's directory, the node plugin in it, and pods.
+
+The namespace belongs to a process of its own, as it belongs to the host in a cluster: killing the plugin
+takes no mount away, closing the node takes all of them.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import grpc
+import yaml
+from nas import ADDRESS
+
+from pdshub.node import mountinfo
+from pdshub.node._proto import csi_pb2 as csi
+from pdshub.node._proto import csi_pb2_grpc as services
+from pdshub.node.layout import Layout
+
+PATIENCE = 90.0
+"""Seconds for anything that has to happen by itself; an emulated machine with busy neighbours is slow."""
+_HOLD = 'mount --bind "$0" "$0"; mount --make-rshared "$0"; echo ready; exec sleep infinity'
+_USER = ("setpriv", "--reuid=1000", "--regid=100", "--clear-groups", "--no-new-privs", "--bounding-set=-all")
+
+
+def eventually(what: str, check: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+    """The first true answer of ``check``; errors of the file system count as not yet."""
+    deadline = time.monotonic() + seconds
+    last: Any = None
+    while time.monotonic() < deadline:
+        try:
+            last = check()
+        except OSError as error:
+            last = error
+        else:
+            if last:
+                return last
+        time.sleep(0.2)
+    raise AssertionError(f"{what}: not within {seconds:g} s; last: {last!r}")
+
+
+def source(name: str, export: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "nfs": {"server": ADDRESS, "export": export}, **more}
+
+
+def entry(path: str, *layers: str) -> dict[str, Any]:
+    """A tree entry; a layer is written source:path."""
+    pairs = [layer.partition(":") for layer in layers]
+    return {"path": path, "layers": [{"source": s, "path": p or "."} for s, _, p in pairs]}
+
+
+class Node:
+    def __init__(self, folder: Path, options: tuple[str, ...] = ()) -> None:
+        self.layout = Layout(folder / "kubelet")
+        self.views = folder / "views"
+        self._log = folder / "plugin.log"
+        self._options, self._folder = options, folder
+        self._generations: dict[str, int] = {}
+        self._plugin: subprocess.Popen[bytes] | None = None
+        self._pods = 0
+        for path in (self.layout.kubelet, self.views):
+            path.mkdir(parents=True)
+        (folder / "installation.yaml").write_text(yaml.safe_dump({"archive": {"allowedServers": [ADDRESS]}}))
+        self._holder = subprocess.Popen(
+            ["unshare", "--mount", "--propagation", "private", "sh", "-c", _HOLD, self.layout.kubelet],
+            stdout=subprocess.PIPE,
+        )
+        if not self._holder.stdout or self._holder.stdout.readline() != b"ready\n":
+            raise AssertionError("no mount namespace")
+
+    # the plugin
+
+    def start(self) -> None:
+        """Start the plugin and wait until it answers."""
+        command = [sys.executable, "-m", "pdshub.node.main", "--kubelet-dir", str(self.layout.kubelet)]
+        command += ["--views-from", str(self.views), "--installation", str(self._folder / "installation.yaml")]
+        command += ["--report-port", "0", "--health-port", "0", "--node-name", "lab", *self._options]
+        with self._log.open("ab") as log:
+            self._plugin = subprocess.Popen(self.inside(*command), stdout=log, stderr=log)
+        eventually("the plugin answers", self._answers)
+
+    def _answers(self) -> bool:
+        if self._plugin and self._plugin.poll() is not None:
+            raise AssertionError(f"the plugin ended with {self._plugin.returncode}:\n{self.log()}")
+        try:
+            with self.channel() as channel:
+                services.IdentityStub(channel).Probe(csi.ProbeRequest(), timeout=5)
+        except grpc.RpcError:
+            return False
+        return True
+
+    def kill(self) -> None:
+        """SIGKILL, as if the node had run out of memory."""
+        if self._plugin:
+            self._plugin.kill()
+            self._plugin.wait()
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def close(self) -> None:
+        self.kill()
+        self._holder.kill()
+        self._holder.wait()
+
+    @contextmanager
+    def channel(self) -> Iterator[grpc.Channel]:
+        options = [("grpc.default_authority", "localhost")]
+        with grpc.insecure_channel(f"unix://{self.layout.csi_socket}", options=options) as channel:
+            yield channel
+
+    # views and volumes
+
+    def view(self, name: str, sources: list[dict[str, Any]], tree: list[dict[str, Any]]) -> None:
+        """Create or change an ArchiveView."""
+        self._generations[name] = self._generations.get(name, 0) + 1
+        document = {
+            "apiVersion": "pdshub.dev/v1alpha1",
+            "kind": "ArchiveView",
+            "metadata": {"name": name, "generation": self._generations[name]},
+            "spec": {"sources": sources, "tree": tree},
+        }
+        new = self.views / f".{name}.new"
+        new.write_text(yaml.safe_dump(document))
+        new.rename(self.views / f"{name}.yaml")
+
+    def target(self) -> Path:
+        """Where the kubelet would ask for the volume of a new pod."""
+        self._pods += 1
+        pod = self.layout.kubelet / "pods" / f"pod-{self._pods}"
+        target = pod / "volumes" / "kubernetes.io~csi" / "archive" / "mount"
+        target.parent.mkdir(parents=True)
+        return target
+
+    def publish(self, view: str, target: Path | None = None) -> Path:
+        target = target or self.target()
+        mode = csi.VolumeCapability.AccessMode
+        capability = csi.VolumeCapability(
+            mount=csi.VolumeCapability.MountVolume(), access_mode=mode(mode=mode.MULTI_NODE_READER_ONLY)
+        )
+        request = csi.NodePublishVolumeRequest(
+            volume_id=f"lab.{view}",
+            target_path=str(target),
+            volume_capability=capability,
+            readonly=True,
+            volume_context={"view": view},
+        )
+        with self.channel() as channel:
+            services.NodeStub(channel).NodePublishVolume(request, timeout=60)
+        return target
+
+    def unpublish(self, view: str, target: Path) -> None:
+        request = csi.NodeUnpublishVolumeRequest(volume_id=f"lab.{view}", target_path=str(target))
+        with self.channel() as channel:
+            services.NodeStub(channel).NodeUnpublishVolume(request, timeout=60)
+
+    def condition(self, view: str, target: Path) -> Any:
+        request = csi.NodeGetVolumeStatsRequest(volume_id=f"lab.{view}", volume_path=str(target))
+        with self.channel() as channel:
+            return services.NodeStub(channel).NodeGetVolumeStats(request, timeout=60).volume_condition
+
+    # what is to be seen
+
+    def look(self, path: Path) -> Path:
+        """``path`` as the node's processes see it."""
+        return Path(f"/proc/{self._holder.pid}/root{path}")
+
+    def health(self, target: Path) -> dict[str, Any]:
+        found = json.loads(self.look(target / ".pdshub/health.json").read_text())
+        assert isinstance(found, dict)
+        return found
+
+    def ready(self, target: Path) -> dict[str, Any]:
+        """Wait until the view is complete; answers its health."""
+
+        def check() -> dict[str, Any] | None:
+            health = self.health(target)
+            return health if health["ready"] else None
+
+        try:
+            found = eventually(f"{target} is ready", check)
+        except AssertionError as error:
+            with suppress(OSError):
+                error.add_note(json.dumps(self.health(target)))
+            error.add_note(self.log()[-3000:])
+            raise
+        assert isinstance(found, dict)
+        return found
+
+    def mounts(self) -> list[mountinfo.Mount]:
+        """The node's mounts below the kubelet's directory (not that directory's own)."""
+        found = mountinfo.read(f"/proc/{self._holder.pid}/mountinfo")
+        return [m for m in found if m.point.startswith(f"{self.layout.kubelet}/")]
+
+    # pods
+
+    def inside(self, *argv: str) -> list[str]:
+        """``argv`` as a process of the node."""
+        return ["nsenter", f"--target={self._holder.pid}", "--mount", *argv]
+
+    def pod(self, *argv: str) -> list[str]:
+        """``argv`` as a container's process: a namespace that gets the node's mounts, an unprivileged user."""
+        return self.inside("unshare", "--mount", "--propagation", "slave", *_USER, *argv)
+
+    def in_pod(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(self.pod(*argv), capture_output=True, text=True, timeout=120)
