@@ -46,7 +46,9 @@ class Image:
 def parts(plan: Plan) -> list[Part]:
     """One image; or one a source where no order of the data layers is right for all; or several by subtree."""
     if plan.tail["dataOrder"] is None:
-        return [Part(f"catalog-{name}.erofs", n) for n, name in enumerate(plan.sources)]
+        return [
+            Part(f"catalog-{name}.erofs", n) for n, name in enumerate(plan.sources) if name in plan.tail["dataRoots"]
+        ]
     counts = plan.tail["counts"]
     if counts["files"] + counts["directories"] <= MAX_ENTRIES:
         return [Part("catalog.erofs")]
@@ -67,6 +69,8 @@ def parts(plan: Plan) -> list[Part]:
 
 def stream(plan: Plan, part: Part) -> Iterator[bytes]:
     """The tar headers of one image, a directory at a time."""
+    first = next((n for n, name in enumerate(plan.sources) if name in plan.tail["dataRoots"]), 0)
+    roots = [plan.tail["dataRoots"].get(name, "") for name in plan.sources]
     above: list[tuple[str, bytes]] = []  # directories on the way down that are not written yet
     for d in plan.tree():
         path: str = d["path"]
@@ -76,13 +80,13 @@ def stream(plan: Plan, part: Part) -> Iterator[bytes]:
         mode, uid, gid = d["attr"]
         own = tarstream.directory(raw, (mode & 0o777, uid, gid), d["mtime"])
         if part.source is None:
-            yield own + _content(d, raw, part)
+            yield own + _content(d, raw, part, roots)
             continue
         while above and not (above[-1][0] == "" or path.startswith(above[-1][0] + "/")):
             above.pop()
-        content = _content(d, raw, part)
+        content = _content(d, raw, part, roots)
         empty = not d.get("groups") and not d.get("links")
-        if content or (empty and part.source == 0) or not path:
+        if content or (empty and part.source == first) or not path:
             yield b"".join(b for _, b in above) + own + content
             above = [(p, b"") for p, _ in above]
             own = b""
@@ -90,7 +94,7 @@ def stream(plan: Plan, part: Part) -> Iterator[bytes]:
     yield tarstream.END
 
 
-def _content(d: Json, raw: bytes, part: Part) -> bytes:
+def _content(d: Json, raw: bytes, part: Part, roots: list[str]) -> bytes:
     out: list[bytes] = []
     prefix = raw + b"/" if raw else b""
     add, entry = out.append, tarstream.file
@@ -100,7 +104,8 @@ def _content(d: Json, raw: bytes, part: Part) -> bytes:
         mode, uid, gid = group["attr"]
         attr = (mode & 0o777, uid, gid)
         owners = tarstream.owner(attr)
-        origin = group["path"].encode("utf-8", "surrogateescape")
+        below = group["path"][len(roots[group["source"]]) :].strip("/")  # data layers begin at the source's data root
+        origin = below.encode("utf-8", "surrogateescape")
         redirect = b"/" + origin + b"/" if origin else b"/"
         for name, size, mtime in zip(group["names"], group["sizes"], group["mtimes"], strict=True):
             encoded = name.encode("utf-8", "surrogateescape")

@@ -22,3 +22,15 @@ def data_order(sources: Sequence[str], before: Iterable[tuple[str, str]]) -> lis
         order.append(free)
         rest.remove(free)
     return order
+
+
+def common_directory(known: str | None, path: str) -> str:
+    """The deepest directory that holds both: the data layer begins there, so that the catalog repeats less."""
+    if known is None or known == path:
+        return path
+    shared: list[str] = []
+    for a, b in zip(known.split("/"), path.split("/"), strict=False):
+        if a != b:
+            break
+        shared.append(a)
+    return "/".join(shared)

@@ -25,7 +25,15 @@ def digest_of(images: Sequence[Image], layering: dict[str, Any]) -> str:
 def build(plan: Plan, images: Sequence[Image], surveyed_at: str, tool: str) -> dict[str, Any]:
     """The manifest. ``surveyed_at`` is RFC 3339 in UTC; ``tool`` names mkfs.erofs and its version."""
     order = plan.tail["dataOrder"]
-    layering = {"form": "single" if order is not None else "nested", "data": order or plan.sources}
+    roots = plan.tail["dataRoots"]
+    layering = {
+        "form": "single" if order is not None else "nested",
+        "data": [
+            {"source": name, "path": roots[name]}
+            for name in (order if order is not None else plan.sources)
+            if name in roots
+        ],
+    }
     raw = plan.path.read_bytes()
     findings = Counter(f["severity"] for f in plan.tail["findings"])
     return {

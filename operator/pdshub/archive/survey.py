@@ -16,7 +16,7 @@ from pdshub.archive.datasets import Dataset, Facts, LayerDatasets, discover
 from pdshub.archive.findings import Findings, as_text
 from pdshub.archive.label_pds3 import read_volume
 from pdshub.archive.label_pds4 import LabelError, read_label
-from pdshub.archive.layering import data_order
+from pdshub.archive.layering import common_directory, data_order
 from pdshub.archive.merge import Merger, VisibleDir
 from pdshub.archive.places import Homes, contributions, with_parents
 from pdshub.archive.refs import declared_paths
@@ -195,6 +195,7 @@ def _write(
     merger = Merger(found, scans, datasets, findings)
     layer_sources = [f.layer.source for f in found]
     before: set[tuple[str, str]] = set()
+    bases: dict[str, str] = {}
 
     def tree() -> Iterator[VisibleDir]:
         ordered = list(with_parents(places))
@@ -205,13 +206,17 @@ def _write(
                 subdirs.setdefault(above, set()).add(name)
         for place, filled in ordered:
             directory = merger.directory(place, filled, subdirs.get(place, ()))
+            for group in directory.groups:
+                source = layer_sources[group.layer]
+                bases[source] = common_directory(bases.get(source), group.path)
             if len(scans) > 1:
                 _shadowing(directory, layer_sources, scans, before)
             yield directory
 
     def tail() -> dict[str, Any]:
         return {
-            "dataOrder": data_order([s for s in view.sources if s in scans], before),
+            "dataOrder": data_order([s for s in view.sources if s in bases], before),
+            "dataRoots": bases,
             "findings": [f.wire() for f in findings.sorted()],
         }
 
