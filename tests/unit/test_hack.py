@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import tarfile
 import threading
@@ -30,6 +31,7 @@ from devcluster import (  # noqa: E402  # noqa: E402
     repair,
     settings,
     steps,
+    store,
     venv,
 )
 from devcluster.run import StepFailed  # noqa: E402
@@ -318,7 +320,9 @@ def test_recent(text: str, least: tuple[int, int], good: bool) -> None:
 
 def test_kind_config_is_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PDSHUB_PORT", "9090")
-    text = cluster.kind_config((ROOT / "hack/kind/cluster.yaml").read_text(), Path("/c/images"), built=True)
+    text = cluster.kind_config(
+        (ROOT / "hack/kind/cluster.yaml").read_text(), Path("/c/images"), Path("/c/x"), built=True
+    )
     for line in ("disableDefaultCNI: true", "hostPort: 9090", "hostPath: /c/images", "podPidsLimit: 2048"):
         assert line in text
     assert "$" not in text
@@ -375,3 +379,29 @@ def test_where_images_come_from(monkeypatch: pytest.MonkeyPatch, wanted: str, an
 
 def test_a_closed_port_is_no_registry() -> None:
     assert not registry.answers("http://127.0.0.1:1/v2/", 1)
+
+
+def test_clone_shares_blobs_but_not_databases(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    (source / "content" / "blobs").mkdir(parents=True)
+    (source / "content" / "blobs" / "b").write_text("blob")
+    (source / "content" / "meta.db").write_text("db")
+    for _ in range(2):  # the second time over what an interrupted run left
+        store.clone(source, target)
+    assert (target / "content/blobs/b").samefile(source / "content/blobs/b")
+    assert not (target / "content/meta.db").samefile(source / "content/meta.db")
+    assert (target / "content/meta.db").read_text() == "db"
+
+
+def test_newest_store_of_the_same_node_image(tmp_path: Path) -> None:
+    for name, node in (("a", "n1"), ("b", "n2"), (".building-c", "n1"), ("d", "n1")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "node").write_text(node)
+        os.utime(tmp_path / name, (1, 5 if name == "a" else 4))
+    assert store.newest(tmp_path, "n1") == tmp_path / "a"
+    assert store.newest(tmp_path, "n3") is None
+
+
+def test_outdated_images_are_earlier_ones_of_the_same_name() -> None:
+    refs = ["localhost/pdshub/hub:1", "localhost/pdshub/hub:2", "localhost/pdshub/hubble:1", "<none>:<none>"]
+    assert app_images.outdated(refs, "localhost/pdshub/hub:2") == ["localhost/pdshub/hub:1"]

@@ -123,9 +123,17 @@ def image(paths: Paths, engine: Engine, name: str, base_ref: str) -> Artefact:
                 *("-f", dockerfile, "-t", ref, ROOT),
             )
         engine.run("save", "-o", work / "image.tar", ref)
+        for old in outdated(engine.output("images", "--format", "{{.Repository}}:{{.Tag}}").split(), ref):
+            engine.ok("rmi", old)
         (work / "ref").write_text(ref)
 
     return Artefact(f"image-{name}", key, build)
+
+
+def outdated(refs: list[str], current: str) -> list[str]:
+    """Earlier images of the same name as ``current``."""
+    name = current.rpartition(":")[0]
+    return [r for r in refs if r.rpartition(":")[0] == name and r != current]
 
 
 def ensure(paths: Paths, engine: Engine, name: str, base_ref: str) -> tuple[str, bool]:
@@ -133,7 +141,7 @@ def ensure(paths: Paths, engine: Engine, name: str, base_ref: str) -> tuple[str,
     folder, built = image(paths, engine, name, base_ref).ensure(paths)
     ref = (folder / "ref").read_text()
     if name in IN_CLUSTER:
-        link = paths.images / f"{name}-{ref.rpartition(':')[2]}.tar"
+        link = paths.images / archive_name(name, ref)
         if not link.exists():
             paths.images.mkdir(parents=True, exist_ok=True)
             for old in paths.images.glob(f"{name}-*.tar"):
@@ -142,6 +150,11 @@ def ensure(paths: Paths, engine: Engine, name: str, base_ref: str) -> tuple[str,
     elif not engine.has_image(ref):
         engine.run("load", "-i", folder / "image.tar")
     return ref, built
+
+
+def archive_name(name: str, ref: str) -> str:
+    """File name of an image's archive in the folder that the node sees."""
+    return f"{name}-{ref.rpartition(':')[2]}.tar"
 
 
 @contextmanager

@@ -19,9 +19,6 @@ from pathlib import Path
 from .machine import unmount_below
 from .settings import ROOT, Paths
 
-KEEP = 3
-"""How many keys of one artefact stay in the cache; the least recently used go first."""
-
 
 def digest(parts: Iterable[str | bytes]) -> str:
     """12 hex digits over ``parts``; each part is framed by its length, so that joints matter."""
@@ -71,13 +68,15 @@ class Artefact:
     """A folder in the cache and the recipe that fills it.
 
     ``in_place`` is for what can't be renamed (a Python venv holds its own path): the finished folder then
-    has a marker file, and a folder without it is built again.
+    has a marker file, and a folder without it is built again. ``keep``: how many keys of this name stay in the
+    cache; the least recently used go first.
     """
 
     name: str
     key: str
     build: Callable[[Path], None]
     in_place: bool = False
+    keep: int = 2
 
     def path(self, paths: Paths) -> Path:
         return paths.artefacts / self.name / self.key
@@ -114,6 +113,6 @@ class Artefact:
             key=lambda p: p.stat().st_mtime,
             reverse=True,
         )
-        for old in done[KEEP:]:
+        for old in done[self.keep :]:
             if old.name != self.key:
                 shutil.rmtree(old, ignore_errors=True)

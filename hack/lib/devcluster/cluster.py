@@ -9,10 +9,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import golang
+from . import golang, store
 from .artefact import digest
 from .engine import Engine
-from .machine import keep_ranges_inside
+from .machine import keep_ranges_inside, unmount_below
 from .run import StepFailed, output, run, succeeds
 from .settings import HUB_NODE_PORT, HUB_PORT, POD_RANGE, ROOT, SERVICE_RANGE, Paths
 
@@ -29,8 +29,11 @@ class Tools:
     kubectl: Path
 
 
-def kind_config(template: str, images: Path, built: bool) -> str:
-    """The kind configuration; ``built`` is whether the node image was built here (and so has no kindnet)."""
+def kind_config(template: str, images: Path, containerd: Path, built: bool) -> str:
+    """The kind configuration; ``containerd`` is the node's image store.
+
+    ``built``: the node image was built here, and so has no kindnet.
+    """
     return string.Template(template).substitute(
         disable_default_cni=str(built).lower(),
         pod_range=POD_RANGE,
@@ -38,6 +41,7 @@ def kind_config(template: str, images: Path, built: bool) -> str:
         hub_node_port=HUB_NODE_PORT,
         hub_port=hub_port(),
         images=images,
+        containerd=containerd,
     )
 
 
@@ -59,27 +63,42 @@ def _answers(paths: Paths, tools: Tools) -> bool:
     return paths.kubeconfig.exists() and succeeds(argv, timeout=10)
 
 
-def ensure(paths: Paths, engine: Engine, tools: Tools, node_ref: str, built: bool) -> bool:
-    """A cluster that answers, of ``node_ref``; returns whether it was created.
-
-    One that runs but stays silent for a minute, or was made of another node image or configuration, is made anew:
-    that takes seconds, and nothing in it is not made by hack/up as well.
-    """
-    config = kind_config((KIND_FILES / "cluster.yaml").read_text(), paths.images, built)
-    wanted = digest([node_ref, config, engine.settings()])
+def is_current(paths: Paths, engine: Engine, tools: Tools, node_ref: str, built: bool) -> bool:
+    """Whether there is a cluster of ``node_ref`` and today's configuration that answers; it may take a minute to."""
     made_of = paths.cluster / "made-of"
     state = engine.inspect(paths.node_container)
-    if state and state["State"]["Running"] and made_of.exists() and made_of.read_text() == wanted:
-        for _ in range(20):
-            if _answers(paths, tools):
-                return False
-            time.sleep(3)
-    if state or paths.cluster.exists():
-        remove(paths, engine, tools)
+    if not state or not state["State"]["Running"] or not made_of.exists():
+        return False
+    if made_of.read_text() != _wanted(paths, engine, node_ref, built):
+        return False
+    until = time.monotonic() + 60
+    while not _answers(paths, tools):
+        if time.monotonic() > until:
+            return False
+        time.sleep(2)
+    return True
+
+
+def _wanted(paths: Paths, engine: Engine, node_ref: str, built: bool) -> str:
+    return digest([node_ref, _config(paths, built), engine.settings()])
+
+
+def _config(paths: Paths, built: bool) -> str:
+    template = (KIND_FILES / "cluster.yaml").read_text()
+    return kind_config(template, paths.images, paths.cluster / store.FOLDER, built)
+
+
+def create(paths: Paths, engine: Engine, tools: Tools, node_ref: str, built: bool, images: Path) -> None:
+    """Make the cluster, anew if there is one: that takes seconds, and hack/up made everything in it.
+
+    ``images`` is a prepared store (see store.py).
+    """
+    remove(paths, engine, tools)
     paths.cluster.mkdir(parents=True, exist_ok=True)
     paths.images.mkdir(parents=True, exist_ok=True)
+    store.clone(images / store.FOLDER, paths.cluster / store.FOLDER)
     file = paths.cluster / "kind.yaml"
-    file.write_text(config)
+    file.write_text(_config(paths, built))
     keep_ranges_inside()
     run(
         [
@@ -89,8 +108,7 @@ def ensure(paths: Paths, engine: Engine, tools: Tools, node_ref: str, built: boo
         env=engine.env,
         timeout=600,
     )
-    made_of.write_text(wanted)
-    return True
+    (paths.cluster / "made-of").write_text(_wanted(paths, engine, node_ref, built))
 
 
 def add_ons(paths: Paths, tools: Tools, built: bool) -> None:
@@ -110,12 +128,17 @@ def kubectl(paths: Paths, tools: Tools, *args: str | Path, stdin: str | None = N
 
 def remove(paths: Paths, engine: Engine, tools: Tools) -> None:
     """Take the cluster away, also one that kind itself can't remove any more."""
+    state = engine.inspect(paths.node_container) or {}
+    volumes = [m["Name"] for m in state.get("Mounts", []) if m.get("Type") == "volume"]
     argv: list[str | Path] = [tools.kind, "delete", "cluster", "--name", paths.cluster_name]
     argv += ["--kubeconfig", paths.kubeconfig]
     if not succeeds(argv, env=engine.env, timeout=120) or engine.inspect(paths.node_container):
         engine.ok("rm", "-f", "-v", "-t", "0", paths.node_container, timeout=120)
     if engine.inspect(paths.node_container):
         raise StepFailed(f"{engine.name} can't remove {paths.node_container}: try {engine.name} rm -f yourself")
+    for volume in volumes:  # the node's /var
+        engine.ok("volume", "rm", "-f", volume)
+    unmount_below(paths.cluster)
     shutil.rmtree(paths.cluster, ignore_errors=True)
 
 

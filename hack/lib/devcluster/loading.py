@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from .app_images import IN_CLUSTER
+from .app_images import IN_CLUSTER, archive_name
 from .cluster import NODE_IMAGES
 from .run import run
 
@@ -21,7 +21,7 @@ def load(world: World) -> bool:
 
     def one(image: tuple[str, str]) -> None:
         name, ref = image
-        archive = f"{NODE_IMAGES}/{name}-{ref.rpartition(':')[2]}.tar"
+        archive = f"{NODE_IMAGES}/{archive_name(name, ref)}"
         argv = ["exec", node, "ctr", "-n", "k8s.io", "images", "import", "--all-platforms", archive]
         run([world.engine.name, *argv], env=world.engine.env)
 

@@ -20,6 +20,7 @@ from . import (
     node_image,
     registry,
     repair,
+    store,
 )
 from .console import say
 from .engine import LABEL, NETWORK, Engine
@@ -44,6 +45,7 @@ class World:
     base_ref: str = ""
     images: dict[str, str] = field(default_factory=dict)
     nas_ip: str = ""
+    store: Path | None = None
 
     def kit(self) -> cluster.Tools:
         if not self.tools:
@@ -58,6 +60,7 @@ def up(paths: Paths, *, cluster_only: bool, demo: bool) -> None:
         machine.install_packages(HOST_PACKAGES)
         found = engine.find(paths)
         repair.repair(found, say)
+        engine.network(found)
         world = World(paths, found, registry.use_registry())
     say(f"{found.name}; images: {'from a registry' if world.registry else 'built here (no registry answers)'}")
     steps = prepare(world)
@@ -104,10 +107,11 @@ def prepare(world: World) -> list[Step]:
     node_needs = () if world.registry else (*(f"go {n}" for n in names), "node rootfs", "small base")
     steps += [
         Step("node image", "cluster", lambda: _node(world), node_needs),
-        Step("cluster", "cluster", lambda: _cluster(world), ("kind and kubectl",)),
+        Step("image store", "cluster", lambda: _store(world), ("kind and kubectl", *made)),
+        Step("cluster", "cluster", lambda: _cluster(world)),
         Step("network policy and storage", "cluster", lambda: _add_ons(world)),
-        Step("nas", "nas", lambda: _nas(world), ("image nas", "archive", "cluster")),
-        Step("load images", "cluster", lambda: loading.load(world), tuple(made)),
+        Step("nas", "nas", lambda: _nas(world), ("image nas", "archive")),
+        Step("load images", "cluster", lambda: loading.load(world)),
         Step("facts", "cluster", lambda: _facts(world), ("nas", "go csi-sanity", "go helm")),
     ]
     return steps
@@ -144,10 +148,21 @@ def _node(world: World) -> bool:
     return built
 
 
+def _store(world: World) -> bool:
+    """Only a cluster that has to be made needs one; a running one gets the images that it lacks."""
+    if cluster.is_current(world.paths, world.engine, world.kit(), world.node_ref, not world.registry):
+        return False
+    control_plane = None if world.registry else node_image.control_plane(world.paths).ensure(world.paths)[0]
+    wanted = store.store(world.paths, world.engine, world.node_ref, control_plane, world.images)
+    world.store, built = wanted.ensure(world.paths)
+    return built
+
+
 def _cluster(world: World) -> bool:
-    engine.network(world.engine)
-    built_here = not world.registry
-    return cluster.ensure(world.paths, world.engine, world.kit(), world.node_ref, built_here)
+    if world.store is None:
+        return False
+    cluster.create(world.paths, world.engine, world.kit(), world.node_ref, not world.registry, world.store)
+    return True
 
 
 def _add_ons(world: World) -> None:
