@@ -37,7 +37,8 @@ def prepare_home(home: Path, welcome: Path, archive: Path) -> None:
             print(f"link to {archive} not made: {error}", file=sys.stderr)
 
 
-prepare_home(Path.home(), WELCOME, Path(os.environ.get("PDSHUB_ARCHIVE", "/archive")))
+# PDSHUB_ARCHIVE is the view's folder; the link leads to the folder above, which is there before the archive is.
+prepare_home(Path.home(), WELCOME, Path(os.environ.get("PDSHUB_ARCHIVE", "/archive/view")).parent)
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821  (given by traitlets)
 # Deleted means deleted: a trash folder would fill the home's quota where nobody looks.
