@@ -104,7 +104,7 @@ def explain(stderr: str, chart: ChartRef) -> HelmError:
     """Helm's complaint as one that names the field and the fix, with Helm's own words behind it."""
     lines = [_NOISE.sub("", line).strip() for line in stderr.splitlines()]
     kept = [line for line in lines if line and not line.startswith(("WARNING:", "walk.go", "coalesce.go", "level="))]
-    said = _SECRETISH.sub(r"\1***", "; ".join(kept))[:1200] or "helm said nothing"
+    said = _SECRETISH.sub(r"\1***", "; ".join(kept).replace(":;", ":"))[:1200] or "helm said nothing"
     for pattern, reason, permanent, advice in _CASES:
         if re.search(pattern, stderr, re.I):
             return HelmError(reason, f"{advice.format(chart=chart.title)}. Helm said: {said}", permanent=permanent)

@@ -45,7 +45,8 @@ def carried(rows: Iterable[Row], before: Iterable[Condition], generation: int, n
 
 def _ready(facts: Facts, action: Action) -> Row:
     if facts.serving:
-        after = f"; {action.message}" if action.message and action.kind is not Kind.NOTHING else ""
+        worth = action.kind in (Kind.STALL, Kind.SUSPEND, Kind.UPGRADE, Kind.UNLOCK, Kind.WAIT)
+        after = f"; {action.message}" if action.message and worth else ""
         return "Ready", "True", "Serving", f"people can sign in at {facts.address or 'the proxy'}{after}"
     if action.kind in (Kind.STALL, Kind.SUSPEND):
         return "Ready", "False", action.reason, action.message
@@ -62,7 +63,7 @@ def _released(facts: Facts, action: Action) -> Row:
     if failed:
         return "Released", "False", facts.attempt.reason or "HelmFailed", facts.attempt.message
     if action.kind in (Kind.INSTALL, Kind.UPGRADE, Kind.UNLOCK, Kind.PREPARE, Kind.ADD_FINALIZER, Kind.WAIT):
-        return "Released", "Unknown" if release is None else "False", action.reason, action.message
+        return "Released", "Unknown", action.reason, action.message
     return "Released", "False", action.reason or "NotInstalled", action.message or "the hub is not installed"
 
 
@@ -71,6 +72,8 @@ def _sign_in(facts: Facts, action: Action) -> Row:
         return "SignInReady", "Unknown", "InvalidSpec", "the spec is refused"
     if action.reason == "DevelopmentSignIn":
         return "SignInReady", "False", action.reason, action.message
+    if facts.rival:
+        return "SignInReady", "Unknown", action.reason, "the hub is not installed"
     if facts.missing_secret:
         return "SignInReady", "False", "SecretMissing", facts.missing_secret
     name, key = signin.required_secret(facts.spec, facts.names)
@@ -131,6 +134,6 @@ def status(facts: Facts, action: Action, now: str) -> PDSHubStatus:
         revision=release.revision if release and installed else 0,
         archive=_archive_word(facts),
         failures=facts.attempt.failures if facts.attempt.key == facts.key else 0,
-        attempted_digest=facts.attempt.key if facts.attempt.failures else "",
+        attempted_digest=facts.attempt.key if facts.attempt.failures and facts.attempt.key == facts.key else "",
         conditions=carried(rows(facts, action), before.conditions, seen, now),
     )

@@ -142,7 +142,7 @@ def _keep(facts: Facts) -> Action:
     if facts.notice_pod:
         return Action(Kind.NOTIFY, "Notifying", "the hub's pages are told about the archive")
     if not (facts.hub.rolled_out and facts.proxy.rolled_out) or not facts.serving:
-        trouble = facts.hub.trouble or facts.proxy.trouble or facts.unhealthy or "its pods are starting"
+        trouble = facts.hub.trouble or facts.proxy.trouble or facts.unhealthy or "its pods are being replaced"
         return Action(Kind.WAIT, "Starting", f"the hub is starting: {trouble}")
     if facts.stale:
         return Action(Kind.TIDY, "Tidying", "volumes of an earlier archive are removed")

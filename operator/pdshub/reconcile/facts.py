@@ -90,7 +90,7 @@ class Facts:
     """Volumes that a deletion would take along, though they hold the database."""
     hub: Workload = field(default_factory=Workload)
     proxy: Workload = field(default_factory=Workload)
-    unhealthy: str = "not asked"
+    unhealthy: str = "its pods are starting"
     """What the hub answered when asked for its health; empty: it is well."""
     address: str = ""
     view: ViewRef | None = None

@@ -231,7 +231,9 @@ async def _serving(world: World, facts: Facts) -> Facts:
     hub, proxy = await workloads.look(kube, names.namespace)
     service = await kube.get(SERVICE, hub_api.PROXY_SERVICE, names.namespace)
     base = str((facts.release.values.get("hub") or {}).get("baseUrl") or "/")
-    unhealthy = await hub_api.healthy(kube, names.namespace, base) if hub.available and proxy.available else "not asked"
+    unhealthy = facts.unhealthy
+    if hub.available and proxy.available:
+        unhealthy = await hub_api.healthy(kube, names.namespace, base)
     url = address.address(facts.spec.hostname if facts.spec else None, service, await world.nodes(), names.namespace)
     pod = ""
     if facts.view and hub.available:

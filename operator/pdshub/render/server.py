@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pdshub.api.base import parse_quantity
 from pdshub.api.hub import Bounds, PDSHubSpec, Profile, Resources
 from pdshub.installation import Defaults
 from pdshub.render import images
@@ -63,8 +64,26 @@ def _bound(bounds: Bounds | None, field: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def sizes(resources: Resources) -> dict[str, Any]:
+def _explicit(bounds: Bounds | None, floor: str) -> Bounds | None:
+    """A limit without a guarantee gets a small one: else Kubernetes would reserve as much as the limit."""
+    if bounds is None or bounds.limit is None or bounds.guarantee is not None:
+        return bounds
+    low = floor if parse_quantity(floor) <= parse_quantity(bounds.limit) else bounds.limit
+    return Bounds(limit=bounds.limit, guarantee=low)
+
+
+def explicit(resources: Resources) -> Resources:
+    """Resources in which nothing is left to Kubernetes' defaulting of requests."""
+    return Resources(
+        cpu=_explicit(resources.cpu, "10m"),
+        memory=_explicit(resources.memory, "16Mi"),
+        ephemeral_storage=_explicit(resources.ephemeral_storage, "0"),
+    )
+
+
+def sizes(given: Resources) -> dict[str, Any]:
     """The ``singleuser`` values of resources; nulls undo the chart's own defaults."""
+    resources = explicit(given)
     values: dict[str, Any] = {"cpu": {}, "memory": {}, "extraResource": {"limits": {}, "guarantees": {}}}
     for field in ("limit", "guarantee"):
         cpu, memory = _bound(resources.cpu, field), _bound(resources.memory, field)
@@ -76,8 +95,9 @@ def sizes(resources: Resources) -> dict[str, Any]:
     return values
 
 
-def override(resources: Resources, image: str | None) -> dict[str, Any]:
+def override(given: Resources, image: str | None) -> dict[str, Any]:
     """The same as KubeSpawner's traits, for a profile."""
+    resources = explicit(given)
     found: dict[str, Any] = {"image": image} if image else {}
     for field in ("limit", "guarantee"):
         if cpu := _bound(resources.cpu, field):

@@ -59,6 +59,12 @@ SPECS: dict[str, dict[str, Any]] = {
             }
         },
     },
+    "limit only": {
+        "signIn": DEVELOPMENT,
+        "server": {
+            "resources": {"cpu": {"limit": 4}, "memory": {"limit": "1Mi"}, "ephemeralStorage": {"limit": "4Gi"}}
+        },
+    },
     "services": {"signIn": DEVELOPMENT, "service": {"type": "NodePort", "nodePort": 30080}},
     "balanced": {"signIn": DEVELOPMENT, "service": {"type": "LoadBalancer"}},
     "no culling": {"signIn": DEVELOPMENT, "culling": {"enabled": False}},
@@ -170,6 +176,13 @@ CASES: list[tuple[str, str, Any]] = [
         "odd sizes",
         "singleuser/extraResource",
         {"limits": {"ephemeral-storage": "5Gi"}, "guarantees": {"ephemeral-storage": "1Gi"}},
+    ),
+    ("limit only", "singleuser/cpu", {"limit": 4.0, "guarantee": 0.01}),
+    ("limit only", "singleuser/memory", {"limit": "1M", "guarantee": "1M"}),
+    (
+        "limit only",
+        "singleuser/extraResource",
+        {"limits": {"ephemeral-storage": "4Gi"}, "guarantees": {"ephemeral-storage": "0"}},
     ),
     ("services", "proxy/service", {"type": "NodePort", "nodePorts": {"http": 30080}}),
     ("no culling", "cull/enabled", False),
