@@ -47,7 +47,7 @@ class Operator:
     def __init__(self, world: World) -> None:
         self.world = world
         self.hubs: Loops[tuple[str, str]] = Loops(lambda key: hub.reconcile(world, *key))
-        self.views: Loops[str] = Loops(lambda name: view.reconcile(world, name, self.reports.nodes))
+        self.views: Loops[str] = Loops(lambda name: view.reconcile(world, name, self.reports.nodes, self.reports.asked))
         self.reports = Reports(world.kube, world.system, self.views.poke_all)
         self._beat = time.monotonic()
         self._tasks: list[asyncio.Task[Any]] = []

@@ -103,7 +103,7 @@ def rows(facts: Facts, action: Action) -> list[Row]:
         _released(facts, action),
         _sign_in(facts, action),
     ]
-    if action.kind is Kind.SUSPEND:
+    if action.reason == "Suspended":
         found.append(("Suspended", "True", action.reason, action.message))
     if facts.view is not None:
         archive = facts.archive

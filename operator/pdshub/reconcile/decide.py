@@ -81,6 +81,8 @@ def _refuse(facts: Facts) -> Action | None:
         )
     if facts.spec is None:
         return Action(Kind.STALL, "InvalidSpec", f"the spec is refused: {facts.invalid}")
+    if facts.terminating:
+        return Action(Kind.SUSPEND, "NamespaceTerminating", f"namespace {facts.names.namespace} is being deleted")
     if facts.spec.suspend:
         return Action(Kind.SUSPEND, "Suspended", "spec.suspend is true: nothing is installed, upgraded or repaired")
     if facts.spec.sign_in and facts.spec.sign_in.development and not facts.development:

@@ -69,6 +69,8 @@ class Facts:
     """Why the spec is refused, field by field."""
     rival: str = ""
     """An older PDSHub of the same namespace."""
+    terminating: bool = False
+    """The namespace is being deleted, and takes no new objects."""
     development: bool = False
     """The namespace is labelled for development."""
     missing_secret: str = ""

@@ -190,6 +190,7 @@ async def _wanted(world: World, facts: Facts, spec: PDSHubSpec, memory: HubMemor
     in_sync = release is not None and same(dict(release.values), wanted)
     facts = replace(
         facts,
+        terminating=(namespace.get("status") or {}).get("phase") == "Terminating",
         development=labels.get(ENVIRONMENT_LABEL) == "development",
         missing_secret=await _secret_trouble(world, spec, names),
         chart=ref,

@@ -14,12 +14,18 @@ from pdshub.reconcile.observe import explain
 from pdshub.reconcile.reports import NodeReport
 from pdshub.reconcile.world import World
 
+FIRST = 0.5
 EVERY = 10.0
 """Seconds until the next look: silence of a node has to be noticed, and brings no event."""
 
 
-async def reconcile(world: World, name: str, reports: dict[str, NodeReport]) -> float | None:
-    """Write what the nodes say into the view's status. Seconds until the next look; None when the view is gone."""
+async def reconcile(world: World, name: str, reports: dict[str, NodeReport], asked: bool) -> float | None:
+    """Write what the nodes say into the view's status. Seconds until the next look; None when the view is gone.
+
+    Until the nodes were ``asked`` a first time nothing is written: a restart of the operator is no outage.
+    """
+    if not asked:
+        return FIRST
     view = await world.kube.get(ARCHIVE_VIEW, name)
     if view is None:
         return None
