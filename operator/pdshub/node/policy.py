@@ -55,11 +55,11 @@ class Policy:
 def server_matches(server: str, rule: str) -> bool:
     """Exact name or address, `*.suffix` (a name below it), or CIDR (addresses only, names never)."""
     server, rule = server.lower().rstrip("."), rule.lower().rstrip(".")
-    if rule.startswith("*."):
-        return server.endswith(rule[1:]) and len(server) > len(rule) - 1
     try:
         address = ipaddress.ip_address(server)
     except ValueError:
+        if rule.startswith("*."):
+            return server.endswith(rule[1:]) and len(server) > len(rule) - 1
         return server == rule
     try:
         return address in ipaddress.ip_network(rule, strict=False)

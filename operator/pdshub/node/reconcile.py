@@ -53,6 +53,7 @@ class Reconciler:
         self.last_turn = 0.0  # monotonic
         self.known: dict[str, View] = {}  # with those deleted from the API while pods still use them
         self._busy_since: dict[tuple[str, str], float] = {}
+        self._failed: dict[str, str] = {}  # an entry's key -> why it could not be built
         self._locks: dict[str, asyncio.Lock] = {}
         self._lane = workers.Lane()
         self._wake = asyncio.Event()
@@ -68,7 +69,7 @@ class Reconciler:
                 log.exception("reconcile")
             self.last_turn = time.monotonic()
             try:
-                async with asyncio.timeout(3):
+                async with asyncio.timeout(0.5 if self._busy_since else 3):
                     await self._wake.wait()
             except TimeoutError:
                 pass
@@ -142,11 +143,11 @@ class Reconciler:
             actual = observe(mountinfo.read(), self.layout, name)
             self.target_count[name] = len(actual.targets)
             self._forget_busy(actual, held)
-            self.stories[name] = tell(name, wanted, problem, _mounted(wanted, actual))
+            self.stories[name] = tell(name, wanted, problem, _mounted(wanted, actual), self._failed)
             self._arrange(path, name, view, wanted, problem)
 
     def _arrange(self, path: object, name: str, view: View | None, wanted: Mapping[str, Want], problem: str) -> None:
-        story = self.stories.get(name) or tell(name, wanted, problem, frozenset())
+        story = self.stories.get(name) or tell(name, wanted, problem, frozenset(), self._failed)
         states = self.states(view) if view else {}
         document = (
             {"name": name, "generation": view.generation, "form": "live", "spec": view.raw.get("spec")}
@@ -157,7 +158,7 @@ class Reconciler:
             "ready": story.ready,
             "message": story.message,
             "sources": {n: {"ready": s.ready, "mode": s.mode, "message": s.message} for n, s in states.items()},
-            "tree": {at: one.reason or "ready" for at, one in wanted.items()},
+            "tree": {at: one.reason or self._failed.get(one.key or "") or "ready" for at, one in wanted.items()},
         }
         front.arrange(self.layout.front(name), list(wanted), document, health, story.notice)
 
@@ -189,8 +190,12 @@ class Reconciler:
                 empty=str(self.layout.empty), note={"layers": described, "runAs": run_as},
             )  # fmt: skip
         except OSError as error:
-            log.warning("view %s: building %s: %s", view, described, error)
+            text = f"mounting failed: {error.strerror or error}"
+            if self._failed.get(key) != text:
+                log.warning("view %s: building %s: %s", view, described, error)
+            self._failed[key] = text
             return False
+        self._failed.pop(key, None)
         log.info("view %s: built %s as %s", view, key, how)
         return True
 

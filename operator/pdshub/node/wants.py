@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pdshub.node.plan import LayerAt, Want
 from pdshub.node.sources import State
-from pdshub.node.spec import Entry, View, digest
+from pdshub.node.spec import Entry, Layer, View, digest
 
 
 def want(view: View, entry: Entry, states: Mapping[str, State]) -> Want:
@@ -16,7 +16,11 @@ def want(view: View, entry: Entry, states: Mapping[str, State]) -> Want:
     layers: list[LayerAt] = []
     reasons: list[str] = []
     healthy = True
+    # The same directory twice says nothing more, and overlayfs refuses it (ELOOP).
+    wanted: dict[tuple[str, str], Layer] = {}
     for layer in entry.layers:
+        wanted.setdefault((view.source(layer.source).digest, layer.path), layer)
+    for layer in wanted.values():
         source, state = view.source(layer.source), states.get(layer.source, State())
         if not state.ready:
             healthy = False
@@ -30,7 +34,7 @@ def want(view: View, entry: Entry, states: Mapping[str, State]) -> Want:
             continue
         layers.append(LayerAt(source.digest, layer.path, identity))
     reason = "; ".join(dict.fromkeys(reasons))
-    if len(layers) != len(entry.layers):
+    if len(layers) != len(wanted):
         return Want(None, healthy=False, reason=reason)
     run_as = next((view.source(layer.source).run_as for layer in entry.layers), None)
     key = digest([[layer.source, layer.path, layer.identity] for layer in layers] + [run_as])
@@ -50,24 +54,21 @@ class Story:
     notice: str
 
 
-def tell(name: str, wanted: Mapping[str, Want], problem: str, mounted: frozenset[str]) -> Story:
-    """`mounted`: mount points that have what is wanted in every target."""
+def tell(
+    name: str, wanted: Mapping[str, Want], problem: str, mounted: frozenset[str], failed: Mapping[str, str]
+) -> Story:
+    """`mounted`: mount points that have what is wanted in every target; `failed`: key -> why it can't be built."""
     if problem:
         return Story(False, problem, _notice(name, [problem]))
-    lines = []
+    lines, reasons = [], []
     for at, one in wanted.items():
-        if one.reason:
-            seen = "still shown from before" if at in mounted else "not there"
-            lines.append(f"/{at} is {seen}: {one.reason}")
-        elif at not in mounted:
-            lines.append(f"/{at} is being mounted")
+        reason = one.reason or ("" if at in mounted else failed.get(one.key or "", "being mounted"))
+        if reason:
+            reasons.append(reason)
+            lines.append(f"/{at} is {'still shown from before' if at in mounted else 'not there'}: {reason}")
     if not lines:
         return Story(True, "", "")
-    return Story(
-        False,
-        "; ".join(dict.fromkeys(one.reason for one in wanted.values() if one.reason)) or lines[0],
-        _notice(name, lines),
-    )
+    return Story(False, "; ".join(dict.fromkeys(reasons)), _notice(name, lines))
 
 
 def _notice(name: str, lines: list[str]) -> str:

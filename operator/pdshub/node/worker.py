@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -194,14 +195,19 @@ def is_dead(point: str) -> bool:
 
 
 def detach(point: str, lazy: bool) -> str:
-    try:
-        kernel.umount(point, lazy=lazy)
-    except OSError as error:
-        if error.errno != errno.EBUSY:
-            raise
-        if not is_dead(point):
-            return "held"
-        kernel.umount(point, lazy=True)
+    """Take the topmost mount away; "held" if somebody works in it. A moment's use (an open) is waited out."""
+    for _ in range(20):
+        try:
+            kernel.umount(point, lazy=lazy)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            time.sleep(0.005)
+        else:
+            return "switched"
+    if not is_dead(point):
+        return "held"
+    kernel.umount(point, lazy=True)
     return "switched"
 
 

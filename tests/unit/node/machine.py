@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +74,7 @@ class Machine:
 
     def spawn(self, *command: str, **options: Any) -> subprocess.Popen[Any]:
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "operator")}
-        process = subprocess.Popen(command, env=environment, **options)
+        process = subprocess.Popen(command, env=environment, start_new_session=True, **options)
         self._processes.append(process)
         return process
 
@@ -104,7 +106,8 @@ class Machine:
 
     def stop(self) -> None:
         for process in self._processes:
-            process.terminate()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
         for process in self._processes:
             process.wait(20)
 
@@ -143,7 +146,9 @@ class Machine:
     def target(self, pod: str = "one") -> Path:
         return self.kubelet / "pods" / pod / "volumes/kubernetes.io~csi/archive/mount"
 
-    def publish(self, pod: str = "one", view: str = "sbn", mode: str = "MULTI_NODE_READER_ONLY", **context: str) -> Path:
+    def publish(
+        self, pod: str = "one", view: str = "sbn", mode: str = "MULTI_NODE_READER_ONLY", **context: str
+    ) -> Path:
         target = self.target(pod)
         target.parent.mkdir(parents=True, exist_ok=True)
         capability = csi.VolumeCapability(

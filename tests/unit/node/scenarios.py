@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -135,7 +136,7 @@ import os, sys, time
 path, stop = sys.argv[1:]
 opens = bad = 0
 seen = set()
-while not os.path.exists(stop):
+while not os.path.exists(stop) and bad < 10:
     for _ in range(200):
         try:
             with open(path) as file: seen.add(file.read())
@@ -161,7 +162,7 @@ def switch_under_readers(m: Machine) -> None:
     file = m.target() / "sbn/d/f"
     for turn in range(6):
         name = ("two", "one")[turn % 2]
-        m.view({"d": [name]} if turn % 3 else {"d": [name, "one"]}, one="one", two="two")
+        m.view({"d": [name]} if turn % 3 else {"d": [name, "one", "two"]}, one="one", two="two")
         for pod in ("one", "two", "three"):
             eventually(lambda p=pod, n=name: (m.target(p) / "sbn/d/f").read_text() == n)  # type: ignore[misc]
     stop.touch()
@@ -176,7 +177,8 @@ def switch_under_readers(m: Machine) -> None:
     eventually((m.directory / "in").exists)
     m.view({"d": ["two"]}, one="one", two="two")
     eventually(lambda: len(m.mounts()) == 3, text="the new one waits beneath")
-    assert (m.target("two") / "sbn/d/f").read_text() == "two"
+    eventually(lambda: (m.target("two") / "sbn/d/f").read_text() == "two")
+    assert file.read_text() == "one"
     eventually(lambda: file.read_text() == "two", text="after the hold time")
     eventually(lambda: len(m.mounts()) == 2)
     inside.kill()
@@ -243,11 +245,82 @@ def many_targets(m: Machine) -> None:
     assert not [x for x in m.mounts("") if "/pods/" in x.point]
 
 
+GANESHA = """
+NFS_CORE_PARAM {{ NFS_Port = {port}; Protocols = 4; Bind_addr = 127.0.0.1; Enable_UDP = false; Enable_NLM = false;
+  Enable_RQUOTA = false; }}
+NFSv4 {{ Graceless = true; Lease_Lifetime = 20; RecoveryBackend = fs; RecoveryRoot = {state}; Minor_Versions = 1,2; }}
+EXPORT {{ Export_Id = 1; Path = {data}; Pseudo = /pds; Access_Type = RO; Squash = No_Root_Squash; SecType = sys;
+  FSAL {{ Name = VFS; }} }}
+LOG {{ Default_Log_Level = CRIT; }}
+"""
+
+
+def nfs_server_and_helper_come_and_go(m: Machine) -> None:
+    """Real NFS by whatever client there is: a server that is away at first, goes and returns; a helper restart."""
+    port = 20050
+    for i in range(200):
+        m.file(f"nfs/d/f{i}", str(i))
+    (m.directory / "nas/nfs/big").write_bytes(os.urandom(30_000_000))
+    (m.directory / "state").mkdir()
+    Path("/var/run/ganesha").mkdir(exist_ok=True)
+    config = m.directory / "ganesha.conf"
+    config.write_text(GANESHA.format(port=port, state=m.directory / "state", data=m.directory / "nas/nfs"))
+
+    def server() -> subprocess.Popen[bytes]:
+        return m.spawn("ganesha.nfsd", "-F", "-f", str(config), "-L", "/dev/null", "-p", str(m.directory / "pid"))
+
+    m.view({"a": ["n"], "d": ["n:d"]}, n={"nfs": {"server": "127.0.0.1", "port": port, "export": "/pds"}})
+    m.start()
+    helper = m.spawn(*m.command("nfs-helper"))
+    target = m.publish()
+    eventually(lambda: f"port {port}" in m.health()["message"] or "127.0.0.1:/pds" in m.health()["message"])
+    ganesha = server()
+    eventually(lambda: m.health()["ready"], 40)
+    mode = m.health()["sources"]["n"]["mode"]
+    print("mode", mode)
+    eventually(lambda: (target / "sbn/d/f7").read_text() == "7")
+    assert (target / "sbn/a/big").read_bytes() == (m.directory / "nas/nfs/big").read_bytes()
+    # A restart of the plugin disturbs nothing.
+    m.kill()
+    assert (target / "sbn/d/f8").read_text() == "8"
+    m.start()
+    eventually(lambda: m.health()["ready"], 40)
+    assert len(m.mounts()) == 3
+    # The server goes: said within a minute, errors within a bound; and comes back.
+    ganesha.kill()
+    ganesha.wait()
+    eventually(lambda: not m.health()["ready"] and (target / "ARCHIVE-UNAVAILABLE.txt").exists(), 60)
+    started = time.monotonic()
+    m.publish("two")
+    assert time.monotonic() - started < 3, "a publish does not wait for a dead server"
+    assert "not there" in (m.target("two") / "ARCHIVE-UNAVAILABLE.txt").read_text() or m.health()["message"]
+    started = time.monotonic()
+    try:
+        (target / "sbn/d/f199").read_text()
+    except OSError as error:
+        print("reader's error", error.errno, "after", round(time.monotonic() - started, 1), "s")
+    assert time.monotonic() - started < 40
+    ganesha = server()
+    eventually(lambda: m.health()["ready"], 60)
+    eventually(lambda: (target / "sbn/d/f198").read_text() == "198", 30)
+    eventually(lambda: (m.target("two") / "sbn/d/f198").read_text() == "198", 30)
+    if mode == "user-space-nfs":
+        os.killpg(helper.pid, signal.SIGKILL)
+        helper.wait()
+        m.spawn(*m.command("nfs-helper"))
+        eventually(lambda: (target / "sbn/d/f9").read_text() == "9", 60, "switched to the new helper's mounts")
+        eventually(lambda: m.health()["ready"], 30)
+        eventually(lambda: len(m.mounts()) == 3 and len(m.mounts("two")) == 3, 30)
+    m.unpublish()
+    m.unpublish("two")
+    assert not m.mounts() and not m.mounts("two")
+
+
 ALL = {
     f.__name__: f
     for f in (
         publish_and_unpublish, restart, precedence, absent_then_back, switch_under_readers, not_allowed,
-        foreign_mount, many_targets,
+        foreign_mount, many_targets, nfs_server_and_helper_come_and_go,
     )
 }  # fmt: skip
 
@@ -259,7 +332,7 @@ def main(name: str) -> None:
         ALL[name](machine)
     finally:
         machine.stop()
-        for mount in sorted(machine.mounts("") + [], key=lambda x: -len(x.point)):
+        for mount in sorted(machine.mounts(""), key=lambda x: -len(x.point)):
             subprocess.run(["umount", "-l", mount.point], check=False, capture_output=True)
         subprocess.run(["umount", "-lR", machine.kubelet], check=False)
         shutil.rmtree(directory, ignore_errors=True)

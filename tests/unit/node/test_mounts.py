@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,8 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 
 @pytest.mark.parametrize("name", scenarios.ALL)
 def test_scenario(name: str) -> None:
+    if name.startswith("nfs_") and not shutil.which("ganesha.nfsd"):
+        pytest.skip("needs nfs-ganesha and nfs-ganesha-vfs")
     done = subprocess.run(
         ["unshare", "-m", "--propagation", "private", sys.executable, "-m", "tests.unit.node.scenarios", name],
         cwd=ROOT, env={**os.environ, "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}"},

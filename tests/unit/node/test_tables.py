@@ -1,0 +1,212 @@
+"""The pure parts of the node plugin: what shall be mounted, from what is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pdshub.node import mountinfo
+from pdshub.node.plan import Actual, Attach, Build, Detach, Drop, LayerAt, Step, Switch, Want, plan
+from pdshub.node.policy import Policy, server_matches
+from pdshub.node.report import is_operator
+from pdshub.node.sources import State, mismatch
+from pdshub.node.spec import Entry, Layer, Source, SpecError, View, parse_view
+from pdshub.node.wants import tell, want
+
+LAYERS = (LayerAt("s", "d", "0:1:2"),)
+NEW, OLD, OTHER = ("0:9", "/"), ("0:8", "/"), ("0:7", "/x")
+K = Want("k", LAYERS)
+BUILD = Build("k", LAYERS, None)
+
+
+@pytest.mark.parametrize(
+    ("wants", "actual", "steps"),
+    [
+        pytest.param({}, Actual(), [], id="nothing"),
+        pytest.param({"v/d": K}, Actual(), [BUILD], id="build before there is a target"),
+        pytest.param({"v/d": K, "v/e": K}, Actual(), [BUILD], id="one content for two places is built once"),
+        pytest.param({"v/d": Want("k", LAYERS, healthy=False)}, Actual(), [], id="not from a source that is away"),
+        pytest.param({"v/d": K}, Actual({}, {"t": {}}), [BUILD], id="not attached before it is built"),
+        pytest.param({"v/d": K}, Actual({"k": NEW}, {"t": {}}), [Attach("t", "v/d", "k")], id="attach"),
+        pytest.param(
+            {"v/d": Want("k", LAYERS, healthy=False)}, Actual({"k": NEW}, {"t": {}}), [], id="attach waits for health"
+        ),
+        pytest.param({"v/d": K}, Actual({"k": NEW}, {"t": {"v/d": (NEW,)}}), [], id="done"),
+        pytest.param(
+            {"v/d": K}, Actual({"k": NEW}, {"t": {"v/d": (OLD, NEW)}}), [], id="an old one below stays (before 6.5)"
+        ),
+        pytest.param(
+            {"v/d": K}, Actual({"k": NEW}, {"t": {"v/d": (OLD,)}}), [Switch("t", "v/d", "k", 1)], id="switch"
+        ),
+        pytest.param(
+            {"v/d": K}, Actual({"k": NEW}, {"t": {"v/d": (NEW, OLD)}}), [Detach("t", "v/d", False)], id="still held"
+        ),
+        pytest.param(
+            {"v/d": K}, Actual({"k": NEW, "o": OLD}, {"t": {"v/d": (OLD,)}}),
+            [Switch("t", "v/d", "k", 1), Drop("o")], id="the old entry goes, its copies live on",
+        ),
+        pytest.param(
+            {"v/d": Want(None, reason="away")}, Actual({"o": OLD}, {"t": {"v/d": (OLD,)}}), [],
+            id="unknown: what is there stays",
+        ),
+        pytest.param({}, Actual({"o": OLD}, {"t": {"v/d": (OLD,)}}), [Detach("t", "v/d", False), Drop("o")], id="gone"),
+        pytest.param(
+            {"v": K}, Actual({"k": NEW}, {"t": {"v/d": (OTHER,)}}), [Detach("t", "v/d", False)],
+            id="an outer tree waits until the inner one is gone",
+        ),
+        pytest.param({}, Actual({}, {"t": {"v/d": (OLD,)}, "u": {}}), [Detach("t", "v/d", False)], id="there only"),
+    ],
+)  # fmt: skip
+def test_plan(wants: dict[str, Want], actual: Actual, steps: list[Step]) -> None:
+    assert plan(wants, actual) == steps
+
+
+def test_overdue_is_taken_away_lazily() -> None:
+    actual = Actual({"k": NEW}, {"t": {"v/d": (NEW, OLD)}})
+    assert plan({"v/d": K}, actual, {("t", "v/d")}) == [Detach("t", "v/d", True)]
+
+
+MOUNTINFO = """\
+21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+30 21 0:40 / /a\\040b\\134c ro,nosuid shared:5 master:2 - tmpfs pdshub:sbn rw,size=4k
+32 30 0:42 /x /t rw - nfs4 nas:/pds ro,vers=4.2
+31 32 0:41 / /t ro - overlay pdshub ro,lowerdir=/q
+33 21 0:43 /gone//deleted /t rw unbindable - tmpfs tmpfs rw
+nonsense
+"""
+
+
+def test_mountinfo() -> None:
+    mounts = mountinfo.parse(MOUNTINFO)
+    assert [m.id for m in mounts] == [21, 30, 32, 31, 33]
+    assert mounts[1].point == "/a b\\c" and mounts[1].options == {"ro", "nosuid"} and mounts[1].fstype == "tmpfs"
+    assert mounts[2].content == ("0:42", "/x")
+    assert [m.id for m in mountinfo.stack(mounts[:4], "/t")] == [32, 31]
+    reordered = [mounts[3], mounts[2]]
+    assert [m.id for m in mountinfo.stack(reordered, "/t")] == [32, 31], "parents decide, not the order"
+    assert mountinfo.top(mounts, "/nowhere") is None
+
+
+@pytest.mark.parametrize(
+    ("server", "rule", "allowed"),
+    [
+        ("10.0.0.7", "10.0.0.7", True), ("10.0.0.7", "10.0.0.0/24", True), ("10.0.1.7", "10.0.0.0/24", False),
+        ("nas.example.org", "NAS.example.org.", True), ("a.nas.example.org", "*.nas.example.org", True),
+        ("nas.example.org", "*.nas.example.org", False), ("evilnas.example.org", "*.nas.example.org", False),
+        ("nas", "10.0.0.0/8", False), ("10.0.0.7", "*.0.0.7", False), ("fd00::7", "fd00::/64", True),
+        ("10.0.0.7", "nas", False), ("", "*.x", False),
+    ],
+)  # fmt: skip
+def test_server_rules(server: str, rule: str, allowed: bool) -> None:
+    assert server_matches(server, rule) is allowed
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("/srv/archive", True), ("/srv/archive/x", True), ("/srv/archives", False), ("/etc", False), ("/srv", False)],
+)
+def test_local_rules(path: str, allowed: bool) -> None:
+    refusal = Policy(local_prefixes=("/srv/archive",)).refusal(Source("s", local=path))
+    assert (not refusal) is allowed and (allowed or "allowedLocalPrefixes" in refusal)
+
+
+def view_of(**spec: Any) -> dict[str, Any]:
+    base = {"sources": [{"name": "m", "nfs": {"server": "nas", "export": "/pds"}}],
+            "tree": [{"path": "d", "layers": [{"source": "m", "path": "d"}]}]}  # fmt: skip
+    return {"metadata": {"name": "sbn", "generation": 3}, "spec": {**base, **spec}}
+
+
+def test_parse_view() -> None:
+    view = parse_view(view_of())
+    assert view.folder == "sbn" and view.generation == 3
+    assert view.sources == (Source("m", server="nas", export="/pds"),)
+    assert view.tree == (Entry("d", (Layer("m", "d"),)),) and view.at(view.tree[0]) == "sbn/d"
+    root = parse_view(view_of(folder="all", tree=[{"path": ".", "layers": [{"source": "m"}]}]))
+    assert root.at(root.tree[0]) == "all" and root.tree[0].layers[0].path == "."
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ({"tree": [{"path": "../x", "layers": [{"source": "m"}]}]}, "'..'"),
+        ({"tree": [{"path": "/x", "layers": [{"source": "m"}]}]}, "relative"),
+        ({"tree": [{"path": "x", "layers": [{"source": "m", "path": "a/../b"}]}]}, "'..'"),
+        ({"tree": [{"path": "x", "layers": [{"source": "other"}]}]}, "'other'"),
+        ({"tree": [{"path": "x", "layers": []}]}, "empty"),
+        ({"tree": [{"path": p, "layers": [{"source": "m"}]} for p in ("a", "a/b")]}, "inside"),
+        ({"tree": [{"path": p, "layers": [{"source": "m"}]} for p in (".", "b")]}, "inside"),
+        ({"sources": [{"name": "m"}]}, "neither"),
+        ({"sources": [{"name": "m", "nfs": {"server": "a,b", "export": "/x"}}]}, "host name"),
+        ({"sources": [{"name": "m", "nfs": {"server": "a", "export": "x"}}]}, "absolute"),
+        ({"folder": "a/b"}, "plain name"), ({"folder": ".x"}, "plain name"), ({"sources": 7}, "not an ArchiveView"),
+    ],
+)  # fmt: skip
+def test_refused_views(spec: dict[str, Any], says: str) -> None:
+    with pytest.raises(SpecError, match=says.replace(".", r"\.")):
+        parse_view(view_of(**spec))
+
+
+A, B = Source("a", server="nas", export="/a"), Source("b", server="nas", export="/b")
+VIEW = View("v", 1, "v", (A, B), (Entry("d", (Layer("b", "x"), Layer("a", "x"))),))
+READY = State(True, "kernel-nfs", "", 0, {".": "0:1:1", "x": "0:1:2"})
+
+
+@pytest.mark.parametrize(
+    ("states", "known", "healthy", "reason"),
+    [
+        ({"a": READY, "b": READY}, True, True, ""),
+        ({"a": READY}, False, False, "source b: not looked at yet"),
+        ({"a": READY, "b": State(False, "", "no answer", 0, READY.layers)}, True, False, "source b: no answer"),
+        ({"a": READY, "b": State(True, "", "", 0, {"x": None})}, False, False, "source b: nas:/b has no directory x"),
+    ],
+)
+def test_wants(states: dict[str, State], known: bool, healthy: bool, reason: str) -> None:
+    one = want(VIEW, VIEW.tree[0], states)
+    assert (one.key is not None, one.healthy, one.reason) == (known, healthy, reason)
+
+
+def test_order_and_repetition_of_layers() -> None:
+    states = {"a": READY, "b": READY}
+    one = want(VIEW, VIEW.tree[0], states)
+    assert [layer.source for layer in one.layers] == [B.digest, A.digest], "the winner first"
+    turned = want(VIEW, Entry("d", VIEW.tree[0].layers[::-1]), states)
+    twice = want(VIEW, Entry("d", (*VIEW.tree[0].layers, VIEW.tree[0].layers[0])), states)
+    assert turned.key != one.key and twice.key == one.key
+
+
+def test_story() -> None:
+    wanted = {"v/a": K, "v/b": Want(None, reason="source b: away")}
+    story = tell("v", wanted, "", frozenset({"v/a"}), {})
+    assert not story.ready and story.message == "source b: away"
+    assert "/v/b is not there" in story.notice and "/v/a" not in story.notice
+    assert tell("v", {"v/a": K}, "", frozenset({"v/a"}), {}).ready
+    assert tell("v", {"v/a": K}, "", frozenset(), {"k": "mounting failed: x"}).message == "mounting failed: x"
+
+
+def line(fstype: str, source: str, options: str, more: str) -> mountinfo.Mount:
+    return mountinfo.parse(f"5 1 0:9 / /m {options} - {fstype} {source} {more}")[0]
+
+
+@pytest.mark.parametrize(
+    ("mount", "says"),
+    [
+        (line("nfs4", "nas:/a", "ro,nosuid,nodev", "ro,vers=4.2,port=2049,soft"), ""),
+        (line("nfs4", "nas:/a", "ro,nosuid,nodev", "ro,vers=4.2,soft"), ""),
+        (line("fuse.pdshub-nfs", "nas:/a", "ro,nosuid,nodev", "ro,user_id=0"), ""),
+        (line("nfs4", "nas:/a", "rw,nosuid,nodev", "rw,vers=4.2"), "lacks ro"),
+        (line("nfs4", "nas:/b", "ro,nosuid,nodev", "ro,vers=4.2"), "shows nas:/b"),
+        (line("nfs4", "nas:/a", "ro,nosuid,nodev", "ro,vers=3"), "NFS 3"),
+        (line("nfs4", "nas:/a", "ro,nosuid,nodev", "ro,vers=4.2,port=20"), "port 20"),
+        (line("tmpfs", "nas:/a", "ro,nosuid,nodev", "ro"), "type tmpfs"),
+    ],
+)
+def test_what_is_mounted_is_not_trusted(mount: mountinfo.Mount, says: str) -> None:
+    found = mismatch(A, mount)
+    assert says in found and bool(found) == bool(says)
+
+
+def test_only_the_operator_reads_the_report() -> None:
+    assert is_operator({"subject": ((("commonName", "pdshub-operator"),),)})
+    assert not is_operator({"subject": ((("commonName", "pdshub-node"),),)})
+    assert not is_operator(None)
