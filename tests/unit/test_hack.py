@@ -198,8 +198,9 @@ def test_settings_of_the_machine_for_builds(tmp_path: Path) -> None:
 def test_image_archive_shares_layers(tmp_path: Path) -> None:
     binary = tmp_path / "tool"
     binary.write_bytes(b"\x7fELF")
-    layer = oci.binary_layer([binary], tmp_path / "layer.tar", "usr/bin")
-    again = oci.binary_layer([binary], tmp_path / "again.tar", "usr/bin")
+    binary.chmod(0o755)
+    layer = oci.file_layer({"usr/bin/tool": binary}, tmp_path / "layer.tar")
+    again = oci.file_layer({"usr/bin/tool": binary}, tmp_path / "again.tar")
     assert layer.read_bytes() == again.read_bytes()
     images = [oci.Image((f"localhost/x/{n}:1",), (layer,), entrypoint=(f"/usr/bin/{n}",)) for n in ("a", "b")]
     oci.write_archive(images, tmp_path / "out.tar")

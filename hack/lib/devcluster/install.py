@@ -103,7 +103,7 @@ def _wait(world: World, condition: str, seconds: float) -> None:
     """Wait for a condition of the demo hub, showing what it says whenever that changes."""
     until, told = time.monotonic() + seconds, ""
     while True:
-        hub = _get(world, "pdshub", DEMO)
+        hub = _get(world, "pdshubs.pdshub.dev", DEMO)
         found = condition_of(hub, condition)
         if found.get("status") == "True":
             return
@@ -132,7 +132,7 @@ def _get(world: World, kind: str, name: str) -> dict[str, Any]:
 
 def sign_in(world: World) -> tuple[str, str]:
     """The demo hub's address and the password of its development sign-in."""
-    hub = _get(world, "pdshub", DEMO)
+    hub = _get(world, "pdshubs.pdshub.dev", DEMO)
     reference = hub["spec"]["signIn"]["development"].get("passwordSecretRef") or {}
     secret = _get(world, "secret", reference.get("name", f"{DEMO}-sign-in"))
     password = base64.b64decode(secret["data"][reference.get("key", "password")]).decode()

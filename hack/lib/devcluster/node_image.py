@@ -12,7 +12,7 @@ from . import golang
 from .artefact import Artefact, digest, files_digest
 from .engine import Engine
 from .machine import debian_mirror, debootstrap, install_packages, unmount_below
-from .oci import Image, binary_layer, write_archive
+from .oci import Image, file_layer, write_archive
 from .run import StepFailed, output, run
 from .settings import (
     COREDNS_IMAGE_TAG,
@@ -76,7 +76,6 @@ def rootfs(paths: Paths) -> Artefact:
         shutil.rmtree(root)
 
     inputs = [SETUP, repr(NODE_PACKAGES), NODE_SUITE, KIND, PAUSE_IMAGE_TAG, debian_mirror()]
-    inputs.append(files_digest([KIND_FILES / "10-pdshub.conflist", KIND_FILES / "storage.yaml"]))
     return Artefact("node-rootfs", digest(inputs), build)
 
 
@@ -93,11 +92,6 @@ def _set_up(paths: Paths, root: Path) -> None:
     # without CAP_SYS_RESOURCE on the host no process may lower its oom_score_adj
     _replace(config, "restrict_oom_score_adj = false", "restrict_oom_score_adj = true")
     _replace(config, 'pause:3.10"', f'pause:{PAUSE_IMAGE_TAG}"')
-    (root / "etc/cni/net.d").mkdir(parents=True, exist_ok=True)
-    shutil.copy(KIND_FILES / "10-pdshub.conflist", root / "etc/cni/net.d/")
-    (root / "kind/manifests").mkdir(exist_ok=True)
-    shutil.copy(KIND_FILES / "storage.yaml", root / "kind/manifests/default-storage.yaml")
-    (root / "kind/version").write_text(f"v{KUBERNETES}\n")
     run(["chroot", root, "/bin/bash", "-euc", SETUP])
 
 
@@ -136,7 +130,7 @@ def control_plane(paths: Paths) -> Artefact:
 
         def layer(name: str, command: str = "") -> Path:
             binary = golang.program(paths, name, command)
-            return binary_layer([binary], work / f"{binary.name}.tar")
+            return file_layer({f"usr/local/bin/{binary.name}": binary}, work / f"{binary.name}.tar")
 
         def kubernetes(command: str, *below: Path) -> Image:
             layers = (*below, layer("kubernetes", command))
@@ -169,12 +163,19 @@ def node_image(paths: Paths, engine: Engine) -> Artefact:
     """``ref``: the name of the node image, which is in the engine and as ``node.tar`` beside it."""
     root, images = rootfs(paths), control_plane(paths)
     kubernetes = golang.tool(paths, "kubernetes")
-    key = digest([root.key, images.key, kubernetes.key, _own()])
+    own_files = {
+        "etc/cni/net.d/10-pdshub.conflist": KIND_FILES / "10-pdshub.conflist",
+        "kind/manifests/default-storage.yaml": KIND_FILES / "storage.yaml",
+    }
+    key = digest([root.key, images.key, kubernetes.key, files_digest(own_files.values()), _own()])
     ref = f"localhost/pdshub/node:{key}"
 
     def build(work: Path) -> None:
-        binaries = [golang.program(paths, "kubernetes", c) for c in ("kubelet", "kubeadm", "kubectl")]
-        layers = (root.ensure(paths)[0] / "root.tar", binary_layer(binaries, work / "binaries.tar", "usr/bin"))
+        version = work / "version"
+        version.write_text(f"v{KUBERNETES}\n")
+        files = {"kind/version": version, **own_files}
+        files |= {f"usr/bin/{c}": golang.program(paths, "kubernetes", c) for c in ("kubelet", "kubeadm", "kubectl")}
+        layers = (root.ensure(paths)[0] / "root.tar", file_layer(files, work / "files.tar"))
         base = Image(
             (f"localhost/pdshub/node-base:{key}",),
             layers,
@@ -188,7 +189,8 @@ def node_image(paths: Paths, engine: Engine) -> Artefact:
         engine.run("save", "-o", work / "node.tar", ref)
         engine.ok("rmi", base.refs[0])
         (work / "base.tar").unlink()
-        (work / "binaries.tar").unlink()
+        (work / "files.tar").unlink()
+        version.unlink()
         (work / "ref").write_text(ref)
 
     return Artefact("node-image", key, build)

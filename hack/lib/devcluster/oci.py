@@ -11,7 +11,7 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,13 +31,14 @@ class Image:
     stop_signal: str = ""
 
 
-def binary_layer(binaries: Sequence[Path], out: Path, folder: str = "usr/local/bin") -> Path:
-    """A layer with ``binaries`` in ``folder``; equal binaries give an equal layer."""
+def file_layer(files: Mapping[str, Path], out: Path) -> Path:
+    """A layer with ``files`` (path in the image -> source), owned by root; equal files give an equal layer."""
     with tarfile.open(out, "w") as tar:
-        for binary in binaries:
-            info = tarfile.TarInfo(f"{folder}/{binary.name}")
-            info.size, info.mode = binary.stat().st_size, 0o755
-            with binary.open("rb") as f:
+        for name, source in sorted(files.items()):
+            info = tarfile.TarInfo(name)
+            info.size = source.stat().st_size
+            info.mode = 0o755 if os.access(source, os.X_OK) else 0o644
+            with source.open("rb") as f:
                 tar.addfile(info, f)
     return out
 
