@@ -24,7 +24,7 @@ from pdshub.node._proto import csi_pb2 as csi
 from pdshub.node._proto import csi_pb2_grpc as services
 from pdshub.node.layout import Layout
 
-PATIENCE = 90.0
+PATIENCE = 180.0
 """Seconds for anything that has to happen by itself; an emulated machine with busy neighbours is slow."""
 _HOLD = 'mount --bind "$0" "$0"; mount --make-rshared "$0"; echo ready; exec sleep infinity'
 _USER = ("setpriv", "--reuid=1000", "--regid=100", "--clear-groups", "--no-new-privs", "--bounding-set=-all")

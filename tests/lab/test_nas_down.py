@@ -3,75 +3,93 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from nas import Nas
 from node import Node, entry, eventually, source
 
-QUICK = 10.0
-"""Seconds that the kubelet may be kept waiting here; the plugin itself settles for 1.5, emulation adds."""
+
+def took(action: Callable[[], object]) -> float:
+    """Seconds."""
+    started = time.monotonic()
+    action()
+    return time.monotonic() - started
+
+
+def quick(seconds: float, healthy: float) -> bool:
+    """No longer than with the NAS there, but for the 1.5 s that the plugin gives a view to settle. (The machine
+    may be an emulated one with busy neighbours: only comparing says anything; a wait for NFS is 15 s or more.)
+    """
+    return seconds < 3 * healthy + 5
+
+
+class Outage:
+    """One way for the NAS to be gone; ends at the latest with the test."""
+
+    def __init__(self, nas: Nas, kind: str) -> None:
+        self.nas, self.kind, self.on = nas, kind, False
+
+    def begin(self) -> None:
+        (self.nas.stop if self.kind == "off" else self.nas.drop)()
+        self.on = True
+
+    def end(self) -> None:
+        if self.on:
+            (self.nas.start if self.kind == "off" else self.nas.reach)()
+        self.on = False
 
 
 @pytest.fixture(params=["off", "unreachable"])
-def outage(request: pytest.FixtureRequest, nas: Nas) -> Iterator[tuple[str, Nas]]:
-    yield request.param, nas
-    if request.param == "off":
-        nas.start()
-    else:
-        nas.reach()
+def outage(request: pytest.FixtureRequest, nas: Nas) -> Iterator[Outage]:
+    made = Outage(nas, request.param)
+    yield made
+    made.end()
 
 
-def test_outage_and_return(outage: tuple[str, Nas], node: Node) -> None:
-    kind, nas = outage
-    name = f"outage-{kind}"
+def test_outage_and_return(nas: Nas, outage: Outage, node: Node) -> None:
+    name = f"outage-{outage.kind}"
     nas.export(name, {"d/f": "there"})
     node.view(name, [source("nas", f"/{name}")], [entry("d", "nas:d")])
-    before = node.publish(name)
+    before = node.target()
+    healthy = took(lambda: node.publish(name, before))
     node.ready(before)
 
-    (nas.stop if kind == "off" else nas.drop)()
+    outage.begin()
     sick = eventually("the outage is noticed", lambda: not (h := node.health(before))["ready"] and h)
     state = sick["sources"]["nas"]
     assert not state["ready"]
     assert "127.0.0.1" in state["message"], "it says which server"
     assert state["message"] in sick["message"]
     assert node.condition(name, before).abnormal
-    assert "nas" in (node.look(before) / "ARCHIVE-UNAVAILABLE.txt").read_text()
+    notice = node.look(before) / "ARCHIVE-UNAVAILABLE.txt"
+    eventually("the notice names the source", lambda: "source nas" in notice.read_text())
 
-    started = time.monotonic()
-    during = node.publish(name)
-    assert time.monotonic() - started < QUICK
-    started = time.monotonic()
-    node.unpublish(name, during)
-    assert time.monotonic() - started < QUICK
+    during = node.target()
+    assert quick(took(lambda: node.publish(name, during)), healthy)
+    assert quick(took(lambda: node.unpublish(name, during)), healthy)
 
     during = node.publish(name)
-    (nas.start if kind == "off" else nas.reach)()
+    outage.end()
     for target in (before, during):
         node.ready(target)
         path = node.look(target) / name / "d/f"
         assert eventually("the file is read again", lambda path=path: path.read_text()) == "there"
-        assert not (node.look(target) / "ARCHIVE-UNAVAILABLE.txt").exists()
+        notice = node.look(target) / "ARCHIVE-UNAVAILABLE.txt"
+        eventually("the notice is gone", lambda notice=notice: not notice.exists())
         node.unpublish(name, target)
-    # the fixture brings the server back once more, for the case that the test failed before this line
-    (nas.stop if kind == "off" else nas.drop)()
 
 
-def test_pod_starts_without_nas(outage: tuple[str, Nas], node: Node) -> None:
+def test_pod_starts_without_nas(nas: Nas, outage: Outage, node: Node) -> None:
     """Nothing of the view was ever mounted: the pod starts, and gets its archive while it runs."""
-    kind, nas = outage
-    name = f"absent-{kind}"
+    name = f"absent-{outage.kind}"
     nas.export(name, {"d/f": "there"})
-    (nas.stop if kind == "off" else nas.drop)()
+    outage.begin()
     node.view(name, [source("nas", f"/{name}")], [entry("d", "nas:d")])
     time.sleep(2)
-    started = time.monotonic()
     target = node.publish(name)
-    assert time.monotonic() - started < QUICK
     eventually("it says why", lambda: "127.0.0.1" in node.health(target)["message"])
-    (nas.start if kind == "off" else nas.reach)()
+    outage.end()
     node.ready(target)
     assert (node.look(target) / name / "d/f").read_text() == "there"
     node.unpublish(name, target)
-    (nas.stop if kind == "off" else nas.drop)()

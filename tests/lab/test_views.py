@@ -79,7 +79,8 @@ def test_pod_reads_the_winner_of_every_file(node: Node, published: Path) -> None
     ],
 )
 def test_pod_changes_nothing(node: Node, published: Path, attempt: str) -> None:
-    done = node.in_pod("sh", "-c", f'cd "$0" && cat archive/orex/both.fits && {attempt} && echo changed', str(published))
+    script = f'cd "$0" && cat archive/orex/both.fits && {attempt} && echo changed'
+    done = node.in_pod("sh", "-c", script, str(published))
     assert done.stdout.startswith("mission"), done.stderr
     assert "changed" not in done.stdout
     assert (node.look(published) / "archive/orex/both.fits").read_text() == "mission"

@@ -49,6 +49,8 @@ def main(argv: list[str]) -> int:
             if os.geteuid():
                 raise StepFailed("run this as root: the guest sees this machine's files as its own")
             with lock(paths.locks / "lab", lambda: say("another hack/lab is at work: waiting for it")):
+                for left in (paths.cache / "lab").glob("run-*"):  # by a run that was killed
+                    shutil.rmtree(left, ignore_errors=True)
                 return lab(paths, args, rest)
     except StepFailed as e:
         complain(f"\nFAILED: {e}")
@@ -99,7 +101,7 @@ def one(
     say(f"kernel {vm.image.name.removeprefix('vmlinuz-')}, {'KVM' if vm.kvm else 'emulated'}; console: {console}")
     with tempfile.TemporaryDirectory(prefix="run-", dir=paths.cache / "lab") as shared:
         marks = [] if args.long else ["-m", "not long"]
-        pytest = ["-p", "no:cacheprovider", *marks, f"--junitxml={shared}/junit.xml", *selection(rest)]
+        pytest = ["-p", "no:cacheprovider", "--tb=short", *marks, f"--junitxml={shared}/junit.xml", *selection(rest)]
         script = machine.quoted(
             [
                 "env",
