@@ -127,6 +127,7 @@ def build(layers: list[list[str]], run_as: list[int] | None, point: str, empty: 
     empty_fd = os.open(empty, os.O_PATH | os.O_DIRECTORY)
     Path(point).mkdir(parents=True, exist_ok=True)
     Path(point).parent.joinpath("entry.json").write_text(json.dumps(note))
+    os.chdir(point)  # the kubelet's directories are root's: as another user "." is the only way to the point
     if run_as:  # whoever creates an overlay is who reads its layers: root is nobody on a root_squash export
         kernel.set_filesystem_ids(*run_as)
     opened = []
@@ -143,9 +144,9 @@ def build(layers: list[list[str]], run_as: list[int] | None, point: str, empty: 
     made = _overlay(lowers)
     if made is None:
         flags = kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOATIME
-        kernel.mount("pdshub", point, "overlay", flags, "redirect_dir=nofollow,lowerdir=" + ":".join(lowers))
+        kernel.mount("pdshub", ".", "overlay", flags, "redirect_dir=nofollow,lowerdir=" + ":".join(lowers))
     else:
-        kernel.attach(made, point)
+        kernel.attach(made, ".")
         os.close(made)
     return "overlay"
 

@@ -3,6 +3,7 @@ mount namespace of its own."""
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import grpc
 
+from pdshub.node import mountinfo
 from tests.unit.node.machine import Machine, eventually
 
 
@@ -316,11 +318,71 @@ def nfs_server_and_helper_come_and_go(m: Machine) -> None:
     assert not m.mounts() and not m.mounts("two")
 
 
+def old_kernel(m: Machine) -> None:
+    """The fallbacks for kernels without `lowerdir+` (6.8) and MOVE_MOUNT_BENEATH (6.5), made to refuse them here."""
+    from pdshub.node import kernel, worker
+
+    attach = kernel.attach
+
+    def refuse_beneath(fd: int, target: str, *, beneath: bool = False) -> None:
+        if beneath:
+            raise OSError(errno.EINVAL, "not known")
+        attach(fd, target)
+
+    def refuse_filesystem(*_: object) -> int:
+        raise OSError(errno.EINVAL, "not known")
+
+    kernel.attach, kernel.new_filesystem = refuse_beneath, refuse_filesystem
+    odd = "b,c:d\\e"
+    m.file(f"{odd}/f", "odd")
+    m.file("main/f", "main")
+    m.file("main/g", "main")
+    nas, empty = m.directory / "nas", m.directory / "empty"
+    empty.mkdir()
+    point = m.directory / "target"
+    point.mkdir()
+
+    def built(name: str, *layers: str, run_as: list[int] | None = None) -> str:
+        found = [[str(nas), layer, worker.identity((nas / layer).stat())] for layer in layers]
+        made = m.directory / "entries" / name / "mnt"
+        how = worker.build(found, run_as, str(made), str(empty), {})
+        assert how == ("overlay" if len(layers) > 1 or run_as else "bind")
+        return str(made)
+
+    first = built("one", odd, "main")
+    worker.attach(first, str(point))
+    assert (point / "f").read_text() == "odd" and (point / "g").read_text() == "main"
+    second = built("two", "main")
+    for depth in range(1, 12):
+        origin = (second, first)[depth % 2]
+        there = len(mountinfo.stack(mountinfo.read(), str(point)))
+        assert worker.switch(origin, str(point), there) == "switched"
+        assert (point / "f").read_text() == ("main", "odd")[depth % 2]
+    assert len(mountinfo.stack(mountinfo.read(), str(point))) <= 7, "a few at most"
+    m.directory.chmod(0o700)
+    if not os.fork():  # the child's identity changes for good
+        try:
+            built("three", "main", odd, run_as=[1234, 1234])
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.wait()[1] == 0
+    assert (m.directory / "entries/three/mnt/f").read_text() == "main"
+    (nas / "main/f").chmod(0o600)
+    try:
+        (m.directory / "entries/three/mnt/f").read_text()
+    except PermissionError:
+        pass
+    else:
+        raise AssertionError("read as root, not as runAs")
+    worker.unmount(str(point))
+
+
 ALL = {
     f.__name__: f
     for f in (
         publish_and_unpublish, restart, precedence, absent_then_back, switch_under_readers, not_allowed,
-        foreign_mount, many_targets, nfs_server_and_helper_come_and_go,
+        foreign_mount, many_targets, nfs_server_and_helper_come_and_go, old_kernel,
     )
 }  # fmt: skip
 
