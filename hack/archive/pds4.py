@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import chain
 
-from archive import fits
+from archive import areas, fits
 from archive.picture import Image, Spectrum
 from archive.tree import Tree
 
@@ -122,42 +122,6 @@ def _observation(bundle: Bundle) -> str:
 """
 
 
-def _file(name: str, size: int, md5: str, records: int | None = None) -> str:
-    count = f"\n      <records>{records}</records>" if records is not None else ""
-    return f"""\
-    <File>
-      <file_name>{name}</file_name>
-      <file_size unit="byte">{size}</file_size>{count}
-      <md5_checksum>{md5}</md5_checksum>
-    </File>
-"""
-
-
-def _array(identifier: str, kind: str, offset: int, lines: int, samples: int) -> str:
-    axes = "".join(
-        f"""\
-      <Axis_Array>
-        <axis_name>{axis}</axis_name>
-        <elements>{elements}</elements>
-        <sequence_number>{number}</sequence_number>
-      </Axis_Array>
-"""
-        for number, (axis, elements) in enumerate((("Line", lines), ("Sample", samples)), 1)
-    )
-    return f"""\
-    <Array_2D_Image>
-      <local_identifier>{identifier}</local_identifier>
-      <offset unit="byte">{offset}</offset>
-      <axes>2</axes>
-      <axis_index_order>Last Index Fastest</axis_index_order>
-      <Element_Array>
-        <data_type>{kind}</data_type>
-        <unit>DN</unit>
-      </Element_Array>
-{axes}    </Array_2D_Image>
-"""
-
-
 def _product(tree: Tree, where: Collection, name: str, version: str, suffix: str, area: str, folder: str = "") -> str:
     """Write a label; a ``folder`` below the collection is no part of the identifier."""
     urn = f"{where.urn}:{name.lower()}"
@@ -176,24 +140,9 @@ def raw_image(tree: Tree, where: Collection, name: str, image: Image, suffix: st
     """An Array_2D_Image in an .img of nothing but pixels. Returns the label's path."""
     data = struct.pack(f">{len(image.values)}h", *image.values)
     tree.write(f"{where.path}/{name}.img", data)
-    area = _file(f"{name}.img", len(data), hashlib.md5(data, usedforsecurity=False).hexdigest())
-    area += _array("image", "SignedMSB2", 0, image.lines, image.samples)
+    area = areas.file(f"{name}.img", len(data), hashlib.md5(data, usedforsecurity=False).hexdigest())
+    area += areas.array("image", "SignedMSB2", 0, image.lines, image.samples)
     return _product(tree, where, name, version or where.version, suffix, area)
-
-
-def _fits_area(name: str, size: int, md5: str, kind: str, lines: int, samples: int) -> str:
-    return (
-        _file(name, size, md5)
-        + f"""\
-    <Header>
-      <local_identifier>header</local_identifier>
-      <offset unit="byte">0</offset>
-      <object_length unit="byte">{fits.BLOCK}</object_length>
-      <parsing_standard_id>FITS 4.0</parsing_standard_id>
-    </Header>
-"""
-        + _array("image", kind, fits.BLOCK, lines, samples)
-    )
 
 
 def fits_image(
@@ -204,7 +153,7 @@ def fits_image(
     data = fits.image(image, [("OBJECT", "Example asteroid"), ("EXPTIME", 30)])
     tree.write(f"{where.path}/{below}.fits", data)
     md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    area = _fits_area(f"{name}.fits", len(data), md5, "SignedMSB2", image.lines, image.samples)
+    area = areas.fits(f"{name}.fits", len(data), md5, "SignedMSB2", image.lines, image.samples)
     return _product(tree, where, name, version or where.version, suffix, area, folder)
 
 
@@ -225,7 +174,7 @@ def large_fits(
 
     path = f"{where.path}/{folder}/{name}.fits"
     tree.write(path, content())
-    area = _fits_area(f"{name}.fits", size, md5.hexdigest(), "UnsignedByte", lines, samples)
+    area = areas.fits(f"{name}.fits", size, md5.hexdigest(), "UnsignedByte", lines, samples)
     _product(tree, where, name, where.version, ".xml", area, folder)
     return path
 
@@ -234,41 +183,7 @@ def character_table(tree: Tree, where: Collection, name: str, spectrum: Spectrum
     """A Table_Character in a .tab. Returns the label's path."""
     data = "".join(f"{w:6d}  {r / 1000:7.3f}  {e / 1000:7.3f}{EOL}" for w, r, e in spectrum.rows).encode()
     tree.write(f"{where.path}/{name}.tab", data)
-    columns = (
-        ("wavelength", 1, 6, "ASCII_Integer", "nm"),
-        ("reflectance", 9, 7, "ASCII_Real", ""),
-        ("reflectance error", 18, 7, "ASCII_Real", ""),
-    )
-    fields = "".join(
-        f"""\
-        <Field_Character>
-          <name>{title}</name>
-          <field_number>{number}</field_number>
-          <field_location unit="byte">{start}</field_location>
-          <data_type>{kind}</data_type>
-          <field_length unit="byte">{length}</field_length>
-{f"          <unit>{unit}</unit>{chr(10)}" if unit else ""}        </Field_Character>
-"""
-        for number, (title, start, length, kind, unit) in enumerate(columns, 1)
-    )
-    count = len(spectrum.rows)
-    md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    area = (
-        _file(f"{name}.tab", len(data), md5, count)
-        + f"""\
-    <Table_Character>
-      <local_identifier>table</local_identifier>
-      <offset unit="byte">0</offset>
-      <records>{count}</records>
-      <record_delimiter>Carriage-Return Line-Feed</record_delimiter>
-      <Record_Character>
-        <fields>3</fields>
-        <groups>0</groups>
-        <record_length unit="byte">26</record_length>
-{fields}      </Record_Character>
-    </Table_Character>
-"""
-    )
+    area = areas.character_table(f"{name}.tab", data, len(spectrum.rows))
     return _product(tree, where, name, where.version, suffix, area)
 
 
@@ -276,35 +191,7 @@ def delimited_table(tree: Tree, where: Collection, name: str, spectrum: Spectrum
     """A Table_Delimited in a .csv. Returns the label's path."""
     data = "".join(f"{w},{r / 1000:.3f}{EOL}" for w, r, _ in spectrum.rows).encode()
     tree.write(f"{where.path}/{name}.csv", data)
-    fields = "".join(
-        f"""\
-        <Field_Delimited>
-          <name>{title}</name>
-          <field_number>{number}</field_number>
-          <data_type>{kind}</data_type>
-        </Field_Delimited>
-"""
-        for number, (title, kind) in enumerate((("wavelength", "ASCII_Integer"), ("reflectance", "ASCII_Real")), 1)
-    )
-    count = len(spectrum.rows)
-    md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    area = (
-        _file(f"{name}.csv", len(data), md5, count)
-        + f"""\
-    <Table_Delimited>
-      <local_identifier>table</local_identifier>
-      <offset unit="byte">0</offset>
-      <parsing_standard_id>PDS DSV 1</parsing_standard_id>
-      <records>{count}</records>
-      <record_delimiter>Carriage-Return Line-Feed</record_delimiter>
-      <field_delimiter>Comma</field_delimiter>
-      <Record_Delimited>
-        <fields>2</fields>
-        <groups>0</groups>
-{fields}      </Record_Delimited>
-    </Table_Delimited>
-"""
-    )
+    area = areas.delimited_table(f"{name}.csv", data, len(spectrum.rows))
     return _product(tree, where, name, where.version, ".xml", area)
 
 
@@ -312,36 +199,7 @@ def _inventory(tree: Tree, where: Collection) -> str:
     name = f"collection_{where.name.lower()}_inventory.csv"
     data = "".join(f"P,{member}{EOL}" for member in sorted(where.members)).encode()
     tree.write(f"{where.path}/{name}", data)
-    md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    return (
-        _file(name, len(data), md5, len(where.members))
-        + f"""\
-    <Inventory>
-      <offset unit="byte">0</offset>
-      <parsing_standard_id>PDS DSV 1</parsing_standard_id>
-      <records>{len(where.members)}</records>
-      <record_delimiter>Carriage-Return Line-Feed</record_delimiter>
-      <field_delimiter>Comma</field_delimiter>
-      <Record_Delimited>
-        <fields>2</fields>
-        <groups>0</groups>
-        <Field_Delimited>
-          <name>Member Status</name>
-          <field_number>1</field_number>
-          <data_type>ASCII_String</data_type>
-          <maximum_field_length unit="byte">1</maximum_field_length>
-        </Field_Delimited>
-        <Field_Delimited>
-          <name>LIDVID_LID</name>
-          <field_number>2</field_number>
-          <data_type>ASCII_LIDVID_LID</data_type>
-          <maximum_field_length unit="byte">255</maximum_field_length>
-        </Field_Delimited>
-      </Record_Delimited>
-      <reference_type>inventory_has_member_product</reference_type>
-    </Inventory>
-"""
-    )
+    return areas.inventory(name, data, len(where.members))
 
 
 def close(tree: Tree, bundle: Bundle, name: str = "") -> None:

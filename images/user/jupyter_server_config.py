@@ -45,3 +45,5 @@ c = get_config()  # type: ignore[name-defined]  # noqa: F821  (given by traitlet
 c.FileContentsManager.delete_to_trash = False
 # The hub culls idle servers; kernels are left to their users.
 c.MappingKernelManager.cull_idle_timeout = 0
+# The image has no language server; looking for some thirty of them takes part of each start.
+c.ServerApp.jpserver_extensions = {"jupyter_lsp": False}

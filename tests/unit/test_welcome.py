@@ -88,7 +88,8 @@ def test_it_is_stored_without_outputs() -> None:
 
 def start(home: Path, archive: Path) -> None:
     """What the server's configuration does at each start."""
-    c = SimpleNamespace(FileContentsManager=SimpleNamespace(), MappingKernelManager=SimpleNamespace())
+    sections = ("FileContentsManager", "MappingKernelManager", "ServerApp")
+    c = SimpleNamespace(**{name: SimpleNamespace() for name in sections})
     code = CONFIG.read_text().replace("/usr/local/share/pdshub/welcome.ipynb", str(NOTEBOOK))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(home))
