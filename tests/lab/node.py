@@ -161,11 +161,6 @@ class Node:
         with self.channel() as channel:
             services.NodeStub(channel).NodeUnpublishVolume(request, timeout=60)
 
-    def condition(self, view: str, target: Path) -> Any:
-        request = csi.NodeGetVolumeStatsRequest(volume_id=f"lab.{view}", volume_path=str(target))
-        with self.channel() as channel:
-            return services.NodeStub(channel).NodeGetVolumeStats(request, timeout=60).volume_condition
-
     # what is to be seen
 
     def look(self, path: Path) -> Path:

@@ -61,7 +61,6 @@ def test_outage_and_return(nas: Nas, outage: Outage, node: Node) -> None:
     assert not state["ready"]
     assert "127.0.0.1" in state["message"], "it says which server"
     assert state["message"] in sick["message"]
-    assert node.condition(name, before).abnormal
     notice = node.look(before) / "ARCHIVE-UNAVAILABLE.txt"
     eventually("the notice names the source", lambda: "source nas" in notice.read_text())
 
