@@ -27,6 +27,7 @@ from devcluster import (  # noqa: E402  # noqa: E402
     install,
     machine,
     oci,
+    portrules,
     registry,
     repair,
     settings,
@@ -406,3 +407,18 @@ def test_newest_store_of_the_same_node_image(tmp_path: Path) -> None:
 def test_outdated_images_are_earlier_ones_of_the_same_name() -> None:
     refs = ["localhost/pdshub/hub:1", "localhost/pdshub/hub:2", "localhost/pdshub/hubble:1", "<none>:<none>"]
     assert app_images.outdated(refs, "localhost/pdshub/hub:2") == ["localhost/pdshub/hub:1"]
+
+
+def test_port_rules_of_containers_that_are_gone() -> None:
+    old, new = "a" * 64, "b" * 64
+    rules = f"""-P PREROUTING ACCEPT
+-A OUTPUT -j DOCKER
+-A NETAVARK-DN-62F -d 127.0.0.1/32 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.89.0.5:30080
+-A NETAVARK-DN-62F -d 127.0.0.1/32 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.89.0.4:30080
+-A NETAVARK-HOSTPORT-DNAT -p tcp -m comment --comment "dnat name: kind id: {old}" -j NETAVARK-DN-62F
+-A NETAVARK-HOSTPORT-DNAT -p tcp -m comment --comment "dnat name: kind id: {new}" -j NETAVARK-DN-62F
+-A NETAVARK-HOSTPORT-SETMARK -j MARK --set-xmark 0x2000/0x2000
+"""
+    gone = portrules.stale(rules, [new], ["10.89.0.4"])
+    assert [g[:2] for g in gone] == [["-D", "NETAVARK-DN-62F"], ["-D", "NETAVARK-HOSTPORT-DNAT"]]
+    assert f"dnat name: kind id: {old}" in gone[1] and "10.89.0.5:30080" in gone[0]

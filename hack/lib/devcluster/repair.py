@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import portrules
 from .engine import Engine
 from .machine import unmount_below
 from .run import StepFailed, succeeds
@@ -31,6 +32,7 @@ class Belief:
     name: str
     running: bool
     pid: int
+    addresses: tuple[str, ...] = ()
 
 
 def beliefs(inspected: Iterable[dict[str, Any]]) -> list[Belief]:
@@ -39,7 +41,9 @@ def beliefs(inspected: Iterable[dict[str, Any]]) -> list[Belief]:
     for c in inspected:
         state = c["State"]
         name = str(c["Name"]).lstrip("/")
-        found.append(Belief(str(c["Id"]), name, bool(state["Running"]), int(state.get("Pid") or 0)))
+        networks = (c.get("NetworkSettings") or {}).get("Networks") or {}
+        addresses = tuple(n["IPAddress"] for n in networks.values() if n.get("IPAddress"))
+        found.append(Belief(str(c["Id"]), name, bool(state["Running"]), int(state.get("Pid") or 0), addresses))
     return found
 
 
@@ -65,11 +69,18 @@ def repair(engine: Engine, say: Callable[[str], None]) -> None:
         return  # docker's daemon watches its containers itself
     found = _all(engine)
     gone = dead(found, is_alive)
-    if not gone:
-        return
-    say(f"repairing: {', '.join(b.name for b in gone)} died without {engine.name} noticing")
-    running = [b for b in found if b.running and b not in gone]
-    if not running:
+    if gone:
+        say(f"repairing: {', '.join(b.name for b in gone)} died without {engine.name} noticing")
+        _bury(engine, gone, alone=not any(b.running and b not in gone for b in found))
+    running = [b for b in _all(engine) if b.running]
+    rules = portrules.remove_stale([b.id for b in running], [a for b in running for a in b.addresses])
+    if rules:
+        say(f"repairing: removed {rules} port rules of containers that are gone")
+
+
+def _bury(engine: Engine, gone: list[Belief], *, alone: bool) -> None:
+    """Remove the dead; ``alone``: no other container of the engine runs."""
+    if alone:
         # nothing of podman's lives, so it may think that the machine was started again
         LIBPOD_ALIVE.unlink(missing_ok=True)
         PODMAN_ADDRESSES.unlink(missing_ok=True)
@@ -77,7 +88,7 @@ def repair(engine: Engine, say: Callable[[str], None]) -> None:
         unmount_below(Path("/var/lib/containers/storage/overlay-containers"))
     for belief in gone:
         _remove(engine, belief)
-    if not running and NETWORK_NAMESPACES.is_dir():
+    if alone and NETWORK_NAMESPACES.is_dir():
         for namespace in NETWORK_NAMESPACES.glob("netns-*"):
             unmount_below(namespace)
             namespace.unlink(missing_ok=True)
