@@ -324,6 +324,15 @@ class PDSHubStatus(StatusModel):
 class PDSHub(Model):
     """A JupyterHub with sign-in, an allow list, lasting homes and a read-only archive."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            # Helm names a release with at most 53 characters, and the name becomes a label
+            (
+                "self.metadata.name.matches('^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$')",
+                "metadata.name must have at most 48 lower case letters, digits and dashes: choose a shorter name",
+            ),
+        )
+    )
     spec: PDSHubSpec
     status: PDSHubStatus = Field(default_factory=PDSHubStatus)
 

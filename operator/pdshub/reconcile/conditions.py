@@ -62,8 +62,8 @@ def _released(facts: Facts, action: Action) -> Row:
         return "Released", "True", "Installed", f"revision {release.revision} of {release.chart} {release.version}"
     if failed:
         return "Released", "False", facts.attempt.reason or "HelmFailed", facts.attempt.message
-    if action.kind in (Kind.INSTALL, Kind.UPGRADE, Kind.UNLOCK, Kind.PREPARE, Kind.ADD_FINALIZER, Kind.WAIT):
-        return "Released", "Unknown", action.reason, action.message
+    if action.kind is not Kind.STALL:
+        return "Released", "Unknown", action.reason or "NotInstalled", action.message
     return "Released", "False", action.reason or "NotInstalled", action.message or "the hub is not installed"
 
 

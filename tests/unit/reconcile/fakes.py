@@ -1,0 +1,177 @@
+"""An API server and a Helm in memory: enough of both to run reconcile() from end to end."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import gzip
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pdshub.helm import HelmError
+from pdshub.kube import CLAIM, DEPLOYMENT, EVENT, SECRET, SERVICE, VOLUME, KubeError, Object, Resource
+from pdshub.render.chart import ChartRef
+
+Key = tuple[str, str, str]
+
+
+def merged(below: Any, patch: Any) -> Any:
+    """RFC 7396."""
+    if not isinstance(patch, dict):
+        return patch
+    out = dict(below) if isinstance(below, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            out.pop(key, None)
+        else:
+            out[key] = merged(out.get(key), value)
+    return out
+
+
+def matches(item: Object, labels: str) -> bool:
+    have = item["metadata"].get("labels") or {}
+    for term in filter(None, labels.split(",")):
+        key, equals, value = term.partition("=")
+        if key not in have or (equals and have[key] != value):
+            return False
+    return True
+
+
+class FakeKube:
+    """Objects by resource, namespace and name; finalizers and resource versions as the API server has them."""
+
+    def __init__(self) -> None:
+        self.objects: dict[Key, Object] = {}
+        self.writes: list[str] = []
+        self.in_cluster = False
+        self.healthy = True
+        self.counter = 0
+
+    def _key(self, resource: Resource, name: str, namespace: str | None) -> Key:
+        return resource.plural, (namespace or "") if resource.namespaced else "", name
+
+    def put(self, resource: Resource, body: Object) -> Object:
+        """Put an object as somebody else would: not counted as the operator's write."""
+        self.counter += 1
+        meta = body.setdefault("metadata", {})
+        meta.setdefault("uid", f"uid-{self.counter}")
+        meta["resourceVersion"] = str(self.counter)
+        stored = {**body, "apiVersion": resource.api, "kind": resource.kind}
+        for key, text in (stored.pop("stringData", None) or {}).items():
+            stored.setdefault("data", {})[key] = base64.b64encode(text.encode()).decode()
+        self.objects[self._key(resource, meta["name"], meta.get("namespace"))] = stored
+        return stored
+
+    async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
+        return copy.deepcopy(self.objects.get(self._key(resource, name, namespace)))
+
+    async def items(
+        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
+    ) -> list[Object]:
+        return [
+            copy.deepcopy(item)
+            for (plural, where, _), item in self.objects.items()
+            if plural == resource.plural and (not namespace or where == namespace) and matches(item, labels)
+        ]
+
+    async def metadata(self, resource: Resource, namespace: str, *, labels: str) -> list[Object]:
+        return await self.items(resource, namespace, labels=labels)
+
+    def _wrote(self, verb: str, resource: Resource, name: str) -> None:
+        self.writes.append(f"{verb} {resource.plural}/{name}")
+
+    async def create(self, resource: Resource, body: Object) -> bool:
+        meta = body["metadata"]
+        name = meta.get("name") or f"{meta['generateName']}{self.counter}"
+        self._wrote("create", resource, name)
+        if self._key(resource, name, meta.get("namespace")) in self.objects:
+            return False
+        self.put(resource, {**copy.deepcopy(body), "metadata": {**meta, "name": name}})
+        return True
+
+    async def apply(self, resource: Resource, body: Object, manager: str) -> Object:
+        meta = body["metadata"]
+        self._wrote("apply", resource, meta["name"])
+        old = self.objects.get(self._key(resource, meta["name"], meta.get("namespace")), {})
+        return self.put(resource, merged(old, copy.deepcopy(body)))
+
+    async def patch(
+        self, resource: Resource, name: str, body: Object, namespace: str | None = None, subresource: str = ""
+    ) -> Object | None:
+        self._wrote(f"patch {subresource}".strip(), resource, name)
+        key = self._key(resource, name, namespace)
+        if key not in self.objects:
+            return None
+        wanted = (body.get("metadata") or {}).get("resourceVersion")
+        if wanted and wanted != self.objects[key]["metadata"]["resourceVersion"]:
+            raise KubeError(409, "conflict")
+        changed = self.put(resource, merged(self.objects[key], copy.deepcopy(body)))
+        if changed["metadata"].get("deletionTimestamp") and not changed["metadata"].get("finalizers"):
+            del self.objects[key]
+        return changed
+
+    async def delete(
+        self, resource: Resource, name: str, namespace: str | None = None, grace: int | None = None
+    ) -> bool:
+        self._wrote("delete", resource, name)
+        return self.objects.pop(self._key(resource, name, namespace), None) is not None
+
+    async def raw(self, method: str, path: str, *args: Any, **kwargs: Any) -> str:
+        if not self.healthy:
+            raise KubeError(503, "no endpoints available")
+        return ""
+
+    def events(self) -> list[str]:
+        return [item["reason"] for (plural, _, _), item in self.objects.items() if plural == EVENT.plural]
+
+
+class FakeHelm:
+    """Releases as Secrets, with the Deployments that a hub chart makes, at once available."""
+
+    def __init__(self, kube: FakeKube) -> None:
+        self.kube = kube
+        self.runs: list[str] = []
+        self.error: HelmError | None = None
+        self.dies = False
+
+    def _store(self, name: str, namespace: str, revision: int, status: str, chart: ChartRef, values: Any) -> None:
+        document = {
+            "version": revision,
+            "info": {"status": status},
+            "chart": {"metadata": {"name": "jupyterhub", "version": chart.version}},
+            "config": json.loads(json.dumps(values)),
+        }
+        packed = base64.b64encode(base64.b64encode(gzip.compress(json.dumps(document).encode()))).decode()
+        labels = {"owner": "helm", "name": name, "version": str(revision), "status": status}
+        meta = {"name": f"sh.helm.release.v1.{name}.v{revision}", "namespace": namespace, "labels": labels}
+        self.kube.put(SECRET, {"metadata": meta, "data": {"release": packed}})
+
+    async def install_or_upgrade(self, release: str, namespace: str, chart: ChartRef, values: Mapping[str, Any]) -> int:
+        self.runs.append("upgrade")
+        if self.error:
+            raise self.error
+        revision = 1 + len(await self.kube.items(SECRET, namespace, labels=f"owner=helm,name={release}"))
+        if self.dies:
+            self._store(release, namespace, revision, "pending-upgrade", chart, values)
+            raise RuntimeError("killed")
+        self._store(release, namespace, revision, "deployed", chart, values)
+        for name in ("hub", "proxy"):
+            meta = {"name": name, "namespace": namespace, "generation": revision}
+            count = {"replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
+            status = {"observedGeneration": revision, **count}
+            self.kube.put(DEPLOYMENT, {"metadata": meta, "spec": {"replicas": 1}, "status": status})
+        service = {"type": "ClusterIP", "ports": [{"name": "http", "port": 80}]}
+        self.kube.put(SERVICE, {"metadata": {"name": "proxy-public", "namespace": namespace}, "spec": service})
+        if await self.kube.get(CLAIM, "hub-db-dir", namespace) is None:
+            claim = {"name": "hub-db-dir", "namespace": namespace}
+            self.kube.put(CLAIM, {"metadata": claim, "spec": {"volumeName": "pv-db"}})
+            self.kube.put(VOLUME, {"metadata": {"name": "pv-db"}, "spec": {"persistentVolumeReclaimPolicy": "Delete"}})
+        return revision
+
+    async def uninstall(self, release: str, namespace: str) -> None:
+        self.runs.append("uninstall")
+        for item in await self.kube.items(SECRET, namespace, labels=f"owner=helm,name={release}"):
+            self.kube.objects.pop(("secrets", namespace, item["metadata"]["name"]))
+        for plural, name in (("deployments", "hub"), ("deployments", "proxy"), ("services", "proxy-public")):
+            self.kube.objects.pop((plural, namespace, name), None)

@@ -1,0 +1,160 @@
+"""The archive of a hub, and the status of a view from what its nodes say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus
+from pdshub.installation import Allowed
+from pdshub.reconcile import view_status
+from pdshub.reconcile.observe_archive import judge_volumes, sentence, state
+from pdshub.reconcile.reports import NodeReport
+from pdshub.render import archive
+from pdshub.render.archive import ViewRef
+from pdshub.render.names import Names
+
+NAMES = Names("ns", "demo")
+OWN = ViewRef("ns-demo", "demo", True)
+REFERRED = ViewRef("sbn", "sbn", False)
+SPEC = ArchiveViewSpec.model_validate(
+    {
+        "sources": [
+            {"name": "main", "nfs": {"server": "10.0.0.1", "export": "/main"}},
+            {"name": "mission", "nfs": {"server": "10.0.0.2", "export": "/mission"}},
+        ],
+        "tree": [{"path": "pds4", "layers": [{"source": "main"}, {"source": "mission"}]}],
+    }
+)
+ALLOWED = Allowed(allowed_servers=["10.0.0.0/24"])
+NOW = 1000.0
+
+
+def report(
+    generation: int = 1, ready: bool = True, at: float = NOW, main: str = "", mode: str = "kernel-nfs", error: str = ""
+) -> NodeReport:
+    """A node's word; ``main`` is what is wrong with source main."""
+    well = {"ready": True, "mode": mode, "message": ""}
+    body = {
+        "views": {"sbn": {"generation": generation, "form": "live", "ready": ready, "targets": 2, "message": ""}},
+        "sources": {"sbn": {"main": {**well, "ready": not main, "message": main}, "mission": well}},
+    }
+    return NodeReport("n1", body, at, error)
+
+
+SILENT = NodeReport("n1", {}, 0.0, "the node plugin does not answer: refused")
+CASES: list[tuple[str, dict[str, NodeReport], str, str, list[str]]] = [
+    ("well", {"n1": report()}, "True", "Complete", ["kernel-nfs", "1 node"]),
+    ("by the helper", {"n1": report(mode="user-space-nfs")}, "True", "Complete", ["user-space-nfs"]),
+    ("no plugin", {}, "Unknown", "NoNodePlugin", ["pdshub-node"]),
+    ("never answered", {"n1": SILENT}, "Unknown", "NoReport", ["n1", "refused"]),
+    (
+        "a source is away",
+        {"n1": report(main="connection refused", ready=False)},
+        "False",
+        "SourceUnreachable",
+        ["main", "10.0.0.1:/main", "connection refused", "n1"],
+    ),
+    ("just restarting", {"n1": report(at=NOW - 20, error="no answer")}, "True", "Complete", []),
+    ("silent for long", {"n1": report(at=NOW - 40, error="no answer")}, "False", "NodeSilent", ["n1", "no answer"]),
+    ("not yet taken up", {"n1": NodeReport("n1", {"views": {}}, NOW)}, "Unknown", "Progressing", ["n1"]),
+    ("older generation", {"n1": report(generation=0, ready=False)}, "Unknown", "Progressing", ["generation"]),
+    ("view broken", {"n1": report(ready=False)}, "False", "ViewNotReady", ["n1"]),
+    ("one of two", {"n1": report(), "n2": report(main="timeout")}, "False", "SourceUnreachable", ["n2", "timeout"]),
+]
+
+
+def status(reports: dict[str, NodeReport], allowed: Allowed = ALLOWED) -> ArchiveViewStatus:
+    return view_status.status("sbn", SPEC, 1, ArchiveViewStatus(), reports, allowed, NOW, "2026-01-01T00:00:00Z")
+
+
+@pytest.mark.parametrize(("reports", "ready", "reason", "says"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
+def test_view_status(reports: dict[str, NodeReport], ready: str, reason: str, says: list[str]) -> None:
+    (condition,) = status(reports).conditions
+    assert (condition.status, condition.reason) == (ready, reason)
+    assert all(word in condition.message for word in says)
+
+
+def test_a_server_that_is_not_allowed_is_named_with_the_fix() -> None:
+    found = status({"n1": report()}, Allowed())
+    assert found.conditions[0].reason == "NotAllowed"
+    assert "archive.allowedServers" in found.conditions[0].message
+    assert not any(row.ready for row in found.sources)
+
+
+@pytest.mark.parametrize("junk", [{"views": 1}, {"sources": {"sbn": []}}, {"views": {"sbn": "x"}}])
+def test_a_strange_report_is_no_crash(junk: dict[str, Any]) -> None:
+    assert status({"n1": NodeReport("n1", junk, NOW)}).conditions[0].status != "True"
+
+
+def seen(ready: str | None, generation: int = 1, observed: int = 1) -> dict[str, Any]:
+    conditions = [{"type": "Ready", "status": ready, "reason": "R", "message": "words"}] if ready else []
+    return {
+        "metadata": {"generation": generation},
+        "status": {"observedGeneration": observed, "conditions": conditions},
+    }
+
+
+@pytest.mark.parametrize(
+    ("view", "found", "ready", "says"),
+    [
+        (OWN, None, None, "being made"),
+        (REFERRED, None, False, "viewRef"),
+        (REFERRED, seen(None), None, "no node has reported"),
+        (REFERRED, seen("True", 2, 1), None, "no node has reported"),
+        (REFERRED, seen("True"), True, "words"),
+        (REFERRED, seen("False"), False, "words"),
+        (REFERRED, seen("Unknown"), None, "words"),
+    ],
+)
+def test_state(view: ViewRef, found: dict[str, Any] | None, ready: bool | None, says: str) -> None:
+    judged = state(view, found, None, ALLOWED)
+    assert judged.ready is ready and says in judged.message
+    assert bool(sentence(judged)) is (ready is False)
+
+
+def test_an_inline_archive_of_a_server_that_is_not_allowed() -> None:
+    judged = state(OWN, seen("True"), SPEC, Allowed())
+    assert judged.ready is False and "10.0.0.1" in judged.message and "archive.allowedServers" in judged.message
+
+
+def claim(view: str = "ns-demo", uid: str = "u1", going: bool = False) -> dict[str, Any]:
+    made = archive.claim(NAMES, view)
+    made["metadata"].update({"uid": uid, **({"deletionTimestamp": "x"} if going else {})})
+    return made
+
+
+def volume(view: str = "ns-demo", uid: str | None = "u1", going: bool = False) -> dict[str, Any]:
+    made = archive.volume(NAMES, view)
+    made["metadata"].update({"resourceVersion": "1", **({"deletionTimestamp": "x"} if going else {})})
+    if uid:
+        made["spec"]["claimRef"]["uid"] = uid
+    return made
+
+
+VOLUMES: list[tuple[str, list[Any], list[Any], list[str], bool, int]] = [
+    ("nothing there", [], [], ["create", "create"], False, 0),
+    ("all there", [claim()], [volume()], [], False, 0),
+    ("not bound yet", [claim()], [volume(uid=None)], [], False, 0),
+    ("claim lost, volume released", [], [volume()], ["rebind", "create"], False, 0),
+    ("another claim of that name", [claim(uid="u2")], [volume()], ["rebind"], False, 0),
+    ("claim going", [claim(going=True)], [volume()], [], True, 0),
+    ("volume going", [], [volume(going=True)], [], True, 0),
+    ("an earlier view", [claim(), claim("sbn")], [volume(), volume("sbn")], [], False, 2),
+    ("an earlier view going", [claim(), claim("sbn", going=True)], [volume()], [], False, 0),
+]
+
+
+@pytest.mark.parametrize(
+    ("claims", "volumes", "how", "settling", "stale"), [c[1:] for c in VOLUMES], ids=[c[0] for c in VOLUMES]
+)
+def test_volumes(claims: list[Any], volumes: list[Any], how: list[str], settling: bool, stale: int) -> None:
+    found = judge_volumes(NAMES, OWN, claims, volumes)
+    assert [step.how for step in found.steps] == how
+    assert bool(found.settling) is settling
+    assert len(found.stale) == stale
+
+
+def test_a_hub_without_archive_lets_all_volumes_go() -> None:
+    assert len(judge_volumes(NAMES, None, [claim()], [volume()]).stale) == 2

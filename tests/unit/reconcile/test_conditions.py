@@ -1,0 +1,181 @@
+"""Conditions: what they say of facts, when their time changes, and which events follow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pdshub.api.hub import PDSHubStatus
+from pdshub.api.status import Condition
+from pdshub.reconcile.conditions import carried, status
+from pdshub.reconcile.decide import BUDGET, decide
+from pdshub.reconcile.events import happened
+from pdshub.reconcile.facts import ArchiveState, Facts, Workload
+from pdshub.reconcile.status import changes
+from pdshub.render.archive import ViewRef
+from tests.unit.reconcile.test_decide import GOOGLE, ROLLING, SUSPENDED, facts, release, tried
+
+NOW = "2026-01-02T00:00:00Z"
+VIEW = ViewRef("ns-demo", "demo", True)
+
+
+def conditions(seen: Facts) -> dict[str, Condition]:
+    return {c.type: c for c in status(seen, decide(seen), NOW).conditions}
+
+
+CASES: list[tuple[str, Facts, dict[str, str], list[str]]] = [
+    (
+        "settled",
+        facts(address="http://x"),
+        {"Ready": "True", "Reconciling": "False", "Stalled": "False", "Released": "True", "SignInReady": "True"},
+        ["http://x"],
+    ),
+    ("installing", facts(release=None, hub=Workload(), unhealthy="x"), {"Ready": "False", "Reconciling": "True"}, []),
+    (
+        "upgrading: people still work",
+        facts(in_sync=False),
+        {"Ready": "True", "Reconciling": "True", "Released": "Unknown"},
+        ["revision 2"],
+    ),
+    ("rolling", facts(hub=ROLLING), {"Ready": "False", "Reconciling": "True", "Released": "True"}, ["starting"]),
+    (
+        "bad values in a running hub",
+        facts(in_sync=False, attempt=tried(BUDGET)),
+        {"Ready": "True", "Stalled": "True", "Released": "False"},
+        ["it failed"],
+    ),
+    (
+        "bad values in a new hub",
+        facts(release=None, attempt=tried(BUDGET), hub=Workload(), unhealthy="x"),
+        {"Ready": "False", "Stalled": "True", "Released": "False"},
+        ["it failed"],
+    ),
+    (
+        "development elsewhere",
+        facts(development=False, release=None, hub=Workload(), unhealthy="x"),
+        {"SignInReady": "False", "Ready": "False", "Stalled": "True"},
+        ["pdshub.dev/environment=development"],
+    ),
+    (
+        "no Secret",
+        facts(spec=GOOGLE, missing_secret="Secret s does not exist"),
+        {"SignInReady": "False", "Stalled": "True", "Ready": "True"},
+        ["Secret s"],
+    ),
+    ("archive unknown", facts(view=VIEW), {"ArchiveReady": "Unknown", "Ready": "True"}, []),
+    (
+        "archive lost",
+        facts(view=VIEW, archive=ArchiveState(False, "SourceUnreachable", "source main")),
+        {"ArchiveReady": "False", "Ready": "True"},
+        ["source main"],
+    ),
+    ("suspended", facts(spec=SUSPENDED, in_sync=False), {"Suspended": "True", "Ready": "True", "Stalled": "False"}, []),
+]
+
+
+@pytest.mark.parametrize(("seen", "expected", "says"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
+def test_conditions(seen: Facts, expected: dict[str, str], says: list[str]) -> None:
+    found = conditions(seen)
+    assert {kind: found[kind].status for kind in expected} == expected
+    text = " ".join(c.message for c in found.values())
+    assert all(word in text for word in says)
+
+
+def test_without_an_archive_nothing_is_said_of_one() -> None:
+    assert "ArchiveReady" not in conditions(facts())
+
+
+@pytest.mark.parametrize(
+    ("seen", "generation"),
+    [
+        (facts(generation=2), 2),
+        (facts(generation=2, in_sync=False), 1),
+        (facts(generation=2, hub=ROLLING), 2),
+        (facts(generation=2, in_sync=False, attempt=tried(BUDGET)), 2),
+    ],
+)
+def test_the_generation_counts_as_seen_when_its_release_was_tried(seen: Facts, generation: int) -> None:
+    before = Facts(**{**seen.__dict__, "status": PDSHubStatus(observed_generation=1)})
+    assert status(before, decide(before), NOW).observed_generation == generation
+
+
+def condition(kind: str, value: Any, reason: str = "R", message: str = "words") -> Condition:
+    return Condition(
+        type=kind, status=value, reason=reason, message=message, last_transition_time="2026-01-01T00:00:00Z"
+    )
+
+
+def test_time_changes_with_the_status_alone() -> None:
+    before = [condition("Ready", "True"), condition("Released", "True")]
+    after = carried([("Ready", "True", "Other", "new words"), ("Released", "False", "R", "x")], before, 1, NOW)
+    assert [c.last_transition_time for c in after] == ["2026-01-01T00:00:00Z", NOW]
+
+
+def test_a_condition_that_no_longer_applies_is_gone() -> None:
+    assert [c.type for c in carried([("Ready", "True", "R", "")], [condition("ArchiveReady", "True")], 1, NOW)] == [
+        "Ready"
+    ]
+
+
+def test_the_same_look_twice_changes_nothing() -> None:
+    seen = facts(view=VIEW)
+    first = status(seen, decide(seen), NOW)
+    again = Facts(**{**seen.__dict__, "status": first})
+    assert changes(first.wire(), status(again, decide(again), "2027-01-01T00:00:00Z").wire()) == {}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "patch"),
+    [
+        ({"a": 1}, {"a": 1}, {}),
+        ({"a": 1}, {"a": 2}, {"a": 2}),
+        ({"a": 1}, {}, {"a": None}),
+        ({}, {"b": [1]}, {"b": [1]}),
+        ({"b": [1]}, {"b": [2]}, {"b": [2]}),
+    ],
+)
+def test_changes(before: dict[str, Any], after: dict[str, Any], patch: dict[str, Any]) -> None:
+    assert changes(before, after) == patch
+
+
+EVENTS: list[tuple[str, list[Condition], list[Condition], list[tuple[bool, str]]]] = [
+    ("first look, all well", [], [condition("Ready", "True"), condition("Stalled", "False")], []),
+    ("first look, stalled", [], [condition("Stalled", "True", "Bad")], [(True, "Bad")]),
+    ("still stalled", [condition("Stalled", "True", "Bad")], [condition("Stalled", "True", "Bad")], []),
+    (
+        "stalled otherwise",
+        [condition("Stalled", "True", "Bad")],
+        [condition("Stalled", "True", "Worse")],
+        [(True, "Worse")],
+    ),
+    (
+        "archive lost",
+        [condition("ArchiveReady", "True")],
+        [condition("ArchiveReady", "False", "Gone")],
+        [(True, "Gone")],
+    ),
+    (
+        "archive back",
+        [condition("ArchiveReady", "False")],
+        [condition("ArchiveReady", "True", "Complete")],
+        [(False, "ArchiveReadyComplete")],
+    ),
+    ("reconciling is noise", [], [condition("Reconciling", "True")], []),
+    ("unknown is no news", [condition("ArchiveReady", "True")], [condition("ArchiveReady", "Unknown")], []),
+    (
+        "the same words once",
+        [],
+        [condition("Stalled", "True", "Bad"), condition("Released", "False", "Bad")],
+        [(True, "Bad")],
+    ),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "expected"), [c[1:] for c in EVENTS], ids=[c[0] for c in EVENTS])
+def test_events(before: list[Condition], after: list[Condition], expected: list[tuple[bool, str]]) -> None:
+    assert [(h.warning, h.reason) for h in happened(before, after)] == expected
+
+
+def test_revision_and_version_are_of_our_release_only() -> None:
+    assert status(facts(release=release(owner="")), decide(facts(release=release(owner=""))), NOW).revision == 0

@@ -1,0 +1,125 @@
+"""The decision as a table: what is seen, what is done next."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from pdshub.api.hub import PDSHubSpec, PDSHubStatus
+from pdshub.reconcile.act import ACTS
+from pdshub.reconcile.decide import BUDGET, Kind, decide
+from pdshub.reconcile.facts import Attempt, Facts, Step, Workload
+from pdshub.reconcile.release import Release
+from pdshub.render.names import Names
+
+SPEC = PDSHubSpec.model_validate({"signIn": {"development": {}}})
+SUSPENDED = PDSHubSpec.model_validate({"signIn": {"development": {}}, "suspend": True})
+GOOGLE = PDSHubSpec.model_validate(
+    {"signIn": {"google": {"clientId": "x", "clientSecretRef": {"name": "s", "key": "k"}}}}
+)
+UP = Workload(exists=True, available=True, rolled_out=True)
+ROLLING = Workload(exists=True, available=False, rolled_out=False)
+STEP = Step("Secret is made", {"kind": "Secret"})
+
+
+def release(status: str = "deployed", owner: str = "demo", revision: int = 1) -> Release:
+    values = {"custom": {"pdshub": {"hub": owner}}} if owner else {}
+    return Release("sh.helm.release.v1.demo.v1", revision, status, "jupyterhub", "4.4.0", values)
+
+
+def facts(**seen: Any) -> Facts:
+    """A settled hub in a development namespace, but for what a case says."""
+    settled: dict[str, Any] = {
+        "names": Names("ns", "demo"),
+        "generation": 1,
+        "status": PDSHubStatus(),
+        "spec": SPEC,
+        "development": True,
+        "release": release(),
+        "in_sync": True,
+        "key": "1-a",
+        "hub": UP,
+        "proxy": UP,
+        "unhealthy": "",
+    }
+    return Facts(**{**settled, **seen})
+
+
+def tried(failures: int, reason: str = "HelmFailed", wait: float = 0.0, key: str = "1-a") -> Attempt:
+    return Attempt(key, failures, reason, "it failed", wait)
+
+
+CASES: list[tuple[str, Facts, Kind, str]] = [
+    ("settled", facts(), Kind.NOTHING, ""),
+    ("new", facts(finalizer=False, release=None), Kind.ADD_FINALIZER, ""),
+    ("objects missing", facts(release=None, steps=(STEP,)), Kind.PREPARE, "Secret is made"),
+    ("old claim still going", facts(release=None, steps=(STEP,), settling="claim x is going"), Kind.WAIT, "claim x"),
+    ("absent", facts(release=None), Kind.INSTALL, ""),
+    ("out of sync", facts(in_sync=False), Kind.UPGRADE, "revision 2"),
+    ("failed before", facts(release=release("failed"), in_sync=True), Kind.UPGRADE, ""),
+    ("superseded is no state to stay in", facts(release=release("superseded")), Kind.UPGRADE, ""),
+    ("interrupted install", facts(release=release("pending-install")), Kind.UNLOCK, "pending-install"),
+    ("interrupted upgrade", facts(release=release("pending-upgrade")), Kind.UNLOCK, ""),
+    ("interrupted uninstall", facts(release=release("uninstalling")), Kind.UNLOCK, ""),
+    ("somebody's release", facts(release=release(owner="")), Kind.STALL, "uninstall it"),
+    ("another hub's release", facts(release=release(owner="other")), Kind.STALL, "other"),
+    ("another hub", facts(rival="first"), Kind.STALL, "first"),
+    ("refused", facts(spec=None, invalid="spec.x: no"), Kind.STALL, "spec.x: no"),
+    ("suspended", facts(spec=SUSPENDED, in_sync=False), Kind.SUSPEND, ""),
+    ("suspended and interrupted", facts(spec=SUSPENDED, release=release("pending-upgrade")), Kind.SUSPEND, ""),
+    ("namespace going", facts(terminating=True, release=None, steps=(STEP,)), Kind.SUSPEND, "being deleted"),
+    ("development elsewhere", facts(development=False, release=None), Kind.STALL, "pdshub.dev/environment=development"),
+    ("Google anywhere", facts(development=False, spec=GOOGLE), Kind.NOTHING, ""),
+    ("no Secret", facts(spec=GOOGLE, missing_secret="Secret s does not exist", release=None), Kind.STALL, "Secret s"),
+    ("one failure", facts(in_sync=False, attempt=tried(1)), Kind.UPGRADE, ""),
+    ("too early to try again", facts(in_sync=False, attempt=tried(1, wait=9)), Kind.WAIT, "tried again"),
+    ("budget spent", facts(in_sync=False, attempt=tried(BUDGET)), Kind.STALL, "it failed"),
+    ("budget of another spec", facts(in_sync=False, attempt=tried(BUDGET, key="0-b")), Kind.UPGRADE, ""),
+    ("repository away", facts(release=None, attempt=tried(9, "RepositoryUnreachable")), Kind.INSTALL, ""),
+    ("repository away, lately", facts(release=None, attempt=tried(9, "RepositoryUnreachable", 5)), Kind.STALL, ""),
+    ("spent, but mended by hand", facts(attempt=tried(BUDGET)), Kind.NOTHING, ""),
+    ("database at risk", facts(unprotected=("pv",), hub=ROLLING), Kind.PROTECT, ""),
+    ("rolling", facts(hub=ROLLING), Kind.WAIT, "starting"),
+    ("image missing", facts(hub=Workload(True, False, False, "ImagePullBackOff")), Kind.WAIT, "ImagePullBackOff"),
+    ("hub ill", facts(unhealthy="the hub answers 500"), Kind.WAIT, "500"),
+    ("pages not told", facts(notice_pod="hub-1"), Kind.NOTIFY, ""),
+    ("old volumes", facts(stale=(("claim", "x"),)), Kind.TIDY, ""),
+    ("old volumes while rolling", facts(stale=(("claim", "x"),), hub=ROLLING), Kind.WAIT, ""),
+    ("deleted", facts(deleting=True), Kind.UNINSTALL, ""),
+    ("deleted, release gone", facts(deleting=True, release=None, leftovers=(("pod", "x"),)), Kind.CLEAN, ""),
+    ("deleted, all gone", facts(deleting=True, release=None), Kind.DROP_FINALIZER, ""),
+    ("deleted, finalizer gone", facts(deleting=True, finalizer=False, release=None), Kind.NOTHING, ""),
+    ("deleted beside another", facts(deleting=True, rival="first", release=release()), Kind.DROP_FINALIZER, ""),
+    ("deleted, somebody's release", facts(deleting=True, release=release(owner="")), Kind.DROP_FINALIZER, ""),
+    ("deleted, spec refused", facts(deleting=True, spec=None), Kind.UNINSTALL, ""),
+    ("deleted while suspended", facts(deleting=True, spec=SUSPENDED), Kind.UNINSTALL, ""),
+]
+
+
+@pytest.mark.parametrize(("seen", "kind", "says"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
+def test_decide(seen: Facts, kind: Kind, says: str) -> None:
+    action = decide(seen)
+    assert action.kind is kind
+    assert says in action.message
+
+
+def test_every_action_that_acts_has_its_module() -> None:
+    for case in CASES:
+        action = decide(case[1])
+        assert action.acts is (action.kind in ACTS)
+
+
+def test_decide_is_total_and_uninstalls_only_what_is_deleted() -> None:
+    releases = [None, *(release(s, o) for s in ("deployed", "failed", "pending-upgrade") for o in ("demo", ""))]
+    for deleting, found, spec, in_sync, rival, attempt in itertools.product(
+        (True, False), releases, (None, SPEC, SUSPENDED), (True, False), ("", "first"), (Attempt(), tried(BUDGET))
+    ):
+        action = decide(
+            facts(deleting=deleting, release=found, spec=spec, in_sync=in_sync, rival=rival, attempt=attempt)
+        )
+        assert action.kind is not Kind.UNINSTALL or deleting
+        assert action.kind not in (Kind.UNINSTALL, Kind.CLEAN) or not rival
+        if action.kind is Kind.STALL:
+            assert action.reason and action.message

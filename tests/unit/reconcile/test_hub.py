@@ -1,0 +1,259 @@
+"""reconcile() from end to end, over an API server and a Helm in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+from pdshub.helm import Helm, HelmError
+from pdshub.installation import Installation
+from pdshub.kube import ARCHIVE_VIEW, CLAIM, NAMESPACE, PDSHUB, POD, SECRET, STORAGE_CLASS, VOLUME, Kube
+from pdshub.reconcile import hub
+from pdshub.reconcile.world import CarriedChart, World
+from tests.unit.reconcile.fakes import FakeHelm, FakeKube
+
+SPEC: dict[str, Any] = {
+    "signIn": {"development": {}},
+    "users": {"allowed": ["ada"]},
+    "archive": {
+        "inline": {
+            "sources": [{"name": "main", "nfs": {"server": "10.0.0.1", "export": "/pds"}}],
+            "tree": [{"path": "pds4", "layers": [{"source": "main"}]}],
+        }
+    },
+}
+
+
+class Bench:
+    """A hub on the fakes, and the moves of the world around it."""
+
+    def __init__(self, spec: dict[str, Any] | None = None, name: str = "demo") -> None:
+        self.kube = FakeKube()
+        self.helm = FakeHelm(self.kube)
+        settings = {"archive": {"allowedServers": ["10.0.0.0/8"]}}
+        self.world = World(
+            cast(Kube, self.kube),
+            cast(Helm, self.helm),
+            Installation.model_validate(settings),
+            CarriedChart("/charts/airgap", "0.1.0", "abc"),
+            "pdshub-system",
+        )
+        labels = {"pdshub.dev/environment": "development"}
+        self.kube.put(NAMESPACE, {"metadata": {"name": "ns", "labels": labels}})
+        self.kube.put(STORAGE_CLASS, {"metadata": {"name": "standard"}, "provisioner": "rancher.io/local-path"})
+        self.generation = 0
+        self.apply(spec or SPEC, name)
+
+    def apply(self, spec: dict[str, Any], name: str = "demo", created: str = "2026-01-01T00:00:00Z") -> None:
+        self.generation += 1
+        old = self.kube.objects.get(("pdshubs", "ns", name), {"metadata": {}})
+        meta = {
+            **old["metadata"],
+            "name": name,
+            "namespace": "ns",
+            "generation": self.generation,
+            "creationTimestamp": created,
+        }
+        self.kube.put(PDSHUB, {**old, "metadata": meta, "spec": spec})
+
+    def delete(self, name: str = "demo") -> None:
+        self.kube.objects[("pdshubs", "ns", name)]["metadata"]["deletionTimestamp"] = "2026-01-02T00:00:00Z"
+
+    def run(self, name: str = "demo") -> float | None:
+        return asyncio.run(hub.reconcile(self.world, "ns", name))
+
+    def condition(self, kind: str, name: str = "demo") -> dict[str, Any]:
+        status = self.kube.objects[("pdshubs", "ns", name)]["status"]
+        return next((c for c in status["conditions"] if c["type"] == kind), {})
+
+    def names(self, plural: str) -> set[str]:
+        return {key[2] for key in self.kube.objects if key[0] == plural}
+
+
+def test_one_look_installs_everything_and_the_next_does_nothing() -> None:
+    bench = Bench()
+    assert bench.run() == hub.UNSETTLED  # no node has reported yet
+    assert bench.condition("Ready")["status"] == "True"
+    assert bench.names("secrets") >= {"demo-keys", "demo-sign-in"}
+    assert bench.names("persistentvolumes") == {"pdshub-ns-demo-archive", "pv-db"}
+    assert bench.names("archiveviews") == {"ns-demo"}
+    database = bench.kube.objects[("persistentvolumes", "", "pv-db")]
+    assert database["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+    bench.kube.writes.clear()
+    bench.helm.runs.clear()
+    for _ in range(3):
+        bench.run()
+    assert bench.kube.writes == [] and bench.helm.runs == []
+
+
+def test_an_operator_that_starts_anew_changes_nothing() -> None:
+    bench = Bench()
+    bench.run()
+    bench.kube.writes.clear()
+    bench.world.hubs.clear()
+    bench.run()
+    assert bench.kube.writes == [] and bench.helm.runs == ["upgrade"]
+
+
+def test_a_change_that_does_not_concern_the_release_runs_no_helm() -> None:
+    bench = Bench()
+    bench.run()
+    bench.apply({**SPEC, "deletionPolicy": {"homes": "Retain"}})
+    bench.run()
+    assert bench.helm.runs == ["upgrade"]
+    assert bench.kube.objects[("pdshubs", "ns", "demo")]["status"]["observedGeneration"] == 2
+
+
+def test_a_changed_limit_is_one_more_revision() -> None:
+    bench = Bench()
+    bench.run()
+    bench.apply({**SPEC, "server": {"resources": {"memory": {"limit": "1Gi"}}}})
+    bench.run()
+    assert bench.kube.objects[("pdshubs", "ns", "demo")]["status"]["revision"] == 2
+
+
+def test_a_permanent_failure_is_tried_once_and_the_next_spec_anew() -> None:
+    bench = Bench()
+    bench.run()
+    bench.helm.error = HelmError("ValuesRefused", "correct spec.values", permanent=True)
+    bench.apply({**SPEC, "values": {"hub": {"nosuchkey": 1}}})
+    for _ in range(3):
+        bench.run()
+    assert bench.helm.runs == ["upgrade", "upgrade"]
+    assert bench.condition("Stalled")["status"] == bench.condition("Ready")["status"] == "True"
+    bench.world.hubs.clear()  # nor does a restart of the operator try it again
+    bench.run()
+    assert bench.helm.runs == ["upgrade", "upgrade"]
+    bench.helm.error = None
+    bench.apply({**SPEC, "values": {"hub": {"concurrentSpawnLimit": 1}}})
+    bench.run()
+    assert bench.condition("Released")["status"] == "True"
+    assert bench.kube.events().count("ValuesRefused") == 1
+
+
+def test_a_passing_failure_is_tried_again_and_then_given_up() -> None:
+    bench = Bench()
+    bench.helm.error = HelmError("HelmFailed", "the network", permanent=False)
+    for _ in range(10):
+        bench.run()
+        bench.world.memory("ns", "demo").retry_at = 0.0
+    assert len(bench.helm.runs) == 5
+    assert bench.condition("Stalled")["status"] == "True"
+
+
+def test_a_killed_run_of_helm_is_mended_and_never_uninstalled() -> None:
+    bench = Bench()
+    bench.run()
+    bench.helm.dies = True
+    bench.apply({**SPEC, "users": {"allowed": ["ada", "bela"]}})
+    with pytest.raises(RuntimeError):
+        bench.run()
+    bench.helm.dies = False
+    bench.world.hubs.clear()
+    bench.run()
+    assert bench.helm.runs == ["upgrade"] * 3
+    assert bench.condition("Released")["message"].startswith("revision 3")
+
+
+def test_deletion_keeps_data_and_takes_the_rest() -> None:
+    bench = Bench()
+    bench.run()
+    mine = {"pdshub.dev/hub": "demo"}
+    server = {"name": "jupyter-ada", "namespace": "ns", "labels": {**mine, "component": "singleuser-server"}}
+    home = {"name": "claim-ada", "namespace": "ns", "labels": {**mine, "component": "singleuser-storage"}}
+    bench.kube.put(POD, {"metadata": server})
+    bench.kube.put(CLAIM, {"metadata": home, "spec": {"volumeName": "pv-ada"}})
+    bench.kube.put(VOLUME, {"metadata": {"name": "pv-ada"}, "spec": {"persistentVolumeReclaimPolicy": "Retain"}})
+    bench.delete()
+    assert bench.run() is None
+    assert bench.names("pdshubs") == bench.names("pods") == bench.names("archiveviews") == set()
+    assert bench.names("persistentvolumeclaims") == {"hub-db-dir", "claim-ada"}
+    assert bench.names("persistentvolumes") == {"pv-db", "pv-ada"}
+    assert bench.names("secrets") == {"demo-keys", "demo-sign-in"}
+    before = bench.kube.objects[("secrets", "ns", "demo-keys")]["data"]
+    bench.apply(SPEC)
+    bench.run()
+    assert bench.kube.objects[("secrets", "ns", "demo-keys")]["data"] == before
+
+
+def test_deletion_of_data_where_the_policy_asks_for_it() -> None:
+    bench = Bench({**SPEC, "deletionPolicy": {"homes": "Delete", "database": "Delete"}})
+    bench.run()
+    labels = {"pdshub.dev/hub": "other", "component": "singleuser-storage"}
+    bench.kube.put(CLAIM, {"metadata": {"name": "claim-x", "namespace": "ns", "labels": labels}, "spec": {}})
+    bench.delete()
+    bench.run()
+    assert bench.names("persistentvolumeclaims") == {"claim-x"}
+    assert bench.names("secrets") == set()
+    database = bench.kube.objects[("persistentvolumes", "", "pv-db")]
+    assert database["spec"]["persistentVolumeReclaimPolicy"] == "Delete"
+
+
+def test_a_second_hub_waits_and_its_deletion_harms_nothing() -> None:
+    bench = Bench()
+    bench.run()
+    bench.apply(SPEC, "second", "2026-01-02T00:00:00Z")
+    bench.run("second")
+    assert bench.condition("Stalled", "second")["reason"] == "AnotherHub"
+    before = {key for key in bench.kube.objects if key[0] not in ("pdshubs", "events")}
+    del bench.kube.objects[("pdshubs", "ns", "second")]
+    assert bench.run("second") is None
+    assert {key for key in bench.kube.objects if key[0] not in ("pdshubs", "events")} == before
+    assert bench.helm.runs == ["upgrade"]
+
+
+def test_development_sign_in_elsewhere_installs_nothing() -> None:
+    bench = Bench()
+    bench.kube.put(NAMESPACE, {"metadata": {"name": "ns", "labels": {}}})
+    bench.run()
+    assert bench.condition("SignInReady")["status"] == "False"
+    assert bench.helm.runs == [] and bench.names("secrets") == set()
+
+
+def test_suspended_nothing_but_the_status_is_written() -> None:
+    bench = Bench()
+    bench.run()
+    bench.apply({**SPEC, "suspend": True, "values": {"debug": {"enabled": True}}})
+    bench.kube.writes.clear()
+    bench.run()
+    bench.run()
+    assert bench.helm.runs == ["upgrade"]
+    assert set(bench.kube.writes) == {"patch status pdshubs/demo"}
+    assert bench.condition("Suspended")["status"] == "True"
+
+
+def test_the_views_health_is_mirrored_and_shown_on_the_hubs_pages() -> None:
+    bench = Bench()
+    bench.run()
+    view = bench.kube.objects[("archiveviews", "", "ns-demo")]
+    said = {"type": "Ready", "status": "False", "reason": "SourceUnreachable", "message": "source main is away"}
+    bench.kube.put(ARCHIVE_VIEW, {**view, "status": {"observedGeneration": 1, "conditions": [said]}})
+    pod = {"name": "hub-1", "namespace": "ns", "labels": {"component": "hub"}}
+    bench.kube.put(POD, {"metadata": pod})
+    bench.run()
+    assert bench.condition("ArchiveReady")["message"] == "source main is away"
+    assert bench.condition("Ready")["status"] == "True"
+    notice = bench.kube.objects[("configmaps", "ns", "demo-notice")]
+    assert "source main is away" in notice["data"]["notice.json"]
+    assert "pdshub.dev/notice" in bench.kube.objects[("pods", "ns", "hub-1")]["metadata"]["annotations"]
+
+
+def test_a_missing_secret_stops_before_the_running_hub_is_touched() -> None:
+    bench = Bench()
+    bench.run()
+    google = {"google": {"clientId": "x", "clientSecretRef": {"name": "oauth", "key": "k"}}}
+    bench.apply({**SPEC, "signIn": google})
+    bench.run()
+    assert bench.condition("SignInReady")["reason"] == "SecretMissing"
+    assert bench.helm.runs == ["upgrade"] and bench.condition("Ready")["status"] == "True"
+    bench.kube.put(SECRET, {"metadata": {"name": "oauth", "namespace": "ns"}, "stringData": {"k": "v"}})
+    bench.run()
+    assert bench.helm.runs == ["upgrade", "upgrade"]
+
+
+def test_a_spec_that_only_the_operator_refuses_names_the_field() -> None:
+    bench = Bench({**SPEC, "server": {"resources": {"memory": {"limit": "1Gi", "guarantee": "2Gi"}}}})
+    bench.run()
+    assert "spec.server.resources.memory" in bench.condition("Stalled")["message"]

@@ -1,0 +1,86 @@
+"""What the models refuse, with the field and the fix; the CRDs' rules say the same at apply."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from pdshub.api.base import parse_quantity
+from pdshub.api.hub import PDSHubSpec
+from pdshub.api.view import ArchiveViewSpec
+from pdshub.reconcile.observe import explain
+
+GOOD: dict[str, Any] = {
+    "signIn": {"development": {}},
+    "archive": {
+        "inline": {
+            "sources": [{"name": "main", "nfs": {"server": "nas", "export": "/pds"}}],
+            "tree": [{"path": "pds4", "layers": [{"source": "main", "path": "pds4"}]}],
+        }
+    },
+}
+
+
+def broken(path: str, value: Any) -> dict[str, Any]:
+    """The good spec with one field set; numbers in the path index lists."""
+    spec = copy.deepcopy(GOOD)
+    node: Any = spec
+    *parents, last = path.split(".")
+    for part in parents:
+        node = node[int(part)] if isinstance(node, list) else node.setdefault(part, {})
+    node[int(last) if isinstance(node, list) else last] = value
+    return spec
+
+
+CASES: list[tuple[str, Any, list[str]]] = [
+    ("signIn", None, ["signIn is missing"]),
+    ("signIn", {}, ["spec.signIn", "exactly one"]),
+    ("archive.inline.sources.0.nfs.export", "", ["nfs.export", "empty"]),
+    ("archive.inline.sources.0.nfs.export", "pds", ["nfs.export", "absolute"]),
+    ("archive.inline.sources.0.nfs.export", "/a/../b", ["nfs.export", ".."]),
+    ("archive.inline.tree.0.path", "/pds4", ["tree.0.path", "relative"]),
+    ("archive.inline.tree.0.path", "", ["tree.0.path", "'.'"]),
+    ("archive.inline.tree.0.layers.0.source", "nas9", ["nas9", "not in sources"]),
+    ("archive.inline.sources.0", {"name": "main", "local": {"path": "/etc"}}, ["local paths", "viewRef"]),
+    ("archive.viewRef", "sbn", ["exactly one"]),
+    ("archive.mountPath", "archive", ["mountPath", "absolute"]),
+    ("server.resources.memory", {"limit": "1Gi", "guarantee": "2Gi"}, ["resources.memory", "above limit"]),
+    ("server.resources.memory", {"limit": "4 gigs"}, ["memory.limit", "512Mi"]),
+    ("server.defaultProfile", "huge", ["defaultProfile", "huge"]),
+    ("nonsense", 1, ["spec.nonsense"]),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "says"), CASES, ids=[f"{c[0]}={c[1]!r}" for c in CASES])
+def test_refused(path: str, value: Any, says: list[str]) -> None:
+    with pytest.raises(ValidationError) as refused:
+        PDSHubSpec.model_validate(broken(path, value))
+    assert all(word in explain(refused.value) for word in says), explain(refused.value)
+
+
+def test_the_good_one_is_good() -> None:
+    spec = PDSHubSpec.model_validate(GOOD)
+    assert PDSHubSpec.model_validate(spec.wire()) == spec
+
+
+def test_local_sources_are_for_archive_views() -> None:
+    inline = copy.deepcopy(GOOD["archive"]["inline"])
+    inline["sources"][0] = {"name": "main", "local": {"path": "/srv/archive"}}
+    assert ArchiveViewSpec.model_validate(inline).sources[0].local
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("1", 1), ("1k", 1000), ("1Ki", 1024), ("1.5Gi", 1610612736), ("1e3", 1000), ("2E", 2 * 10**18), ("1Ei", 2**60)],
+)
+def test_quantities(text: str, number: int) -> None:
+    assert parse_quantity(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "big", "4 Gi", "4GiB", "1e", "--1", "Gi"])
+def test_no_quantities(text: str) -> None:
+    with pytest.raises(ValueError, match="not a quantity"):
+        parse_quantity(text)
