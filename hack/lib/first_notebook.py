@@ -13,29 +13,30 @@ from tests.e2e.hubclient import Person
 
 CODE = r"""
 import os, time
-began, files, first = time.monotonic(), 0, None
+began, files, labels = time.monotonic(), 0, []
 for folder, _, names in os.walk('/archive'):
     if '/.pdshub' in folder:
         continue
     files += len(names)
-    labels = sorted(n for n in names if n.lower().endswith(('.xml', '.lbl')))
-    if labels and first is None:
-        first = os.path.join(folder, labels[0])
+    found = sorted(n for n in names if n.lower().endswith(('.xml', '.lbl')))
+    products = [n for n in found if not n.lower().startswith(('bundle', 'collection', 'voldesc', 'index'))]
+    labels += [os.path.join(folder, n) for n in products[:1]]
 print(f'/archive holds {files} files, counted in {time.monotonic() - began:.2f} s')
-print('folders:', ', '.join(sorted(n for n in os.listdir('/archive') if not n.startswith('.'))))
-if first is None:
-    raise SystemExit('no label anywhere below /archive')
-print(first)
-with open(first, errors='replace') as f:
-    print('\n'.join('    ' + line.rstrip() for line in f.read(600).splitlines()[:6]))
-try:
-    import pdr
-    data = pdr.read(first)
-    name = next((k for k in data.keys() if hasattr(data[k], 'shape')), None)
-    if name:
-        print(f'pdr reads {name}: {data[name].shape}')
-except Exception as e:
-    print('pdr:', e)
+if not labels:
+    raise SystemExit('no label of a product anywhere below /archive')
+import pdr
+for label in labels[:20]:
+    try:
+        data = pdr.read(label)
+        arrays = [(k, data[k]) for k in data.keys() if getattr(data[k], 'shape', None)]
+    except Exception:
+        continue
+    if arrays:
+        name, array = arrays[0]
+        print(f'{label}\npdr reads {name}, {type(array).__name__} of shape {array.shape}')
+        break
+else:
+    raise SystemExit(f'pdr found no data in {labels[:20]}')
 """
 
 
