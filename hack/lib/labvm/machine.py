@@ -27,7 +27,7 @@ EMULATED = "Westmere"
 """x86-64-v2, all that Python wheels ask for, and without the wide vectors that are slow to emulate."""
 KVM_CPUS = ("host", "host,-arch-capabilities")
 """Tried in this order; some nested hypervisors refuse the second one's register."""
-KVM_TRIAL_SECONDS = 40
+KVM_TRIAL_SECONDS = 30
 QEMU_ENDED = 255
 """virtme-run's exit code when the machine ended without the script's own exit code."""
 BROKEN = re.compile(rb"KVM internal error|qemu-system-x86_64: (?!warning)|Kernel panic")
@@ -127,11 +127,11 @@ def boot(
 
 
 def choose(paths: Paths, kernel: Path, virtme_dir: Path, say: Callable[[str], None]) -> Machine:
-    """KVM where a trial boot succeeds with it, else emulation. The answer is kept for this kernel and host.
+    """KVM where a trial boot succeeds with it, else emulation. The answer is kept for this host.
 
     A device /dev/kvm that opens proves nothing: some hosts can run only kernels made for them.
     """
-    key = digest([Path("/proc/version").read_text(), output(["qemu-system-x86_64", "--version"]), str(kernel), "1"])
+    key = digest([Path("/proc/version").read_text(), output(["qemu-system-x86_64", "--version"]), "2"])
     note = paths.cache / "lab" / f"accel-{key}"
     emulated = Machine(kernel, virtme_dir, EMULATED, kvm=False)
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
