@@ -148,13 +148,21 @@ def find_tools(paths: Paths) -> tuple[Tools, bool]:
     found: dict[str, Path] = {}
     for name, module, least in (("kind", "kind", (0, 30)), ("kubectl", "kubernetes", (1, 33))):
         path = shutil.which(name)
-        version = [path or "", "version", "--client"] if name == "kubectl" else [path or "", "version"]
-        if path and recent(output(version) if succeeds(version) else "", least):
+        if path and recent(_version(Path(path)), least):
             found[name] = Path(path)
         else:
             built |= golang.tool(paths, module).ensure(paths)[1]
             found[name] = golang.program(paths, module, name)
     return Tools(found["kind"], found["kubectl"]), built
+
+
+def _version(program: Path) -> str:
+    """What kind or kubectl says of its version; nothing if it does not run."""
+    client = ["--client"] if program.name == "kubectl" else []
+    try:
+        return output([program, "version", *client], timeout=20)
+    except StepFailed:
+        return ""
 
 
 def recent(text: str, least: tuple[int, int]) -> bool:
