@@ -103,7 +103,8 @@ def test_data_set_ids_carry_versions(text: str, base: str, version: tuple[int, i
 
 
 def test_inventories() -> None:
-    text = b'\xef\xbb\xbfP,urn:nasa:pds:a:b:c::1.0  \r\nS , urn:nasa:pds:a:b:d\r\n\r\nbad line\r\n"P","urn:nasa:pds:a:b:e"\r\n'
+    text = b"\xef\xbb\xbfP,urn:nasa:pds:a:b:c::1.0  \r\nS , urn:nasa:pds:a:b:d\r\n\r\nbad line\r\n"
+    text += b'"P","urn:nasa:pds:a:b:e"\r\n'
     members, bad = read_inventory(io.BytesIO(text))
     assert members == [("P", "urn:nasa:pds:a:b:c::1.0"), ("S", "urn:nasa:pds:a:b:d"), ("P", "urn:nasa:pds:a:b:e")]
     assert bad == 1
