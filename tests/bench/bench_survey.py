@@ -77,32 +77,48 @@ def timed(*arguments: str) -> tuple[float, int, dict[str, object]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--entries", type=int, default=1_000_000)
-    parser.add_argument("--directory", type=Path, default=None, help="where to build the tree (default: a temporary one)")
+    parser.add_argument(
+        "--directory", type=Path, default=None, help="where to build the tree (default: a temporary one)"
+    )
     parser.add_argument("--json", type=Path, help="also write the figures here")
     args = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="bench-survey-", dir=args.directory))
     try:
         nights = build(work / "nas", args.entries, max(1, args.entries // 1000))
         view = work / "view.yaml"
-        view.write_text(json.dumps({
-            "apiVersion": "pdshub.dev/v1alpha1", "kind": "ArchiveView", "metadata": {"name": "bench"},
-            "spec": {"sources": [{"name": "nas", "local": {"path": "/nas"}}],
-                     "tree": [{"path": ".", "layers": [{"source": "nas"}]}], "authority": {"settleSeconds": 0}},
-        }))
+        view.write_text(
+            json.dumps(
+                {
+                    "apiVersion": "pdshub.dev/v1alpha1",
+                    "kind": "ArchiveView",
+                    "metadata": {"name": "bench"},
+                    "spec": {
+                        "sources": [{"name": "nas", "local": {"path": "/nas"}}],
+                        "tree": [{"path": ".", "layers": [{"source": "nas"}]}],
+                        "authority": {"settleSeconds": 0},
+                    },
+                }
+            )
+        )
         source = f"nas={work / 'nas'}"
         time.sleep(2.5)  # directories younger than two seconds are not trusted by the next survey
         load = os.getloadavg()[0]
         survey = timed("plan", "--source", source, "--view", str(view), "--out", str(work / "g1"))
         image = timed("catalog", "--generation", str(work / "g1"))
         (nights[0] / "new.xml").touch()
-        again = timed("plan", "--source", source, "--view", str(view), "--out", str(work / "g2"),
-                      "--previous", str(work / "g1"))
+        again = timed(
+            "plan", "--source", source, "--view", str(view), "--out", str(work / "g2"), "--previous", str(work / "g1")
+        )
         first, second = survey[2]["counters"], again[2]["counters"]
         entries = first["entries_read"]
         figures = {
-            "entries": entries, "load": round(load, 2), "cores": os.cpu_count(),
-            "surveySeconds": round(survey[0], 2), "surveyPeakBytes": survey[1],
-            "imageSeconds": round(image[0], 2), "imagePeakBytes": image[1],
+            "entries": entries,
+            "load": round(load, 2),
+            "cores": os.cpu_count(),
+            "surveySeconds": round(survey[0], 2),
+            "surveyPeakBytes": survey[1],
+            "imageSeconds": round(image[0], 2),
+            "imagePeakBytes": image[1],
             "imageBytes": sum(i["size"] for i in image[2]["images"]),
             "labelsOpenedShare": first["labels_opened"] / entries,
             "againSeconds": round(again[0], 2),

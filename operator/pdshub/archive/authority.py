@@ -29,6 +29,7 @@ class Decision:
     reason: str = ""
     winner: int | None = None  # the dataset that it lost to or was merged into
     final: bool = False  # an explicit rule decided: nothing later may change it
+    superseded: bool = False  # lost to a newer one, so that it may be kept as a sibling
 
     @property
     def visible(self) -> bool:
@@ -62,22 +63,20 @@ def decide(
         pass  # a copy took the home of one that lost its place; it may meet another there
     if authority.superseded == "sibling":
         for decision in decisions:
-            lost = decision.state == "hidden" and decision.winner is not None
-            if lost and (decision.by == "version" or (decision.by == "rule" and "supersedes" in decision.reason)):
+            if decision.state == "hidden" and decision.superseded:
                 decision.state = "sibling"
-        for dataset, decision in zip(datasets, decisions, strict=True):
-            if (
-                decision.by == "inherited"
-                and dataset.parent is not None
-                and decisions[dataset.parent].state == "sibling"
-            ):
-                decision.state, decision.winner = "sibling", decisions[dataset.parent].winner
+        for dataset in datasets:  # what lies inside goes with it
+            decision = decisions[dataset.index]
+            if decision.by == "inherited" and dataset.parent is not None:
+                above = decisions[dataset.parent]
+                if above.state == "sibling":
+                    decision.state, decision.winner = "sibling", above.winner
     return decisions
 
 
 def _inherited(datasets: Sequence[Dataset], parent: int, above: Decision) -> Decision:
     return Decision(
-        "hidden", "inherited", f"inside {datasets[parent].name}, which is hidden", above.winner, above.final
+        "hidden", "inherited", f"inside {datasets[parent].name}, which is hidden", above.winner, final=above.final
     )
 
 
@@ -112,7 +111,7 @@ def _explicit(
             if not hidden:
                 findings.add("warning", "rule-without-effect", f"{what}: nothing to hide ({rule.hide})")
             for index in hidden:
-                decisions[index] = Decision("hidden", "rule", _why(f"{what} hides it", rule.reason), None, True)
+                decisions[index] = Decision("hidden", "rule", _why(f"{what} hides it", rule.reason), final=True)
         elif rule.pin:
             named = resolve(rule.pin.dataset, datasets, sources)
             held = {
@@ -146,15 +145,14 @@ def _explicit(
         real = {
             w: n
             for w, n in by.items()
-            if not (loser in circular and w in circular)
-            and not (decisions[w].by == "rule" and "supersedes" not in decisions[w].reason)
+            if not (loser in circular and w in circular) and not (decisions[w].final and not decisions[w].superseded)
         }
         if real:
             winner = min(real, key=lambda i: rank(datasets[i]))
             number = real[winner]
             reason = _why(f"rule {number + 1}: {datasets[winner].name} supersedes it", authority.rules[number].reason)
             if decisions[loser].state == "shown":
-                decisions[loser] = Decision("hidden", "rule", reason, winner, True)
+                decisions[loser] = Decision("hidden", "rule", reason, winner, True, True)
             keep |= set(real)
     return {i for i in keep if decisions[i].state == "shown"}
 

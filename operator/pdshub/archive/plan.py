@@ -17,6 +17,7 @@ from pdshub.archive.merge import VisibleDir
 
 FILE = "plan.json"
 SCHEMA = "pdshub.dev/archive-plan/v1"
+MAX_TAIL = 256 << 20  # bytes of counts and findings; these are bounded far below
 
 Json = dict[str, Any]
 
@@ -122,16 +123,25 @@ def _header(lines: TextIO) -> Json:
     return header
 
 
+def _end(path: Path) -> bytes:
+    """The last bytes of the file from the end of the tree on; b"" when there is none."""
+    with path.open("rb") as raw:
+        size = raw.seek(0, 2)
+        window = min(size, 1 << 16)
+        while True:
+            raw.seek(size - window)
+            end = raw.read()
+            if b"\n],\n" in end or window in (size, MAX_TAIL):
+                return end
+            window = min(size, window * 8, MAX_TAIL)
+
+
 def open_plan(path: Path) -> Plan:
     """Opens a plan file, or the one in a generation's directory. Raises PlanError."""
     if path.is_dir():
         path = path / FILE
     try:
-        with path.open("rb") as raw:
-            raw.seek(0, 2)
-            window = min(raw.tell(), 64 << 20)
-            raw.seek(-window, 2)
-            end = raw.read()
+        end = _end(path)
         with path.open(encoding="ascii") as lines:
             header = _header(lines)
     except (OSError, UnicodeError, ValueError) as error:

@@ -108,7 +108,7 @@ def _group(
         if datasets[index].version != best:
             decision = decisions[index]
             decision.state, decision.by, decision.winner = "hidden", "version", top[0]
-            decision.reason = f"{datasets[top[0]].name} is newer"
+            decision.reason, decision.superseded = f"{datasets[top[0]].name} is newer", True
             findings.add(
                 "info",
                 "superseded",
@@ -133,7 +133,7 @@ def _merge(members: list[int], datasets: Sequence[Dataset], decisions: list[Deci
             continue
         decision.winner = first
         if datasets[index].edition != edition:
-            decision.state, decision.by = "hidden", "version"
+            decision.state, decision.by, decision.superseded = "hidden", "version", True
             decision.reason = f"another copy of {datasets[first].name} is a newer edition of the volume"
         else:
             decision.state, decision.by = "merged", "precedence"

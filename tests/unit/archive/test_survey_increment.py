@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from pdshub.archive import record
@@ -67,13 +66,13 @@ def test_a_damaged_record_costs_a_full_walk_only(tmp_path: Path) -> None:
 
 def test_a_dataset_being_copied_keeps_its_former_state(tmp_path: Path) -> None:
     a = archive(tmp_path / "a")
-    later = max(os.stat(p).st_ctime_ns for p in [a, *a.rglob("*")])
+    later = max(p.stat().st_ctime_ns for p in [a, *a.rglob("*")])
     settled = {"now_ns": later + 3600 * 10**9, "settle_seconds": 60}
     run(tmp_path, {"a": a}, spec(["a"]), "g1", **settled)
     build(a, {"x/half": "", "y/bundle.xml": bundle("y"), "y/half": ""})
-    now = max(os.stat(p).st_ctime_ns for p in a.rglob("*"))
+    now = max(p.stat().st_ctime_ns for p in a.rglob("*"))
     for path in [a, *a.rglob("*")]:  # what is there from before is older than the settle time
-        assert os.stat(path).st_ctime_ns <= now
+        assert path.stat().st_ctime_ns <= now
     young, result = run(tmp_path, {"a": a}, spec(["a"]), "g2", tmp_path / "g1", now_ns=now, settle_seconds=10**4)
     seen = visible(young)
     assert "x/half" not in seen and "x/f" in seen and "y/half" not in seen and "y/bundle.xml" not in seen
