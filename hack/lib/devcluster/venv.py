@@ -27,4 +27,4 @@ def venv() -> Artefact:
         pip: list[str | Path] = [work / "bin" / "python", "-m", "pip", "install", "--disable-pip-version-check"]
         run([*pip, "--editable", f"{ROOT}[{EXTRAS}]"])
 
-    return Artefact("venv", key((ROOT / "pyproject.toml").read_text(), python, ROOT), build, in_place=True)
+    return Artefact("venv", key((ROOT / "pyproject.toml").read_text(), python, ROOT), build, in_place=True, keep=4)
