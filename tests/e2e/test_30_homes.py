@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pdshub.api.base import parse_quantity
 from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.conftest import NAMESPACE, SYSTEM, person, variant, wait_ready
 from tests.e2e.hubclient import Person
@@ -111,7 +112,7 @@ def test_a_changed_limit_is_revision_two_and_reaches_the_next_server(
     again.stop()
     again.start()
     pod = cluster.get("pod", "jupyter-bela", NAMESPACE)
-    assert pod["spec"]["containers"][0]["resources"]["limits"]["memory"] in {"1500Mi", str(1500 * 2**20)}
+    assert parse_quantity(pod["spec"]["containers"][0]["resources"]["limits"]["memory"]) == 1500 * 2**20
     assert read(again, "lasting.txt") == "through the upgrade"
 
 
