@@ -15,12 +15,12 @@ python_is_good() {
 
 devcluster() {
   if ! python_is_good; then
-    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || stop \
+    { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; } || stop \
       "This needs Python 3.11 or newer with venv, and can install it only as root on Debian or Ubuntu." \
       "Install python3 and python3-venv, then run this again."
     echo "Installing python3 and python3-venv"
-    apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-      --no-install-recommends python3 python3-venv ca-certificates >/dev/null || stop \
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+      --no-install-recommends python3 python3-venv ca-certificates; } >/dev/null || stop \
       "apt-get could not install python3 and python3-venv: check 'apt-get update', then run this again."
     python_is_good || stop \
       "This distribution's python3 is $(python3 -V 2>&1), older than 3.11." \
