@@ -140,7 +140,7 @@ def test_files_say_what_the_view_is(ada: Person, cluster: Cluster) -> None:
         health = json.loads(kernel.run("print(open('/archive/.pdshub/health.json').read())").ok())
         view = json.loads(kernel.run("print(open('/archive/.pdshub/view.json').read())").ok())
     assert health["ready"] is True
-    assert view["view"]
-    listed = cluster.get("archiveview", view["view"])
+    assert view["name"] == "e2e-demo"
+    listed = cluster.get("archiveview", view["name"])
     assert {s["mode"] for s in listed["status"]["sources"]} <= {"kernel-nfs", "user-space-nfs"}
     assert all(s["ready"] for s in listed["status"]["sources"])

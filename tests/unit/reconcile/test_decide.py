@@ -12,6 +12,7 @@ from pdshub.reconcile.act import ACTS
 from pdshub.reconcile.decide import BUDGET, Kind, decide
 from pdshub.reconcile.facts import Attempt, Facts, Step, Workload
 from pdshub.reconcile.release import Release
+from pdshub.render.chart import ChartRef
 from pdshub.render.names import Names
 
 SPEC = PDSHubSpec.model_validate({"signIn": {"development": {}}})
@@ -19,6 +20,9 @@ SUSPENDED = PDSHubSpec.model_validate({"signIn": {"development": {}}, "suspend":
 GOOGLE = PDSHubSpec.model_validate(
     {"signIn": {"google": {"clientId": "x", "clientSecretRef": {"name": "s", "key": "k"}}}}
 )
+NEWER = PDSHubSpec.model_validate({"signIn": {"development": {}}, "chart": {"version": "99.0.0"}})
+CARRIED = ChartRef("Airgap", "/charts/jupyterhub-airgap", None, "0.1.0", "airgap/0.1.0")
+PUBLIC = ChartRef("Repository", "jupyterhub", "https://charts.example.org", "99.0.0", "x@99.0.0")
 UP = Workload(exists=True, available=True, rolled_out=True)
 ROLLING = Workload(exists=True, available=False, rolled_out=False)
 STEP = Step("Secret is made", {"kind": "Secret"})
@@ -71,6 +75,8 @@ CASES: list[tuple[str, Facts, Kind, str]] = [
     ("suspended and interrupted", facts(spec=SUSPENDED, release=release("pending-upgrade")), Kind.SUSPEND, ""),
     ("namespace going", facts(terminating=True, release=None, steps=(STEP,)), Kind.SUSPEND, "being deleted"),
     ("development elsewhere", facts(development=False, release=None), Kind.STALL, "pdshub.dev/environment=development"),
+    ("a version not carried", facts(spec=NEWER, chart=CARRIED, release=None), Kind.STALL, "spec.chart.version 99.0.0"),
+    ("a version to look for", facts(spec=NEWER, chart=PUBLIC, release=None), Kind.INSTALL, ""),
     ("Google anywhere", facts(development=False, spec=GOOGLE), Kind.NOTHING, ""),
     ("no Secret", facts(spec=GOOGLE, missing_secret="Secret s does not exist", release=None), Kind.STALL, "Secret s"),
     ("one failure", facts(in_sync=False, attempt=tried(1)), Kind.UPGRADE, ""),
