@@ -126,6 +126,8 @@ def _prepare(facts: Facts) -> Action | None:
         return Action(Kind.PREPARE, "Preparing", "; ".join(step.what for step in facts.steps))
     if facts.missing_secret:
         return Action(Kind.STALL, "SecretMissing", facts.missing_secret)
+    if facts.chart is not None and facts.chart.trouble:
+        return Action(Kind.STALL, "ChartNotFound", facts.chart.trouble)
     return None
 
 

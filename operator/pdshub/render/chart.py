@@ -24,6 +24,8 @@ class ChartRef:
     version: str
     identity: str
     """Changes whenever the chart's content may have changed."""
+    trouble: str = ""
+    """Why there is no such chart, where that is known without asking Helm."""
 
     @property
     def title(self) -> str:
@@ -35,11 +37,18 @@ class ChartRef:
 def choose(asked: Chart, defaults: ChartDefaults, airgap: str, airgap_version: str, airgap_digest: str) -> ChartRef:
     """The chart that a spec asks for; what it leaves out is the installation's.
 
-    ``airgap`` is the folder of the chart that the operator carries; its version is what it is, asked or not.
+    ``airgap`` is the folder of the chart that the operator carries; it has one version only.
     """
     source = asked.source or ("Repository" if asked.repository else defaults.source)
     if source == "Airgap":
-        return ChartRef("Airgap", airgap, None, airgap_version, f"airgap/{airgap_version}/{airgap_digest}")
+        trouble = ""
+        if asked.version and asked.version.removeprefix("v") != airgap_version:
+            trouble = (
+                f"the operator's image carries version {airgap_version} of the airgap chart, not {asked.version}: "
+                f"correct spec.chart.version or leave it out"
+            )
+        identity = f"airgap/{asked.version or airgap_version}/{airgap_digest}"
+        return ChartRef("Airgap", airgap, None, airgap_version, identity, trouble)
     repository = asked.repository or defaults.repository
     version = asked.version or defaults.version
     return ChartRef("Repository", "jupyterhub", repository, version, f"{repository}@{version}")

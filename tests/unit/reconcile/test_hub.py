@@ -253,6 +253,16 @@ def test_a_missing_secret_stops_before_the_running_hub_is_touched() -> None:
     assert bench.helm.runs == ["upgrade", "upgrade"]
 
 
+def test_an_airgap_chart_of_another_version_is_refused_and_harms_nothing() -> None:
+    bench = Bench({**SPEC, "chart": {"source": "Airgap", "version": "0.1.0"}})
+    bench.run()
+    bench.apply({**SPEC, "chart": {"source": "Airgap", "version": "99.0.0"}})
+    bench.run()
+    assert bench.helm.runs == ["upgrade"] and bench.condition("Ready")["status"] == "True"
+    for kind in ("Released", "Stalled"):
+        assert all(word in bench.condition(kind)["message"] for word in ("99.0.0", "spec.chart.version"))
+
+
 def test_a_spec_that_only_the_operator_refuses_names_the_field() -> None:
     bench = Bench({**SPEC, "server": {"resources": {"memory": {"limit": "1Gi", "guarantee": "2Gi"}}}})
     bench.run()
