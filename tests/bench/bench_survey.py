@@ -58,20 +58,21 @@ def build(root: Path, entries: int, nights: int) -> list[Path]:
     return made
 
 
-def timed(*arguments: str) -> tuple[float, int, dict[str, object]]:
-    """Runs pdshub-survey: (seconds, peak bytes of it and its children, its answer)."""
+def timed(*arguments: str) -> tuple[float, int, dict[str, object], list[float]]:
+    """Runs pdshub-survey: (seconds, peak bytes of it or a child, its answer, CPU seconds of it and its children)."""
     code = (
         "import resource,sys;from pdshub.archive.main import main;c=main(sys.argv[1:]);"
-        "u=resource.getrusage;sys.stderr.write('PEAK %d\\n'%(max(u(resource.RUSAGE_SELF).ru_maxrss,"
-        "u(resource.RUSAGE_CHILDREN).ru_maxrss)*1024));sys.exit(c)"
+        "u=resource.getrusage;a,b=u(resource.RUSAGE_SELF),u(resource.RUSAGE_CHILDREN);"
+        "sys.stderr.write('PEAK %d %f %f\\n'%(max(a.ru_maxrss,b.ru_maxrss)*1024,a.ru_utime+a.ru_stime,"
+        "b.ru_utime+b.ru_stime));sys.exit(c)"
     )
     start = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code, *arguments, "--output", "json"], capture_output=True, text=True)
     seconds = time.perf_counter() - start
     if done.returncode:
         raise SystemExit(done.stderr)
-    peak = int(done.stderr.rsplit("PEAK ", 1)[1])
-    return seconds, peak, json.loads(done.stdout)
+    peak, *cpu = done.stderr.rsplit("PEAK ", 1)[1].split()
+    return seconds, int(peak), json.loads(done.stdout), [round(float(c), 2) for c in cpu]
 
 
 def main() -> int:
@@ -119,6 +120,8 @@ def main() -> int:
             "surveyPeakBytes": survey[1],
             "imageSeconds": round(image[0], 2),
             "imagePeakBytes": image[1],
+            "surveyCpuSeconds": survey[3],
+            "imageCpuSeconds": image[3],
             "imageBytes": sum(i["size"] for i in image[2]["images"]),
             "labelsOpenedShare": first["labels_opened"] / entries,
             "againSeconds": round(again[0], 2),
