@@ -93,14 +93,6 @@ def _refuse(facts: Facts) -> Action | None:
             f"namespace for development (kubectl label namespace {facts.names.namespace} "
             f"pdshub.dev/environment=development)",
         )
-    asked, chart = facts.spec.chart.version, facts.chart
-    if asked and chart is not None and chart.source == "Airgap" and asked.removeprefix("v") != chart.version:
-        return Action(
-            Kind.STALL,
-            "ChartNotFound",
-            f"spec.chart.version {asked} does not exist: with source Airgap the operator carries {chart.version} only: "
-            f"leave spec.chart.version out, or set spec.chart.source: Repository",
-        )
     if facts.release is not None and facts.release.owner != name:
         whose = f"of PDSHub {facts.release.owner}" if facts.release.owner else "that PDSHub did not install"
         return Action(

@@ -21,7 +21,7 @@ GOOGLE = PDSHubSpec.model_validate(
     {"signIn": {"google": {"clientId": "x", "clientSecretRef": {"name": "s", "key": "k"}}}}
 )
 NEWER = PDSHubSpec.model_validate({"signIn": {"development": {}}, "chart": {"version": "99.0.0"}})
-CARRIED = ChartRef("Airgap", "/charts/jupyterhub-airgap", None, "0.1.0", "airgap/0.1.0")
+CARRIED = ChartRef("Airgap", "/charts/jupyterhub-airgap", None, "0.1.0", "airgap/0.1.0", "no such version")
 PUBLIC = ChartRef("Repository", "jupyterhub", "https://charts.example.org", "99.0.0", "x@99.0.0")
 UP = Workload(exists=True, available=True, rolled_out=True)
 ROLLING = Workload(exists=True, available=False, rolled_out=False)
@@ -75,7 +75,7 @@ CASES: list[tuple[str, Facts, Kind, str]] = [
     ("suspended and interrupted", facts(spec=SUSPENDED, release=release("pending-upgrade")), Kind.SUSPEND, ""),
     ("namespace going", facts(terminating=True, release=None, steps=(STEP,)), Kind.SUSPEND, "being deleted"),
     ("development elsewhere", facts(development=False, release=None), Kind.STALL, "pdshub.dev/environment=development"),
-    ("a version not carried", facts(spec=NEWER, chart=CARRIED, release=None), Kind.STALL, "spec.chart.version 99.0.0"),
+    ("a version not carried", facts(spec=NEWER, chart=CARRIED, release=None), Kind.STALL, "no such version"),
     ("a version to look for", facts(spec=NEWER, chart=PUBLIC, release=None), Kind.INSTALL, ""),
     ("Google anywhere", facts(development=False, spec=GOOGLE), Kind.NOTHING, ""),
     ("no Secret", facts(spec=GOOGLE, missing_secret="Secret s does not exist", release=None), Kind.STALL, "Secret s"),
