@@ -146,8 +146,11 @@ def find_tools(paths: Paths) -> tuple[Tools, bool]:
     """kind and kubectl from PATH when recent enough, else from their modules; and whether one was built."""
     built = False
     found: dict[str, Path] = {}
+    # our own bin folder holds links to what is found here: a caller who has it on PATH must not make them circular
+    own = paths.bin
+    search = os.pathsep.join(p for p in os.environ.get("PATH", "").split(os.pathsep) if Path(p) != own)
     for name, module, least in (("kind", "kind", (0, 30)), ("kubectl", "kubernetes", (1, 33))):
-        path = shutil.which(name)
+        path = shutil.which(name, path=search)
         if path and recent(_version(Path(path)), least):
             found[name] = Path(path)
         else:
