@@ -26,6 +26,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     terminal = item.config.pluginmanager.get_plugin("terminalreporter")
     if report.failed and terminal:
         terminal.write(f"\n{report.longreprtext}\n")
+        for made in getattr(item, "funcargs", {}).values():
+            if isinstance(made, Node):
+                mounts = "\n".join(f"{m.id} {m.parent} {m.point} {m.fstype}" for m in made.mounts())
+                terminal.write(f"the plugin's last words:\n{made.log()[-4000:]}\nmounts:\n{mounts}\n")
     return report
 
 
