@@ -18,8 +18,10 @@ pytestmark = pytest.mark.long  # has not passed as a whole yet: kept out of the 
 
 def plugin_ready(cluster: Cluster) -> None:
     """Wait until every part of the installation is up again."""
-    for target in ("daemonset/pdshub-node", "daemonset/pdshub-nfs-helper", "deployment/pdshub-operator"):
+    for target in ("daemonset/pdshub-node", "deployment/pdshub-operator"):
         cluster.kubectl("rollout", "status", target, "-n", SYSTEM, "--timeout=240s", timeout=250)
+    helper = ["-l", "app.kubernetes.io/component=nfs-helper"]  # OnDelete: it has no rollout to ask for
+    cluster.kubectl("wait", "--for=condition=Ready", "pod", *helper, "-n", SYSTEM, "--timeout=240s", timeout=250)
 
 
 def kill(cluster: Cluster, component: str) -> None:
@@ -102,8 +104,11 @@ def test_a_nas_that_is_down_at_start_is_said_and_heals(cluster: Cluster, sample:
         user = person(cluster, "ada", "late", where)
         user.start()
         with user.kernel() as kernel:
-            words = kernel.run("print(open('/archive/ARCHIVE-UNAVAILABLE.txt').read())").ok()
-            assert "main" in words
+            eventually(
+                lambda: kernel.run("print(open('/archive/ARCHIVE-UNAVAILABLE.txt').read())").ok(),
+                lambda words: "main" in words,
+                what="/archive says which source is away",
+            )
             eventually(
                 lambda: user.page("/hub/home"),
                 lambda html: "archive" in html.lower() and "main" in html,
