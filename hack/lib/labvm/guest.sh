@@ -40,12 +40,11 @@ echo 10 >/proc/fs/nfsd/nfsv4gracetime
 rpcbind -w
 rpc.mountd --no-nfs-version 3
 rpc.nfsd --no-nfs-version 3 --no-udp 8
-mkdir -p /srv 2>/dev/null || true
 mkdir -p /run/lab/nas
 mount -t tmpfs -o size=600m,mode=755 nas /run/lab/nas
 
 export TMPDIR=/run/lab/tmp PYTHONDONTWRITEBYTECODE=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 GRPC_ENABLE_FORK_SUPPORT=0
-export PATH=$LAB_VENV/bin:$PATH
+export PATH=$LAB_VENV/bin:$PATH PYTHONPATH=$LAB_ROOT/operator
 cd "$LAB_ROOT"
 if [ -n "$LAB_SCRIPT" ]; then exec bash -c "$LAB_SCRIPT"; fi
 exec python -m pytest "$@"

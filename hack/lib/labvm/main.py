@@ -49,8 +49,9 @@ def main(argv: list[str]) -> int:
             if os.geteuid():
                 raise StepFailed("run this as root: the guest sees this machine's files as its own")
             with lock(paths.locks / "lab", lambda: say("another hack/lab is at work: waiting for it")):
-                for left in (paths.cache / "lab").glob("run-*"):  # by a run that was killed
-                    shutil.rmtree(left, ignore_errors=True)
+                for left in (paths.cache / "lab").glob("*-*"):  # by a run that was killed
+                    if left.is_dir():
+                        shutil.rmtree(left, ignore_errors=True)
                 return lab(paths, args, rest)
     except StepFailed as e:
         complain(f"\nFAILED: {e}")
@@ -74,13 +75,14 @@ def lab(paths: Paths, args: argparse.Namespace, rest: list[str]) -> int:
     tools = ensure(paths, packages.tools(), "NFS server, unpacked beside the system")
     virtme = ensure(paths, machine.virtme(), f"virtme-ng {machine.VIRTME}")
     sanity = ensure(paths, golang.tool(paths, "csi-sanity"), "csi-sanity")
-    # The guest can't write byte code, and compiling under emulation takes long.
-    run([environment / "bin/python", "-m", "compileall", "-q", ROOT / "operator", ROOT / "tests/lab"])
     results: dict[str, str] = {}
-    for series in packages.KERNELS if args.kernel == "all" else [args.kernel]:
-        kernel = ensure(paths, packages.kernel(series), f"Debian's kernel {series}")
-        vm = machine.choose(paths, kernel, virtme, say)
-        results[series] = one(paths, vm, series, args, rest, {"venv": environment, "tools": tools, "sanity": sanity})
+    with tempfile.TemporaryDirectory(prefix="project-", dir=paths.cache / "lab") as project:
+        snapshot(Path(project), environment)
+        folders = {"venv": environment, "tools": tools, "sanity": sanity, "project": Path(project)}
+        for series in packages.KERNELS if args.kernel == "all" else [args.kernel]:
+            kernel = ensure(paths, packages.kernel(series), f"Debian's kernel {series}")
+            vm = machine.choose(paths, kernel, virtme, say)
+            results[series] = one(paths, vm, series, args, rest, folders)
     for series, result in results.items():
         say(f"kernel {series}: {result}")
     return 0 if set(results.values()) == {"passed"} else 1
@@ -90,6 +92,17 @@ def selection(words: list[str]) -> list[str]:
     """pytest's arguments: files may be named without tests/lab/, and none means all of them."""
     found = [f"tests/lab/{w}" if (ROOT / "tests/lab" / w.partition("::")[0]).is_file() else w for w in words]
     return found if any((ROOT / w.partition("::")[0]).exists() for w in found) else [*found, "tests/lab"]
+
+
+def snapshot(project: Path, environment: Path) -> None:
+    """Copy what the guest runs: it caches files, and must not meet one that changes during a run.
+
+    With byte code, which the guest can't write and would take long to make under emulation.
+    """
+    for name in ("operator/pdshub", "tests/lab"):
+        shutil.copytree(ROOT / name, project / name)
+    shutil.copy(ROOT / "pyproject.toml", project)
+    run([environment / "bin/python", "-m", "compileall", "-q", project])
 
 
 def one(
@@ -105,7 +118,7 @@ def one(
         script = machine.quoted(
             [
                 "env",
-                f"LAB_ROOT={ROOT}",
+                f"LAB_ROOT={folders['project']}",
                 f"LAB_VENV={folders['venv']}",
                 f"LAB_TOOLS={folders['tools']}",
                 f"LAB_SANITY={folders['sanity']}/csi-sanity",
