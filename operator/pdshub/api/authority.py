@@ -20,6 +20,8 @@ DatasetRef = Annotated[
         ),
     ),
 ]
+PathPattern = Annotated[str, Field(min_length=1, max_length=512)]
+FileName = Annotated[str, Field(min_length=1, max_length=255)]
 
 
 class Supersedes(Model):
@@ -88,12 +90,12 @@ class Authority(Model):
     superseded: Literal["hide", "sibling"] = Field(
         default="hide", description="Older versions: hidden, or reachable as name::1.0 beside the newer one."
     )
-    night_patterns: list[str] = Field(
+    night_patterns: list[PathPattern] = Field(
         default=["**/[0-9][0-9][0-9][0-9]/[0-9][0-9][A-Z][a-z][a-z][0-9][0-9]"],
         max_length=16,
         description="Paths of the tree that are one observing night each, with * and **.",
     )
-    exclude: list[str] = Field(
+    exclude: list[FileName] = Field(
         default=[".snapshot", ".zfs", "@eaDir", "#recycle", "lost+found"],
         max_length=64,
         description="Names of directories that are never entered.",

@@ -105,6 +105,16 @@ class HubArchive(Model):
     mount_path: AbsolutePath = Field(default="/archive", description="Where user pods see the archive.")
     view_ref: Name | None = Field(default=None, description="Name of an ArchiveView of the cluster.")
     inline: InlineArchive | None = Field(default=None, description="The view itself, for the simple case of one file.")
+    updates: Literal["live", "nextServer"] = Field(
+        default="live",
+        description="When users see a new generation: live, in running servers; nextServer, in servers started later.",
+    )
+    max_hold_seconds: int = Field(
+        default=3600,
+        ge=0,
+        le=86400,
+        description="With updates live: a server that works in the old generation keeps it at most this long.",
+    )
 
     @model_validator(mode="after")
     def _one(self) -> Self:

@@ -6,9 +6,25 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from pdshub.api.authority import Authority
 from pdshub.api.base import AbsolutePath, Model, Name, RelativePath, StatusModel, rules
+from pdshub.api.generation import (
+    Candidate,
+    GenerationRef,
+    KeptGeneration,
+    Proof,
+    ReleasedGeneration,
+    Survey,
+    SurveyorStatus,
+    SurveyStatus,
+    VolumePolicy,
+)
 from pdshub.api.status import Condition
 
+_DECISION = (
+    "pin and approved are decisions about the ArchiveView that the operator keeps for this hub: "
+    "write them there (kubectl pdshub archive pin)"
+)
 _LOCAL = "local paths can be named only in an ArchiveView: write it to an ArchiveView and use viewRef"
 
 
@@ -39,6 +55,13 @@ class RunAs(Model):
     gid: int = Field(ge=0, le=2**31 - 1, description="Numeric group id.")
 
 
+class Marker(Model):
+    """A file by which a source is known: an export of another content is not mistaken for it."""
+
+    path: RelativePath = Field(description="File below the source's root.")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", max_length=64, description="SHA-256 of its content, hexadecimal.")
+
+
 class Source(Model):
     """One place that files come from: exactly one of nfs and local."""
 
@@ -51,6 +74,7 @@ class Source(Model):
     nfs: NFSSource | None = Field(default=None, description="An NFS export.")
     local: LocalSource | None = Field(default=None, description="A directory of the node; ArchiveView only.")
     run_as: RunAs | None = Field(default=None, description="Identity to read the source with; default root.")
+    marker: Marker | None = Field(default=None, description="A file that proves that this is the right export.")
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -74,6 +98,10 @@ class TreeEntry(Model):
         min_length=1,
         max_length=8,
         description="Layers in order of precedence: the first that has a file wins.",
+    )
+    live: bool = Field(
+        default=False,
+        description="Shown straight from the sources, for what changes by the minute; never part of a generation.",
     )
 
 
@@ -128,6 +156,27 @@ class ArchiveViewSpec(Model):
     )
     sources: SourceList
     tree: TreeList
+    form: Literal["catalog", "live"] = Field(
+        default="catalog",
+        description="catalog: users see generations that a survey decided. live: the sources, merged by name.",
+    )
+    authority: Authority = Field(default_factory=Authority, description="Who wins where sources overlap.")
+    survey: Survey = Field(default_factory=Survey, description="When to survey, and where to keep generations.")
+    release: Literal["auto", "approve"] = Field(
+        default="auto", description="auto: users see each new generation. approve: one that is approved."
+    )
+    approved: GenerationRef | None = Field(
+        default=None,
+        description="Generation that is released although it waits for approval or lost many files.",
+    )
+    pin: GenerationRef | None = Field(
+        default=None, description="Generation that the view is held at; pinning an earlier one rolls back."
+    )
+
+    @property
+    def cataloged(self) -> bool:
+        """Whether a survey has anything to decide."""
+        return self.form == "catalog" and not all(entry.live for entry in self.tree)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -156,13 +205,19 @@ class InlineArchive(ArchiveViewSpec):
     """A view written inside a PDSHub; the operator keeps an ArchiveView for it."""
 
     model_config = ConfigDict(
-        json_schema_extra=rules(_KNOWN_SOURCES, ("self.sources.all(s, !has(s.local))", _LOCAL)),
+        json_schema_extra=rules(
+            _KNOWN_SOURCES,
+            ("self.sources.all(s, !has(s.local))", _LOCAL),
+            ("!has(self.pin) && !has(self.approved)", _DECISION),
+        ),
     )
 
     @model_validator(mode="after")
     def _no_local(self) -> Self:
         if any(s.local for s in self.sources):
             raise ValueError(_LOCAL)
+        if self.pin or self.approved:
+            raise ValueError(_DECISION)
         return self
 
 
@@ -183,6 +238,8 @@ class NodeStatus(StatusModel):
     form: str = Field(default="", description="How the node built the view.")
     mode: str = Field(default="", description="How the node reads the sources.")
     targets: int = Field(default=0, description="Pods that have the view mounted.")
+    generation: str = Field(default="", description="Generation that the node shows.")
+    proof: Proof | None = Field(default=None, description="That the archive is unwritable and intact.")
     message: str = ""
 
 
@@ -190,7 +247,17 @@ class ArchiveViewStatus(StatusModel):
     """What the operator found."""
 
     observed_generation: int = 0
-    form: str = Field(default="", description="live: contents straight from the sources.")
+    form: str = Field(
+        default="", description="catalog, catalog-merged (older kernels), or live: contents straight from the sources."
+    )
+    surveyor: SurveyorStatus | None = Field(default=None, description="Where nodes fetch generations.")
+    generation: ReleasedGeneration | None = Field(
+        default=None, description="The generation that users see; absent until the first one is released."
+    )
+    candidate: Candidate | None = Field(default=None, description="A newer generation that waits for a decision.")
+    generations: list[KeptGeneration] = Field(default_factory=list, description="Kept generations, newest first.")
+    survey: SurveyStatus | None = None
+    volumes: list[VolumePolicy] = Field(default_factory=list, description="How hubs take up a new generation.")
     sources: list[SourceStatus] = Field(default_factory=list)
     nodes: list[NodeStatus] = Field(default_factory=list)
     conditions: list[Condition] = Field(default_factory=list)
@@ -206,7 +273,10 @@ class ArchiveView(Model):
 PRINTER_COLUMNS: list[dict[str, Any]] = [
     {"name": "Ready", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].status'},
     {"name": "Form", "type": "string", "jsonPath": ".status.form"},
+    {"name": "Generation", "type": "string", "jsonPath": ".status.generation.short"},
+    {"name": "As of", "type": "string", "jsonPath": ".status.generation.asOf"},
     {"name": "Folder", "type": "string", "jsonPath": ".spec.folder"},
+    {"name": "Candidate", "type": "string", "jsonPath": ".status.candidate.reason", "priority": 1},
     {
         "name": "Message",
         "type": "string",

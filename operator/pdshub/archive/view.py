@@ -63,18 +63,17 @@ def load_view(text: str) -> View:
 
 def view_from_spec(name: str, spec: Mapping[str, Any]) -> View:
     """The same from the spec of an ArchiveView as it is on the wire. Raises ViewError."""
-    rest = {key: value for key, value in spec.items() if key in ("folder", "sources", "tree")}
     try:
-        authority = Authority.model_validate(spec.get("authority") or {})
-        model = ArchiveViewSpec.model_validate(rest)
+        model = ArchiveViewSpec.model_validate(spec)
     except ValidationError as error:
         raise ViewError("; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())) from None
     layers = tuple(
         Layer(number, rank, _clean(entry.path), layer.source, _clean(layer.path))
         for number, entry in enumerate(model.tree)
+        if not entry.live  # nodes mount these straight from the sources
         for rank, layer in enumerate(entry.layers)
     )
-    return View(name, tuple(s.name for s in model.sources), layers, authority)
+    return View(name, tuple(s.name for s in model.sources), layers, model.authority)
 
 
 def _clean(path: str) -> str:

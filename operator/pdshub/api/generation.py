@@ -1,0 +1,143 @@
+"""Generations of a view: how they are made, which one users see, and what the status says of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from pdshub.api.base import Model, Quantity, RelativePath, StatusModel
+
+SHORT = 12
+"""Hexadecimal digits by which people name a generation."""
+GENERATION = r"^(sha256:)?[0-9a-f]{12,64}$"
+GenerationRef = Annotated[str, Field(min_length=SHORT, max_length=71, pattern=GENERATION)]
+"""A generation: sha256: and 64 hexadecimal digits, or at least the first 12 of them."""
+
+
+def digits(reference: str) -> str:
+    """The hexadecimal digits of a generation's name or of a part of it."""
+    return reference.removeprefix("sha256:")
+
+
+def named(reference: str | None, name: str) -> bool:
+    """Whether a reference that people wrote means the generation ``name``; no reference means none."""
+    wanted = digits(reference or "")
+    return len(wanted) >= SHORT and digits(name).startswith(wanted)
+
+
+class Survey(Model):
+    """When the sources are surveyed, and where generations are kept."""
+
+    interval_seconds: int = Field(
+        default=3600,
+        ge=60,
+        le=604800,
+        description="A survey begins at least this often; unchanged directories cost little.",
+    )
+    restat_hours: int = Field(
+        default=168,
+        ge=0,
+        le=87600,
+        description="Within this time every directory is read again: finds files written in place. 0: never.",
+    )
+    keep: int = Field(default=5, ge=2, le=100, description="Generations that are kept beside the one that users see.")
+    storage: Quantity = Field(default="10Gi", description="Size of the volume that holds generations.")
+    storage_class_name: str | None = Field(
+        default=None, min_length=1, max_length=253, description="StorageClass of that volume; default: the cluster's."
+    )
+    audit_labels_per_second: int = Field(
+        default=20, ge=1, le=10000, description="Labels that the audit in the background opens in a second."
+    )
+    stamp_file: RelativePath | None = Field(
+        default=None,
+        description="File in the first layer's source that is looked at every 30 s; when it changes a survey begins.",
+    )
+
+
+class Counts(StatusModel):
+    """What a generation shows."""
+
+    files: int = 0
+    directories: int = 0
+    links: int = 0
+    bytes: int = 0
+
+
+class FindingCounts(StatusModel):
+    """What the survey has to say, by severity."""
+
+    error: int = 0
+    warning: int = 0
+    info: int = 0
+
+
+class Changes(StatusModel):
+    """What differs from the generation that users see."""
+
+    datasets_added: int = 0
+    datasets_removed: int = 0
+    datasets_replaced: int = 0
+    files_added: int = 0
+    files_removed: int = 0
+    files_replaced: int = 0
+
+
+class KeptGeneration(StatusModel):
+    """A generation that the surveyor keeps: one that a view can be pinned at."""
+
+    name: str
+    as_of: str = Field(default="", description="When its survey began, RFC 3339.")
+    files: int = 0
+
+
+class ReleasedGeneration(StatusModel):
+    """The generation that nodes mount."""
+
+    name: str = Field(description="sha256: and 64 hexadecimal digits.")
+    short: str = Field(default="", description="The first 12 digits, for people.")
+    as_of: str = Field(default="", description="When its survey began, RFC 3339.")
+    counts: Counts = Field(default_factory=Counts)
+    findings: FindingCounts = Field(default_factory=FindingCounts)
+
+
+class Candidate(StatusModel):
+    """The newest generation, where somebody has to decide about it."""
+
+    name: str
+    as_of: str = ""
+    reason: str = Field(default="", description="Approve or Shrink.")
+    message: str = Field(default="", description="What to look at and how to release it.")
+    counts: Counts = Field(default_factory=Counts)
+    changes: Changes = Field(default_factory=Changes)
+
+
+class SurveyStatus(StatusModel):
+    """The surveyor at work."""
+
+    state: str = Field(default="", description="idle, running, failed or waiting.")
+    message: str = ""
+    last_finished: str = ""
+    request: str = Field(default="", description="Token of the last request that a survey has answered.")
+
+
+class SurveyorStatus(StatusModel):
+    """Where nodes fetch generations."""
+
+    address: str = Field(description="Address and port.")
+
+
+class Proof(StatusModel):
+    """What a node found when it tried to write as a user, and compared files with their checksums."""
+
+    ok: bool = False
+    at: str = ""
+    message: str = ""
+
+
+class VolumePolicy(StatusModel):
+    """How a new generation reaches the servers of one hub; nodes know it by the volume's name."""
+
+    volume: str
+    updates: str = "live"
+    max_hold_seconds: int = 3600
