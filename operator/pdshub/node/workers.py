@@ -12,15 +12,13 @@ from typing import Any
 
 import pdshub
 
-_CODE = (
-    f"import sys; sys.path.insert(0, {str(Path(next(iter(pdshub.__path__))).parent)!r});"
-    "from pdshub.node.worker import main; main()"
-)
+_WHERE = str(Path(next(iter(pdshub.__path__))).parent)
 
 
-async def _start() -> asyncio.subprocess.Process:
+async def _start(module: str = "worker") -> asyncio.subprocess.Process:
+    code = f"import sys; sys.path.insert(0, {_WHERE!r}); from pdshub.node.{module} import main; main()"
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-I", "-S", "-c", _CODE,
+        sys.executable, "-I", "-S", "-c", code,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
 
@@ -48,7 +46,10 @@ async def _ask(process: asyncio.subprocess.Process, request: dict[str, Any], sec
 
 async def once(do: str, seconds: float, **arguments: Any) -> Any:
     """One operation in a process of its own. Raises OSError, TimeoutError after `seconds`."""
-    process = await _start()
+    return await _once(await _start(), do, seconds, arguments)
+
+
+async def _once(process: asyncio.subprocess.Process, do: str, seconds: float, arguments: dict[str, Any]) -> Any:
     try:
         return await _ask(process, {"do": do, **arguments}, seconds)
     finally:
@@ -58,6 +59,25 @@ async def once(do: str, seconds: float, **arguments: Any) -> Any:
         with suppress(TimeoutError):
             async with asyncio.timeout(1):
                 await process.wait()
+
+
+class Leash:
+    """`once`, but no new process while the one before is still there.
+
+    A process in an uninterruptible wait outlives its SIGKILL: looking again every few seconds at a source that
+    hangs would gather as many of them.
+    """
+
+    def __init__(self, module: str = "worker") -> None:
+        self._module = module
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def once(self, do: str, seconds: float, **arguments: Any) -> Any:
+        """Raises OSError, TimeoutError after `seconds` or at once while the last process can't be ended."""
+        if self._process is not None and self._process.returncode is None:
+            raise TimeoutError(errno.ETIMEDOUT, "no answer: the last look at it hangs still")
+        self._process = await _start(self._module)
+        return await _once(self._process, do, seconds, arguments)
 
 
 class Lane:
