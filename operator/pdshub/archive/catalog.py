@@ -127,6 +127,15 @@ def mkfs() -> list[str]:
     return os.environ.get("PDSHUB_MKFS_EROFS", "mkfs.erofs").split()
 
 
+def tool() -> str:
+    """Name and version of mkfs.erofs, for the manifest. Raises CatalogError."""
+    try:
+        done = subprocess.run([*mkfs(), "--version"], capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CatalogError(f"{mkfs()[0]}: {error}; install erofs-utils >= 1.8") from error
+    return done.stdout.split("\n", 1)[0].strip()
+
+
 def write_image(plan: Plan, part: Part, out: Path) -> Image:
     """Writes one image atomically. Raises CatalogError."""
     target = out / part.name

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -19,13 +18,14 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from pdshub.archive import catalog, manifest
+from pdshub.archive import catalog, manifest, words
 from pdshub.archive.audit import Audit, Pace
 from pdshub.archive.diff import diff
 from pdshub.archive.explain import explain
-from pdshub.archive.findings import Findings, as_text, printable
+from pdshub.archive.findings import Findings, as_text
+from pdshub.archive.guard import guard
 from pdshub.archive.plan import PlanError, open_plan
-from pdshub.archive.survey import Options, Result, survey
+from pdshub.archive.survey import Options, survey
 from pdshub.archive.verify import verify
 from pdshub.archive.view import ViewError, load_view
 from pdshub.archive.walk import SourceError
@@ -132,14 +132,15 @@ def _plan(args: argparse.Namespace) -> int:
         k, n = args.restat
         options.restat = lambda path: crc32(path.encode("utf-8", "surrogateescape")) % n == k
     result = survey(view, dict(args.source), args.out, options, args.previous)
-    guard = _guard(result, view.authority.shrink_threshold_percent, args.accept_shrink)
-    (args.out / GUARD).write_text(json.dumps(guard, sort_keys=True) + "\n", encoding="ascii")
+    threshold = view.authority.shrink_threshold_percent
+    verdict = guard(result.previous_files, int(result.counts["files"]), threshold, accept=args.accept_shrink)
+    (args.out / GUARD).write_text(json.dumps(verdict, sort_keys=True) + "\n", encoding="ascii")
     counters = asdict(result.counters)
     answer = {
         "counts": result.counts,
         "counters": counters,
         "settling": result.held_back,
-        "guard": guard,
+        "guard": verdict,
         "findings": len(result.findings),
     }
     _print(
@@ -155,28 +156,16 @@ def _plan(args: argparse.Namespace) -> int:
                 *([f"{result.held_back} datasets are still changing: survey again later"] if result.held_back else []),
                 *(
                     []
-                    if guard["accepted"]
+                    if verdict["accepted"]
                     else [
-                        f"REFUSED: {guard['lostPercent']:.1f} % of the files would disappear; "
+                        f"REFUSED: {verdict['lostPercent']:.1f} % of the files would disappear; "
                         "look at the diff, then --accept-shrink"
                     ]
                 ),
             ]
         ),
     )
-    return 0 if guard["accepted"] else 3
-
-
-def _guard(result: Result, threshold: int, accept: bool) -> dict[str, Any]:
-    before, after = result.previous_files, int(result.counts["files"])
-    lost = max(0.0, (before - after) * 100 / before) if before else 0.0
-    return {
-        "accepted": accept or lost <= threshold,
-        "before": before,
-        "after": after,
-        "lostPercent": round(lost, 3),
-        "thresholdPercent": threshold,
-    }
+    return 0 if verdict["accepted"] else 3
 
 
 def _catalog(args: argparse.Namespace) -> int:
@@ -191,7 +180,7 @@ def _catalog(args: argparse.Namespace) -> int:
         images.append(catalog.write_image(plan, part, args.generation))
     stamp = os.environ.get("SOURCE_DATE_EPOCH")
     when = datetime.fromtimestamp(int(stamp) if stamp else plan.path.stat().st_mtime, UTC)
-    document = manifest.build(plan, images, when.strftime("%Y-%m-%dT%H:%M:%SZ"), _tool())
+    document = manifest.build(plan, images, when.strftime("%Y-%m-%dT%H:%M:%SZ"), catalog.tool())
     manifest.write(args.generation / manifest.FILE, document)
     _print(
         args,
@@ -201,34 +190,15 @@ def _catalog(args: argparse.Namespace) -> int:
     return 0
 
 
-def _tool() -> str:
-    done = subprocess.run([*catalog.mkfs(), "--version"], capture_output=True, text=True, timeout=10, check=False)
-    return done.stdout.split("\n", 1)[0].strip()
-
-
 def _explain(args: argparse.Namespace) -> int:
     answer = explain(args.generation, args.path)
-    lines = [f"{printable(answer['path'])}: " + (answer.get("kind", "") if answer["visible"] else "not visible")]
-    lines += [f"  from {o['source']}:{printable(o.get('path', ''))}" for o in answer.get("from", ())]
-    if answer.get("dataset"):
-        lines.append(f"  belongs to {answer['dataset']['name']}")
-    lines += [f"  also at {o['source']}:{printable(o['path'])}: {o['reason']}" for o in answer["others"]]
-    lines += [
-        f"  {d['dataset']} from {d['source']}:{printable(d['root'])} is {d['state']}"
-        + (f": {d['reason']}" if d["reason"] else "")
-        for d in answer["decisions"]
-    ]
-    _print(args, answer, "\n".join(lines))
+    _print(args, answer, words.explained(answer))
     return 0
 
 
 def _diff(args: argparse.Namespace) -> int:
     answer = diff(args.old, args.new)
-    lines = [f"{kind} {d['dataset']}" for kind, found in answer["datasets"].items() for d in found]
-    for kind, files in answer["files"].items():
-        lines.append(f"{files['count']} files {kind}")
-        lines += [f"  {printable(p)}" for p in files["paths"][:20]]
-    _print(args, answer, "\n".join(lines))
+    _print(args, answer, words.differences(answer))
     return 0
 
 

@@ -1,0 +1,17 @@
+"""Whether a generation may follow another: one that lost many files is refused until somebody accepts it. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def guard(before: int | None, after: int, threshold_percent: int, *, accept: bool = False) -> dict[str, Any]:
+    """The verdict as JSON. ``before``: files of the generation that users have, None without one."""
+    lost = max(0.0, (before - after) * 100 / before) if before else 0.0
+    return {
+        "accepted": accept or lost <= threshold_percent,
+        "before": before,
+        "after": after,
+        "lostPercent": round(lost, 3),
+        "thresholdPercent": threshold_percent,
+    }

@@ -1,0 +1,31 @@
+"""What people read of the answers that programs get as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pdshub.archive.findings import printable
+
+
+def explained(answer: dict[str, Any]) -> str:
+    """An answer of ``explain``."""
+    lines = [f"{printable(answer['path'])}: " + (answer.get("kind", "") if answer["visible"] else "not visible")]
+    lines += [f"  from {o['source']}:{printable(o.get('path', ''))}" for o in answer.get("from", ())]
+    if answer.get("dataset"):
+        lines.append(f"  belongs to {answer['dataset']['name']}")
+    lines += [f"  also at {o['source']}:{printable(o['path'])}: {o['reason']}" for o in answer["others"]]
+    lines += [
+        f"  {d['dataset']} from {d['source']}:{printable(d['root'])} is {d['state']}"
+        + (f": {d['reason']}" if d["reason"] else "")
+        for d in answer["decisions"]
+    ]
+    return "\n".join(lines)
+
+
+def differences(answer: dict[str, Any]) -> str:
+    """An answer of ``diff``."""
+    lines = [f"{kind} {d['dataset']}" for kind, found in answer["datasets"].items() for d in found]
+    for kind, files in answer["files"].items():
+        lines.append(f"{files['count']} files {kind}")
+        lines += [f"  {printable(p)}" for p in files["paths"][:20]]
+    return "\n".join(lines)
