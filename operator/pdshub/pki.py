@@ -1,6 +1,7 @@
-"""Certificates between operator and node plugins: one small authority, kept in Secrets, renewed in time.
+"""Certificates between operator, node plugins and surveyors: one small authority, kept in Secrets, renewed in time.
 
-The operator is the only client: a report says what users have mounted, and no pod shall read or forge it.
+A report says what users have mounted, and no pod shall read or forge it: only the operator may ask for it. A surveyor
+does what the operator says, and gives node plugins what they mount.
 """
 
 from __future__ import annotations
@@ -19,10 +20,29 @@ if TYPE_CHECKING:
 AUTHORITY = "pdshub-ca"
 NODE = "pdshub-node-tls"
 OPERATOR = "pdshub-operator-tls"
+SURVEYOR = "pdshub-surveyor-tls"
 CERTIFICATE, KEY, TRUST = "tls.crt", "tls.key", "ca.crt"
-_DAYS = {AUTHORITY: 3650, NODE: 365, OPERATOR: 365}
+_DAYS = {AUTHORITY: 3650, NODE: 365, OPERATOR: 365, SURVEYOR: 365}
 _RENEW_DAYS = 60
 """A certificate with fewer days left is renewed."""
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A certificate of one program and what it is good for."""
+
+    secret: str
+    common_name: str
+    server: bool
+    client: bool
+
+
+LEAVES = (
+    # nodes answer the operator, and ask surveyors
+    Leaf(NODE, "pdshub-node", server=True, client=True),
+    Leaf(SURVEYOR, "pdshub-surveyor", server=True, client=False),
+    Leaf(OPERATOR, "pdshub-operator", server=False, client=True),
+)
 
 
 @dataclass(frozen=True)
@@ -42,14 +62,39 @@ class Pair:
         """Whether enough of its life is left."""
         return self.loaded.not_valid_after_utc - now > datetime.timedelta(days=_RENEW_DAYS)
 
+    def serves(self, *, server: bool, client: bool) -> bool:
+        """Whether it was made for these purposes: an earlier version of the program made it for fewer."""
+        from cryptography import x509
 
-def issue(name: str, now: datetime.datetime, common_name: str, authority: Pair | None, *, server: bool) -> Pair:
+        try:
+            purposes = self.loaded.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        except x509.ExtensionNotFound:
+            return False
+        return set(purposes) == set(_purposes(server=server, client=client))
+
+
+def _purposes(*, server: bool, client: bool) -> list[x509.ObjectIdentifier]:
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    chosen = ((server, ExtendedKeyUsageOID.SERVER_AUTH), (client, ExtendedKeyUsageOID.CLIENT_AUTH))
+    return [purpose for wanted, purpose in chosen if wanted]
+
+
+def issue(
+    name: str,
+    now: datetime.datetime,
+    common_name: str,
+    authority: Pair | None,
+    *,
+    server: bool = False,
+    client: bool = False,
+) -> Pair:
     """A new key (P-256) and its certificate, signed by ``authority`` or, without one, by itself as an authority."""
     # imported when needed: the library costs megabytes that the operator needs once a year
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+    from cryptography.x509.oid import NameOID
 
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
@@ -85,8 +130,8 @@ def issue(name: str, now: datetime.datetime, common_name: str, authority: Pair |
         critical=True,
     )
     if authority:
-        purpose = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
-        builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False).add_extension(
+        purposes = _purposes(server=server, client=client)
+        builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False).add_extension(
             x509.SubjectAlternativeName([x509.DNSName(common_name)]), critical=False
         )
     certificate = builder.sign(signer, hashes.SHA256())
@@ -130,17 +175,24 @@ async def ensure(kube: Kube, namespace: str, now: datetime.datetime) -> Credenti
 
     known = _read(await kube.get(SECRET, AUTHORITY, namespace))
     if known is None or not known[0].fresh(now):
-        authority = issue(AUTHORITY, now, AUTHORITY, None, server=False)
+        authority = issue(AUTHORITY, now, AUTHORITY, None)
         await kube.apply(SECRET, _secret(AUTHORITY, namespace, authority, authority.certificate), MANAGER)
     else:
         authority = known[0]
     own = None
-    for name, common_name, server in ((NODE, "pdshub-node", True), (OPERATOR, "pdshub-operator", False)):
-        have = _read(await kube.get(SECRET, name, namespace))
-        pair = have[0] if have and have[1] == authority.certificate and have[0].fresh(now) else None
-        if pair is None:
-            pair = issue(name, now, common_name, authority, server=server)
-            await kube.apply(SECRET, _secret(name, namespace, pair, authority.certificate), MANAGER)
+    for leaf in LEAVES:
+        have = _read(await kube.get(SECRET, leaf.secret, namespace))
+        known_good = (
+            have is not None
+            and have[1] == authority.certificate
+            and have[0].fresh(now)
+            and have[0].serves(server=leaf.server, client=leaf.client)
+        )
+        if have is not None and known_good:
+            pair = have[0]
+        else:
+            pair = issue(leaf.secret, now, leaf.common_name, authority, server=leaf.server, client=leaf.client)
+            await kube.apply(SECRET, _secret(leaf.secret, namespace, pair, authority.certificate), MANAGER)
         own = pair
     assert own is not None  # noqa: S101 - the loop above is not empty
     return Credentials(own, authority.certificate)

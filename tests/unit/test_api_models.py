@@ -9,8 +9,10 @@ import pytest
 from pydantic import ValidationError
 
 from pdshub.api.base import parse_quantity
+from pdshub.api.generation import named
 from pdshub.api.hub import PDSHubSpec
 from pdshub.api.view import ArchiveViewSpec
+from pdshub.archive.view import view_from_spec
 from pdshub.reconcile.observe import explain
 
 GOOD: dict[str, Any] = {
@@ -45,6 +47,15 @@ CASES: list[tuple[str, Any, list[str]]] = [
     ("archive.inline.tree.0.path", "", ["tree.0.path", "'.'"]),
     ("archive.inline.tree.0.layers.0.source", "nas9", ["nas9", "not in sources"]),
     ("archive.inline.sources.0", {"name": "main", "local": {"path": "/etc"}}, ["local paths", "viewRef"]),
+    ("archive.inline.pin", "0123456789ab", ["archive.inline", "ArchiveView", "pin"]),
+    ("archive.inline.approved", "0123456789ab", ["archive.inline", "ArchiveView"]),
+    ("archive.inline.survey", {"keep": 1}, ["survey.keep", "2"]),
+    ("archive.inline.survey", {"intervalSeconds": 5}, ["survey.intervalSeconds", "60"]),
+    ("archive.inline.survey", {"stampFile": "../etc/passwd"}, ["survey.stampFile", ".."]),
+    ("archive.inline.survey", {"storage": "much"}, ["survey.storage", "10"]),
+    ("archive.inline.authority", {"rules": [{"hide": "a", "rename": {"from": "b", "to": "c"}}]}, ["rules.0", "one of"]),
+    ("archive.updates", "never", ["archive.updates", "nextServer"]),
+    ("archive.maxHoldSeconds", 90000, ["maxHoldSeconds", "86400"]),
     ("archive.viewRef", "sbn", ["exactly one"]),
     ("archive.mountPath", "archive", ["mountPath", "absolute"]),
     ("server.resources.memory", {"limit": "1Gi", "guarantee": "2Gi"}, ["resources.memory", "above limit"]),
@@ -70,6 +81,86 @@ def test_local_sources_are_for_archive_views() -> None:
     inline = copy.deepcopy(GOOD["archive"]["inline"])
     inline["sources"][0] = {"name": "main", "local": {"path": "/srv/archive"}}
     assert ArchiveViewSpec.model_validate(inline).sources[0].local
+
+
+def view(**fields: Any) -> ArchiveViewSpec:
+    return ArchiveViewSpec.model_validate({**GOOD["archive"]["inline"], **fields})
+
+
+HEX = "0123456789ab" + "c" * 52
+
+
+@pytest.mark.parametrize(
+    ("reference", "good"),
+    [
+        (HEX[:12], True),
+        (HEX[:13], True),
+        (HEX, True),
+        (f"sha256:{HEX}", True),
+        (HEX[:11], False),
+        (HEX + "0", False),
+        (HEX[:12].upper(), False),
+        ("latest", False),
+        ("", False),
+    ],
+)
+def test_what_names_a_generation(reference: str, good: bool) -> None:
+    for field in ("pin", "approved"):
+        if good:
+            assert named(view(**{field: reference}).wire()[field], f"sha256:{HEX}")
+        else:
+            with pytest.raises(ValidationError):
+                view(**{field: reference})
+
+
+@pytest.mark.parametrize(
+    ("reference", "name", "same"),
+    [
+        (None, f"sha256:{HEX}", False),
+        ("", f"sha256:{HEX}", False),
+        (HEX[:12], "", False),
+        (HEX[1:14], f"sha256:{HEX}", False),
+        (f"sha256:{HEX[:12]}", f"sha256:{HEX}", True),
+    ],
+)
+def test_a_reference_means_one_generation_or_none(reference: str | None, name: str, same: bool) -> None:
+    assert named(reference, name) is same
+
+
+@pytest.mark.parametrize(
+    ("fields", "cataloged"),
+    [
+        ({}, True),
+        ({"form": "live"}, False),
+        ({"tree": [{"path": "a", "live": True, "layers": [{"source": "main"}]}]}, False),
+        (
+            {
+                "tree": [
+                    {"path": "a", "live": True, "layers": [{"source": "main"}]},
+                    {"path": "b", "layers": [{"source": "main"}]},
+                ]
+            },
+            True,
+        ),
+    ],
+)
+def test_whether_there_is_anything_to_survey(fields: dict[str, Any], cataloged: bool) -> None:
+    assert view(**fields).cataloged is cataloged
+
+
+def test_a_survey_decides_what_its_view_says_and_leaves_live_entries_alone() -> None:
+    spec = view(
+        authority={"superseded": "sibling"},
+        tree=[
+            {"path": "now", "live": True, "layers": [{"source": "main", "path": "incoming"}]},
+            {"path": "pds4", "layers": [{"source": "main", "path": "pds4"}]},
+        ],
+        release="approve",
+        pin=HEX,
+    )
+    surveyed = view_from_spec("sbn", spec.wire())
+    assert surveyed.authority.superseded == "sibling"
+    assert [(layer.entry, layer.tree) for layer in surveyed.layers] == [(1, "pds4")]
 
 
 @pytest.mark.parametrize(
