@@ -52,7 +52,7 @@ CASES: list[tuple[str, Any, list[str]]] = [
     ("archive.inline.survey", {"keep": 1}, ["survey.keep", "2"]),
     ("archive.inline.survey", {"intervalSeconds": 5}, ["survey.intervalSeconds", "60"]),
     ("archive.inline.survey", {"stampFile": "../etc/passwd"}, ["survey.stampFile", ".."]),
-    ("archive.inline.survey", {"storage": "much"}, ["survey.storage", "10"]),
+    ("archive.inline.survey", {"storage": "much"}, ["survey.storage", "quantity"]),
     ("archive.inline.authority", {"rules": [{"hide": "a", "rename": {"from": "b", "to": "c"}}]}, ["rules.0", "one of"]),
     ("archive.updates", "never", ["archive.updates", "nextServer"]),
     ("archive.maxHoldSeconds", 90000, ["maxHoldSeconds", "86400"]),

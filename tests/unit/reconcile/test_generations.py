@@ -1,0 +1,263 @@
+"""Which generation users see: the whole decision as a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pdshub.api.generation import Candidate, Counts, ReleasedGeneration
+from pdshub.api.view import ArchiveViewSpec
+from pdshub.reconcile.generations import Kept, decide, lost_percent, short
+
+
+def name(letter: str) -> str:
+    return "sha256:" + letter * 64
+
+
+def kept(letter: str, files: int = 100, accepted: bool = True, previous: str = "") -> Kept:
+    return Kept(name(letter), f"2026-01-0{letters.index(letter) + 1}", Counts(files=files), accepted=accepted)
+
+
+letters = "abcde"
+
+
+def shown(letter: str, files: int = 100) -> ReleasedGeneration:
+    return ReleasedGeneration(name=name(letter), counts=Counts(files=files))
+
+
+def spec(**fields: Any) -> ArchiveViewSpec:
+    return ArchiveViewSpec.model_validate(
+        {
+            "sources": [{"name": "main", "nfs": {"server": "nas", "export": "/pds"}}],
+            "tree": [{"path": "pds4", "layers": [{"source": "main"}]}],
+            **fields,
+        }
+    )
+
+
+AUTO: dict[str, Any] = {}
+APPROVE: dict[str, Any] = {"release": "approve"}
+A, B, C, D = (short(name(letter)) for letter in "abcd")
+OTHER = "f" * 12
+# spec, what users see, what is kept (newest first) -> what users see, candidate and its reason, condition
+CASES: list[tuple[str, dict[str, Any], Any, Any, str, tuple[str, str] | None, tuple[bool | None, str]]] = [
+    ("nothing yet", AUTO, None, (), "", None, (None, "NoGeneration")),
+    ("the first one", AUTO, None, (kept("a"),), "a", None, (True, "Newest")),
+    ("the newest of several", AUTO, None, (kept("c"), kept("b"), kept("a")), "c", None, (True, "Newest")),
+    ("nothing new", AUTO, shown("a"), (kept("a"),), "a", None, (True, "Newest")),
+    ("a new one", AUTO, shown("a"), (kept("b"), kept("a")), "b", None, (True, "Newest")),
+    ("older ones are history", AUTO, shown("b"), (kept("b"), kept("a")), "b", None, (True, "Newest")),
+    ("within the threshold", AUTO, shown("a"), (kept("b", 80), kept("a")), "b", None, (True, "Newest")),
+    ("shrunk", AUTO, shown("a"), (kept("b", 79), kept("a")), "a", ("b", "Shrink"), (False, "Shrunk")),
+    ("empty export", AUTO, shown("a"), (kept("b", 0), kept("a")), "a", ("b", "Shrink"), (False, "Shrunk")),
+    ("shrunk and accepted", {"approved": B}, shown("a"), (kept("b", 1), kept("a")), "b", None, (True, "Newest")),
+    (
+        "what follows an accepted loss",
+        {"approved": B},
+        shown("a"),
+        (kept("c", 1), kept("b", 1), kept("a")),
+        "c",
+        None,
+        (True, "Newest"),
+    ),
+    (
+        "by and by",
+        AUTO,
+        shown("a"),
+        (kept("c", 70), kept("b", 75, accepted=False), kept("a")),
+        "a",
+        ("c", "Shrink"),
+        (False, "Shrunk"),
+    ),
+    (
+        "the one before the shrunk one",
+        AUTO,
+        shown("a"),
+        (kept("c", 5), kept("b", 101), kept("a")),
+        "b",
+        ("c", "Shrink"),
+        (False, "Shrunk"),
+    ),
+    (
+        "it came back",
+        AUTO,
+        shown("a"),
+        (kept("c", 100), kept("b", 5, accepted=False), kept("a")),
+        "c",
+        None,
+        (True, "Newest"),
+    ),
+    (
+        "grown threshold accepts",
+        {"authority": {"shrinkThresholdPercent": 50}},
+        shown("a"),
+        (kept("b", 60, accepted=False), kept("a")),
+        "b",
+        None,
+        (True, "Newest"),
+    ),
+    (
+        "no release yet, the guard's word",
+        AUTO,
+        None,
+        (kept("b", 5, accepted=False),),
+        "",
+        ("b", "Shrink"),
+        (False, "Shrunk"),
+    ),
+    ("the store was lost", AUTO, shown("a"), (), "a", None, (True, "Newest")),
+    ("the store was made anew", AUTO, shown("a"), (kept("b"),), "b", None, (True, "Newest")),
+    ("waits", APPROVE, shown("a"), (kept("b"), kept("a")), "a", ("b", "Approve"), (False, "WaitsForApproval")),
+    ("the first waits too", APPROVE, None, (kept("a"),), "", ("a", "Approve"), (False, "WaitsForApproval")),
+    (
+        "shrunk is said first",
+        APPROVE,
+        shown("a"),
+        (kept("b", 1), kept("a")),
+        "a",
+        ("b", "Shrink"),
+        (False, "Shrunk"),
+    ),
+    ("approved", {**APPROVE, "approved": B}, shown("a"), (kept("b"), kept("a")), "b", None, (True, "Newest")),
+    (
+        "approved by its whole name",
+        {**APPROVE, "approved": name("b")},
+        shown("a"),
+        (kept("b"), kept("a")),
+        "b",
+        None,
+        (True, "Newest"),
+    ),
+    (
+        "approved, and a newer one",
+        {**APPROVE, "approved": B},
+        shown("a"),
+        (kept("c"), kept("b"), kept("a")),
+        "b",
+        ("c", "Approve"),
+        (False, "WaitsForApproval"),
+    ),
+    (
+        "approval never leads back",
+        {**APPROVE, "approved": A},
+        shown("b"),
+        (kept("b"), kept("a")),
+        "b",
+        None,
+        (True, "Newest"),
+    ),
+    (
+        "approval of something unknown",
+        {**APPROVE, "approved": OTHER},
+        shown("a"),
+        (kept("b"), kept("a")),
+        "a",
+        ("b", "Approve"),
+        (False, "WaitsForApproval"),
+    ),
+    ("rolled back", {"pin": A}, shown("b"), (kept("b"), kept("a")), "a", None, (False, "Pinned")),
+    ("pinned at the newest", {"pin": B}, shown("b"), (kept("b"), kept("a")), "b", None, (True, "Pinned")),
+    ("held", {"pin": A}, shown("a"), (kept("c"), kept("b"), kept("a")), "a", None, (False, "Pinned")),
+    ("pinned at a shrunk one", {"pin": B}, shown("a"), (kept("b", 1), kept("a")), "b", None, (True, "Pinned")),
+    (
+        "a pin needs no approval",
+        {**APPROVE, "pin": B},
+        shown("a"),
+        (kept("b"), kept("a")),
+        "b",
+        None,
+        (True, "Pinned"),
+    ),
+    ("pin and nothing shown", {"pin": A}, None, (kept("a"),), "a", None, (True, "Pinned")),
+    ("pin to unknown", {"pin": OTHER}, shown("a"), (kept("b"), kept("a")), "a", None, (False, "PinUnknown")),
+    ("pin to unknown, nothing shown", {"pin": OTHER}, None, (kept("b"),), "", None, (False, "PinUnknown")),
+    ("pin outlives its store", {"pin": A}, shown("a"), (kept("b"),), "a", None, (False, "Pinned")),
+    ("unpinned", AUTO, shown("a"), (kept("c"), kept("b"), kept("a")), "c", None, (True, "Newest")),
+    (
+        "unpinned, with approval",
+        {**APPROVE, "approved": B},
+        shown("a"),
+        (kept("c"), kept("b"), kept("a")),
+        "b",
+        ("c", "Approve"),
+        (False, "WaitsForApproval"),
+    ),
+    ("away, nothing shown", AUTO, None, None, "", None, (None, "SurveyorAway")),
+    ("away", AUTO, shown("a"), None, "a", None, (None, "SurveyorAway")),
+    ("away and pinned", {"pin": A}, shown("a"), None, "a", None, (None, "SurveyorAway")),
+    ("away and pinned elsewhere", {"pin": B}, shown("a"), None, "a", None, (False, "PinWaits")),
+]
+
+
+@pytest.mark.parametrize(
+    ("fields", "seen", "store", "then", "candidate", "condition"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
+)
+def test_decide(
+    fields: dict[str, Any],
+    seen: ReleasedGeneration | None,
+    store: tuple[Kept, ...] | None,
+    then: str,
+    candidate: tuple[str, str] | None,
+    condition: tuple[bool | None, str],
+) -> None:
+    found = decide(spec(**fields), seen, store)
+    assert (found.released.name if found.released else "") == (name(then) if then else "")
+    waits = found.candidate
+    assert (waits and (waits.name, waits.reason)) == (candidate and (name(candidate[0]), candidate[1]))
+    assert (found.settled, found.reason) == condition
+    assert found.message
+    if waits:
+        assert short(waits.name) in waits.message and "spec.approved" in waits.message
+
+
+def test_a_surveyor_that_is_away_leaves_the_candidate() -> None:
+    waits = Candidate(name=name("b"), reason="Approve")
+    assert decide(spec(), shown("a"), None, waits).candidate == waits
+
+
+def test_the_released_one_takes_up_what_the_audit_finds() -> None:
+    found = decide(spec(), shown("a", 5), (kept("a", 7),))
+    assert found.released and found.released.counts.files == 7 and found.released.short == A
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "percent"),
+    [(0, 0, 0.0), (0, 5, 0.0), (100, 100, 0.0), (100, 50, 50.0), (4, 0, 100.0), (5, 9, 0.0)],
+)
+def test_lost_percent(before: int, after: int, percent: float) -> None:
+    assert lost_percent(before, after) == percent
+
+
+stores = st.lists(
+    st.builds(kept, st.sampled_from(letters), st.integers(0, 200), st.booleans()),
+    max_size=5,
+    unique_by=lambda k: k.name,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    store=stores,
+    seen=st.none() | st.builds(shown, st.sampled_from(letters), st.integers(0, 200)),
+    mode=st.sampled_from(["auto", "approve"]),
+    pin=st.none() | st.sampled_from([A, B, OTHER]),
+    approved=st.none() | st.sampled_from([A, B, OTHER]),
+)
+def test_total_stable_and_never_blank(
+    store: list[Kept], seen: ReleasedGeneration | None, mode: str, pin: str | None, approved: str | None
+) -> None:
+    """Any input has a verdict; it stands when asked again; users never lose the generation that they have."""
+    wanted = spec(release=mode, pin=pin, approved=approved)
+    first = decide(wanted, seen, tuple(store))
+    again = decide(wanted, first.released, tuple(store))
+    assert again == first
+    assert first.released is not None or seen is None
+    changed = first.released is not None and (seen is None or first.released.name != seen.name)
+    if changed:
+        assert first.released and first.released.name in [k.name for k in store]
+        files = next(k.counts.files for k in store if first.released and k.name == first.released.name)
+        allowed = pin or approved or (mode == "auto" and (seen is None or lost_percent(seen.counts.files, files) <= 20))
+        assert allowed
