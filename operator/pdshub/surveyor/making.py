@@ -1,0 +1,128 @@
+"""One survey, from the sources to a directory that the store can take over."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import zstandard
+
+from pdshub.api.generation import digits
+from pdshub.archive import catalog, manifest
+from pdshub.archive.catalog import CatalogError
+from pdshub.archive.diff import diff
+from pdshub.archive.plan import open_plan
+from pdshub.archive.survey import Options, survey
+from pdshub.archive.view import view_from_spec
+from pdshub.archive.walk import SourceError
+from pdshub.surveyor.files import read_json
+from pdshub.surveyor.sample import take
+from pdshub.surveyor.schedule import restat
+from pdshub.surveyor.store import PROOF
+
+LEVEL = 6  # of zstd: 243 MB of image become 6 MB in a second
+Json = dict[str, Any]
+
+
+def rfc3339(seconds: float) -> str:
+    """A time as Kubernetes writes it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def identities(roots: Mapping[str, Path]) -> dict[str, tuple[int, int]]:
+    """Which file system each source is. Raises SourceError where there is none."""
+    found = {}
+    for name, root in roots.items():
+        try:
+            st = root.stat()
+            found[name] = (st.st_dev, st.st_ino)
+            with os.scandir(root) as inside:
+                if next(inside, None) is None and not root.is_mount():
+                    raise SourceError(f"source {name}: nothing is mounted at {root}")
+        except OSError as error:
+            raise SourceError(f"source {name}: {root}: {error.strerror}") from error
+    return found
+
+
+def make(task: Json, say: Any) -> Json:
+    """Surveys into ``task["work"]``; returns what the surveyor keeps in mind.
+
+    The task: name, spec, sources (directory), work, now (seconds), and if there are any: previous (directory of
+    the newest generation), baseline (of the one to compare with), restatSince (seconds).
+    """
+    view = view_from_spec(task["name"], task["spec"])
+    work, now = Path(task["work"]), float(task["now"])
+    roots = {name: Path(task["sources"], name) for name in {layer.source for layer in view.layers}}
+    before = identities(roots)
+    previous = Path(task["previous"]) if task.get("previous") else None
+    options = Options(
+        now_ns=int(now * 10**9),
+        workers=int(task.get("workers") or 8),
+        progress=say,
+        restat=restat(task.get("restatSince"), now, float(task.get("restatHours") or 0)),
+    )
+    result = survey(view, roots, work, options, previous)
+    if identities(roots) != before:
+        raise SourceError("a source was mounted anew during the survey")
+    document = _catalog(work, now, say)
+    name = document["generation"]
+    known = previous is not None and (read_json(previous / manifest.FILE) or {}).get("generation") == name
+    if not known:
+        say("taking the sample")
+        former = read_json(previous / PROOF) if previous else None
+        raw = json.dumps(take(open_plan(work), roots, former), sort_keys=True).encode()
+        (work / PROOF).write_bytes(raw)
+        document["proof"] = {"digest": f"sha256:{hashlib.sha256(raw).hexdigest()}", "size": len(raw)}
+    manifest.write(work / manifest.FILE, document)
+    baseline = Path(task["baseline"]) if task.get("baseline") else None
+    return {
+        "generation": name,
+        "counts": document["counts"],
+        "counters": asdict(result.counters),
+        "settling": result.held_back,
+        "changes": {} if known else changes(baseline, work, document),
+    }
+
+
+def _catalog(work: Path, now: float, say: Any) -> Json:
+    """Writes the images, compressed, and returns the manifest."""
+    plan = open_plan(work)
+    folder = work / "images"
+    folder.mkdir()
+    images = []
+    for part in catalog.parts(plan):
+        say(f"writing {part.name}")
+        image = catalog.write_image(plan, part, work)
+        whole = work / part.name
+        with whole.open("rb") as content, (folder / f"{digits(image.digest)}.zst").open("wb") as out:
+            compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True, write_content_size=True)
+            compressor.copy_stream(content, out, size=image.size)
+        whole.unlink()
+        images.append(image)
+    if not images:
+        raise CatalogError("no image was made")
+    return manifest.build(plan, images, rfc3339(now), catalog.tool())
+
+
+def changes(baseline: Path | None, made: Path, document: Json) -> Json:
+    """How many datasets and files differ from the generation that users have."""
+    if baseline is None:
+        shown = sum(1 for d in open_plan(made).header["datasets"] if d["state"] == "shown")
+        found = {"datasets": {"added": shown}, "files": {"added": document["counts"]["files"]}}
+    else:
+        full = diff(baseline, made, 0)
+        found = {
+            "datasets": {kind: len(items) for kind, items in full["datasets"].items()},
+            "files": {kind: item["count"] for kind, item in full["files"].items()},
+        }
+    return {
+        f"{what}{kind.capitalize()}": found[what].get(kind, 0)
+        for what in ("datasets", "files")
+        for kind in ("added", "removed", "replaced", "rehomed")
+    }
