@@ -28,12 +28,13 @@ class Source:
     port: int = 2049
     version: str = "4.2"
     run_as: tuple[int, int] | None = None
+    marker: tuple[str, str] | None = None  # a file that must be there, and its SHA-256
 
     @property
     def digest(self) -> str:
         """The same for equal server, export and options: one mount a node, whatever views call it."""
         parts = [self.local, self.server, self.export, self.port, self.version, self.run_as]
-        return digest(parts)
+        return digest([*parts, self.marker] if self.marker else parts)
 
     @property
     def device_name(self) -> str:
@@ -87,9 +88,19 @@ def relative(text: Any, where: str) -> str:
     return "/".join(parts) or "."
 
 
+def _marker(raw: Any, where: str) -> tuple[str, str] | None:
+    if not raw:
+        return None
+    path, digits = relative(raw["path"], f"{where}.path"), str(raw["sha256"])
+    if path == "." or len(digits) != 64 or set(digits) - set("0123456789abcdef"):
+        raise SpecError(f"{where}: a file's path and its SHA-256 are needed")
+    return path, digits
+
+
 def _source(raw: Mapping[str, Any], where: str) -> Source:
     run_as = raw.get("runAs")
     ids = (int(run_as["uid"]), int(run_as["gid"])) if run_as else None
+    marker = _marker(raw.get("marker"), f"{where}.marker")
     if raw.get("nfs"):
         nfs = raw["nfs"]
         export = str(nfs["export"])
@@ -106,12 +117,13 @@ def _source(raw: Mapping[str, Any], where: str) -> Source:
             port=int(nfs.get("port") or 2049),
             version=str(nfs.get("version") or "4.2"),
             run_as=ids,
+            marker=marker,
         )
     if raw.get("local"):
         path = str(raw["local"]["path"])
         if not path.startswith("/") or ".." in path.split("/"):
             raise SpecError(f"{where}.local.path: {path!r} must be absolute and without '..'")
-        return Source(str(raw["name"]), local="/" + path.strip("/"), run_as=ids)
+        return Source(str(raw["name"]), local="/" + path.strip("/"), run_as=ids, marker=marker)
     raise SpecError(f"{where}: neither nfs nor local")
 
 

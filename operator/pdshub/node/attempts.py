@@ -1,0 +1,122 @@
+"""Try to change a published view, as a user, without harming it should it let itself be changed.
+
+Only for child processes. Every attempt asks the kernel for write access to the mount (mnt_want_write), which a
+read-only mount refuses with EROFS before anything else is looked at. What would happen if it did not:
+
+- a file of an own, random name is made, then renamed, its mode changed, and removed again;
+- a file of the archive gets the times and is renamed to the name that it has already: nothing changes;
+- a file of the archive is opened for writing, and nothing is written;
+- what is removed is the own file, or a name that does not exist. A proof that loses a file when it finds a hole
+  would be worse than the hole.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import secrets
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+SUCCEEDED = "succeeded"
+#: What a read-only mount answers. Anything else was refused by file permissions or by chance.
+REFUSED = "EROFS"
+#: Opening for writing looks at the file's mode first: a mode without write permission is as good an answer.
+ALSO_REFUSED = {"open": {"EACCES", "ETXTBSY"}}
+_LOOK_AT = 200  # directory entries, for finding a file to try
+
+
+def outcome(attempt: Callable[[], object]) -> str:
+    """How one attempt ended: "succeeded", or the error's name."""
+    try:
+        attempt()
+    except OSError as error:
+        return errno.errorcode.get(error.errno or 0, str(error.errno))
+    return SUCCEEDED
+
+
+def refused(action: str, result: str) -> bool:
+    """Whether the archive is safe from this action, by this result."""
+    return result == REFUSED or result in ALSO_REFUSED.get(action, ())
+
+
+def some_file(folder: str = ".", levels: int = 3) -> str:
+    """A regular file's path, in a directory or near below it; empty if there is none."""
+    below = []
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in itertools.islice(entries, _LOOK_AT):
+            if entry.is_file(follow_symlinks=False):
+                return entry.path
+            if entry.is_dir(follow_symlinks=False):
+                below.append(entry.path)
+    return next(filter(None, (some_file(path, levels - 1) for path in below[:5] if levels)), "")
+
+
+def attempts() -> dict[str, str]:
+    """Action -> outcome, in the working directory."""
+    own, renamed = (Path(f".pdshub-proof-{secrets.token_hex(8)}{end}") for end in ("", "-r"))
+    theirs = some_file()
+    found: dict[str, str] = {}
+
+    def touch() -> None:
+        info = Path(theirs).lstat()
+        os.utime(theirs, ns=(info.st_atime_ns, info.st_mtime_ns), follow_symlinks=False)
+
+    def make_directory() -> None:
+        own.mkdir(0o700)
+        own.rmdir()
+
+    def make_link() -> None:
+        own.symlink_to("nowhere")
+        own.unlink()
+
+    def open_for_writing(path: str | Path, flags: int = 0) -> None:
+        os.close(os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | flags, 0o600))
+
+    found["mkdir"] = outcome(make_directory)
+    found["symlink"] = outcome(make_link)
+    found["create"] = outcome(lambda: open_for_writing(own, os.O_CREAT | os.O_EXCL))
+    made = found["create"] == SUCCEEDED
+    if theirs:
+        found["change"] = outcome(touch)
+        found["open"] = outcome(lambda: open_for_writing(theirs))
+    target = own if made else Path(theirs or ".")
+    found["chmod"] = outcome(lambda: target.chmod(stat.S_IMODE(target.lstat().st_mode)))
+    if made:
+        found["rename"] = outcome(lambda: own.rename(renamed))
+        found["remove"] = outcome((renamed if found["rename"] == SUCCEEDED else own).unlink)
+    else:
+        # "." can't be renamed (EBUSY, before the question of write access is asked); a name that is not there can
+        old = theirs or own
+        found["rename"] = outcome(lambda: os.rename(old, old))  # noqa: PTH104
+        found["remove"] = outcome(own.unlink)
+    return found
+
+
+def read_only(directory: int) -> bool:
+    """What the mount says of itself."""
+    return bool(os.statvfs(directory).f_flag & os.ST_RDONLY)
+
+
+class InMount:
+    """All attempts in one mount. Made as root (the kubelet's directories are root's), called as a user; closed soon,
+    because an open directory keeps a mount busy."""
+
+    def __init__(self, path: str) -> None:
+        self._directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._directory)
+
+    def __call__(self) -> dict[str, Any]:
+        os.fchdir(self._directory)
+        # a directory that users may not enter refuses all for that reason alone
+        inside = os.access("./.", os.X_OK)
+        return {"readOnly": read_only(self._directory), "actions": attempts() if inside else {}}

@@ -1,0 +1,188 @@
+"""The child process of canary.py and proof.py: looks at sources and views, and may hang or be killed while it does.
+
+The operations answer to the same protocol as worker.py's. Standard library only.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pdshub.node import attempts, kernel, user, worker
+
+MARKER_LIMIT = 16 << 20  # bytes of a marker file
+_CHUNK = 1 << 20
+_REPLACED = {
+    errno.ENOENT: "gone", errno.ENOTDIR: "gone", errno.ELOOP: "gone", errno.EISDIR: "gone",
+    errno.EXDEV: "gone", errno.ESTALE: "stale", errno.EACCES: "private",
+}  # fmt: skip
+
+
+def open_file(base: int, path: str) -> int:
+    """Open a regular file below `base` for reading, following no link. Raises OSError (EISDIR: no regular file)."""
+    folder, _, name = path.rpartition("/")
+    parent = kernel.open_beneath(base, folder or ".")
+    try:
+        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
+    finally:
+        os.close(parent)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError(errno.EISDIR, "not a regular file")
+    return file
+
+
+def digest(file: int, algorithm: str, limit: int) -> str:
+    """Hexadecimal digest of an open file, read from its source and not from this machine's memory where possible."""
+    with suppress(OSError):
+        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+    made = hashlib.new(algorithm, usedforsecurity=False)
+    while chunk := os.read(file, min(_CHUNK, limit + 1)):
+        limit -= len(chunk)
+        if limit < 0:
+            raise OSError(errno.EFBIG, "larger than it may be")
+        made.update(chunk)
+    return made.hexdigest()
+
+
+def file_system(directory: int) -> str:
+    """What names the file system that is mounted, on every mount of it: the NFS server's fsid, or statfs's."""
+    info = os.fstat(directory)
+    device = f"{os.major(info.st_dev)}:{os.minor(info.st_dev)}"
+    with suppress(OSError):
+        for line in Path("/proc/fs/nfsfs/volumes").read_text().splitlines()[1:]:
+            fields = line.split()
+            if len(fields) > 4 and fields[3] == device:
+                return f"nfs {fields[4]}"
+    return f"{os.fstatvfs(directory).f_fsid & (2**64 - 1):x}"
+
+
+def source(point: str, marker: list[str] | None, run_as: list[int] | None) -> dict[str, Any]:
+    """Which file system is it, and is the marker there? `marker`: path, SHA-256 in hexadecimal digits.
+
+    Answers identity (file system and inode of the root), seconds, and `wrong`, why it is not the right export
+    (empty if nothing is against it).
+    """
+    started = time.monotonic()
+    base = os.open(point, os.O_PATH | os.O_DIRECTORY)
+    os.statvfs(base)  # always a call to the server
+    identity = f"{file_system(base)} {os.fstat(base).st_ino}"
+    wrong = ""
+    if run_as:
+        kernel.set_filesystem_ids(*run_as)
+    if marker:
+        path, expected = marker
+        try:
+            file = open_file(base, path)
+        except OSError as error:
+            if _REPLACED.get(error.errno or 0) != "gone":
+                raise OSError(error.errno, f"marker {path}: {os.strerror(error.errno or 0)}") from None
+            wrong = f"the marker {path} is not there"
+        else:
+            try:
+                if digest(file, "sha256", MARKER_LIMIT) != expected:
+                    wrong = f"the marker {path} has another content"
+            finally:
+                os.close(file)
+    return {"identity": identity, "seconds": time.monotonic() - started, "wrong": wrong}
+
+
+def check_file(base: int, path: str, size: int, algorithm: str, expected: str) -> tuple[str, int]:
+    """How a file of a generation is found: (word, bytes read). Words: same, gone, stale, size, bytes, private, or
+    the name of the error that reading ended with. Without `algorithm` only the size is looked at."""
+    try:
+        file = open_file(base, path)
+        try:
+            # the catalog answers stat(2) with the size it recorded; the end is where the source says it is
+            if os.lseek(file, 0, os.SEEK_END) != size:
+                return "size", 0
+            if not algorithm:
+                return "same", 0
+            os.lseek(file, 0, os.SEEK_SET)
+            return ("same" if digest(file, algorithm, size) == expected else "bytes"), size
+        finally:
+            os.close(file)
+    except OSError as error:
+        number = error.errno or errno.EIO
+        if number == errno.EFBIG:
+            return "size", 0
+        return _REPLACED.get(number) or errno.errorcode.get(number, str(number)), 0
+
+
+class Bases:
+    """Private copies of a view's mounts, by the path prefix that each holds: looking keeps no target busy, so that
+    a switch under way need not wait for it."""
+
+    def __init__(self, roots: dict[str, str]) -> None:
+        """`roots`: path below the view's folder ("." for itself) -> where it is mounted."""
+        self._open = {prefix: kernel.clone(path) for prefix, path in roots.items()}
+        for copy in self._open.values():
+            kernel.set_attributes(copy, propagation=kernel.MS_PRIVATE)
+
+    def check(self, path: str, size: int, algorithm: str, expected: str) -> tuple[str, int]:
+        """`check_file` in the mount that holds `path`."""
+        parts = path.split("/")
+        for length in range(len(parts) - 1, -1, -1):
+            prefix = "/".join(parts[:length]) or "."
+            if prefix in self._open:
+                return check_file(self._open[prefix], "/".join(parts[length:]), size, algorithm, expected)
+        return "gone", 0
+
+
+def files(roots: dict[str, str], names: Iterable[tuple[str, int, str, str]]) -> dict[str, str]:
+    """Path -> word of check_file, for (path, size, algorithm or "", digest) below a view's folder."""
+    bases = Bases(roots)
+    return {path: bases.check(path, size, algorithm, expected)[0] for path, size, algorithm, expected in names}
+
+
+def prove(
+    targets: dict[str, list[str]],
+    roots: dict[str, str],
+    names: list[tuple[str, int, str, str]],
+    reading: float,
+) -> dict[str, Any]:
+    """Try to write in every mount of the targets, and digest a sample of files, as a user.
+
+    `targets`: target -> mount points below it. `roots`, `names`: as for `files`. After `reading` seconds no further
+    file is begun.
+    """
+    who: dict[str, Any] = {}
+    tried: list[dict[str, Any]] = []
+    for target, points in targets.items():
+        for point in [".", *points]:
+            try:
+                work = attempts.InMount(os.path.normpath(f"{target}/{point}"))
+            except FileNotFoundError:
+                continue  # unpublished meanwhile
+            with work:
+                who, found = user.as_user(work)
+            tried.append({"target": target, "at": point, **found})
+
+    def read() -> dict[str, Any]:
+        words, total, until = {}, 0, time.monotonic() + reading
+        for path, size, algorithm, expected in names:
+            if time.monotonic() > until:
+                break
+            words[path], count = bases.check(path, size, algorithm, expected)
+            total += count
+        return {"words": words, "bytes": total}
+
+    if names:
+        bases = Bases(roots)
+        who, sample = user.as_user(read)
+    else:
+        sample = {"words": {}, "bytes": 0}
+    return {"identity": who, "tried": tried, "files": sample}
+
+
+def main() -> None:
+    os.nice(10)
+    worker.OPERATIONS.update(source=source, files=files, prove=prove)
+    worker.main()

@@ -1,0 +1,38 @@
+"""What canary and proof look at: the views that are published on this node, as the mount table shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pdshub.node.sample import Known
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One published view.
+
+    `targets`: published target -> mount points below it (relative). `folder`: the view's folder below a target.
+    `generation` is empty in form live. `reachable`: all its sources answer.
+    """
+
+    view: str
+    folder: str
+    targets: Mapping[str, tuple[str, ...]]
+    generation: str = ""
+    sample: tuple[Known, ...] = field(default=(), repr=False)
+    reachable: bool = True
+
+    @property
+    def roots(self) -> dict[str, str]:
+        """Path below the folder -> where it is mounted, in one target: what examine.Bases wants."""
+        for target, points in sorted(self.targets.items()):
+            inside = f"{self.folder}/"
+            found = {
+                "." if point == self.folder else point.removeprefix(inside): f"{target}/{point}"
+                for point in points
+                if point == self.folder or point.startswith(inside)
+            }
+            if found:
+                return found
+        return {}
