@@ -17,6 +17,7 @@ from pdshub.archive.plan import Json, Plan
 UUID = "8b6d0a30-7d2c-4f0e-9a53-706473687562"  # fixed: an image is told by its digest, equal trees are equal images
 MAX_ENTRIES = 4_000_000  # of one image; mkfs.erofs holds about 900 bytes of memory for each
 BLOCK = 4096
+TOP = ".pdshub-catalog"  # the view's own folder inside the image: no name of a source merges with what lies in it
 
 
 class CatalogError(RuntimeError):
@@ -30,6 +31,7 @@ class Part:
     name: str
     source: int | None = None
     tops: frozenset[str] | None = None
+    opaque: bool = True  # False for all but the last of several images that form one folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,8 @@ def parts(plan: Plan) -> list[Part]:
             room = 0
         bins[-1].append(top)
         room += sizes[top]
-    return [Part(f"catalog-{n:03d}.erofs", tops=frozenset(b)) for n, b in enumerate(bins)]
+    last = len(bins) - 1
+    return [Part(f"catalog-{n:03d}.erofs", tops=frozenset(b), opaque=n == last) for n, b in enumerate(bins)]
 
 
 def stream(plan: Plan, part: Part) -> Iterator[bytes]:
@@ -72,13 +75,14 @@ def stream(plan: Plan, part: Part) -> Iterator[bytes]:
     first = next((n for n, name in enumerate(plan.sources) if name in plan.tail["dataRoots"]), 0)
     roots = [plan.tail["dataRoots"].get(name, "") for name in plan.sources]
     above: list[tuple[str, bytes]] = []  # directories on the way down that are not written yet
+    yield tarstream.directory(b"", (0o755, 0, 0), 0)
     for d in plan.tree():
         path: str = d["path"]
         if part.tops is not None and path and path.split("/", 1)[0] not in part.tops:
             continue
-        raw = path.encode("utf-8", "surrogateescape")
+        raw = "/".join(p for p in (TOP, path) if p).encode("utf-8", "surrogateescape")
         mode, uid, gid = d["attr"]
-        own = tarstream.directory(raw, (mode & 0o777, uid, gid), d["mtime"])
+        own = tarstream.directory(raw, (mode & 0o777, uid, gid), d["mtime"], opaque=part.opaque and not path)
         if part.source is None:
             yield own + _content(d, raw, part, roots)
             continue
@@ -96,7 +100,7 @@ def stream(plan: Plan, part: Part) -> Iterator[bytes]:
 
 def _content(d: Json, raw: bytes, part: Part, roots: list[str]) -> bytes:
     out: list[bytes] = []
-    prefix = raw + b"/" if raw else b""
+    prefix = raw + b"/"
     add, entry = out.append, tarstream.file
     for group in d.get("groups", ()):
         if part.source is not None and group["source"] != part.source:

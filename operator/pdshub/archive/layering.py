@@ -1,27 +1,25 @@
-"""In which order the sources must lie below the catalog so that each file's bytes come from its winner. Pure.
+"""Whether one catalog can serve all sources. Pure.
 
-overlayfs looks a catalog entry's path up in the data layers one after another and takes the first hit. Where two
-sources hold the same path the winner's source must come first; where that can't hold for all files at once, each
-source gets a catalog of its own and these are stacked.
+overlayfs looks a catalog entry's path up in the data layers one after another and takes the first hit, also after
+an error: with the winner's server away the reader would be given the bytes of a loser that has the same path (tried
+on Linux 6.18). So where two sources hold the same path each source gets a catalog of its own, over that source
+alone, and these are stacked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 
-def data_order(sources: Sequence[str], before: Iterable[tuple[str, str]]) -> list[str] | None:
-    """Sources with each pair's first before its second, else as declared; None when the pairs form a circle."""
-    pairs = set(before)
-    rest = list(sources)
-    order: list[str] = []
-    while rest:
-        free = next((s for s in rest if not any((t, s) in pairs for t in rest if t != s)), None)
-        if free is None:
-            return None
-        order.append(free)
-        rest.remove(free)
-    return order
+def data_order(sources: Sequence[str], shared: Iterable[tuple[str, str]]) -> list[str] | None:
+    """The sources as data layers of one catalog; None when two of them hold the same path (pairs in ``shared``)."""
+    return None if any(one in sources and other in sources for one, other in shared) else list(sources)
+
+
+def data_roots(bases: Mapping[str, str]) -> dict[str, str]:
+    """Where each source's data layer begins. Of several all begin at the source's own root: paths that count from
+    different directories could meet by chance."""
+    return dict(bases) if len(bases) < 2 else dict.fromkeys(bases, "")
 
 
 def common_directory(known: str | None, path: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pdshub.archive.catalog import Image
+from pdshub.archive.catalog import TOP, Image
 from pdshub.archive.plan import Plan
 
 FILE = "manifest.json"
@@ -28,6 +28,7 @@ def build(plan: Plan, images: Sequence[Image], surveyed_at: str, tool: str) -> d
     roots = plan.tail["dataRoots"]
     layering = {
         "form": "single" if order is not None else "nested",
+        "top": TOP,
         "data": [
             {"source": name, "path": roots[name]}
             for name in (order if order is not None else plan.sources)

@@ -16,7 +16,7 @@ from pdshub.archive.datasets import Dataset, Facts, LayerDatasets, discover
 from pdshub.archive.findings import Findings, as_text
 from pdshub.archive.label_pds3 import read_volume
 from pdshub.archive.label_pds4 import LabelError, read_label
-from pdshub.archive.layering import common_directory, data_order
+from pdshub.archive.layering import common_directory, data_order, data_roots
 from pdshub.archive.merge import Merger, VisibleDir
 from pdshub.archive.places import Homes, contributions, with_parents
 from pdshub.archive.refs import declared_paths
@@ -216,7 +216,7 @@ def _write(
     def tail() -> dict[str, Any]:
         return {
             "dataOrder": data_order([s for s in view.sources if s in bases], before),
-            "dataRoots": bases,
+            "dataRoots": data_roots(bases),
             "findings": [f.wire() for f in findings.sorted()],
         }
 
@@ -233,7 +233,7 @@ def _write(
 def _shadowing(
     directory: VisibleDir, layer_sources: list[str], scans: Mapping[str, Scan], before: set[tuple[str, str]]
 ) -> None:
-    """Notes which source must come before which, for the files of one directory."""
+    """Notes which sources hold paths of which others' winners, for the files of one directory."""
     for group in directory.groups:
         source = layer_sources[group.layer]
         for other, scanned in scans.items():

@@ -69,9 +69,10 @@ def _entry(kind: bytes, attr: Attr, body: bytes) -> bytes:
     return b"".join((_header(b"x", size, (0, 0, 0)), body, bytes(-size % 512), _header(kind, 0, attr)))
 
 
-def directory(path: bytes, attr: Attr, mtime: int) -> bytes:
-    """A directory; the root is b""."""
-    return _entry(b"5", attr, record(b"path=", (path or b".") + b"/") + record(b"mtime=", _time(mtime)) + owner(attr))
+def directory(path: bytes, attr: Attr, mtime: int, *, opaque: bool = False) -> bytes:
+    """A directory; the root is b"". ``opaque``: overlayfs merges it with no directory of the same name below."""
+    body = record(b"path=", (path or b".") + b"/") + record(b"mtime=", _time(mtime)) + (_OPAQUE if opaque else b"")
+    return _entry(b"5", attr, body + owner(attr))
 
 
 def link(path: bytes, target: bytes, mtime: int) -> bytes:
@@ -99,3 +100,4 @@ def file(path: bytes, attr: Attr, size: int, mtime: int, redirect: bytes, owners
 
 
 _EMPTY = record(_METACOPY, b"")
+_OPAQUE = record(b"SCHILY.xattr.trusted.overlay.opaque=", b"y")
