@@ -128,7 +128,7 @@ OREX = {
     [
         (["a", "b"], (), "nested"),  # each source holds the winner of a path that the other holds too
         (["a", "b"], ("a:orex/ola",), "nested"),  # a's alone, but while a is away b's would be read
-        (["a", "b"], ("b:orex", "b:loose.txt"), "single"),
+        (["a", "b"], ("a:orex/ola/only-old.dat", "b:orex", "b:loose.txt"), "single"),
     ],
 )
 def test_the_mounted_view_is_the_plan(tmp_path: Path, order: list[str], removed: tuple[str, ...], form: str) -> None:
