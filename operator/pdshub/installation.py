@@ -8,7 +8,7 @@ from __future__ import annotations
 import fnmatch
 import ipaddress
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field
@@ -54,11 +54,25 @@ class Allowed(Model):
     allowed_local_prefixes: list[str] = Field(default_factory=list)
 
 
+class Surveyor(Model):
+    """The pods that survey archive views."""
+
+    image: str = ""
+    """As name:tag; without one no view is surveyed."""
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    image_pull_secrets: list[dict[str, Any]] = Field(default_factory=list)
+    resources: dict[str, Any] = Field(default_factory=dict)
+    node_selector: dict[str, str] = Field(default_factory=dict)
+    tolerations: list[dict[str, Any]] = Field(default_factory=list)
+    affinity: dict[str, Any] = Field(default_factory=dict)
+
+
 class Installation(Model):
     """The whole of installation.yaml."""
 
     defaults: Defaults = Field(default_factory=Defaults)
     archive: Allowed = Field(default_factory=Allowed)
+    surveyor: Surveyor = Field(default_factory=Surveyor)
 
 
 def load(path: Path = DEFAULT_PATH) -> Installation:

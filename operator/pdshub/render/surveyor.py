@@ -1,0 +1,241 @@
+"""Objects of a view's surveyor: one pod that reads the sources as users do, keeps generations and serves them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pdshub.api.view import ArchiveViewSpec
+from pdshub.installation import Surveyor
+from pdshub.render.archive import CAPACITY
+from pdshub.render.names import DRIVER, GROUP, MANAGER, VIEW_LABEL, short
+
+PORT = 9810
+METRICS_PORT = 9811
+UID = 65532
+TLS_SECRET = "pdshub-surveyor-tls"  # noqa: S105 - the name of a Secret
+RENDERED = f"{GROUP}/rendered"
+"""Annotation with the digest of what was applied: equal means nothing to do."""
+SOURCES = "sources"
+"""volumeAttributes.content of the volume that shows every source by its name."""
+
+
+@dataclass(frozen=True)
+class SurveyorNames:
+    """Every derived name of the surveyor of ``view`` in the installation's ``namespace``."""
+
+    namespace: str
+    view: str
+
+    @property
+    def name(self) -> str:
+        """Deployment, Service and the claim of its store: a DNS label, which the name of a view need not be."""
+        plain = self.view.replace(".", "-")
+        if plain == self.view:
+            return short("survey", self.view)
+        digest = hashlib.sha256(self.view.encode()).hexdigest()[:10]
+        return f"{short('survey', plain, limit=52)}-{digest}"
+
+    @property
+    def sources(self) -> str:
+        """PersistentVolume and claim through which the surveyor reads."""
+        return short(self.name, "sources")
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Labels of everything that the operator makes for this surveyor."""
+        return {
+            "app.kubernetes.io/name": "pdshub",
+            "app.kubernetes.io/component": "surveyor",
+            "app.kubernetes.io/managed-by": MANAGER,
+            VIEW_LABEL: short(self.view),
+        }
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """Labels of its pod."""
+        return {"app.kubernetes.io/component": "surveyor", VIEW_LABEL: short(self.view)}
+
+
+def owner(name: str, uid: str) -> list[dict[str, Any]]:
+    """The view as owner: cluster-scoped, so that Kubernetes collects what is left even without the operator."""
+    return [{"apiVersion": f"{GROUP}/v1alpha1", "kind": "ArchiveView", "name": name, "uid": uid}]
+
+
+def _stamped(body: dict[str, Any]) -> dict[str, Any]:
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    meta = {**body["metadata"], "annotations": {RENDERED: hashlib.sha256(text.encode()).hexdigest()[:16]}}
+    return {**body, "metadata": meta}
+
+
+def _meta(names: SurveyorNames, name: str, uid: str, *, namespaced: bool = True, owned: bool = True) -> dict[str, Any]:
+    return {
+        "name": name,
+        **({"namespace": names.namespace} if namespaced else {}),
+        "labels": names.labels,
+        **({"ownerReferences": owner(names.view, uid)} if owned else {}),
+    }
+
+
+def store(names: SurveyorNames, spec: ArchiveViewSpec) -> dict[str, Any]:
+    """The claim of the store. No owner: whether it goes with the view is the operator's to decide."""
+    chosen = spec.survey.storage_class_name
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": _meta(names, names.name, "", owned=False),
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            **({"storageClassName": chosen} if chosen else {}),
+            "resources": {"requests": {"storage": spec.survey.storage}},
+        },
+    }
+
+
+def sources_volume(names: SurveyorNames, uid: str) -> dict[str, Any]:
+    """The PersistentVolume that shows each source whole, as /<name of the source>."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": _meta(names, names.sources, uid, namespaced=False),
+        "spec": {
+            "capacity": {"storage": CAPACITY},
+            "accessModes": ["ReadOnlyMany"],
+            "persistentVolumeReclaimPolicy": "Retain",
+            "storageClassName": "",
+            "claimRef": {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "namespace": names.namespace,
+                "name": names.sources,
+            },
+            "csi": {
+                "driver": DRIVER,
+                "volumeHandle": f"{names.namespace}.{names.sources}",
+                "readOnly": True,
+                "volumeAttributes": {"view": names.view, "content": SOURCES},
+            },
+        },
+    }
+
+
+def sources_claim(names: SurveyorNames, uid: str) -> dict[str, Any]:
+    """The claim that binds ``sources_volume`` and nothing else."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": _meta(names, names.sources, uid),
+        "spec": {
+            "accessModes": ["ReadOnlyMany"],
+            "storageClassName": "",
+            "volumeName": names.sources,
+            "resources": {"requests": {"storage": CAPACITY}},
+        },
+    }
+
+
+def service(names: SurveyorNames, uid: str) -> dict[str, Any]:
+    """Where nodes and the operator reach it."""
+    return _stamped(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": _meta(names, names.name, uid),
+            "spec": {
+                "selector": names.selector,
+                "ports": [{"name": "https", "port": PORT, "targetPort": "https", "protocol": "TCP"}],
+            },
+        }
+    )
+
+
+def _container(settings: Surveyor) -> dict[str, Any]:
+    def probe(period: int, failures: int) -> dict[str, Any]:
+        return {
+            "httpGet": {"path": "/healthz", "port": "metrics"},
+            "periodSeconds": period,
+            "timeoutSeconds": 5,
+            "failureThreshold": failures,
+        }
+
+    return {
+        "name": "surveyor",
+        "image": settings.image,
+        "imagePullPolicy": settings.image_pull_policy,
+        "command": ["tini", "--", "pdshub-surveyor"],
+        "args": [
+            "serve",
+            "--sources=/sources",
+            "--store=/store",
+            "--tls=/etc/pdshub/tls",
+            f"--port={PORT}",
+            f"--metrics-port={METRICS_PORT}",
+        ],
+        "env": [{"name": "HOME", "value": "/tmp"}],  # noqa: S108 - a volume of the pod's own
+        "ports": [
+            {"name": "https", "containerPort": PORT, "protocol": "TCP"},
+            {"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"},
+        ],
+        "startupProbe": probe(2, 60),
+        "livenessProbe": probe(20, 6),
+        "readinessProbe": probe(5, 3),
+        "resources": settings.resources,
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            # a source that comes back appears in the running pod
+            {"name": "sources", "mountPath": "/sources", "readOnly": True, "mountPropagation": "HostToContainer"},
+            {"name": "store", "mountPath": "/store"},
+            {"name": "tls", "mountPath": "/etc/pdshub/tls", "readOnly": True},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+        ],
+    }
+
+
+def deployment(names: SurveyorNames, settings: Surveyor, uid: str) -> dict[str, Any]:
+    """The pod: ``restricted`` by the Pod Security Standards, without a token of the API server."""
+    pod: dict[str, Any] = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 30,
+        **({"imagePullSecrets": settings.image_pull_secrets} if settings.image_pull_secrets else {}),
+        **({"nodeSelector": settings.node_selector} if settings.node_selector else {}),
+        **({"tolerations": settings.tolerations} if settings.tolerations else {}),
+        **({"affinity": settings.affinity} if settings.affinity else {}),
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": UID,
+            "runAsGroup": UID,
+            "fsGroup": UID,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(settings)],
+        "volumes": [
+            # readOnly on the claim too, or the kubelet takes the volume for its own to chown and relabel
+            {"name": "sources", "persistentVolumeClaim": {"claimName": names.sources, "readOnly": True}},
+            {"name": "store", "persistentVolumeClaim": {"claimName": names.name}},
+            {"name": "tls", "secret": {"secretName": TLS_SECRET, "defaultMode": 0o440}},
+            {"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}},
+        ],
+    }
+    return _stamped(
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": _meta(names, names.name, uid),
+            "spec": {
+                # two writers of one store would undo each other
+                "replicas": 1,
+                "strategy": {"type": "Recreate"},
+                "revisionHistoryLimit": 1,
+                "selector": {"matchLabels": names.selector},
+                "template": {"metadata": {"labels": names.labels}, "spec": pod},
+            },
+        }
+    )

@@ -1,0 +1,171 @@
+"""The only door to surveyors: what a view should be goes in, what its surveyor keeps comes out. Mutual TLS.
+
+A surveyor reads untrusted archives: its answers are bounded in size and time, and validated before they are used.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import aiohttp
+from pydantic import Field, ValidationError
+
+from pdshub.api.base import StatusModel
+from pdshub.api.generation import Changes, Counts, FindingCounts
+
+SERVER_NAME = "pdshub-surveyor"
+TIMEOUT = 5.0
+"""Seconds for one request: a surveyor answers from memory."""
+LIMIT = 8 << 20
+"""Bytes of an answer; a state with 100 generations has some 60 kB."""
+
+
+class SurveyError(Exception):
+    """The surveyor did not answer, or with something that is no answer; the text says why."""
+
+
+class Guard(StatusModel):
+    """Whether a generation lost more files than the view's threshold allows, compared with the one before."""
+
+    accepted: bool = True
+
+
+class Generation(StatusModel):
+    """One generation of the store."""
+
+    name: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
+    as_of: str = ""
+    counts: Counts = Field(default_factory=Counts)
+    findings: FindingCounts = Field(default_factory=FindingCounts)
+    guard: Guard = Field(default_factory=Guard)
+    previous: str | None = None
+    changes: Changes | None = None
+
+
+class Progress(StatusModel):
+    """The survey at work, or the last one."""
+
+    state: str = "idle"
+    phase: str | None = None
+    message: str | None = None
+    started_at: str | None = None
+    last_finished: str | None = None
+    request: str | None = None
+
+
+class Verified(StatusModel):
+    """A generation compared with the bytes of its sources."""
+
+    generation: str = ""
+    at: str | None = None
+    files: int = 0
+    drifted: int = 0
+    examples: list[str] = Field(default_factory=list)
+
+
+class State(StatusModel):
+    """Everything that a surveyor says of itself."""
+
+    view: str = ""
+    spec: str | None = None
+    survey: Progress = Field(default_factory=Progress)
+    generations: list[Generation] = Field(default_factory=list, max_length=1000)
+    verify: Verified | None = None
+
+
+class DatasetDiff(StatusModel):
+    """Datasets that differ."""
+
+    added: list[Any] = Field(default_factory=list)
+    removed: list[Any] = Field(default_factory=list)
+    replaced: list[Any] = Field(default_factory=list)
+
+
+class Number(StatusModel):
+    """How many files of one kind."""
+
+    count: int = 0
+
+
+class FileDiff(StatusModel):
+    """Files that differ."""
+
+    added: Number = Field(default_factory=Number)
+    removed: Number = Field(default_factory=Number)
+    replaced: Number = Field(default_factory=Number)
+
+
+class Diff(StatusModel):
+    """Two generations compared, as pdshub.archive.diff says it."""
+
+    datasets: DatasetDiff = Field(default_factory=DatasetDiff)
+    files: FileDiff = Field(default_factory=FileDiff)
+
+
+def counted(found: Diff) -> Changes:
+    """A diff in numbers."""
+    return Changes(
+        datasets_added=len(found.datasets.added),
+        datasets_removed=len(found.datasets.removed),
+        datasets_replaced=len(found.datasets.replaced),
+        files_added=found.files.added.count,
+        files_removed=found.files.removed.count,
+        files_replaced=found.files.replaced.count,
+    )
+
+
+class SurveyApi:
+    """Requests to surveyors."""
+
+    async def _request(
+        self, tls: ssl.SSLContext, method: str, address: str, path: str, body: dict[str, Any] | None = None
+    ) -> bytes:
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT)
+        url = f"https://{address}{path}"
+        try:
+            # a connection for each request: a kept one would outlive a renewed certificate
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.request(method, url, json=body, ssl=tls, server_hostname=SERVER_NAME) as answer,
+            ):
+                data = await answer.content.read(LIMIT + 1)
+                while len(data) <= LIMIT and (more := await answer.content.read(LIMIT + 1 - len(data))):
+                    data += more
+                if len(data) > LIMIT:
+                    raise SurveyError(f"the surveyor answers {method} {path} with more than {LIMIT >> 20} MB")
+                if answer.status >= 300:
+                    words = data[:300].decode(errors="replace").strip()
+                    raise SurveyError(f"the surveyor answers {method} {path} with {answer.status}: {words}")
+                return data
+        except TimeoutError:
+            raise SurveyError(f"the surveyor did not answer within {TIMEOUT:.0f} s") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            first = next(iter(str(error).splitlines()), type(error).__name__)
+            raise SurveyError(f"the surveyor does not answer: {first}") from None
+
+    async def put_spec(self, tls: ssl.SSLContext, address: str, body: dict[str, Any]) -> None:
+        """Say what the view should be; the same twice changes nothing. Raises SurveyError."""
+        await self._request(tls, "PUT", address, "/spec", body)
+
+    async def state(self, tls: ssl.SSLContext, address: str) -> State:
+        """What the surveyor keeps and does. Raises SurveyError."""
+        data = await self._request(tls, "GET", address, "/state")
+        try:
+            return State.model_validate_json(data)
+        except ValidationError as error:
+            raise SurveyError(f"the surveyor's state is not understood: {error.errors()[0]['msg']}") from None
+
+    async def verify(self, tls: ssl.SSLContext, address: str, generation: str) -> None:
+        """Begin to compare a generation with its sources. Raises SurveyError."""
+        await self._request(tls, "POST", address, "/verify", {"generation": generation})
+
+    async def changes(self, tls: ssl.SSLContext, address: str, before: str, after: str) -> Changes:
+        """What differs between two generations. Raises SurveyError."""
+        query = urlencode({"from": before, "to": after, "limit": "1"}, quote_via=quote)
+        data = await self._request(tls, "GET", address, f"/diff?{query}")
+        try:
+            return counted(Diff.model_validate_json(data))
+        except ValidationError as error:
+            raise SurveyError(f"the surveyor's diff is not understood: {error.errors()[0]['msg']}") from None

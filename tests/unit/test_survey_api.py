@@ -1,0 +1,146 @@
+"""The door to surveyors: it shows who it is, and takes no answer for granted."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import json
+import ssl
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from pdshub import pki, survey_api
+from pdshub.api.generation import Changes
+from pdshub.survey_api import SurveyApi, SurveyError
+
+A = "sha256:" + "a" * 64
+NOW = datetime.datetime.now(datetime.UTC)
+AUTHORITY = pki.issue(pki.AUTHORITY, NOW, "pdshub-ca", None)
+
+
+def context(pair: pki.Pair, *, server: bool) -> ssl.SSLContext:
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
+    made.load_verify_locations(cadata=AUTHORITY.certificate.decode())
+    made.verify_mode = ssl.CERT_REQUIRED
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in (("crt", pair.certificate), ("key", pair.key)):
+            Path(folder, name).write_bytes(text)
+        made.load_cert_chain(Path(folder, "crt"), Path(folder, "key"))
+    return made
+
+
+SERVER = context(pki.issue(pki.SURVEYOR, NOW, "pdshub-surveyor", AUTHORITY, server=True), server=True)
+IMPOSTOR = context(pki.issue(pki.NODE, NOW, "pdshub-node", AUTHORITY, server=True), server=True)
+OPERATOR = context(pki.issue(pki.OPERATOR, NOW, "pdshub-operator", AUTHORITY, client=True), server=False)
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+async def with_surveyor(
+    answer: Answer, ask: Callable[[SurveyApi, str], Awaitable[Any]], tls: ssl.SSLContext = SERVER
+) -> Any:
+    app = web.Application()
+    app.router.add_route("*", "/{rest:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
+    await site.start()
+    try:
+        port = runner.addresses[0][1]
+        return await ask(SurveyApi(), f"127.0.0.1:{port}")
+    finally:
+        await runner.cleanup()
+
+
+def text(body: str, status: int = 200) -> Answer:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response(text=body, status=status, content_type="application/json")
+
+    return answer
+
+
+async def state(api: SurveyApi, address: str) -> survey_api.State:
+    return await api.state(OPERATOR, address)
+
+
+def test_a_state() -> None:
+    said = {
+        "view": "sbn",
+        "spec": "abc",
+        "survey": {"state": "running", "phase": "walk", "counters": {"directories": 5}},
+        "generations": [
+            {
+                "name": A,
+                "asOf": "2026-01-01T00:00:00Z",
+                "counts": {"files": 5, "directories": 2, "links": 0, "bytes": 9},
+                "findings": {"error": 1},
+                "guard": {"accepted": False, "before": 9, "after": 5},
+                "previous": None,
+                "images": 1,
+            }
+        ],
+        "audit": {},
+        "verify": {"generation": A, "at": "2026-01-01T00:00:00Z", "files": 5, "drifted": 1, "examples": ["x"]},
+        "later": "than this program",
+    }
+    found = asyncio.run(with_surveyor(text(json.dumps(said)), state))
+    assert found.survey.phase == "walk" and found.verify.drifted == 1
+    (generation,) = found.generations
+    assert (generation.name, generation.counts.files, generation.findings.error) == (A, 5, 1)
+    assert not generation.guard.accepted
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        ("", 200, "not understood"),
+        ("[]", 200, "not understood"),
+        ('{"generations": [{"name": "../../etc"}]}', 200, "not understood"),
+        ('{"generations": 5}', 200, "not understood"),
+        ("no spec yet", 503, "503: no spec yet"),
+        ("x" * (survey_api.LIMIT + 1), 200, "more than 8 MB"),
+    ],
+    ids=["empty", "list", "name", "type", "503", "large"],
+)
+def test_what_is_no_answer(body: str, status: int, says: str) -> None:
+    with pytest.raises(SurveyError, match=says):
+        asyncio.run(with_surveyor(text(body, status), state))
+
+
+def test_nobody_there() -> None:
+    with pytest.raises(SurveyError, match="does not answer"):
+        asyncio.run(SurveyApi().state(OPERATOR, "127.0.0.1:1"))
+
+
+def test_another_program_with_our_authority_is_no_surveyor() -> None:
+    with pytest.raises(SurveyError, match="does not answer"):
+        asyncio.run(with_surveyor(text("{}"), state, IMPOSTOR))
+
+
+def test_what_is_sent() -> None:
+    seen: list[tuple[str, str, Any]] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        seen.append((request.method, request.path_qs, json.loads(body) if body else None))
+        diff = {
+            "datasets": {"added": [{"dataset": "x"}], "removed": [], "replaced": [{}, {}], "rehomed": []},
+            "files": {"added": {"count": 7, "paths": ["a"]}, "removed": {"count": 0}, "replaced": {"count": 3}},
+        }
+        return web.json_response(diff)
+
+    async def ask(api: SurveyApi, address: str) -> Any:
+        await api.put_spec(OPERATOR, address, {"name": "sbn"})
+        await api.verify(OPERATOR, address, A)
+        return await api.changes(OPERATOR, address, A, A)
+
+    changes = asyncio.run(with_surveyor(answer, ask))
+    assert changes == Changes(datasets_added=1, datasets_replaced=2, files_added=7, files_replaced=3)
+    assert seen[0] == ("PUT", "/spec", {"name": "sbn"})
+    assert seen[1] == ("POST", "/verify", {"generation": A})
+    assert seen[2][0] == "GET" and seen[2][1].startswith("/diff?from=sha256")
