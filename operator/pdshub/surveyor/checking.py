@@ -1,0 +1,102 @@
+"""Audit and verification, in the background: one of each at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from pdshub.api.generation import named
+from pdshub.surveyor.jobs import Job, JobError
+from pdshub.surveyor.making import rfc3339
+from pdshub.surveyor.store import Entry
+
+if TYPE_CHECKING:
+    from pdshub.surveyor.surveyor import Surveyor
+
+log = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+VERIFY_SECONDS = 86400.0
+"""A pinned generation is compared with its sources at least this often."""
+
+
+class Checks:
+    """Runs them and keeps their results in the surveyor's progress."""
+
+    def __init__(self, surveyor: Surveyor) -> None:
+        self._of = surveyor
+        self._jobs: dict[str, tuple[Job, str]] = {}  # kind -> (job, generation)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wanted: str | None = None  # generation that somebody asked to verify
+
+    def busy_with(self) -> list[str]:
+        """Generations that are being looked at."""
+        return [name for _, name in self._jobs.values()] + ([self._wanted] if self._wanted else [])
+
+    def running(self, kind: str) -> bool:
+        """Whether an audit ("audit") or a verification ("verify") runs."""
+        return kind in self._jobs
+
+    def stop(self) -> None:
+        """Kills what runs."""
+        for job, _ in self._jobs.values():
+            job.stop("the surveyor ends")
+
+    def ask(self, entry: Entry) -> None:
+        """Verify this one, now or after the one that is being verified."""
+        self._wanted = entry.name
+        self.begin()
+
+    def begin(self) -> None:
+        """Starts what is due and does not run yet."""
+        if (entry := self._to_audit()) and not self.running("audit") and self._of.wish:
+            rate = self._of.wish.spec.survey.audit_labels_per_second
+            self._start("audit", entry, {"rate": rate})
+        if not self.running("verify") and (entry := self._to_verify()):
+            self._wanted = None
+            newest = self._of.entries[0].name
+            self._start("verify", entry, {}, newest=newest)
+
+    def _to_audit(self) -> Entry | None:
+        newest = self._of.entries[0] if self._of.entries else None
+        last = self._of.progress.audit
+        done = newest is not None and last.get("generation") == newest.name and last.get("state") != "running"
+        return None if done else newest
+
+    def _to_verify(self) -> Entry | None:
+        of, last = self._of, self._of.progress.verify
+        if self._wanted:
+            return of.find(self._wanted)
+        pin = of.wish.spec.pin if of.wish else None
+        entry = next((e for e in of.entries if named(pin, e.name)), None)
+        if entry is None:
+            return None
+        old = of.clock() - float(last.get("seconds") or 0) > VERIFY_SECONDS
+        same = last.get("generation") == entry.name and last.get("newest") == of.entries[0].name
+        return entry if old or not same else None
+
+    def _start(self, kind: str, entry: Entry, more: Json, **note: str) -> None:
+        task = {"generation": str(entry.directory), "sources": str(self._of.sources), **more}
+        job = Job(kind, task, memory=self._of.memory, nice=15)
+        self._jobs[kind] = (job, entry.name)
+        running = asyncio.get_running_loop().create_task(self._run(kind, job, entry, note))
+        self._tasks.add(running)
+        running.add_done_callback(self._tasks.discard)
+
+    async def _run(self, kind: str, job: Job, entry: Entry, note: dict[str, str]) -> None:
+        began = self._of.clock()
+        head: Json = {"generation": entry.name, **note}
+        setattr(self._of.progress, kind, {**head, "state": "running", "at": rfc3339(began)})
+        try:
+            # an audit says something every 10,000 labels only; its rate is bounded on purpose
+            result = await job.run(seconds=7 * 86400.0)
+            end: Json = {"state": "done", **result}
+        except (JobError, OSError) as error:
+            log.warning("%s of %s: %s", kind, entry.name, error)
+            end = {"state": "failed", "message": str(error)}
+        finally:
+            self._jobs.pop(kind, None)
+        now = self._of.clock()
+        setattr(self._of.progress, kind, {**head, **end, "at": rfc3339(now), "seconds": now})
+        self._of.save()

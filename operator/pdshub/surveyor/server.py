@@ -1,0 +1,225 @@
+"""The surveyor's HTTPS door: the operator says and asks, nodes fetch."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import zstandard
+from aiohttp import web
+
+from pdshub.archive import manifest, plan
+from pdshub.surveyor import answers, tls
+from pdshub.surveyor.checks import findings_of
+from pdshub.surveyor.jobs import Job, JobError
+from pdshub.surveyor.store import PROOF, Entry
+from pdshub.surveyor.surveyor import Surveyor
+from pdshub.surveyor.wish import WishError
+
+log = logging.getLogger(__name__)
+
+MAX_BODY = 4 << 20
+CHUNK = 1 << 18
+QUESTION_SECONDS = 300.0
+FINDINGS = 1000
+FOR_NODES = ("/generations/", "/images/")
+_GENERATION = r"{hex:[0-9a-f]{64}}"
+
+
+class Door:
+    """Handlers. ``sent``: bytes served, by kind."""
+
+    def __init__(self, surveyor: Surveyor) -> None:
+        self.surveyor = surveyor
+        self.sent = {"image": 0, "manifest": 0, "proof": 0, "plan": 0}
+        self._questions = asyncio.Semaphore(1)  # each may take hundreds of megabytes for a moment
+
+    def app(self) -> web.Application:
+        """The application, without TLS."""
+        app = web.Application(middlewares=[_only_known], client_max_size=MAX_BODY)
+        app.add_routes(
+            [
+                web.put("/spec", self.put_spec),
+                web.get("/state", self.get_state),
+                web.post("/verify", self.post_verify),
+                web.get("/explain", self.get_explain),
+                web.get("/diff", self.get_diff),
+                web.get(f"/generations/{_GENERATION}/{{file:manifest\\.json|proof\\.json}}", self.get_file),
+                web.get(f"/generations/{_GENERATION}/findings", self.get_findings),
+                web.get(f"/plan/{_GENERATION}", self.get_plan),
+                web.get(f"/images/{_GENERATION}", self.get_image),
+            ]
+        )
+        return app
+
+    async def put_spec(self, request: web.Request) -> web.Response:
+        try:
+            body = await request.json()
+            wish = self.surveyor.put(body)
+        except WishError as error:
+            raise web.HTTPUnprocessableEntity(text=str(error)) from None
+        except (ValueError, RecursionError):
+            raise web.HTTPBadRequest(text="no JSON") from None
+        except OSError as error:
+            raise web.HTTPInsufficientStorage(text=f"the store can not be written: {error.strerror}") from None
+        return web.json_response({"spec": wish.digest, "content": wish.content})
+
+    async def get_state(self, _: web.Request) -> web.Response:
+        return web.json_response(answers.state(self.surveyor))
+
+    async def post_verify(self, request: web.Request) -> web.Response:
+        try:
+            reference = (await request.json())["generation"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise web.HTTPBadRequest(text='{"generation": …} is needed') from None
+        entry = self._entry(str(reference))
+        self.surveyor.checks.ask(entry)
+        return web.json_response({"generation": entry.name}, status=202)
+
+    async def get_explain(self, request: web.Request) -> web.Response:
+        entry = self._entry(request.query.get("generation", ""))
+        path = request.query.get("path", "")
+        return await self._asked("explain", {"generation": str(entry.directory), "path": path})
+
+    async def get_diff(self, request: web.Request) -> web.Response:
+        old, new = (self._entry(request.query.get(side, "")) for side in ("from", "to"))
+        limit = _number(request, "limit", 1000)
+        return await self._asked("diff", {"from": str(old.directory), "to": str(new.directory), "limit": limit})
+
+    async def get_findings(self, request: web.Request) -> web.Response:
+        entry, limit = self._entry(request.match_info["hex"]), _number(request, "limit", FINDINGS)
+        answer = await asyncio.to_thread(findings_of, entry.directory, limit)
+        return web.json_response({"generation": entry.name, **answer})
+
+    async def get_file(self, request: web.Request) -> web.Response:
+        entry, name = self._entry(request.match_info["hex"]), request.match_info["file"]
+        try:
+            raw = await asyncio.to_thread((entry.directory / name).read_bytes)
+        except OSError:
+            raise web.HTTPNotFound(text=f"{entry.name} has no {name}") from None
+        self.sent["manifest" if name == manifest.FILE else PROOF.removesuffix(".json")] += len(raw)
+        return web.Response(body=raw, content_type="application/json")
+
+    async def get_plan(self, request: web.Request) -> web.StreamResponse:
+        entry = self._entry(request.match_info["hex"])
+        return await self._send(request, "plan", _compressed(entry.directory / plan.FILE), encoded=True)
+
+    async def get_image(self, request: web.Request) -> web.StreamResponse:
+        digest = request.match_info["hex"]
+        path = self.surveyor.store.image(digest)
+        if path is None:
+            raise web.HTTPNotFound(text=f"no image {digest}")
+        accepted = [part.split(";")[0].strip() for part in request.headers.get("Accept-Encoding", "").split(",")]
+        if "zstd" in accepted:
+            return await self._send(request, "image", _raw(path), encoded=True, length=path.stat().st_size)
+        return await self._send(request, "image", _plain(path), encoded=False)
+
+    # --- helpers ----------------------------------------------------------------------------------------------
+
+    def _entry(self, reference: str) -> Entry:
+        entry = self.surveyor.find(reference)
+        if entry is None:
+            raise web.HTTPNotFound(text=f"no generation {reference or 'yet'}")
+        return entry
+
+    async def _asked(self, kind: str, task: dict[str, Any]) -> web.Response:
+        async with self._questions:
+            try:
+                answer = await Job(kind, task, memory=self.surveyor.memory).run(seconds=QUESTION_SECONDS)
+            except JobError as error:
+                raise web.HTTPInternalServerError(text=str(error)) from None
+        return web.json_response(answer)
+
+    async def _send(
+        self, request: web.Request, kind: str, pieces: Iterator[bytes], *, encoded: bool, length: int | None = None
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/octet-stream", "Vary": "Accept-Encoding"})
+        if encoded:
+            response.headers["Content-Encoding"] = "zstd"
+        if length is not None:
+            response.content_length = length
+        try:
+            first = await asyncio.to_thread(next, pieces, b"")
+            await response.prepare(request)
+            piece = first
+            while piece:
+                await response.write(piece)
+                self.sent[kind] += len(piece)
+                piece = await asyncio.to_thread(next, pieces, b"")
+            await response.write_eof()
+        except OSError as error:
+            if not response.prepared:
+                raise web.HTTPNotFound(text="it was dropped just now") from error
+            raise
+        return response
+
+
+def _number(request: web.Request, name: str, default: int) -> int:
+    text = request.query.get(name, str(default))
+    if not text.isdecimal() or len(text) > 9:
+        raise web.HTTPBadRequest(text=f"{name}: a number is needed")
+    return int(text)
+
+
+def _raw(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(CHUNK):
+            yield piece
+
+
+def _plain(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        yield from zstandard.ZstdDecompressor().read_to_iter(file, write_size=CHUNK)
+
+
+def _compressed(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        yield from zstandard.ZstdCompressor(level=3).read_to_iter(file, write_size=CHUNK)
+
+
+@web.middleware
+async def _only_known(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """The operator may do everything, nodes may fetch, others nothing."""
+    transport = request.transport
+    peer = tls.common_name(transport.get_extra_info("peercert")) if transport else ""
+    fetching = request.method in ("GET", "HEAD") and request.path.startswith(FOR_NODES)
+    if peer == tls.OPERATOR or (peer == tls.NODE and fetching):
+        return await handler(request)
+    raise web.HTTPForbidden(text=f"{peer or 'a stranger'} may not do this")
+
+
+async def serve(door: Door, directory: Path, port: int, every: float = 5.0) -> None:
+    """Serves for ever. Waits for the certificate files; takes new ones for new connections, old ones go on."""
+    runner = web.AppRunner(door.app(), access_log=None)
+    await runner.setup()
+    site: web.TCPSite | None = None
+    seen: tuple[int, ...] | None = None
+    try:
+        while True:
+            stamp = tls.stamp(directory)
+            if stamp and stamp != seen:
+                try:
+                    context = tls.context(directory)
+                    if site:
+                        await site.stop()
+                    site = web.TCPSite(runner, None, port, ssl_context=context, reuse_address=True)
+                    await site.start()
+                    seen = stamp
+                    log.info("serving on port %d", port)
+                except (OSError, ssl.SSLError) as error:
+                    log.warning("server: %s", error)
+            await asyncio.sleep(every)
+    finally:
+        await runner.cleanup()
+
+
+def as_json(value: Any) -> str:
+    """As the surveyor prints it."""
+    return json.dumps(value, indent=1, sort_keys=True)

@@ -1,0 +1,236 @@
+"""The surveyor of one view: takes wishes, surveys when it is time, keeps generations, says how it stands."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pdshub.api.generation import digits, named
+from pdshub.archive.guard import guard
+from pdshub.archive.view import View, view_from_spec
+from pdshub.surveyor import retention, schedule
+from pdshub.surveyor.checking import Checks
+from pdshub.surveyor.files import read_json, write_json
+from pdshub.surveyor.jobs import Job, JobError
+from pdshub.surveyor.making import rfc3339
+from pdshub.surveyor.progress import Progress
+from pdshub.surveyor.stamp import Stamp
+from pdshub.surveyor.store import Entry, Store, StoreError
+from pdshub.surveyor.wish import Wish, WishError, parse
+
+log = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+
+class Surveyor:
+    """Everything but the network. ``memory``: bytes that a survey's process may take, 0 for no bound."""
+
+    def __init__(self, store: Store, sources: Path, *, memory: int = 0, clock: Callable[[], float] = time.time) -> None:
+        self.store, self.sources, self.memory, self.clock = store, sources, memory, clock
+        self.progress = Progress.load(store.path / "state.json")
+        self.wish = _kept_wish(store.path / "spec.json")
+        self.entries: list[Entry] = store.read()
+        self.phase = ""
+        self.last_turn = time.monotonic()
+        self.refused = 0  # wishes for another view: somebody's addresses are mixed up
+        self.checks = Checks(self)
+        self._job: Job | None = None
+        self._stamp, self._stamp_state = Stamp(), self.progress.tried_stamp
+        self._wake = asyncio.Event()
+
+    # --- what the operator says -------------------------------------------------------------------------------
+
+    def put(self, body: Any) -> Wish:
+        """A wish of the operator; the same one again changes nothing. Raises WishError, OSError."""
+        wish = parse(body)
+        if self.wish and self.wish.view != wish.view:
+            self.refused += 1
+            raise WishError(f"name: this is the surveyor of {self.wish.view}")
+        if self.wish is None or wish.body() != self.wish.body():
+            write_json(self.store.path / "spec.json", wish.body())
+            if self._job and self.wish and wish.content != self.wish.content:
+                self._job.stop("the view changed meanwhile")
+            self.wish = wish
+            self._wake.set()
+        return wish
+
+    @property
+    def view(self) -> View | None:
+        """The view to survey; None while there is nothing to survey."""
+        if self.wish is None or not self.wish.spec.cataloged:
+            return None
+        return view_from_spec(self.wish.view, self.wish.wire)
+
+    # --- the loop ---------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Works for ever."""
+        try:
+            while True:
+                self._wake.clear()
+                wait = await self.turn()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait):
+                        await self._wake.wait()
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        """Kills what runs."""
+        if self._job:
+            self._job.stop("the surveyor ends")
+        self.checks.stop()
+
+    async def turn(self) -> float:
+        """Surveys if it is time; returns the seconds until the next look."""
+        self.last_turn = time.monotonic()
+        view = self.view
+        if view is None or self.wish is None:
+            return schedule.STAMP_SECONDS
+        await self._look_at_stamp(view)
+        reason, wait = schedule.due(self._facts(self.wish))
+        if not reason:
+            self.checks.begin()
+            return max(0.05, min(wait, schedule.STAMP_SECONDS))
+        await self._attempt(self.wish, view, reason)
+        return 0.05
+
+    async def _look_at_stamp(self, view: View) -> None:
+        path = self.wish.spec.survey.stamp_file if self.wish else None
+        if path and view.layers:
+            state = await self._stamp.look(self.sources / view.layers[0].source / path)
+            self._stamp_state = self._stamp_state if state is None else state
+        else:
+            self._stamp_state = ""
+
+    def _facts(self, wish: Wish) -> schedule.Facts:
+        p = self.progress
+        return schedule.Facts(
+            now=self.clock(),
+            interval=wish.spec.survey.interval_seconds,
+            content=wish.content,
+            request=wish.request,
+            stamp=self._stamp_state,
+            tried_content=p.tried_content,
+            tried_request=p.tried_request,
+            tried_stamp=p.tried_stamp,
+            finished=p.finished if self.entries else None,
+            failed=p.failed,
+            failures=p.failures,
+            settles=p.settles,
+        )
+
+    async def _attempt(self, wish: Wish, view: View, reason: str) -> None:
+        p, stamp = self.progress, self._stamp_state
+        p.started = self.clock()
+        log.info("survey of %s: %s", view.name, reason)
+        error = ""
+        try:
+            await self._survey(wish, view, p.started)
+        except (JobError, StoreError) as problem:
+            error = str(problem)
+        except OSError as problem:
+            error = f"the store can not be written: {problem.strerror}"
+        finally:
+            self.phase, self._job = "", None
+        if self.wish and self.wish.content != wish.content:
+            return  # it was for another view; the next turn begins anew
+        ended = self.clock()
+        p.tried_content, p.tried_request, p.tried_stamp = wish.content, wish.request, stamp
+        p.seconds, p.message = ended - p.started, error
+        if error:
+            log.warning("survey of %s: %s", view.name, error)
+            p.failed, p.failures = ended, p.failures + 1
+        else:
+            p.finished, p.failed, p.failures, p.surveys = ended, None, 0, p.surveys + 1
+        self.save()
+
+    def save(self) -> None:
+        """Keeps the state; a store that can't be written is told of, not died of."""
+        try:
+            self.progress.save(self.store.path / "state.json")
+        except OSError as problem:
+            log.warning("the state can not be kept: %s", problem)
+
+    async def _survey(self, wish: Wish, view: View, began: float) -> None:
+        p = self.progress
+        self._learn_approved(wish)
+        base = self.baseline()
+        newest = self.entries[0] if self.entries else None
+        settle = view.authority.settle_seconds
+        with self.store.workplace() as work:
+            task: Json = {
+                "name": wish.view, "spec": wish.wire, "sources": str(self.sources), "work": str(work), "now": began,
+                "previous": str(newest.directory) if newest else None,
+                "baseline": str(base.directory) if base else None,
+                "restatSince": p.restat_at, "restatHours": wish.spec.survey.restat_hours,
+            }  # fmt: skip
+            self._job = Job("survey", task, memory=self.memory)
+            result = await self._job.run(self._say)
+            before = int(base.manifest["counts"]["files"]) if base else None
+            facts = {
+                "asOf": rfc3339(began),
+                "guard": guard(before, int(result["counts"]["files"]), view.authority.shrink_threshold_percent),
+                "previous": base.name if base and base.name != result["generation"] else None,
+                "changes": result["changes"],
+                "content": wish.content,
+            }
+            entry = await asyncio.to_thread(self.store.commit, work, facts)
+        self.entries = self.store.read()
+        log.info("generation %s: %s files", entry.name, result["counts"]["files"])
+        p.restat_at, p.counters, p.settling = began, result["counters"], int(result["settling"])
+        p.settles = self.clock() + max(schedule.MIN_SETTLE_SECONDS, settle) if p.settling else None
+        await asyncio.to_thread(self.drop)
+
+    def _say(self, text: str) -> None:
+        self.phase = text
+
+    # --- generations ------------------------------------------------------------------------------------------
+
+    def _learn_approved(self, wish: Wish) -> None:
+        names = [entry.name for entry in self.entries]
+        known = {name for name in self.progress.approved if name in names}
+        self.progress.approved = sorted(known | {name for name in names if named(wish.spec.approved, name)})
+
+    def baseline(self) -> Entry | None:
+        """The generation that a new one is compared with."""
+        order = [(entry.name, entry.accepted) for entry in self.entries]
+        name = retention.baseline(order, self.progress.approved)
+        return next((entry for entry in self.entries if entry.name == name), None)
+
+    def drop(self) -> None:
+        """Removes what nobody needs."""
+        if self.wish is None:
+            return
+        base = self.baseline()
+        held = [*self.wish.keep, self.wish.spec.pin, self.wish.spec.approved, base.name if base else None]
+        held += self.checks.busy_with()
+        names = [entry.name for entry in self.entries]
+        if gone := retention.doomed(names, self.wish.spec.survey.keep, held):
+            log.info("dropped: %s", ", ".join(digits(name)[:12] for name in gone))
+            self.store.drop(gone)
+            self.entries = self.store.read()
+
+    def find(self, reference: str) -> Entry | None:
+        """The generation that a name, or its beginning, means; "" is the newest."""
+        return next((entry for entry in self.entries if not reference or named(reference, entry.name)), None)
+
+    @property
+    def surveying(self) -> bool:
+        """Whether a survey runs."""
+        return self._job is not None
+
+
+def _kept_wish(path: Path) -> Wish | None:
+    kept = read_json(path)
+    try:
+        return parse(kept) if kept else None
+    except WishError as error:
+        log.warning("the kept spec can not be used: %s", error)
+        return None
