@@ -192,6 +192,8 @@ def _write(
 ) -> dict[str, Any]:
     homes = Homes(datasets, decisions, view.authority)
     places = contributions(found, datasets, homes, findings)
+    for place in view.live:
+        places.setdefault(place, [])
     merger = Merger(found, scans, datasets, findings)
     layer_sources = [f.layer.source for f in found]
     before: set[tuple[str, str]] = set()

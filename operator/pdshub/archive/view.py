@@ -46,6 +46,7 @@ class View:
     sources: tuple[str, ...]
     layers: tuple[Layer, ...]
     authority: Authority
+    live: tuple[str, ...] = ()  # paths of entries that nodes mount straight from the sources: empty directories
 
 
 def load_view(text: str) -> View:
@@ -73,7 +74,8 @@ def view_from_spec(name: str, spec: Mapping[str, Any]) -> View:
         if not entry.live  # nodes mount these straight from the sources
         for rank, layer in enumerate(entry.layers)
     )
-    return View(name, tuple(s.name for s in model.sources), layers, model.authority)
+    live = tuple(_clean(entry.path) for entry in model.tree if entry.live)
+    return View(name, tuple(s.name for s in model.sources), layers, model.authority, live)
 
 
 def _clean(path: str) -> str:

@@ -57,7 +57,7 @@ def generation(s: Surveyor, entry: Entry) -> Json:
 def state(s: Surveyor) -> Json:
     """Everything that the operator looks at."""
     return {
-        "view": s.wish.view if s.wish else None,
+        "view": s.wish.view if s.wish else "",
         "spec": s.wish.digest if s.wish else None,
         "content": s.wish.content if s.wish else None,
         "survey": survey(s),

@@ -87,7 +87,10 @@ class Checks:
     async def _run(self, kind: str, job: Job, entry: Entry, note: dict[str, str]) -> None:
         began = self._of.clock()
         head: Json = {"generation": entry.name, **note}
-        setattr(self._of.progress, kind, {**head, "state": "running", "at": rfc3339(began)})
+        last: Json = getattr(self._of.progress, kind)
+        if last.get("generation") != entry.name:  # else the last result stands until there is a new one
+            last = {**head, "at": rfc3339(began)}
+        setattr(self._of.progress, kind, {**last, "state": "running"})
         try:
             # an audit says something every 10,000 labels only; its rate is bounded on purpose
             result = await job.run(seconds=7 * 86400.0)

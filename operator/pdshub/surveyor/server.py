@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
@@ -27,6 +26,8 @@ MAX_BODY = 4 << 20
 CHUNK = 1 << 18
 QUESTION_SECONDS = 300.0
 FINDINGS = 1000
+ANSWERS = 16
+MAX_FILES = 10_000  # of each kind that a diff names
 FOR_NODES = ("/generations/", "/images/")
 _GENERATION = r"{hex:[0-9a-f]{64}}"
 
@@ -38,6 +39,7 @@ class Door:
         self.surveyor = surveyor
         self.sent = {"image": 0, "manifest": 0, "proof": 0, "plan": 0}
         self._questions = asyncio.Semaphore(1)  # each may take hundreds of megabytes for a moment
+        self._diffs: dict[tuple[str, str, int], Any] = {}  # an operator that could not wait asks again
 
     def app(self) -> web.Application:
         """The application, without TLS."""
@@ -84,12 +86,22 @@ class Door:
     async def get_explain(self, request: web.Request) -> web.Response:
         entry = self._entry(request.query.get("generation", ""))
         path = request.query.get("path", "")
-        return await self._asked("explain", {"generation": str(entry.directory), "path": path})
+        async with self._questions:
+            return await self._asked("explain", {"generation": str(entry.directory), "path": path})
 
     async def get_diff(self, request: web.Request) -> web.Response:
         old, new = (self._entry(request.query.get(side, "")) for side in ("from", "to"))
-        limit = _number(request, "limit", 1000)
-        return await self._asked("diff", {"from": str(old.directory), "to": str(new.directory), "limit": limit})
+        limit = min(_number(request, "limit", 1000), MAX_FILES)
+        key = (old.name, new.name, limit)
+        async with self._questions:
+            if key not in self._diffs:
+                answer = await self._asked(
+                    "diff", {"from": str(old.directory), "to": str(new.directory), "limit": limit}
+                )
+                while len(self._diffs) >= ANSWERS:
+                    del self._diffs[next(iter(self._diffs))]
+                self._diffs[key] = answer.body
+            return web.Response(body=self._diffs[key], content_type="application/json")
 
     async def get_findings(self, request: web.Request) -> web.Response:
         entry, limit = self._entry(request.match_info["hex"]), _number(request, "limit", FINDINGS)
@@ -128,11 +140,10 @@ class Door:
         return entry
 
     async def _asked(self, kind: str, task: dict[str, Any]) -> web.Response:
-        async with self._questions:
-            try:
-                answer = await Job(kind, task, memory=self.surveyor.memory).run(seconds=QUESTION_SECONDS)
-            except JobError as error:
-                raise web.HTTPInternalServerError(text=str(error)) from None
+        try:
+            answer = await Job(kind, task, memory=self.surveyor.memory).run(seconds=QUESTION_SECONDS)
+        except JobError as error:
+            raise web.HTTPInternalServerError(text=str(error)) from None
         return web.json_response(answer)
 
     async def _send(
@@ -218,8 +229,3 @@ async def serve(door: Door, directory: Path, port: int, every: float = 5.0) -> N
             await asyncio.sleep(every)
     finally:
         await runner.cleanup()
-
-
-def as_json(value: Any) -> str:
-    """As the surveyor prints it."""
-    return json.dumps(value, indent=1, sort_keys=True)

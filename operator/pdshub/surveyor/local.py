@@ -1,0 +1,107 @@
+"""Commands for people, inside the surveyor's container: they read the store and talk to nobody."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from pdshub.archive import words
+from pdshub.archive.diff import diff
+from pdshub.archive.explain import explain
+from pdshub.archive.findings import Finding, as_text
+from pdshub.surveyor.checks import findings_of
+from pdshub.surveyor.making import rfc3339
+from pdshub.surveyor.progress import Progress
+from pdshub.surveyor.store import Entry, Store, StoreError
+
+Json = dict[str, Any]
+Said = tuple[Json, str]
+"""The same for programs and for people."""
+SHORT = 12
+
+
+def _entry(store: Store, reference: str) -> Entry:
+    entry = store.find(reference)
+    if entry is None:
+        names = ", ".join(e.name.removeprefix("sha256:")[:SHORT] for e in store.read()) or "none yet"
+        raise StoreError(f"no generation {reference or 'yet'}; there are: {names}")
+    return entry
+
+
+def run_explain(args: argparse.Namespace) -> Said:
+    """Which source shows a path."""
+    entry = _entry(Store(args.store), args.generation)
+    answer = explain(entry.directory, args.path)
+    return {"generation": entry.name, **answer}, words.explained(answer)
+
+
+def run_diff(args: argparse.Namespace) -> Said:
+    """What differs between two generations."""
+    store = Store(args.store)
+    old, new = _entry(store, args.old), _entry(store, args.new)
+    answer = diff(old.directory, new.directory, args.limit)
+    return {"from": old.name, "to": new.name, **answer}, words.differences(answer)
+
+
+def run_findings(args: argparse.Namespace) -> Said:
+    """What survey and audit have to say."""
+    entry = _entry(Store(args.store), args.generation)
+    answer = findings_of(entry.directory, args.limit)
+    found = [Finding(f["severity"], f["kind"], f["message"], tuple(f["paths"]), f["count"]) for f in answer["findings"]]
+    rest = answer["total"] - len(found)
+    return {"generation": entry.name, **answer}, as_text(found) + (f"… {rest} more\n" if rest else "")
+
+
+def run_status(args: argparse.Namespace) -> Said:
+    """What is kept, and how the last survey went."""
+    store = Store(args.store)
+    entries, progress = store.read(), Progress.load(args.store / "state.json")
+    kept = [
+        {
+            "name": e.name,
+            "asOf": e.as_of,
+            "counts": e.manifest["counts"],
+            "findings": e.manifest["findings"],
+            "accepted": e.accepted,
+            "bytes": store.stored_bytes(e),
+        }
+        for e in entries
+    ]
+    answer: Json = {
+        "generations": kept,
+        "lastFinished": None if progress.finished is None else rfc3339(progress.finished),
+        "message": progress.message,
+        "counters": progress.counters,
+        "audit": progress.audit,
+        "verify": progress.verify,
+    }
+    lines = ["GENERATION    AS OF                 FILES      STATE"]
+    for e in entries:
+        name, files = e.name.removeprefix("sha256:")[:SHORT], e.manifest["counts"]["files"]
+        lines.append(f"{name:12}  {e.as_of:20}  {files:<9}  {'ok' if e.accepted else 'refused: shrank'}")
+    lines.append(f"last survey: {answer['lastFinished'] or 'none yet'}" + f" {progress.message}".rstrip())
+    return answer, "\n".join(lines)
+
+
+def add_commands(commands: Any) -> None:
+    """Adds the commands to the program's parser."""
+
+    def command(name: str, text: str, run: Any) -> argparse.ArgumentParser:
+        sub: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+        sub.add_argument("--store", type=Path, default=Path("/store"), metavar="DIR", help="default /store")
+        sub.add_argument("--output", choices=("text", "json"), default="text")
+        sub.set_defaults(local=run)
+        return sub
+
+    p = command("explain", "which source shows a path, which others had it and why", run_explain)
+    p.add_argument("path", metavar="PATH", help="path in the view")
+    p.add_argument("--generation", default="", metavar="GEN", help="default: the newest")
+    p = command("diff", "datasets and files that differ between two generations", run_diff)
+    p.add_argument("old", metavar="GEN1", help="12 or more of its digits")
+    p.add_argument("new", metavar="GEN2", nargs="?", default="", help="default: the newest")
+    p.add_argument("--limit", type=int, default=1000, help="files named of each kind (default 1000)")
+    p = command("findings", "what the survey and the audit have to say", run_findings)
+    p.add_argument("--generation", default="", metavar="GEN", help="default: the newest")
+    p.add_argument("--limit", type=int, default=1000, help="default 1000")
+    command("status", "the kept generations and the last survey", run_status)

@@ -1,0 +1,102 @@
+"""``pdshub-surveyor``: surveys the archive of one view, keeps its generations and serves them.
+
+Exit codes: 0 done; 1 the store or a generation can not be used; 2 wrong use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pdshub.archive.plan import PlanError
+from pdshub.surveyor import local, metrics, server
+from pdshub.surveyor.store import Store, StoreError
+from pdshub.surveyor.surveyor import Surveyor
+
+log = logging.getLogger(__name__)
+CGROUP = Path("/sys/fs/cgroup/memory.max")
+OWN_MEMORY = 160 << 20
+"""Bytes of the container's limit that a survey's process leaves to the others."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog="pdshub-surveyor", description=(__doc__ or "").split("\n\n")[0])
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    p = commands.add_parser("serve", help="work for one view", description="Work for one view, until stopped.")
+    p.add_argument("--sources", type=Path, required=True, metavar="DIR", help="each source as DIR/<its name>")
+    p.add_argument("--store", type=Path, required=True, metavar="DIR", help="where generations are kept")
+    p.add_argument("--tls", type=Path, required=True, metavar="DIR", help="tls.crt, tls.key and ca.crt")
+    p.add_argument("--port", type=int, default=9810, help="HTTPS for operator and nodes (default 9810)")
+    p.add_argument("--metrics-port", type=int, default=9811, help="/metrics and /healthz (default 9811)")
+    p.add_argument(
+        "--memory", type=int, metavar="MIB", help="bound of a survey's process; default: what the container leaves"
+    )
+    local.add_commands(commands)
+    return top
+
+
+def memory_bound(cgroup: Path = CGROUP) -> int:
+    """Bytes for a survey's process: the container's limit without what the surveyor itself needs; 0 unbounded."""
+    try:
+        text = cgroup.read_text().strip()
+    except OSError:
+        return 0
+    return max(OWN_MEMORY, int(text) - OWN_MEMORY) if text.isdecimal() else 0
+
+
+async def serve(args: argparse.Namespace) -> None:
+    """Works until a signal comes. Raises StoreError."""
+    store = Store(args.store)
+    await asyncio.to_thread(store.open)
+    memory = memory_bound() if args.memory is None else args.memory << 20
+    surveyor = Surveyor(store, args.sources, memory=memory)
+    door = server.Door(surveyor)
+    health = await metrics.serve(door, args.metrics_port)
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    tasks = [
+        asyncio.create_task(surveyor.run()),
+        asyncio.create_task(server.serve(door, args.tls, args.port)),
+        asyncio.create_task(stop.wait()),
+    ]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        surveyor.stop()
+        for task in tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await task
+        await health.cleanup()
+        store.close()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit code."""
+    args = parser().parse_args(arguments)
+    try:
+        if args.command == "serve":
+            logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+            asyncio.run(serve(args))
+            return 0
+        answer, text = args.local(args)
+    except (StoreError, PlanError, OSError) as error:
+        sys.stderr.write(f"pdshub-surveyor: {error}\n")
+        return 1
+    sys.stdout.write((json.dumps(answer, indent=1, sort_keys=True) if args.output == "json" else text.rstrip()) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
