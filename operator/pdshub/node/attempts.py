@@ -3,11 +3,11 @@
 Only for child processes. Every attempt asks the kernel for write access to the mount (mnt_want_write), which a
 read-only mount refuses with EROFS before anything else is looked at. What would happen if it did not:
 
-- a file of an own, random name is made, then renamed, its mode changed, and removed again;
-- a file of the archive gets the times and is renamed to the name that it has already: nothing changes;
+- a file, a directory and a link of an own, random name are made, and removed again;
+- a file of the archive gets the times and the mode that it has already: nothing changes;
 - a file of the archive is opened for writing, and nothing is written;
-- what is removed is the own file, or a name that does not exist. A proof that loses a file when it finds a hole
-  would be worse than the hole.
+- what is renamed and removed is the own file, or a name that does not exist. A proof that loses a file when it
+  finds a hole would be worse than the hole.
 """
 
 from __future__ import annotations
@@ -45,13 +45,15 @@ def refused(action: str, result: str) -> bool:
 
 
 def some_file(folder: str = ".", levels: int = 3) -> str:
-    """A regular file's path, in a directory or near below it; empty if there is none."""
+    """A regular file's path, in a directory or near below it in the same mount; empty if there is none."""
     below = []
     with suppress(OSError), os.scandir(folder) as entries:
+        # of directories alone: on an overlay files have device numbers of their own
+        device = Path(folder).stat().st_dev
         for entry in itertools.islice(entries, _LOOK_AT):
             if entry.is_file(follow_symlinks=False):
                 return entry.path
-            if entry.is_dir(follow_symlinks=False):
+            if entry.is_dir(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_dev == device:
                 below.append(entry.path)
     return next(filter(None, (some_file(path, levels - 1) for path in below[:5] if levels)), "")
 
@@ -86,14 +88,9 @@ def attempts() -> dict[str, str]:
         found["open"] = outcome(lambda: open_for_writing(theirs))
     target = own if made else Path(theirs or ".")
     found["chmod"] = outcome(lambda: target.chmod(stat.S_IMODE(target.lstat().st_mode)))
-    if made:
-        found["rename"] = outcome(lambda: own.rename(renamed))
-        found["remove"] = outcome((renamed if found["rename"] == SUCCEEDED else own).unlink)
-    else:
-        # "." can't be renamed (EBUSY, before the question of write access is asked); a name that is not there can
-        old = theirs or own
-        found["rename"] = outcome(lambda: os.rename(old, old))  # noqa: PTH104
-        found["remove"] = outcome(own.unlink)
+    # where nothing could be made these names are not there: a read-only mount refuses before it looks for them
+    found["rename"] = outcome(lambda: own.rename(renamed))
+    found["remove"] = outcome((renamed if found["rename"] == SUCCEEDED else own).unlink)
     return found
 
 

@@ -35,12 +35,13 @@ class Watch:
     renewals: int = 0
     survey_wanted: str = ""
     _place: int = 0
+    _read: int = 0
     _renewed: dict[str, float] = field(default_factory=dict)  # path -> time of the renewal for its sake
     _asked_at: float = 0.0
     _asked_for: set[str] = field(default_factory=set)
 
     def turn(self, sample: tuple[Known, ...]) -> list[list[object]]:
-        """The next files to look at; the digest of one of them is read, known problems are looked at first."""
+        """The next files to look at, known problems among them; of one file the digest is read, too."""
         if not sample:
             return []
         bad = [known for known in sample if known.path in self.problems][: SLICE // 2]
@@ -48,7 +49,9 @@ class Watch:
         fresh = [sample[(self._place + i) % len(sample)] for i in range(size)]
         self._place = (self._place + size) % len(sample)
         rows = {known.path: [known.path, known.size, "", ""] for known in (*bad, *fresh)}
-        for known in (*fresh[:1], *(b for b in bad if self.problems[b.path] == "bytes")):
+        read = sample[self._read % len(sample)]
+        self._read += 1
+        for known in (read, *(b for b in bad if self.problems[b.path] == "bytes")):
             rows[known.path] = known.row
         return list(rows.values())
 

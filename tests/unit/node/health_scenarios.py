@@ -1,0 +1,392 @@
+"""Canary and proof with real mounts and real child processes; each function is one test of test_canary.py or
+test_proof.py, in a process and a mount namespace of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pdshub.node import examine, user
+from pdshub.node.proof import Prover
+from pdshub.node.sample import Known
+from pdshub.node.subjects import Subject
+from pdshub.node.watch import Watcher
+from tests.unit.node.machine import ROOT, Machine, eventually
+
+ACTIONS = {"create", "mkdir", "symlink", "change", "open", "chmod", "rename", "remove"}
+
+
+def sh(*command: str | Path) -> None:
+    subprocess.run(command, check=True)
+
+
+def tree(folder: Path) -> dict[str, tuple[int, int, bytes]]:
+    """All that an attempt could have changed."""
+    return {
+        str(path.relative_to(folder)): (
+            path.lstat().st_mode, path.lstat().st_mtime_ns, path.read_bytes() if path.is_file() else b"",
+        )
+        for path in folder.rglob("*")
+    }  # fmt: skip
+
+
+def known(path: str, text: str, origin: str = "survey") -> Known:
+    name = "md5" if origin == "label" else "sha256"
+    return Known(path, len(text), name, hashlib.new(name, text.encode()).hexdigest(), origin)
+
+
+class Catalog:
+    """A published catalog made by hand: an overlay of metacopy files over a data-only layer, as a generation's is."""
+
+    FILES: ClassVar = {"data/a.dat": "a" * 5000, "data/deep/b.dat": "bb", "c.xml": "<c/>"}
+
+    def __init__(self, folder: Path) -> None:
+        sh("mount", "-t", "tmpfs", "tmpfs", folder)  # it keeps trusted.* attributes
+        self.nas, self.names = folder / "nas", folder / "names"
+        self.volume = folder / "private" / "volume"
+        self.private = folder / "private"
+        for path in (self.nas, self.names, self.volume):
+            path.mkdir(parents=True)
+        self.private.chmod(0o700)  # as the kubelet's directories are
+        for path, text in self.FILES.items():
+            for top in (self.nas, self.names):
+                (top / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.nas / path).write_text(text)
+            (self.nas / path).chmod(0o666)
+            name = self.names / path
+            name.touch()
+            os.truncate(name, len(text))
+            os.setxattr(name, "trusted.overlay.metacopy", b"")
+            os.setxattr(name, "trusted.overlay.redirect", f"/{path}".encode())
+        for top in (self.nas, self.names):
+            for path in (top, *(p for p in top.rglob("*") if p.is_dir())):
+                path.chmod(0o777)
+        sh("mount", "-t", "tmpfs", "-o", "mode=755", "pdshub:sbn", self.volume)
+        self.point = self.volume / "sbn"
+        self.point.mkdir()
+        self.mount()
+        sh("mount", "-o", "remount,bind,ro", self.volume)
+        self.subject = Subject(
+            "sbn", "sbn", {str(self.volume): ("sbn",)}, "sha256:" + "ab" * 32,
+            (known("data/a.dat", "a" * 5000), known("data/deep/b.dat", "bb", "label"), known("c.xml", "<c/>")),
+        )  # fmt: skip
+
+    def mount(self) -> None:
+        options = f"ro,metacopy=on,redirect_dir=on,lowerdir={self.names}::{self.nas}"
+        sh("mount", "-t", "overlay", "-o", options, "pdshub", self.point)
+
+    def renew(self) -> None:
+        sh("umount", "-l", self.point)
+        self.mount()
+
+
+def proven(catalog: Catalog) -> Any:
+    return asyncio.run(Prover(1).prove(catalog.subject)).document()
+
+
+def proof_of_an_intact_view(folder: Path) -> None:
+    catalog = Catalog(folder)
+    before = tree(catalog.nas)
+    proof = proven(catalog)
+    assert proof["ok"] and proof["result"] == "intact", proof
+    assert proof["identity"] == {
+        "uid": user.UID, "gid": user.GID, "groups": [], "capabilities": [], "noNewPrivileges": True,
+    }  # fmt: skip
+    assert set(proof["tried"].items()) == {(action, "EROFS") for action in ACTIONS}, proof["tried"]
+    files = proof["files"]
+    assert (files["sampled"], files["digested"], files["byLabel"], files["bytes"]) == (3, 3, 1, 5006), files
+    assert files["differing"] == 0 and proof["targets"] == 1 and proof["generation"].startswith("sha256:abab")
+    assert time.strptime(proof["at"], "%Y-%m-%dT%H:%M:%SZ")
+    # what users may not read can't be compared, and is said
+    (catalog.names / "c.xml").chmod(0o600)
+    catalog.renew()
+    proof = proven(catalog)
+    assert proof["ok"] and proof["files"]["private"] == 1 and proof["files"]["digested"] == 2, proof
+    assert tree(catalog.nas) == before
+
+
+def proof_of_a_writable_view(folder: Path) -> None:
+    """A read-write mount is found, what succeeded is named, and nothing of the archive is harmed by finding out."""
+    catalog = Catalog(folder)
+    sh("umount", catalog.point)
+    sh("mount", "--bind", catalog.nas, catalog.point)
+    before = tree(catalog.nas)
+    proof = proven(catalog)
+    assert not proof["ok"] and proof["result"] == "violated", proof
+    for action in ("create", "mkdir", "symlink", "open", "chmod", "rename", "remove"):
+        assert proof["tried"][action] == "succeeded" and action in proof["message"], proof
+    assert proof["tried"]["change"] == "EPERM", "a user may not set another's times, but the mount let it come so far"
+    assert "in 1 of 1 volumes, at ['sbn']" in proof["message"], proof
+    assert str(folder) not in str(proof), "paths of other people's pods are nobody's business"
+    changed = tree(catalog.nas)
+    assert changed == before
+    # only permissions are in the way now: that is no read-only archive either
+    for path in (catalog.nas, *catalog.nas.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    proof = proven(catalog)
+    assert not proof["ok"] and "should have been refused with EROFS" in proof["message"], proof
+    assert proof["tried"]["create"] == "EACCES" and "create (EACCES)" in proof["message"]
+    # the volume's own small directory
+    sh("mount", "-o", "remount,bind,ro", catalog.point)
+    assert proven(catalog)["ok"]
+    sh("mount", "-o", "remount,bind,rw", catalog.volume)
+    catalog.volume.chmod(0o777)
+    proof = proven(catalog)
+    assert not proof["ok"] and "create" in proof["message"] and "['.']" in proof["message"], proof
+
+
+def proof_of_a_changed_file(folder: Path) -> None:
+    for path, change, words in (
+        ("data/a.dat", lambda p: p.write_text("b" * 5000), "has other bytes"),
+        ("data/a.dat", lambda p: p.write_text("a" * 5001), "has another size"),
+        ("data/deep/b.dat", lambda p: p.write_text(""), "has another size"),
+        ("c.xml", lambda p: p.unlink(), ""),
+    ):
+        inside = folder / path.replace("/", "-") / str(len(words))
+        inside.mkdir(parents=True)
+        catalog = Catalog(inside)
+        change(catalog.nas / path)
+        proof = proven(catalog)
+        assert not proof["ok"] and proof["files"]["digested"] >= 2, proof
+        if words:
+            assert f"1 file of 3 sampled: {path} {words}" in proof["message"], proof
+        else:  # kernels answer ENOENT or EIO where the data of a name is missing
+            assert proof["files"]["differing"] + proof["files"]["unread"] == 1, proof
+
+
+def proof_is_a_user(folder: Path) -> None:
+    """The identity is checked by its own process: with root left over there is no proof."""
+    who, uid = user.as_user(os.getuid)
+    assert uid == user.UID and who["capabilities"] == []
+    secret = folder / "secret"
+    secret.write_text("root's")
+    secret.chmod(0o600)
+    for work in (secret.read_text, lambda: sh("mount", "-t", "tmpfs", "none", folder)):
+        try:
+            user.as_user(work)
+        except OSError as error:
+            assert error.errno in (errno.EACCES, errno.EPIPE), error
+        else:
+            raise AssertionError("root's work was done")
+    assert os.getuid() == 0
+
+
+def replaced_file(folder: Path) -> None:
+    """A file that is replaced below the catalog: met by the watch, led to a renewed mount and a survey."""
+    catalog = Catalog(folder)
+    renewed: list[str] = []
+
+    async def look(now: float) -> Any:
+        await watcher.look(catalog.subject, now, "now")
+        return watcher.watches["sbn"]
+
+    def renew(view: str) -> None:
+        renewed.append(view)
+        catalog.renew()
+
+    watcher = Watcher(renew)
+    watch = asyncio.run(look(6000.0))
+    assert watch.checked == 3 and not watch.problems and not watch.survey_wanted and not renewed
+    # as rsync does: written aside, then renamed over
+    (catalog.nas / "new").write_text("longer than before" * 500)
+    (catalog.nas / "new").rename(catalog.nas / "data/a.dat")
+    assert (catalog.point / "data/a.dat").stat().st_size == 5000, "the catalog goes on saying what it recorded"
+    if examine.files(catalog.subject.roots, [("data/a.dat", 5000, "", "")]) == {"data/a.dat": "same"}:
+        catalog.renew()  # a local file system's old file lives as long as it is open; NFS answers ESTALE
+    watch = asyncio.run(look(6010.0))
+    assert watch.problems == {"data/a.dat": "size"} and renewed == ["sbn"], watch
+    assert watch.survey_wanted == "abababababab-10" and "data/a.dat" in watch.message
+    asyncio.run(look(6020.0))
+    assert renewed == ["sbn"] and watch.survey_wanted == "abababababab-10", "once a slot"
+    (catalog.nas / "data/a.dat").write_text("a" * 5000)
+    asyncio.run(look(6030.0))
+    assert not watch.problems and not watch.survey_wanted
+    # in place, with the same size: only the digest tells
+    (catalog.nas / "c.xml").write_text("<d/>")
+    for turn in range(3):
+        asyncio.run(look(6700.0 + turn))
+    assert watch.problems == {"c.xml": "bytes"} and watch.survey_wanted == "abababababab-11", watch
+
+
+def wrong_export(folder: Path) -> None:
+    """The marker decides whether a source is used; without one, another file system is news."""
+    m = Machine(folder)
+    try:
+        m.file("vol/marker", "this is the archive")
+        m.file("vol/f", "right")
+        m.file("other/f", "wrong")
+        digest = hashlib.sha256(b"this is the archive").hexdigest()
+        local = {"local": {"path": str(m.directory / "nas/vol")}}
+        marked = {**local, "marker": {"path": "marker", "sha256": digest}}
+        m.view({"a": ["main"]}, main=marked)
+        m.view({"b": ["main"]}, name="plain", main=local)
+        m.start()
+        target = m.publish()
+        eventually(lambda: m.health()["ready"] and m.health("plain")["ready"])
+        nas = m.directory / "nas"
+
+        def swap(one: str, other: str) -> None:
+            (nas / one).rename(nas / "aside")
+            (nas / other).rename(nas / one)
+            (nas / "aside").rename(nas / other)
+
+        swap("vol", "other")
+        text = eventually(lambda: "not the right export" in m.health()["message"] and m.health()["message"], 40)
+        assert "the marker marker is not there" in text, text
+        assert (target / "sbn/a/f").read_text() == "right", "what was mounted stays"
+        notes = m.kubelet / "plugins/archive.pdshub.dev/canary"
+        eventually(lambda: any('"changed": "2' in note.read_text() for note in notes.glob("*.json")), 40)
+        (nas / "vol/marker").write_text("another archive")
+        eventually(lambda: "the marker marker has another content" in m.health()["message"])
+        swap("vol", "other")
+        eventually(lambda: m.health()["ready"], 40)
+        (nas / "vol/marker").unlink()
+        (nas / "vol/marker").symlink_to("/etc/hostname")
+        eventually(lambda: "the marker marker is not there" in m.health()["message"], 60)
+    finally:
+        m.stop()
+
+
+#: A file system that answers until it is told to be silent.
+STUB = """
+import sys, time, stat, os, mfusepy
+class Stub(mfusepy.Operations):
+    def wait(self):
+        while os.path.exists(sys.argv[2]): time.sleep(0.1)
+    def getattr(self, path, fh=None):
+        self.wait()
+        mode = stat.S_IFREG | 0o644 if path.endswith('f') else stat.S_IFDIR | 0o755
+        return {'st_mode': mode, 'st_nlink': 2, 'st_size': 4, 'st_ino': 7}
+    def readdir(self, path, fh): return ['.', '..', 'f']
+    def read(self, path, size, offset, fh): self.wait(); return b'here'[offset:offset + size]
+    def statfs(self, path): self.wait(); return {'f_bsize': 4096}
+mfusepy.FUSE(Stub(), sys.argv[1], foreground=True, nothreads=False, allow_other=True, attr_timeout=0, entry_timeout=0)
+"""
+
+
+def hanging_source(folder: Path) -> None:
+    """A source that stops answering: said, never waited for, and no processes gather. By a stopped server (the
+    request is taken back when its process is killed) and by one that took the request and keeps it (it is not)."""
+    m = Machine(folder)
+    try:
+        point, silent = m.directory / "nas/hang", m.directory / "silent"
+        point.mkdir()
+        m.file("good/f", "good")
+        server = m.spawn(sys.executable, "-c", STUB, str(point), str(silent))
+        eventually(lambda: (point / "f").read_text() == "here")
+        m.view({"a": ["hang"]}, hang="hang")
+        m.view({"a": ["good"]}, name="fine", good="good")
+        m.start()
+        eventually(lambda: m.health()["ready"] and m.health("fine")["ready"], 40)
+        m.publish()
+        for kind in ("stopped", "keeps"):
+            if kind == "stopped":
+                server.send_signal(signal.SIGSTOP)
+            else:
+                silent.touch()
+            eventually(lambda: "does not answer" in m.health()["message"], 60, kind)
+            for pod, view in (("two", "sbn"), ("three", "fine")):
+                started = time.monotonic()
+                target = m.publish(pod, view)
+                m.unpublish(pod)
+                assert time.monotonic() - started < 10, (kind, view)
+            time.sleep(12)  # several looks
+            looks = children(m)
+            assert len(looks) <= 3, (kind, looks)
+            assert m.health("fine")["ready"] and not target.exists()
+            if kind == "stopped":
+                server.send_signal(signal.SIGCONT)
+            else:
+                silent.unlink()
+            eventually(lambda: m.health()["ready"], 60, f"heals after {kind}")
+            eventually(lambda: len(children(m)) <= 2, 30)  # the lane, and a look under way
+    finally:
+        silent.unlink(missing_ok=True)
+        server.send_signal(signal.SIGCONT)
+        m.stop()
+        subprocess.run(["umount", "-l", point], check=False)
+
+
+def children(m: Machine) -> list[str]:
+    """Command lines of the plugin's child processes."""
+    assert m.plugin
+    found = []
+    for path in Path("/proc").glob("[0-9]*/status"):
+        try:
+            status, line = path.read_text(), path.with_name("cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"pdshub.node." in line and f"PPid:\t{m.plugin.pid}\n" in status:
+            found.append(line.decode())
+    return found
+
+
+def proof_by_the_plugin(folder: Path) -> None:
+    """In health.json beside the archive, in the plugin's own time; a hole that opens later is found."""
+    m = Machine(folder)
+    try:
+        m.file("main/f", "f")
+        m.file("main/d/g", "g")
+        for path in (m.directory / "nas/main", *(m.directory / "nas/main").rglob("*")):
+            path.chmod(0o777)
+        m.view({"x": ["main"], "y": ["main:d"]}, main="main")
+        m.start()
+        target = m.publish()
+        m.publish("two")
+        proof = eventually(lambda: m.health()["proof"], 30)
+        assert proof["ok"] and proof["result"] == "intact" and set(proof["tried"]) == ACTIONS, proof
+        assert eventually(lambda: m.health()["proof"]["targets"] == 2)
+        sh("mount", "-o", "remount,bind,rw", target / "sbn/x")
+        bad = eventually(lambda: not m.health()["proof"]["ok"] and m.health()["proof"], 30)
+        assert "create" in bad["message"] and "in 1 of 2 volumes, at ['sbn/x']" in bad["message"], bad
+        sh("mount", "-o", "remount,bind,ro", target / "sbn/x")
+        eventually(lambda: m.health()["proof"]["ok"], 30)
+        assert sorted(tree(m.directory / "nas/main")) == ["d", "d/g", "f"]
+    finally:
+        m.stop()
+
+
+ALL = {
+    f.__name__: f
+    for f in (
+        proof_of_an_intact_view, proof_of_a_writable_view, proof_of_a_changed_file, proof_is_a_user, replaced_file,
+        wrong_export, hanging_source, proof_by_the_plugin,
+    )
+}  # fmt: skip
+
+
+def run(name: str) -> None:
+    """For pytest: in a mount namespace of its own."""
+    done = subprocess.run(
+        ["unshare", "-m", "--propagation", "private", sys.executable, "-m", "tests.unit.node.health_scenarios", name],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}"},
+        capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    print(done.stdout, done.stderr)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def main(name: str) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="pdshub-health-"))
+    try:
+        ALL[name](folder)
+    finally:
+        for line in reversed(Path("/proc/self/mountinfo").read_text().splitlines()):
+            point = line.split()[4]
+            if point.startswith(str(folder)):
+                subprocess.run(["umount", "-l", point], check=False, capture_output=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
