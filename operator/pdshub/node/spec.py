@@ -8,9 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
+
+#: Behind a view's name: the volume that shows its sources as they are, for the surveyor.
+SOURCES = "#sources"
+GENERATION = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class SpecError(ValueError):
@@ -55,6 +61,24 @@ class Entry:
 
     path: str
     layers: tuple[Layer, ...]
+    live: bool = False  # straight from the sources although the view shows generations
+
+
+@dataclass(frozen=True)
+class Released:
+    """The generation that users see, by the view's status."""
+
+    name: str  # sha256:…
+    as_of: str = ""
+
+
+@dataclass(frozen=True)
+class Uptake:
+    """How the pods of one volume (the name of its PV) take up a new generation."""
+
+    volume: str
+    next_server: bool = False  # a pod keeps the generation that it began with
+    hold: float = 3600  # seconds for which what is in use is kept after a switch
 
 
 @dataclass(frozen=True)
@@ -65,13 +89,21 @@ class View:
     sources: tuple[Source, ...] = ()
     tree: tuple[Entry, ...] = ()
     raw: Mapping[str, Any] = field(default_factory=dict, compare=False, hash=False)
+    released: Released | None = None  # None: contents straight from the sources
+    surveyor: str = ""  # address:port
+    uptakes: tuple[Uptake, ...] = ()
 
     def source(self, name: str) -> Source:
         return next(source for source in self.sources if source.name == name)
 
     def at(self, entry: Entry) -> str:
         """The entry's mount point, relative to /archive."""
-        return self.folder if entry.path == "." else f"{self.folder}/{entry.path}"
+        return "/".join(part for part in (self.folder, entry.path) if part not in ("", "."))
+
+    def uptake(self, target: str, default_hold: float) -> Uptake:
+        """Of a target (…/kubernetes.io~csi/<PV>/mount); a volume that the status does not name is switched live."""
+        volume = PurePosixPath(target).parent.name
+        return next((u for u in self.uptakes if u.volume == volume), Uptake(volume, hold=default_hold))
 
 
 def digest(value: Any) -> str:
@@ -137,6 +169,8 @@ def parse_view(document: Mapping[str, Any]) -> View:
             raise SpecError("spec.folder: one plain name is needed")
         sources = tuple(_source(raw, f"spec.sources[{i}]") for i, raw in enumerate(spec.get("sources") or []))
         known = {source.name for source in sources}
+        if any(not name or name.startswith(".") or set(name) & set("/\0\n#") for name in known):
+            raise SpecError("spec.sources: names of sources are names of folders")
         if len(known) != len(sources):
             raise SpecError("spec.sources: two sources of the same name")
         tree = []
@@ -151,13 +185,36 @@ def parse_view(document: Mapping[str, Any]) -> View:
             for layer in layers:
                 if layer.source not in known:
                     raise SpecError(f"{where}.layers: no source is called {layer.source!r}")
-            tree.append(Entry(relative(raw.get("path") or ".", f"{where}.path"), layers))
+            tree.append(Entry(relative(raw.get("path") or ".", f"{where}.path"), layers, bool(raw.get("live"))))
         paths = [[] if entry.path == "." else entry.path.split("/") for entry in tree]
         for i, one in enumerate(paths):
             for other in paths[i + 1 :]:
                 shared = min(len(one), len(other))
                 if one[:shared] == other[:shared]:
                     raise SpecError("spec.tree: an entry inside another one")
+        cataloged = spec.get("form") != "live" and not all(entry.live for entry in tree)
+        released, surveyor, uptakes = _status(document.get("status") or {}, cataloged)
+        number = int(metadata.get("generation") or 0)
     except (KeyError, TypeError, AttributeError) as error:
         raise SpecError(f"not an ArchiveView: {error!r}") from error
-    return View(name, int(metadata.get("generation") or 0), folder, sources, tuple(tree), document)
+    return View(name, number, folder, sources, tuple(tree), document, released, surveyor, uptakes)
+
+
+def _status(status: Mapping[str, Any], cataloged: bool) -> tuple[Released | None, str, tuple[Uptake, ...]]:
+    """What the operator has decided: generation, where to get it, and how each hub takes it up."""
+    generation = status.get("generation") if cataloged else None
+    if generation and not GENERATION.fullmatch(str(generation["name"])):
+        raise SpecError(f"status.generation.name: {generation['name']!r} is not sha256: and 64 hexadecimal digits")
+    released = Released(str(generation["name"]), str(generation.get("asOf") or "")) if generation else None
+    uptakes = tuple(
+        Uptake(str(raw["volume"]), raw.get("updates") == "nextServer", float(raw.get("maxHoldSeconds", 3600)))
+        for raw in status.get("volumes") or []
+    )
+    return released, str((status.get("surveyor") or {}).get("address") or ""), uptakes
+
+
+def sources_view(view: View) -> View:
+    """The sources themselves, one folder each: what the view's surveyor reads."""
+    tree = tuple(Entry(source.name, (Layer(source.name, "."),)) for source in view.sources)
+    raw = {"spec": {"sources": (view.raw.get("spec") or {}).get("sources")}}
+    return View(view.name + SOURCES, view.generation, "", view.sources, tree, raw)

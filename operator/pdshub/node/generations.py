@@ -1,0 +1,152 @@
+"""The generations that a node keeps on its disk: checked when they arrive, dropped when nobody needs them.
+
+plugin/generations/<64 hex>/ holds manifest.json, the images by their names, and proof.json. A directory with that
+name is whole: it is made aside (.new-<hex>) and renamed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pdshub.archive import manifest as archive
+from pdshub.archive.catalog import Image
+from pdshub.node.spec import GENERATION, Layer, SpecError, relative
+
+MANIFEST, PROOF = "manifest.json", "proof.json"
+MAX_MANIFEST, MAX_IMAGE, MAX_IMAGES = 64 << 20, 16 << 30, 400  # bytes, bytes, images of one generation
+BLOCK = 4096  # of an image; a loop device shows no part of one
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.erofs")
+_HEX = re.compile(r"[0-9a-f]{64}")
+
+
+class GenerationError(ValueError):
+    """The manifest or a file of it is not what its name says; the text tells which."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What a node needs of a manifest."""
+
+    name: str  # sha256:…
+    view: str
+    as_of: str  # RFC 3339
+    nested: bool
+    top: str  # the folder of the mounted catalog that is the view
+    images: tuple[Image, ...]
+    data: tuple[Layer, ...]
+    counts: dict[str, int]
+    proof: tuple[str, int] | None = None  # digest and size of proof.json
+
+    @property
+    def digits(self) -> str:
+        return self.name.removeprefix("sha256:")
+
+    @property
+    def short(self) -> str:
+        return self.digits[:12]
+
+
+def _whole(value: Any, most: int, what: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+        raise GenerationError(f"{what}: {value!r} is not a number from 0 to {most}")
+    return value
+
+
+def _image(raw: dict[str, Any], nested: bool) -> Image:
+    name, digest = raw["name"], raw["digest"]
+    if not isinstance(name, str) or not _IMAGE.fullmatch(name) or ".." in name:
+        raise GenerationError(f"image {name!r}: not a name for a file")
+    if not isinstance(digest, str) or not GENERATION.fullmatch(digest):
+        raise GenerationError(f"image {name}: {digest!r} is not sha256: and 64 hexadecimal digits")
+    if nested and not isinstance(raw.get("source"), str):
+        raise GenerationError(f"image {name}: names no source")
+    return Image(name, digest, _whole(raw["size"], MAX_IMAGE, f"image {name}"), raw.get("source"), None)
+
+
+def parse(raw: bytes) -> Generation:
+    """A manifest's bytes -> Generation, its name computed anew from what it says. Raises GenerationError."""
+    try:
+        document = json.loads(raw)
+        if document["schema"] != archive.SCHEMA:
+            raise GenerationError(f"not of schema {archive.SCHEMA}")
+        layering = document["layering"]
+        nested = {"single": False, "nested": True}[layering["form"]]
+        images = tuple(_image(image, nested) for image in document["images"])
+        if not 0 < len(images) <= MAX_IMAGES or len({image.name for image in images}) != len(images):
+            raise GenerationError("no image, too many of them, or two of one name")
+        name = archive.digest_of(images, layering)
+        if name != document["generation"]:
+            raise GenerationError(f"it says {document['generation']!r}, its content is {name}")
+        top = relative(layering.get("top") or ".", "layering.top")
+        data = tuple(Layer(str(d["source"]), relative(d["path"] or ".", "layering.data")) for d in layering["data"])
+        sources = {layer.source for layer in data}
+        if len(sources) != len(data) or "/" in top or (nested and {image.source for image in images} - sources):
+            raise GenerationError("its layers do not fit together")
+        counts = {str(k): _whole(v, 1 << 62, "counts") for k, v in (document.get("counts") or {}).items()}
+        proof = document.get("proof")
+        proven = (str(proof["digest"]), _whole(proof["size"], MAX_MANIFEST, "proof")) if proof else None
+    except (GenerationError, SpecError) as error:
+        raise GenerationError(f"manifest: {error}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise GenerationError(f"manifest: {error!r}") from None
+    view, as_of = str(document.get("view") or ""), str(document.get("surveyedAt") or "")
+    return Generation(name, view, as_of, nested, "" if top == "." else top, images, data, counts, proven)
+
+
+class Store:
+    """The directory. Nothing in it is written twice."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._parsed: dict[str, Generation] = {}
+        directory.mkdir(parents=True, exist_ok=True)
+        for path in directory.glob(".new-*"):  # of a plugin that was killed
+            shutil.rmtree(path, ignore_errors=True)
+
+    def path(self, name: str) -> Path:
+        return self._directory / name.removeprefix("sha256:")
+
+    def aside(self, name: str) -> Path:
+        """Where it is put together."""
+        return self._directory / f".new-{name.removeprefix('sha256:')}"
+
+    def names(self) -> set[str]:
+        return {f"sha256:{path.name}" for path in self._directory.iterdir() if _HEX.fullmatch(path.name)}
+
+    def get(self, name: str) -> Generation | None:
+        """None if it is not here. One that can't be read any more is removed, to be fetched again."""
+        if name in self._parsed:
+            return self._parsed[name]
+        path = self.path(name)
+        try:
+            found = parse((path / MANIFEST).read_bytes())
+            whole = found.name == name and all((path / i.name).stat().st_size >= i.size for i in found.images)
+        except FileNotFoundError:
+            whole = False
+        except GenerationError:
+            whole = False
+        if not whole:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            return None
+        self._parsed[name] = found
+        return found
+
+    def all(self) -> dict[str, Generation]:
+        return {name: found for name in self.names() if (found := self.get(name))}
+
+    def keep_only(self, names: Collection[str]) -> list[str]:
+        """Drop the others. Images that are mounted live on until they are not."""
+        dropped = sorted(self.names() - set(names))
+        for name in dropped:
+            self._parsed.pop(name, None)
+            # renamed first: half a generation never has a whole one's name
+            self.path(name).rename(self.aside(name))
+            shutil.rmtree(self.aside(name), ignore_errors=True)
+        return dropped
