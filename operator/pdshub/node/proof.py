@@ -132,11 +132,12 @@ def judge(subject: Subject, answer: Mapping[str, Any], at: str, seconds: float) 
         reasons = ["nothing could be tried: the volume was taken away meanwhile, or users may not enter it"]
     elif not reasons and files["unread"]:
         result = INCOMPLETE
-        why = f" ({', '.join(files['unreadWhy'])})" if files["unreadWhy"] else ", the time was over"
+        why = ": the time was over" if subject.reachable else ": a source does not answer"
+        why = f" ({', '.join(files['unreadWhy'])})" if files["unreadWhy"] else why
         reasons = [f"nothing could be written, but {files['unread']} of {files['sampled']} files were not read{why}"]
     targets = len({one["target"] for one in tried})
     if result == INTACT:
-        bytes_ = f"; {files['digested']} files had the bytes that labels and survey recorded" if subject.sample else ""
+        bytes_ = f"; files that had the bytes of label or survey: {files['digested']}" if subject.sample else ""
         volumes = "1 volume" if targets == 1 else f"{targets} volumes"
         reasons = [f"{', '.join(worst)} were refused in {volumes}{bytes_}"]
     return Proof(result, at, "; ".join(reasons), subject.generation, answer["identity"], targets, worst, files, seconds)
@@ -179,11 +180,12 @@ class Prover:
         """One proof, now. Never raises for what the archive does: that is an unfinished proof."""
         at, began = now(), time.monotonic()
         some = dict(sorted(subject.targets.items())[:TARGETS])
+        names = [known.row for known in subject.sample if subject.reachable]
         leash = self._leashes.setdefault(subject.view, workers.Leash("examine"))
         try:
             answer = await leash.once(
                 "prove", TIMEOUT, targets={target: list(points) for target, points in some.items()},
-                roots=subject.roots, names=[known.row for known in subject.sample], reading=READING,
+                roots=subject.roots, names=names, reading=READING,
             )  # fmt: skip
         except OSError as error:
             return Proof(INCOMPLETE, at, f"the proof could not be finished: {error.strerror or error}",

@@ -75,7 +75,7 @@ class Leash:
     async def once(self, do: str, seconds: float, **arguments: Any) -> Any:
         """Raises OSError, TimeoutError after `seconds` or at once while the last process can't be ended."""
         if self._process is not None and self._process.returncode is None:
-            raise TimeoutError(errno.ETIMEDOUT, "no answer: the last look at it hangs still")
+            raise TimeoutError(errno.ETIMEDOUT, "the last look at it hangs still")
         self._process = await _start(self._module)
         return await _once(self._process, do, seconds, arguments)
 

@@ -1,0 +1,151 @@
+"""Prometheus metrics of a node: the report's other face. docs/metrics.md explains each.
+
+Labels are names of views and their sources, words of this program and digests of mounted generations: nothing that
+users choose, and only as many as the views declare.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from pdshub.node import tally
+from pdshub.node.proof import INCOMPLETE, INTACT, VIOLATED
+
+PREFIX = "pdshub_node_"
+_TALLIES = {
+    tally.SWITCHES: "Published volumes that were switched to other content.",
+    tally.HOLDS: "Switches that had to wait because a process used the old content.",
+    tally.RENEWALS: "Times that a view's mount was renewed because of a replaced file.",
+    tally.FETCHES: "Generations fetched from the surveyor.",
+    tally.FETCH_FAILURES: "Fetches of a generation that failed.",
+    tally.FETCH_BYTES: "Bytes of generations fetched from the surveyor.",
+    tally.FETCH_SECONDS: "Seconds spent fetching generations.",
+}
+
+
+def timestamp(text: Any) -> float:
+    """Unix time of an RFC 3339 text; 0 for none."""
+    try:
+        return datetime.fromisoformat(str(text)).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def gauge(name: str, text: str, labels: Iterable[str] = ()) -> GaugeMetricFamily:
+    return GaugeMetricFamily(PREFIX + name, text, labels=list(labels))
+
+
+def of_sources(sources: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[Metric]:
+    """`sources`: view -> source -> its part of the report."""
+    labels = ("view", "source")
+    up = gauge("source_up", "1 if the source answers and is the right export.", labels)
+    latency = gauge("source_latency_seconds", "Seconds that the last look at the source took.", labels)
+    changes = CounterMetricFamily(
+        PREFIX + "source_identity_changes", "Times that another file system appeared in the source's place.",
+        labels=labels,
+    )  # fmt: skip
+    for view, rows in sorted(sources.items()):
+        for source, row in sorted(rows.items()):
+            up.add_metric([view, source], float(bool(row.get("ready"))))
+            if row.get("ready"):
+                latency.add_metric([view, source], float(row.get("latencySeconds", 0)))
+            changes.add_metric([view, source], float(row.get("identityChanges", 0)))
+    yield from (up, latency, changes)
+
+
+def of_views(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
+    """`views`: name -> its part of the report."""
+    ready = gauge("view_ready", "1 if the whole view is mounted and its sources answer.", ("view",))
+    targets = gauge("view_targets", "Pods of this node that have the view.", ("view",))
+    generation = InfoMetricFamily(PREFIX + "view_generation", "The generation that is mounted, and its form.",
+                                  labels=["view"])  # fmt: skip
+    for name, view in sorted(views.items()):
+        ready.add_metric([name], float(bool(view.get("ready"))))
+        targets.add_metric([name], float(view.get("targets", 0)))
+        shown = {"generation": short(view.get("shown")), "form": str(view.get("form", ""))}
+        generation.add_metric([name], shown)
+    yield from (ready, targets, generation)
+
+
+def short(generation: Any) -> str:
+    """The first 12 digits, as people write it."""
+    return str(generation or "").removeprefix("sha256:")[:12]
+
+
+def of_proofs(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
+    ok = gauge("proof_ok", "1 if the last proof found the view unwritable and intact, 0 if it was violated "
+               "or could not be finished.", ("view",))  # fmt: skip
+    result = gauge("proof_result", "1 for the result of the last proof.", ("view", "result"))
+    at = gauge("proof_timestamp_seconds", "Unix time of the last proof.", ("view",))
+    files = gauge("proof_files", "Files of the sample by what the last proof found.", ("view", "found"))
+    differing = gauge("canary_files_differing", "Files of the sample known to differ from the survey.", ("view",))
+    for name, view in sorted(views.items()):
+        if proof := view.get("proof"):
+            ok.add_metric([name], float(bool(proof["ok"])))
+            for word in (INTACT, VIOLATED, INCOMPLETE):
+                result.add_metric([name, word], float(proof["result"] == word))
+            at.add_metric([name], timestamp(proof["at"]))
+            for word in ("digested", "differing", "private", "unread"):
+                files.add_metric([name, word], float(proof["files"].get(word, 0)))
+        if canary := view.get("canary"):
+            differing.add_metric([name], float(canary["differing"]))
+    yield from (ok, result, at, files, differing)
+
+
+def families(report: Mapping[str, Any], counts: tally.Tally) -> Iterator[Metric]:
+    """All metrics of one report (report.document)."""
+    about = InfoMetricFamily(PREFIX + "plugin", "The node plugin and the kernel that it runs on.")
+    about.add_metric([], {"version": str(report["version"]), "kernel": str(report["kernel"])})
+    yield about
+    yield from of_sources(report["sources"])
+    yield from of_views(report["views"])
+    yield from of_proofs(report["views"])
+    for what, text in _TALLIES.items():
+        counter = CounterMetricFamily(PREFIX + what, text, labels=["view"])
+        for view, number in counts.of(what):
+            counter.add_metric([view], number)
+        yield counter
+    publishes = CounterMetricFamily(PREFIX + "publishes", "Volumes published since the plugin started.")
+    publishes.add_metric([], float(report["csi"]["publishes"]))
+    yield publishes
+    last = gauge("last_publish_seconds", "Seconds that the last publish took.")
+    last.add_metric([], float(report["csi"]["lastPublishSeconds"]))
+    yield last
+
+
+class _Now(Collector):
+    def __init__(self, make: Callable[[], Iterable[Metric]]) -> None:
+        self._make = make
+
+    def collect(self) -> Iterable[Metric]:
+        return self._make()
+
+
+def text(make: Callable[[], Iterable[Metric]]) -> bytes:
+    """The metrics in Prometheus' text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Now(make))
+    return generate_latest(registry)
+
+
+async def serve(port: int, make: Callable[[], Iterable[Metric]]) -> None:
+    """GET /metrics over plain HTTP, for ever; answers from memory, whatever hangs."""
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=text(make), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app = web.Application()
+    app.router.add_get("/metrics", metrics)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, None, port, reuse_address=True).start()
+    await asyncio.Event().wait()

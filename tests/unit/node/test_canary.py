@@ -1,0 +1,150 @@
+"""What a watch concludes from what a look found, as tables; sources that are wrong or hang, for real."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from pdshub.node.sample import Known
+from pdshub.node.spec import SpecError, parse_view
+from pdshub.node.subjects import Subject
+from pdshub.node.watch import SLICE, SLOT, Watch
+from tests.unit.node import health_scenarios
+
+GENERATION = "sha256:0123456789abcdef"
+T = 100 * SLOT
+
+
+@pytest.mark.parametrize(
+    ("words", "renew", "problems", "unread", "asks"),
+    [
+        ({"a": "same"}, False, {}, 0, False),
+        ({"a": "private"}, False, {}, 0, False),
+        ({"a": "stale"}, True, {"a": "stale"}, 0, True),
+        ({"a": "size"}, True, {"a": "size"}, 0, True),
+        ({"a": "gone"}, False, {"a": "gone"}, 0, True),
+        ({"a": "bytes"}, False, {"a": "bytes"}, 0, True),
+        ({"a": "EIO"}, False, {}, 1, False),
+        ({"a": "ETIMEDOUT", "b": "stale"}, True, {"b": "stale"}, 1, True),
+    ],
+)
+def test_take(words: dict[str, str], renew: bool, problems: dict[str, str], unread: int, asks: bool) -> None:
+    watch = Watch(GENERATION)
+    assert watch.take(words, frozenset(), T, "now") is renew
+    assert (watch.problems, len(watch.unread)) == (problems, unread)
+    assert watch.survey_wanted == ("0123456789ab-100" if asks else "")
+    assert bool(watch.message) is asks
+
+
+@pytest.mark.parametrize(
+    ("looks", "renewed", "wanted"),
+    [
+        # (seconds, words) one after the other
+        ([(0, {"a": "stale"}), (30, {"a": "stale"})], 1, "0123456789ab-100"),
+        ([(0, {"a": "stale"}), (SLOT, {"a": "stale"})], 2, "0123456789ab-100"),
+        ([(0, {"a": "stale"}), (30, {"b": "stale"})], 2, "0123456789ab-100"),
+        ([(0, {"a": "stale"}), (30, {"b": "stale"}), (SLOT, {"c": "gone"})], 2, "0123456789ab-101"),
+        ([(0, {"a": "stale"}), (30, {"a": "same"})], 1, ""),
+        ([(0, {"a": "stale"}), (30, {"a": "EIO"})], 1, "0123456789ab-100"),
+        ([(0, {"a": "gone"}), (SLOT * 5, {"a": "gone"})], 0, "0123456789ab-100"),
+    ],
+)
+def test_renewals_and_surveys_are_bounded(looks: list[tuple[int, dict[str, str]]], renewed: int, wanted: str) -> None:
+    watch = Watch(GENERATION)
+    for seconds, words in looks:
+        watch.take(words, frozenset(), T + seconds, "now")
+    assert (watch.renewals, watch.survey_wanted) == (renewed, wanted)
+
+
+def test_all_nodes_ask_for_the_same_survey() -> None:
+    one, other = Watch(GENERATION), Watch(GENERATION)
+    one.take({"a": "stale"}, frozenset(), T + 1, "now")
+    other.take({"b": "gone"}, frozenset(), T + SLOT - 1, "now")
+    assert one.survey_wanted == other.survey_wanted != ""
+
+
+def test_wrong_bytes_are_only_forgiven_by_their_digest() -> None:
+    watch = Watch(GENERATION)
+    watch.take({"a": "bytes"}, frozenset({"a"}), T, "now")
+    watch.take({"a": "same"}, frozenset(), T, "now")
+    assert watch.problems
+    watch.take({"a": "same"}, frozenset({"a"}), T, "now")
+    assert not watch.problems
+
+
+@pytest.mark.parametrize("count", [0, 1, SLICE - 1, SLICE, SLICE + 1, 200])
+def test_every_file_has_its_turn(count: int) -> None:
+    sample = tuple(Known(f"f{i}", i, "md5", "0" * 32) for i in range(count))
+    watch = Watch(GENERATION)
+    looked, digested = set(), set()
+    for _ in range(count):
+        rows = watch.turn(sample)
+        assert len(rows) <= SLICE + 1 and len({row[0] for row in rows}) == len(rows)
+        looked |= {row[0] for row in rows}
+        digested |= {row[0] for row in rows if row[2]}
+    assert len(looked) == len(digested) == count
+
+
+def test_known_problems_are_looked_at_each_time() -> None:
+    sample = tuple(Known(f"f{i}", i, "md5", "0" * 32) for i in range(200))
+    watch = Watch(GENERATION, problems={"f150": "stale", "f151": "bytes"})
+    for _ in range(3):
+        rows = {row[0]: row for row in watch.turn(sample)}
+        assert rows["f150"][2] == "" and rows["f151"][2] == "md5"
+
+
+@pytest.mark.parametrize(
+    ("points", "roots"),
+    [
+        ((), {}),
+        (("sbn",), {".": "/t/sbn"}),
+        (("sbn", "sbn/live"), {".": "/t/sbn", "live": "/t/sbn/live"}),
+        (("sbn/a", "sbn/b/c"), {"a": "/t/sbn/a", "b/c": "/t/sbn/b/c"}),
+    ],
+)
+def test_roots(points: tuple[str, ...], roots: dict[str, str]) -> None:
+    assert Subject("sbn", "sbn", {"/t": points, "/z": points}).roots == roots
+
+
+@pytest.mark.parametrize(
+    ("marker", "expected"),
+    [
+        (None, None),
+        ({"path": "./a//b", "sha256": "0" * 64}, ("a/b", "0" * 64)),
+        ({"path": "../b", "sha256": "0" * 64}, SpecError),
+        ({"path": "/b", "sha256": "0" * 64}, SpecError),
+        ({"path": ".", "sha256": "0" * 64}, SpecError),
+        ({"path": "b", "sha256": "0" * 63}, SpecError),
+        ({"path": "b", "sha256": "X" * 64}, SpecError),
+        ({"path": "b"}, SpecError),
+    ],
+)
+def test_marker(marker: object, expected: object) -> None:
+    source = {"name": "main", "local": {"path": "/data"}, **({"marker": marker} if marker else {})}
+    document = {
+        "metadata": {"name": "sbn"},
+        "spec": {"sources": [source], "tree": [{"path": ".", "layers": [{"source": "main"}]}]},
+    }
+    if expected is SpecError:
+        with pytest.raises(SpecError):
+            parse_view(document)
+    else:
+        assert parse_view(document).source("main").marker == expected
+
+
+def test_marker_makes_another_mount() -> None:
+    """A mount that was taken for the right one without a marker is not inherited by who asks for one."""
+    digests = set()
+    for marker in (None, {"path": "a", "sha256": "0" * 64}, {"path": "a", "sha256": "1" * 64}):
+        source = {"name": "main", "local": {"path": "/data"}, "marker": marker}
+        tree = [{"path": ".", "layers": [{"source": "main"}]}]
+        document = {"metadata": {"name": "sbn"}, "spec": {"sources": [source], "tree": tree}}
+        digests.add(parse_view(document).source("main").digest)
+    assert len(digests) == 3
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+@pytest.mark.parametrize("name", [name for name in health_scenarios.ALL if not name.startswith("proof")])
+def test_scenario(name: str) -> None:
+    health_scenarios.run(name)
