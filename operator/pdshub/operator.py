@@ -48,7 +48,7 @@ class Operator:
         self.world = world
         self.hubs: Loops[tuple[str, str]] = Loops(lambda key: hub.reconcile(world, *key))
         self.views: Loops[str] = Loops(lambda name: view.reconcile(world, name, self.reports.nodes, self.reports.asked))
-        self.reports = Reports(world.kube, world.system, self.views.poke_all)
+        self.reports = Reports(world.kube, world.tls, world.system, self.views.poke_all)
         self._beat = time.monotonic()
         self._tasks: list[asyncio.Task[Any]] = []
 
@@ -99,6 +99,7 @@ class Operator:
             if key[0] == namespace and key[1] != name:
                 self.hubs.poke(key)
         self.hubs.poke((namespace, name))
+        self.views.poke_all()  # they say how each hub takes up a new generation
 
     def on_view(self, name: str) -> None:
         """Something about a view changed; hubs look for themselves whether it is theirs."""
@@ -149,8 +150,10 @@ def registry(started: dict[str, Operator], make: Any) -> kopf.OperatorRegistry:
 
     @kopf.on.event("v1", "persistentvolumeclaims", labels={VIEW_LABEL: kopf.PRESENT}, registry=found)
     async def claim_event(namespace: str | None, labels: kopf.Labels, type: str, **_: Any) -> None:
-        if type == "DELETED":
+        if type == "DELETED" and HUB_LABEL in labels:
             started["operator"].hubs.poke((namespace or "", str(labels.get(HUB_LABEL))))
+        elif type == "DELETED":
+            started["operator"].views.poke_all()  # a surveyor's
 
     return found
 

@@ -39,7 +39,7 @@ class Generation(StatusModel):
     as_of: str = ""
     counts: Counts = Field(default_factory=Counts)
     findings: FindingCounts = Field(default_factory=FindingCounts)
-    guard: Guard = Field(default_factory=Guard)
+    guard: Guard | None = None
     previous: str | None = None
     changes: Changes | None = None
 

@@ -92,7 +92,7 @@ def test_a_state() -> None:
     assert found.survey.phase == "walk" and found.verify.drifted == 1
     (generation,) = found.generations
     assert (generation.name, generation.counts.files, generation.findings.error) == (A, 5, 1)
-    assert not generation.guard.accepted
+    assert generation.guard and not generation.guard.accepted
 
 
 @pytest.mark.parametrize(

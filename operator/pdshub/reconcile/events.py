@@ -16,8 +16,13 @@ _GOOD = {
     "SignInReady": "True",
     "ArchiveReady": "True",
     "Stalled": "False",
+    "Surveyed": "True",
+    "Intact": "True",
+    "PinnedDrift": "False",
 }
 """Conditions that are worth an event, and their good status. Reconciling is noise."""
+_CALM = ("Pinned", "WaitsForApproval")
+"""Reasons that somebody wanted: not good, and no warning either."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ def happened(before: Iterable[Condition], after: Iterable[Condition]) -> list[Ha
             if was is not None and was.status not in (good, "Unknown"):
                 found.append(Happening(False, f"{condition.type}{condition.reason}"[:120], condition.message))
         elif condition.type != "Ready" or (was is not None and was.status == "True"):
-            found.append(Happening(True, condition.reason, condition.message))
+            found.append(Happening(condition.reason not in _CALM, condition.reason, condition.message))
     # Stalled and Released often say the same thing
     unique: dict[str, Happening] = {h.message: h for h in found}
     return list(unique.values())

@@ -43,7 +43,21 @@ class Step:
     what: str
     body: Mapping[str, Any]
     how: str = "create"
-    """create, apply or rebind."""
+    """create, apply, rebind or resize."""
+
+
+@dataclass(frozen=True)
+class SurveyorObjects:
+    """What there is of a view's surveyor, and what has to be written."""
+
+    steps: tuple[Step, ...] = ()
+    address: str = ""
+    """Where it answers, as ip:port; empty before its Service is there."""
+    reason: str = ""
+    trouble: str = ""
+    """Why there is none, or why it does not run: a word and a sentence."""
+    runs: bool = False
+    """Its pod is available."""
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def judge_volumes(names: Names, view: ViewRef | None, claims: list[Object], volu
     steps = []
     if volume is None:
         steps.append(Step(f"volume {wanted_volume} is made", archive.volume(names, view.name)))
-    elif _orphaned(volume, claim):
+    elif orphaned(volume, claim):
         # a released volume binds again only when it forgets the claim that is gone
         steps.append(Step(f"volume {wanted_volume} is made available again", volume, "rebind"))
     if claim is None:
@@ -86,7 +86,8 @@ def judge_volumes(names: Names, view: ViewRef | None, claims: list[Object], volu
     return Volumes(tuple(steps), "", tuple(stale))
 
 
-def _orphaned(volume: Object, claim: Object | None) -> bool:
+def orphaned(volume: Object, claim: Object | None) -> bool:
+    """Whether a static volume still remembers a claim that is gone."""
     bound = (volume["spec"].get("claimRef") or {}).get("uid")
     return bool(bound) and (claim is None or claim["metadata"].get("uid") != bound)
 

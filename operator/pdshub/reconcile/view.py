@@ -1,56 +1,206 @@
-"""reconcile() of an ArchiveView: nodes do the work, the operator says how it stands."""
+"""reconcile() of an ArchiveView: a surveyor where it asks for one, the generation that users see, how it stands."""
 
 from __future__ import annotations
 
+import logging
 import time
+from functools import partial
+from typing import Any
 
 from pydantic import ValidationError
 
+from pdshub.api.generation import KeptGeneration, SurveyorStatus, SurveyStatus
 from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus
-from pdshub.kube import ARCHIVE_VIEW
-from pdshub.reconcile import events, status, view_status
-from pdshub.reconcile.conditions import carried
+from pdshub.kube import ARCHIVE_VIEW, PDSHUB, KubeError, Object
+from pdshub.reconcile import events, policies, status, surveyors, surveytalk, view_rows, view_status
+from pdshub.reconcile.act import surveyor
+from pdshub.reconcile.conditions import Row, carried
+from pdshub.reconcile.facts import SurveyorObjects
+from pdshub.reconcile.generations import Verdict, decide, short
 from pdshub.reconcile.observe import explain
 from pdshub.reconcile.reports import NodeReport
-from pdshub.reconcile.world import World
+from pdshub.reconcile.world import ViewMemory, World
+from pdshub.render.names import VIEW_FINALIZER
+from pdshub.render.surveyor import SurveyorNames
+from pdshub.survey_api import State, SurveyError
+
+log = logging.getLogger(__name__)
 
 FIRST = 0.5
 EVERY = 10.0
 """Seconds until the next look: silence of a node has to be noticed, and brings no event."""
+SURVEYING = 1.0
+"""The same while a survey runs."""
+STARTING = 3.0
+"""The same until the first surveyor answers."""
+OBJECTS_EVERY = 10.0
+"""Seconds for which what was found of the surveyor's objects is believed."""
 
 
 async def reconcile(world: World, name: str, reports: dict[str, NodeReport], asked: bool) -> float | None:
-    """Write what the nodes say into the view's status. Seconds until the next look; None when the view is gone.
+    """Bring one view nearer to its spec. Seconds until the next look; None when the view is gone.
 
     Until the nodes were ``asked`` a first time nothing is written: a restart of the operator is no outage.
+    Raises KubeError when the API server does not answer.
     """
-    if not asked:
-        return FIRST
     view = await world.kube.get(ARCHIVE_VIEW, name)
     if view is None:
+        world.views.pop(name, None)
         return None
+    ours = VIEW_FINALIZER in (view["metadata"].get("finalizers") or [])
     if view["metadata"].get("deletionTimestamp"):
+        if ours:
+            await surveyor.remove(world, view)
         return EVERY
+    if not asked:
+        return FIRST
     generation = int(view["metadata"].get("generation", 0))
-    try:
-        before = ArchiveViewStatus.model_validate(view.get("status") or {})
-    except ValidationError:
-        before = ArchiveViewStatus()
+    before = parse_status(view)
+    now, pause = status.now(), EVERY
     try:
         spec = ArchiveViewSpec.model_validate(view["spec"])
     except ValidationError as error:
-        rows = carried(
-            [("Ready", "False", "InvalidSpec", f"the spec is refused: {explain(error)}")],
-            before.conditions,
-            generation,
-            status.now(),
-        )
+        refused: Row = ("Ready", "False", "InvalidSpec", f"the spec is refused: {explain(error)}")
+        rows = carried([refused], before.conditions, generation, now)
         after = before.model_copy(update={"observed_generation": generation, "conditions": rows})
     else:
-        allowed = world.installation.archive
-        after = view_status.status(name, spec, generation, before, reports, allowed, time.monotonic(), status.now())
+        found, fields = list[Row](), dict[str, Any]()
+        if spec.cataloged:
+            found, fields, pause = await _cataloged(world, view, spec, before, reports)
+        elif ours:
+            await surveyor.remove(world, view)
+        fields["volumes"] = policies.volumes(name, await world.kube.items(PDSHUB))
+        allowed, at = world.installation.archive, time.monotonic()
+        after = view_status.status(name, spec, generation, before, reports, allowed, at, now, found, fields)
     if await status.write(world.kube, ARCHIVE_VIEW, view, after):
-        happened = events.happened(before.conditions, after.conditions)
+        happened = [*events.happened(before.conditions, after.conditions), *news(before, after)]
         # events of a cluster-scoped object live in namespace default
         await events.publish(world.kube, view, happened, "default")
-    return EVERY
+    return pause
+
+
+def parse_status(view: Object) -> ArchiveViewStatus:
+    """The status as it was written last; an unreadable one counts as none."""
+    try:
+        return ArchiveViewStatus.model_validate(view.get("status") or {})
+    except ValidationError:
+        return ArchiveViewStatus()
+
+
+def news(before: ArchiveViewStatus, after: ArchiveViewStatus) -> list[events.Happening]:
+    """A generation that users see from now on."""
+    was, now = before.generation, after.generation
+    if now is None or (was is not None and was.name == now.name):
+        return []
+    instead = f" instead of {short(was.name)}" if was else ""
+    words = f"users see generation {short(now.name)}{instead}: {now.counts.files} files as of {now.as_of}"
+    return [events.Happening(False, "GenerationReleased", words)]
+
+
+async def _cataloged(
+    world: World, view: Object, spec: ArchiveViewSpec, before: ArchiveViewStatus, reports: dict[str, NodeReport]
+) -> tuple[list[Row], dict[str, Any], float]:
+    """A view with a surveyor: conditions, fields of the status, seconds until the next look."""
+    memory = world.view(str(view["metadata"]["name"]))
+    objects = await _objects(world, memory, view, spec)
+    state, error = surveytalk.remembered(memory), objects.trouble
+    if objects.address and objects.runs:
+        wish = partial(_wish, memory, view, spec, before, reports)
+        state, error = await surveytalk.talk(world, memory, objects.address, wish)
+    kept = surveytalk.kept(state) if state else None
+    verdict = decide(spec, before.generation, kept, before.candidate)
+    if state and not error:
+        verdict = await surveytalk.compared(world, memory, objects.address, verdict, state)
+        await _verify(world, memory, objects.address, spec, verdict, state)
+    rows = [
+        view_rows.released(verdict, before.conditions),
+        view_rows.surveyed(objects, state, error),
+        *view_rows.drift(spec, verdict, state, before.conditions),
+    ]
+    busy = state is not None and state.survey.state == "running"
+    starting = state is None and objects.reason in ("", "NotRunning") and not before.generation
+    pause = SURVEYING if busy else STARTING if starting else EVERY
+    return rows, _fields(objects, state, verdict, before), pause
+
+
+async def _objects(world: World, memory: ViewMemory, view: Object, spec: ArchiveViewSpec) -> SurveyorObjects:
+    """The surveyor's objects, made where they are missing. What is whole is believed for a while."""
+    meta = view["metadata"]
+    key = f"{meta.get('generation')} {world.installation.surveyor.model_dump_json()}"
+    fresh = time.monotonic() - memory.seen_at < OBJECTS_EVERY
+    if memory.seen and memory.seen.runs and memory.seen_key == key and fresh:
+        return memory.seen
+    names = SurveyorNames(world.system, str(meta["name"]))
+    classes = await world.storage_classes()
+
+    async def look() -> SurveyorObjects:
+        return await surveyors.observe(world.kube, names, spec, str(meta["uid"]), world.installation, classes)
+
+    objects = await look()
+    if objects.steps:
+        try:
+            await surveyor.make(world, view, objects)
+        except KubeError as error:
+            if error.status == 0 or error.conflict:
+                raise
+            log.warning("surveyor of %s: %s", names.view, error)
+            return SurveyorObjects(address=objects.address, reason="Refused", trouble=f"it cannot be made: {error}")
+        objects = await look()
+    memory.seen, memory.seen_key, memory.seen_at = objects, key, time.monotonic()
+    return objects
+
+
+def _wish(
+    memory: ViewMemory,
+    view: Object,
+    spec: ArchiveViewSpec,
+    before: ArchiveViewStatus,
+    reports: dict[str, NodeReport],
+    known: str,
+) -> dict[str, Any]:
+    """PUT /spec. ``known`` is the request that the surveyor answered last."""
+    meta = view["metadata"]
+    name = str(meta["name"])
+    annotation = str((meta.get("annotations") or {}).get(surveytalk.REFRESH, ""))
+    wanted = surveytalk.wishes(name, reports)
+    request = surveytalk.token(memory, annotation, wanted, known, time.monotonic())
+    keep = surveytalk.keep(spec, before, reports)
+    return surveytalk.body(name, int(meta.get("generation", 0)), spec, request, keep)
+
+
+async def _verify(
+    world: World, memory: ViewMemory, address: str, spec: ArchiveViewSpec, verdict: Verdict, state: State
+) -> None:
+    """Have the bytes of a pinned generation compared, when it is time."""
+    now = time.monotonic()
+    if verdict.released and surveytalk.verify_due(state, verdict, bool(spec.pin), memory.verify_at, now):
+        try:
+            await world.surveys.verify(await world.tls.get(), address, verdict.released.name)
+        except SurveyError as error:
+            log.warning("generation %s cannot be compared: %s", short(verdict.released.name), error)
+        memory.verify_at = now
+
+
+def _fields(
+    objects: SurveyorObjects, state: State | None, verdict: Verdict, before: ArchiveViewStatus
+) -> dict[str, Any]:
+    """Fields of the status; what only the surveyor knows stays as it was while it is away."""
+    fields: dict[str, Any] = {
+        "surveyor": SurveyorStatus(address=objects.address) if objects.address else before.surveyor,
+        "generation": verdict.released,
+        "candidate": verdict.candidate,
+        "generations": before.generations,
+        "survey": before.survey,
+    }
+    if state:
+        survey = state.survey
+        fields["generations"] = [
+            KeptGeneration(name=item.name, as_of=item.as_of, files=item.counts.files) for item in state.generations
+        ]
+        fields["survey"] = SurveyStatus(
+            state=survey.state,
+            message=(survey.phase if survey.state == "running" else survey.message) or "",
+            last_finished=survey.last_finished or "",
+            request=surveytalk.asked_by_people(survey.request),
+        )
+    return fields

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
+
+from pdshub.api.generation import Proof
 from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus, NodeStatus, Source, SourceStatus
 from pdshub.installation import Allowed, refusal
-from pdshub.reconcile.conditions import carried, truth
+from pdshub.reconcile.conditions import Row, carried, truth
 from pdshub.reconcile.reports import NodeReport
+from pdshub.reconcile.view_rows import intact
 
 PATIENCE = 30.0
 """Seconds for which a node's last word counts when it does not answer: a plugin that restarts is no outage."""
@@ -67,6 +72,24 @@ def sources(
     return rows
 
 
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _generations(view: Mapping[str, Any]) -> tuple[int, str]:
+    """The generation of the spec that a node has taken up (metadata.generation), and the one of content it shows."""
+    values = [view.get(key) for key in ("specGeneration", "observedGeneration", "generation", "mounted", "shown")]
+    spec = next((v for v in values if isinstance(v, int)), 0)
+    return spec, next((v for v in values if isinstance(v, str) and v.startswith("sha256:")), "")
+
+
+def _proof(view: Mapping[str, Any]) -> Proof | None:
+    try:
+        return Proof.model_validate(view["proof"])
+    except (KeyError, ValidationError):
+        return None
+
+
 def nodes(name: str, generation: int, reports: Mapping[str, NodeReport], now: float) -> list[NodeStatus]:
     """The view on every node."""
     rows = []
@@ -77,21 +100,24 @@ def nodes(name: str, generation: int, reports: Mapping[str, NodeReport], now: fl
             str(s.get("mode", "")) for s in _part(answer.report, "sources", name).values() if isinstance(s, Mapping)
         }
         stale = not answer.at or now - answer.at >= PATIENCE
-        current = int(view.get("generation", 0) or 0) == generation
+        taken_up, shown = _generations(view)
+        current = taken_up == generation
         message = str(view.get("message", ""))
         if stale:
             message = answer.error or "has not reported"
         elif not view:
             message = "has not taken up the view yet"
         elif not current:
-            message = f"still has generation {view.get('generation')} of the view"
+            message = f"still has generation {taken_up} of the view's spec"
         rows.append(
             NodeStatus(
                 name=node,
                 ready=bool(view.get("ready")) and current and not stale,
                 form=str(view.get("form", "")),
                 mode=", ".join(sorted(modes - {""})),
-                targets=int(view.get("targets", 0) or 0),
+                targets=_number(view.get("targets")),
+                generation=shown,
+                proof=_proof(view),
                 message=message,
             )
         )
@@ -144,7 +170,7 @@ def verdict(
 
 def _behind(name: str, generation: int, answer: NodeReport) -> bool:
     view = _part(answer.report, "views", name)
-    return not view or int(view.get("generation", 0) or 0) != generation
+    return not view or _generations(view)[0] != generation
 
 
 def status(
@@ -156,16 +182,23 @@ def status(
     allowed: Allowed,
     now: float,
     stamp: str,
+    rows: Sequence[Row] = (),
+    fields: Mapping[str, Any] = MappingProxyType({}),
 ) -> ArchiveViewStatus:
-    """The whole status. ``now`` is time.monotonic(), ``stamp`` the same moment as RFC 3339 text."""
+    """The whole status. ``now`` is time.monotonic(), ``stamp`` the same moment as RFC 3339 text.
+
+    ``rows`` and ``fields`` are what there is to say of generations: whether users see the whole archive does not
+    depend on them, as a view without a generation is shown live.
+    """
     source_rows = sources(name, spec, reports, allowed, now)
     node_rows = nodes(name, generation, reports, now)
     ready, reason, message = verdict(name, spec, generation, source_rows, node_rows, reports, now)
-    rows = [("Ready", truth(ready), reason, message)]
+    every: list[Row] = [("Ready", truth(ready), reason, message), *rows, *intact(node_rows)]
     return ArchiveViewStatus(
         observed_generation=generation,
         form=", ".join(sorted({row.form for row in node_rows} - {""})),
         sources=source_rows,
         nodes=node_rows,
-        conditions=carried(rows, before.conditions, generation, stamp),
+        conditions=carried(every, before.conditions, generation, stamp),
+        **fields,
     )

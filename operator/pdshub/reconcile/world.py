@@ -10,11 +10,14 @@ from typing import Any
 
 import yaml
 
+from pdshub.api.generation import Changes
 from pdshub.helm import Helm
 from pdshub.installation import Installation
 from pdshub.kube import NODE, STORAGE_CLASS, Kube, Object, Resource
-from pdshub.reconcile.facts import Attempt
+from pdshub.reconcile.facts import Attempt, SurveyorObjects
 from pdshub.reconcile.release import Release
+from pdshub.reconcile.tls import Tls
+from pdshub.survey_api import State, SurveyApi
 
 _CACHED_SECONDS = 60.0
 
@@ -54,6 +57,28 @@ class HubMemory:
 
 
 @dataclass
+class ViewMemory:
+    """What is remembered of one view and its surveyor between looks; losing it costs a look or a survey."""
+
+    seen: SurveyorObjects | None = None
+    seen_key: str = ""
+    seen_at: float = 0.0
+    """What was found of the surveyor's objects, for which spec and settings, and when (time.monotonic())."""
+    told: tuple[str, str | None] = ("", None)
+    """Digest of what the surveyor was told last, and what it called that spec."""
+    state: State | None = None
+    state_at: float = 0.0
+    """Its last answer."""
+    asked_by: frozenset[str] = frozenset()
+    """Requests of nodes that the present token stands for."""
+    token: str = ""
+    token_at: float = 0.0
+    verify_at: float = 0.0
+    """When the surveyor was asked last to compare bytes."""
+    changes: dict[tuple[str, str], Changes] = field(default_factory=dict)
+
+
+@dataclass
 class World:
     """Everything that the operator shares."""
 
@@ -64,11 +89,25 @@ class World:
     system: str
     """Namespace of the installation."""
     hubs: dict[tuple[str, str], HubMemory] = field(default_factory=dict)
+    views: dict[str, ViewMemory] = field(default_factory=dict)
+    surveys: SurveyApi = field(default_factory=SurveyApi)
+    _tls: Tls | None = None
     _lists: dict[str, tuple[float, list[Object]]] = field(default_factory=dict)
 
     def memory(self, namespace: str, name: str) -> HubMemory:
         """What is remembered of a hub."""
         return self.hubs.setdefault((namespace, name), HubMemory())
+
+    def view(self, name: str) -> ViewMemory:
+        """What is remembered of a view."""
+        return self.views.setdefault(name, ViewMemory())
+
+    @property
+    def tls(self) -> Tls:
+        """The operator's certificates, one for all doors."""
+        if self._tls is None:
+            self._tls = Tls(self.kube, self.system)
+        return self._tls
 
     async def _cached(self, resource: Resource) -> list[Object]:
         at, found = self._lists.get(resource.plural, (0.0, []))

@@ -36,7 +36,8 @@ class Enforcement:
     message: str
 
 
-def _find(name: str | None, classes: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+def find(name: str | None, classes: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The StorageClass of that name; without a name the cluster's default."""
     for found in classes:
         meta = found["metadata"]
         if name and meta["name"] == name:
@@ -48,7 +49,7 @@ def _find(name: str | None, classes: Sequence[Mapping[str, Any]]) -> Mapping[str
 
 def enforcement(name: str | None, size: str, classes: Sequence[Mapping[str, Any]], decided: bool | None) -> Enforcement:
     """Judge the StorageClass ``name`` (None: the default); ``decided`` is the installation's word, if any."""
-    chosen = _find(name, classes)
+    chosen = find(name, classes)
     if chosen is None:
         what = f"StorageClass {name} does not exist" if name else "the cluster has no default StorageClass"
         return Enforcement(

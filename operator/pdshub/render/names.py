@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 GROUP = "pdshub.dev"
 FINALIZER = f"{GROUP}/finalizer"
+VIEW_FINALIZER = f"{GROUP}/view"
 HUB_LABEL = f"{GROUP}/hub"
 NAMESPACE_LABEL = f"{GROUP}/namespace"
 VIEW_LABEL = f"{GROUP}/view"

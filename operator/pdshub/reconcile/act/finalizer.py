@@ -1,37 +1,43 @@
-"""The finalizer that keeps a deleted PDSHub until its hub is gone."""
+"""The finalizer that keeps a deleted object until what was made for it is gone."""
 
 from __future__ import annotations
 
-from pdshub.kube import PDSHUB
+from pdshub.kube import PDSHUB, Kube, Resource
 from pdshub.reconcile.facts import Facts
 from pdshub.reconcile.world import World
 from pdshub.render.names import FINALIZER
 
 
-async def _set(world: World, facts: Facts, present: bool) -> None:
-    hub = await world.kube.get(PDSHUB, facts.names.name, facts.names.namespace)
-    if hub is None:
+async def put(
+    kube: Kube, resource: Resource, name: str, namespace: str | None, finalizer: str, *, present: bool
+) -> None:
+    """Set or take away a finalizer. Raises KubeError, with a conflict when somebody else was quicker."""
+    found = await kube.get(resource, name, namespace)
+    if found is None:
         return
-    meta = hub["metadata"]
-    others = [f for f in meta.get("finalizers") or [] if f != FINALIZER]
+    meta = found["metadata"]
+    have = meta.get("finalizers") or []
+    if (finalizer in have) is present:
+        return
+    others = [f for f in have if f != finalizer]
     # the resourceVersion makes a finalizer that somebody added meanwhile a conflict instead of a loss
     body = {
         "metadata": {
-            "finalizers": [*others, FINALIZER] if present else others,
+            "finalizers": [*others, finalizer] if present else others,
             "resourceVersion": meta["resourceVersion"],
         }
     }
-    await world.kube.patch(PDSHUB, facts.names.name, body, facts.names.namespace)
+    await kube.patch(resource, name, body, namespace)
 
 
 async def add(world: World, facts: Facts) -> str:
     """Before anything is made."""
-    await _set(world, facts, True)
+    await put(world.kube, PDSHUB, facts.names.name, facts.names.namespace, FINALIZER, present=True)
     return ""
 
 
 async def drop(world: World, facts: Facts) -> str:
     """After everything is gone."""
-    await _set(world, facts, False)
+    await put(world.kube, PDSHUB, facts.names.name, facts.names.namespace, FINALIZER, present=False)
     world.hubs.pop((facts.names.namespace, facts.names.name), None)
     return ""

@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from pdshub.kube import ARCHIVE_VIEW, CLAIM, CONFIG_MAP, SECRET, VOLUME, Resource
+from pdshub.reconcile.act.write import write
 from pdshub.reconcile.facts import Facts
 from pdshub.reconcile.world import World
-from pdshub.render.names import MANAGER
-
-_RESOURCES: Mapping[str, Resource] = {r.kind: r for r in (SECRET, ARCHIVE_VIEW, VOLUME, CLAIM, CONFIG_MAP)}
 
 
 async def act(world: World, facts: Facts) -> str:
     """Every step; what is there already stays as it is."""
     for step in facts.steps:
-        body: dict[str, Any] = dict(step.body)
-        resource = _RESOURCES[str(body["kind"])]
-        if step.how == "apply":
-            await world.kube.apply(resource, body, MANAGER)
-        elif step.how == "rebind":
-            meta = body["metadata"]
-            free = {
-                "metadata": {"resourceVersion": meta["resourceVersion"]},
-                "spec": {"claimRef": {"uid": None, "resourceVersion": None}},
-            }
-            await world.kube.patch(resource, meta["name"], free)
-        else:
-            await world.kube.create(resource, body)
+        await write(world.kube, step)
     return ""

@@ -1,0 +1,164 @@
+"""What is said to a view's surveyor, and what its answer means. Pure, but for ``talk``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pdshub.api.generation import Changes, named
+from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus
+from pdshub.reconcile.generations import Kept, Verdict
+from pdshub.reconcile.reports import NodeReport
+from pdshub.reconcile.world import ViewMemory, World
+from pdshub.survey_api import State, SurveyError
+
+REFRESH = "pdshub.dev/refresh"
+"""Annotation of a view: a new token asks for a survey now."""
+PATIENCE = 30.0
+"""Seconds for which a surveyor's last word counts when it does not answer: a restart is no outage."""
+NODES_EVERY = 60.0
+"""Seconds between two surveys that nodes ask for."""
+VERIFY_EVERY = 86400.0
+VERIFY_AGAIN = 600.0
+"""Seconds between two comparisons of a pinned generation with its sources; and at least, whatever happens."""
+_NODES = re.compile(r"\+[0-9a-f]{8}$")
+_NAME = re.compile(r"sha256:[0-9a-f]{64}")
+_LONGEST = 200
+
+
+def asked_by_people(request: str | None) -> str:
+    """The part of a token that a person wrote."""
+    return _NODES.sub("", request or "")
+
+
+def wishes(view: str, reports: Mapping[str, NodeReport]) -> frozenset[str]:
+    """Requests of nodes that met a file that was replaced before its survey."""
+    found = set()
+    for answer in reports.values():
+        words = (answer.report.get("views") or {}) if isinstance(answer.report, Mapping) else {}
+        mine = words.get(view) if isinstance(words, Mapping) else None
+        token = mine.get("surveyWanted") if isinstance(mine, Mapping) else None
+        if isinstance(token, str) and token:
+            found.add(token[:_LONGEST])
+    return frozenset(found)
+
+
+def _digest(values: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(sorted(values)).encode()).hexdigest()[:8]
+
+
+def token(memory: ViewMemory, annotation: str, wanted: frozenset[str], known: str, now: float) -> str:
+    """The request to send: what a person asked for and, after a plus, a digest of what nodes ask for.
+
+    A node's request that ends is no new one. ``known`` is the request that the surveyor answered last: after a
+    restart of the operator the same wishes make the same token, and so no survey.
+    """
+    if not memory.token and (suffix := _NODES.search(known)):
+        memory.token = suffix[0][1:]
+        if memory.token == _digest(wanted):
+            memory.asked_by = wanted
+    if wanted - memory.asked_by and (not memory.token_at or now - memory.token_at >= NODES_EVERY):
+        memory.token, memory.token_at, memory.asked_by = _digest(wanted), now, wanted
+    return annotation[:_LONGEST] + (f"+{memory.token}" if memory.token else "")
+
+
+def keep(spec: ArchiveViewSpec, status: ArchiveViewStatus, reports: Mapping[str, NodeReport]) -> list[str]:
+    """Generations that must never be dropped: what users see, on whatever node, and what a person named."""
+    names = {status.generation.name} if status.generation else set()
+    if status.candidate:
+        names.add(status.candidate.name)
+    for item in status.generations:
+        if named(spec.pin, item.name) or named(spec.approved, item.name):
+            names.add(item.name)
+    for row in status.nodes:
+        if row.name in reports:
+            names.add(row.generation)
+    return sorted(name for name in names if _NAME.fullmatch(name))
+
+
+def body(view: str, generation: int, spec: ArchiveViewSpec, request: str, names: list[str]) -> dict[str, Any]:
+    """PUT /spec."""
+    return {"name": view, "generation": generation, "spec": spec.wire(), "request": request, "keep": names}
+
+
+def kept(state: State) -> tuple[Kept, ...]:
+    """The surveyor's generations as the decision wants them."""
+    return tuple(
+        Kept(
+            name=item.name,
+            as_of=item.as_of,
+            counts=item.counts,
+            findings=item.findings,
+            accepted=item.guard.accepted if item.guard else True,
+            previous=item.previous or "",
+            changes=item.changes or Changes(),
+        )
+        for item in state.generations
+    )
+
+
+def verify_due(state: State, verdict: Verdict, pinned: bool, asked_at: float, now: float) -> bool:
+    """Whether a pinned generation is to be compared with its sources. Times are time.monotonic()."""
+    if not pinned or verdict.released is None or (asked_at and now - asked_at < VERIFY_AGAIN):
+        return False
+    if verdict.released.name not in [item.name for item in state.generations]:
+        return False
+    said = state.verify
+    if said is None or said.generation != verdict.released.name or not said.at:
+        return True
+    # something changed on the sources since, or simply long ago
+    newest = state.generations[0].as_of
+    return newest > said.at or not asked_at or now - asked_at >= VERIFY_EVERY
+
+
+def remembered(memory: ViewMemory) -> State | None:
+    """The surveyor's last answer, while it is worth something."""
+    fresh = memory.state is not None and time.monotonic() - memory.state_at < PATIENCE
+    return memory.state if fresh else None
+
+
+async def talk(
+    world: World, memory: ViewMemory, address: str, wish: Callable[[str], dict[str, Any]]
+) -> tuple[State | None, str]:
+    """Ask for the state, and say what is wanted where the surveyor does not know it yet.
+
+    ``wish`` makes the body from the request that the surveyor answered last. Returns the state and why there is no
+    fresh one. Raises KubeError only, from the certificates.
+    """
+    tls = await world.tls.get()
+    try:
+        state = await world.surveys.state(tls, address)
+        wanted = wish(state.survey.request or "")
+        text = json.dumps(wanted, sort_keys=True, separators=(",", ":"))
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        if state.spec is None or memory.told != (digest, state.spec):
+            await world.surveys.put_spec(tls, address, wanted)
+            state = await world.surveys.state(tls, address)
+            memory.told = (digest, state.spec)
+    except SurveyError as error:
+        return remembered(memory), str(error)
+    memory.state, memory.state_at = state, time.monotonic()
+    return state, ""
+
+
+async def compared(world: World, memory: ViewMemory, address: str, verdict: Verdict, state: State) -> Verdict:
+    """The verdict with what a candidate changes for users: the surveyor compares with its own last one."""
+    waits, seen = verdict.candidate, verdict.released
+    if waits is None or seen is None or seen.name not in [item.name for item in state.generations]:
+        return verdict
+    previous = next((item.previous for item in state.generations if item.name == waits.name), None)
+    if previous == seen.name:
+        return verdict
+    pair = (seen.name, waits.name)
+    if pair not in memory.changes:
+        try:
+            memory.changes = {pair: await world.surveys.changes(await world.tls.get(), address, *pair)}
+        except SurveyError:
+            memory.changes = {}
+    changed = waits.model_copy(update={"changes": memory.changes.get(pair, Changes())})
+    return replace(verdict, candidate=changed)

@@ -1,0 +1,86 @@
+"""Conditions of a view that are about its generations: Released, Surveyed, Intact, PinnedDrift. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pdshub.api.status import Condition
+from pdshub.api.view import ArchiveViewSpec, NodeStatus
+from pdshub.reconcile.conditions import Row, truth
+from pdshub.reconcile.facts import SurveyorObjects
+from pdshub.reconcile.generations import Verdict, short
+from pdshub.survey_api import State
+
+
+def released(verdict: Verdict, before: Iterable[Condition]) -> Row:
+    """Whether users see the newest. While the surveyor is away the last word stands."""
+    if verdict.reason == "SurveyorAway" and verdict.released is not None:
+        was = next((c for c in before if c.type == "Released"), None)
+        if was is not None:
+            return "Released", was.status, was.reason, was.message
+    return "Released", truth(verdict.settled), verdict.reason, verdict.message
+
+
+def surveyed(objects: SurveyorObjects, state: State | None, error: str) -> Row:
+    """Whether the sources are surveyed as the view asks."""
+    if objects.reason == "Settling":
+        return "Surveyed", "Unknown", objects.reason, objects.trouble
+    if objects.trouble and objects.reason != "NotRunning":
+        return "Surveyed", "False", objects.reason, objects.trouble
+    if state is None:
+        if objects.runs:
+            why = error or "it has not been asked yet"
+            return "Surveyed", "False" if error else "Unknown", "SurveyorAway", f"the surveyor is not reached: {why}"
+        starting = objects.trouble in ("", "its pod is starting")
+        what = objects.trouble or "it is being made"
+        return "Surveyed", "Unknown" if starting else "False", "SurveyorStarting", f"the surveyor is not there: {what}"
+    survey = state.survey
+    last = survey.last_finished
+    if survey.state == "failed":
+        after = f"; the last one that went well ended {last}" if last else ""
+        return "Surveyed", "False", "SurveyFailed", f"the survey failed: {survey.message or 'no reason given'}{after}"
+    if not last:
+        return "Surveyed", "Unknown", "Surveying", survey.message or "the first survey has not finished yet"
+    if survey.state == "waiting":
+        return "Surveyed", "True", "Settling", survey.message or "datasets are still being copied"
+    return "Surveyed", "True", "Surveyed", f"the last survey ended {last}"
+
+
+def intact(rows: Iterable[NodeStatus]) -> list[Row]:
+    """Whether every node that looked found the view unwritable and its sample as recorded."""
+    looked = [(row.name, row.proof) for row in rows if row.proof is not None]
+    if not looked:
+        return []
+    bad = [(node, proof) for node, proof in looked if not proof.ok and proof.result != "incomplete"]
+    if bad:
+        return [("Intact", "False", "Violated", "; ".join(f"node {node}: {proof.message}" for node, proof in bad))]
+    half = [(node, proof) for node, proof in looked if not proof.ok]
+    if half:
+        return [("Intact", "Unknown", "Incomplete", "; ".join(f"node {n}: {proof.message}" for n, proof in half))]
+    nodes = "1 node" if len(looked) == 1 else f"{len(looked)} nodes"
+    return [("Intact", "True", "Proven", f"on {nodes} no user can write, and the sample has the bytes recorded")]
+
+
+def drift(spec: ArchiveViewSpec, verdict: Verdict, state: State | None, before: Iterable[Condition]) -> list[Row]:
+    """Whether the bytes of a pinned generation are still those of its survey: a catalog holds names, not bytes."""
+    if not spec.pin or verdict.released is None:
+        return []
+    name = verdict.released.name
+    said = state.verify if state else None
+    if said is None or said.generation != name or not said.at:
+        was = next((c for c in before if c.type == "PinnedDrift"), None)
+        if state is None and was is not None and short(name) in was.message:
+            return [("PinnedDrift", was.status, was.reason, was.message)]
+        return [
+            ("PinnedDrift", "Unknown", "NotCompared", f"generation {short(name)} is being compared with its sources")
+        ]
+    if said.drifted:
+        few = f" (first: {', '.join(said.examples[:3])})" if said.examples else ""
+        message = (
+            f"{said.drifted} of {said.files} files of generation {short(name)} are no longer as surveyed{few}: "
+            f"users see its names, with what the sources hold now"
+        )
+        return [("PinnedDrift", "True", "Drifted", message)]
+    return [
+        ("PinnedDrift", "False", "AsSurveyed", f"all {said.files} files of generation {short(name)} are as surveyed")
+    ]
