@@ -1,0 +1,186 @@
+"""Prometheus metrics of the operator: how hubs and archive views stand. docs/metrics.md explains each.
+
+Labels are names of views and words of this program; hubs are only counted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+
+from pdshub.kube import ARCHIVE_VIEW, PDSHUB, Kube, KubeError
+from pdshub.reconcile.reports import NodeReport
+
+PREFIX = "pdshub_operator_"
+SILENT = 30.0
+"""Seconds after which a node's last word does not count."""
+_STATES = ("True", "False", "Unknown")
+_SURVEY = ("idle", "running", "failed", "waiting")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the metrics say, at one moment. ``views`` and ``hubs`` are objects as the API server has them."""
+
+    version: str
+    healthy: bool
+    busy_seconds: float
+    api_up: bool
+    hubs: Sequence[Mapping[str, Any]] = ()
+    views: Sequence[Mapping[str, Any]] = ()
+    answering: int = 0
+    silent: int = 0
+
+
+def timestamp(text: Any) -> float:
+    """Unix time of an RFC 3339 text; 0 for none."""
+    try:
+        return datetime.fromisoformat(str(text)).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def _gauge(name: str, text: str, labels: Iterable[str] = ()) -> GaugeMetricFamily:
+    return GaugeMetricFamily(PREFIX + name, text, labels=list(labels))
+
+
+def _one(name: str, text: str, value: float) -> GaugeMetricFamily:
+    made = _gauge(name, text)
+    made.add_metric([], value)
+    return made
+
+
+def _status(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    return item.get("status") or {}
+
+
+def of_operator(facts: Facts) -> Iterator[Metric]:
+    """The operator itself, nodes and hubs in numbers."""
+    info = InfoMetricFamily("pdshub_operator", "The running operator.")
+    info.add_metric([], {"version": facts.version})
+    yield info
+    yield _one("healthy", "1 while the operator's loops turn, as /healthz.", float(facts.healthy))
+    yield _one("api_up", "1 if the API server answered this scrape; hubs and views are the last known otherwise.",
+               float(facts.api_up))  # fmt: skip
+    yield _one("busy_seconds", "Seconds that the longest look under way has taken.", facts.busy_seconds)
+    nodes = _gauge("nodes", "Node plugins by whether they answer.", ("state",))
+    nodes.add_metric(["answering"], facts.answering)
+    nodes.add_metric(["silent"], facts.silent)
+    yield nodes
+    hubs = _gauge("hubs", "Hubs by condition and its status.", ("condition", "status"))
+    counts = Counter((c["type"], c["status"]) for hub in facts.hubs for c in _status(hub).get("conditions") or [])
+    for (condition, status), count in sorted(counts.items()):
+        hubs.add_metric([condition, status], count)
+    yield hubs
+
+
+def of_views(views: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
+    """Every view by what its status says."""
+    conditions = _gauge("view_condition", "1 for the status that a view's condition has.",
+                        ("view", "condition", "status"))  # fmt: skip
+    generation = InfoMetricFamily(PREFIX + "view_generation", "The released generation of a view.", labels=["view"])
+    as_of = _gauge("view_generation_timestamp_seconds", "Unix time of the released generation's survey.", ("view",))
+    entries = _gauge("view_entries", "Entries of the released generation by kind.", ("view", "kind"))
+    size = _gauge("view_bytes", "Bytes of all files of the released generation.", ("view",))
+    findings = _gauge("view_findings", "Findings of the released generation by severity.", ("view", "severity"))
+    candidate = _gauge("view_candidate", "1 while a generation waits for a decision, by reason.", ("view", "reason"))
+    survey = _gauge("view_survey", "1 for what a view's surveyor does.", ("view", "state"))
+    surveyed = _gauge("view_survey_timestamp_seconds", "Unix time at which the last survey ended.", ("view",))
+    nodes = _gauge("view_nodes", "Nodes by whether the view is ready there.", ("view", "ready"))
+    proofs = _gauge("view_proofs", "Nodes by the result of their last proof.", ("view", "result"))
+    oldest = _gauge("view_oldest_proof_timestamp_seconds", "Unix time of the oldest of the nodes' last proofs.",
+                    ("view",))  # fmt: skip
+    for item in views:
+        name, status = str(item["metadata"]["name"]), _status(item)
+        for row in status.get("conditions") or []:
+            for state in _STATES:
+                conditions.add_metric([name, row["type"], state], float(row["status"] == state))
+        if released := status.get("generation"):
+            short = str(released.get("name", "")).removeprefix("sha256:")[:12]
+            generation.add_metric([name], {"generation": short})
+            as_of.add_metric([name], timestamp(released.get("asOf")))
+            counts = released.get("counts") or {}
+            for kind in ("files", "directories", "links"):
+                entries.add_metric([name, kind], float(counts.get(kind, 0)))
+            size.add_metric([name], float(counts.get("bytes", 0)))
+            for severity in ("error", "warning", "info"):
+                findings.add_metric([name, severity], float((released.get("findings") or {}).get(severity, 0)))
+        waiting = (status.get("candidate") or {}).get("reason", "")
+        for reason in ("Approve", "Shrink"):
+            candidate.add_metric([name, reason], float(waiting == reason))
+        if doing := (status.get("survey") or {}).get("state"):
+            for word in _SURVEY:
+                survey.add_metric([name, word], float(doing == word))
+            surveyed.add_metric([name], timestamp((status.get("survey") or {}).get("lastFinished")))
+        rows = status.get("nodes") or []
+        ready = sum(bool(row.get("ready")) for row in rows)
+        nodes.add_metric([name, "true"], ready)
+        nodes.add_metric([name, "false"], len(rows) - ready)
+        found = [row["proof"] for row in rows if row.get("proof")]
+        results = Counter(proof.get("result") or ("intact" if proof.get("ok") else "violated") for proof in found)
+        for word in ("intact", "violated", "incomplete"):
+            proofs.add_metric([name, word], results[word])
+        if found:
+            oldest.add_metric([name], min(timestamp(proof.get("at")) for proof in found))
+    yield from (conditions, generation, as_of, entries, size, findings, candidate, survey, surveyed, nodes, proofs)
+    yield oldest
+
+
+def families(facts: Facts) -> Iterator[Metric]:
+    """All metrics."""
+    yield from of_operator(facts)
+    yield from of_views(facts.views)
+
+
+class _Now(Collector):
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+
+    def collect(self) -> Iterable[Metric]:
+        return families(self._facts)
+
+
+def text(facts: Facts) -> bytes:
+    """The metrics in Prometheus' text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Now(facts))
+    return generate_latest(registry)
+
+
+@dataclass
+class Exporter:
+    """Gathers the facts when it is asked."""
+
+    kube: Kube
+    version: str
+    sick: Callable[[], str]
+    busy: Callable[[], float]
+    reports: Callable[[], Mapping[str, NodeReport]]
+    _hubs: Sequence[Mapping[str, Any]] = field(default=(), init=False)
+    _views: Sequence[Mapping[str, Any]] = field(default=(), init=False)
+
+    async def __call__(self) -> bytes:
+        """The answer to one scrape: two lists from the API server, the rest is known."""
+        up = True
+        try:
+            self._hubs = await self.kube.items(PDSHUB)
+            self._views = await self.kube.items(ARCHIVE_VIEW)
+        except KubeError:
+            up = False
+        now, reports = time.monotonic(), self.reports().values()
+        answering = sum(bool(answer.at) and now - answer.at < SILENT for answer in reports)
+        return text(
+            Facts(
+                self.version, not self.sick(), self.busy(), up, self._hubs, self._views,
+                answering, len(reports) - answering,
+            )
+        )  # fmt: skip

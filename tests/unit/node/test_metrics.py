@@ -1,0 +1,152 @@
+"""Metrics of a node, read back by Prometheus' own parser."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from pdshub.node import metrics, tally
+from pdshub.node.tally import Tally
+
+PROOF = {
+    "ok": False, "result": "violated", "at": "2026-11-23T15:00:00Z", "message": "secret/path differs",
+    "files": {"sampled": 9, "digested": 7, "differing": 1, "private": 1, "unread": 0,
+              "differ": {"secret/path": "size"}},
+}  # fmt: skip
+REPORT: dict[str, Any] = {
+    "node": "worker-1",
+    "kernel": "6.12.0",
+    "version": "0.1.0",
+    "csi": {"publishes": 3, "lastPublishSeconds": 0.25},
+    "views": {
+        "sbn": {
+            "ready": True, "form": "catalog", "shown": "sha256:" + "ab" * 32, "targets": 2, "message": "",
+            "proof": PROOF, "canary": {"differing": 4, "differ": {"secret/path": "size"}},
+        },
+        "new": {"ready": False, "form": "live", "targets": 0, "message": "user=alice"},
+    },
+    "sources": {
+        "sbn": {
+            "main": {"ready": True, "latencySeconds": 0.002, "message": "", "identityChanges": 1},
+            "mission": {"ready": False, "latencySeconds": 0, "message": "no answer"},
+        },
+        "new": {},
+    },
+}  # fmt: skip
+
+
+def parsed(text: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text.decode())
+        for sample in family.samples
+    }
+
+
+def made(counts: Tally | None = None) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    return parsed(metrics.text(lambda: metrics.families(REPORT, counts or Tally())))
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "value"),
+    [
+        ("source_up", {"view": "sbn", "source": "main"}, 1),
+        ("source_up", {"view": "sbn", "source": "mission"}, 0),
+        ("source_latency_seconds", {"view": "sbn", "source": "main"}, 0.002),
+        ("source_identity_changes_total", {"view": "sbn", "source": "main"}, 1),
+        ("view_ready", {"view": "sbn"}, 1),
+        ("view_ready", {"view": "new"}, 0),
+        ("view_targets", {"view": "sbn"}, 2),
+        ("view_generation_info", {"view": "sbn", "generation": "abababababab", "form": "catalog"}, 1),
+        ("view_generation_info", {"view": "new", "generation": "", "form": "live"}, 1),
+        ("proof_ok", {"view": "sbn"}, 0),
+        ("proof_result", {"view": "sbn", "result": "violated"}, 1),
+        ("proof_result", {"view": "sbn", "result": "intact"}, 0),
+        ("proof_timestamp_seconds", {"view": "sbn"}, 1795446000),
+        ("proof_files", {"view": "sbn", "found": "digested"}, 7),
+        ("canary_files_differing", {"view": "sbn"}, 4),
+        ("switches_total", {"view": "sbn"}, 5),
+        ("holds_total", {"view": "sbn"}, 1),
+        ("fetch_bytes_total", {"view": "sbn"}, 1e6),
+        ("fetch_seconds_total", {"view": "sbn"}, 0.5),
+        ("publishes_total", {}, 3),
+        ("last_publish_seconds", {}, 0.25),
+        ("plugin_info", {"version": "0.1.0", "kernel": "6.12.0"}, 1),
+    ],
+)
+def test_values(name: str, labels: dict[str, str], value: float) -> None:
+    counts = Tally()
+    for what, amount in ((tally.SWITCHES, 5), (tally.HOLDS, 1), (tally.FETCH_BYTES, 1e6), (tally.FETCH_SECONDS, 0.5)):
+        counts.add(what, "sbn", amount)
+    assert made(counts)[f"pdshub_node_{name}", tuple(sorted(labels.items()))] == value
+
+
+def test_labels_are_bounded() -> None:
+    """Names that views declare and words of this program; nothing of users, no paths, no messages."""
+    allowed = {
+        "view": {"sbn", "new"}, "source": {"main", "mission"}, "result": {"intact", "violated", "incomplete"},
+        "found": {"digested", "differing", "private", "unread"}, "form": {"catalog", "live"},
+        "generation": {"", "abababababab"}, "version": {"0.1.0"}, "kernel": {"6.12.0"},
+    }  # fmt: skip
+    for (_, labels), _ in made().items():
+        for label, value in labels:
+            assert value in allowed[label], label
+    text = metrics.text(lambda: metrics.families(REPORT, Tally()))
+    for private in (b"secret", b"alice", b"worker-1"):
+        assert private not in text
+
+
+def test_names_cannot_break_the_format() -> None:
+    report = {**REPORT, "sources": {'a"} 1\nevil{': {'b\\"': {"ready": True, "latencySeconds": 0}}}, "views": {}}
+    found = parsed(metrics.text(lambda: metrics.families(report, Tally())))
+    assert not [name for name, _ in found if "evil" in name]
+    assert ("pdshub_node_source_up", (("source", 'b\\"'), ("view", 'a"} 1\nevil{'))) in found
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("1970-01-01T00:01:00Z", 60.0), ("", 0.0), (None, 0.0), ("yesterday", 0.0)],
+)
+def test_timestamp(text: Any, expected: float) -> None:
+    assert metrics.timestamp(text) == expected
+
+
+def test_served(unused_port: int) -> None:
+    async def ask() -> tuple[str, bytes]:
+        task = asyncio.create_task(metrics.serve(unused_port, lambda: metrics.families(REPORT, Tally())))
+        try:
+            async with aiohttp.ClientSession() as session:
+                for _ in range(100):
+                    try:
+                        async with session.get(f"http://127.0.0.1:{unused_port}/metrics") as answer:
+                            return answer.headers["Content-Type"], await answer.read()
+                    except aiohttp.ClientConnectorError:
+                        await asyncio.sleep(0.05)
+            raise AssertionError("not served")
+        finally:
+            task.cancel()
+
+    kind, body = asyncio.run(ask())
+    assert kind.startswith("text/plain") and parsed(body)
+
+
+@pytest.fixture
+def unused_port() -> int:
+    import socket
+
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def test_documented() -> None:
+    """docs/metrics.md names every metric, and no other."""
+    text = (Path(__file__).resolve().parents[3] / "docs/metrics.md").read_text()
+    said = set(re.findall(r"`(pdshub_node_\w+)`", text))
+    assert said == {name for name, _ in made()} | {f"pdshub_node_{what}_total" for what in metrics._TALLIES}

@@ -1,0 +1,119 @@
+"""Metrics of the operator, read back by Prometheus' own parser."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from pdshub import metrics
+from pdshub.kube import ARCHIVE_VIEW, KubeError
+from pdshub.metrics import Exporter, Facts
+from pdshub.reconcile.reports import NodeReport
+
+HUB = {
+    "metadata": {"namespace": "team-of-alice", "name": "alices-hub"},
+    "status": {"conditions": [{"type": "Ready", "status": "True"}, {"type": "Stalled", "status": "False"}]},
+}
+VIEW = {
+    "metadata": {"name": "sbn"},
+    "status": {
+        "conditions": [{"type": "Ready", "status": "True"}, {"type": "Intact", "status": "Unknown"}],
+        "generation": {
+            "name": "sha256:" + "ab" * 32, "asOf": "1970-01-01T00:01:00Z",
+            "counts": {"files": 5, "directories": 2, "links": 1, "bytes": 1000}, "findings": {"error": 3},
+        },
+        "candidate": {"name": "sha256:" + "cd" * 32, "reason": "Shrink"},
+        "survey": {"state": "waiting", "lastFinished": "1970-01-01T00:02:00Z"},
+        "nodes": [
+            {"name": "n1", "ready": True, "proof": {"ok": True, "result": "intact", "at": "1970-01-01T00:03:00Z"}},
+            {"name": "n2", "ready": False, "proof": {"ok": False, "at": "1970-01-01T00:04:00Z"}},
+            {"name": "n3", "ready": False},
+        ],
+    },
+}  # fmt: skip
+FACTS = Facts("0.1.0", True, 0.5, True, [HUB, HUB], [VIEW, {"metadata": {"name": "new"}}], 2, 1)
+
+
+def parsed(text: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text.decode())
+        for sample in family.samples
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "value"),
+    [
+        ("info", {"version": "0.1.0"}, 1),
+        ("healthy", {}, 1),
+        ("api_up", {}, 1),
+        ("busy_seconds", {}, 0.5),
+        ("nodes", {"state": "answering"}, 2),
+        ("nodes", {"state": "silent"}, 1),
+        ("hubs", {"condition": "Ready", "status": "True"}, 2),
+        ("view_condition", {"view": "sbn", "condition": "Intact", "status": "Unknown"}, 1),
+        ("view_condition", {"view": "sbn", "condition": "Intact", "status": "True"}, 0),
+        ("view_generation_info", {"view": "sbn", "generation": "abababababab"}, 1),
+        ("view_generation_timestamp_seconds", {"view": "sbn"}, 60),
+        ("view_entries", {"view": "sbn", "kind": "directories"}, 2),
+        ("view_bytes", {"view": "sbn"}, 1000),
+        ("view_findings", {"view": "sbn", "severity": "error"}, 3),
+        ("view_candidate", {"view": "sbn", "reason": "Shrink"}, 1),
+        ("view_candidate", {"view": "sbn", "reason": "Approve"}, 0),
+        ("view_candidate", {"view": "new", "reason": "Approve"}, 0),
+        ("view_survey", {"view": "sbn", "state": "waiting"}, 1),
+        ("view_survey_timestamp_seconds", {"view": "sbn"}, 120),
+        ("view_nodes", {"view": "sbn", "ready": "true"}, 1),
+        ("view_nodes", {"view": "sbn", "ready": "false"}, 2),
+        ("view_proofs", {"view": "sbn", "result": "intact"}, 1),
+        ("view_proofs", {"view": "sbn", "result": "violated"}, 1),
+        ("view_oldest_proof_timestamp_seconds", {"view": "sbn"}, 180),
+    ],
+)
+def test_values(name: str, labels: dict[str, str], value: float) -> None:
+    assert parsed(metrics.text(FACTS))[f"pdshub_operator_{name}", tuple(sorted(labels.items()))] == value
+
+
+def test_nothing_of_users() -> None:
+    text = metrics.text(FACTS)
+    assert b"alice" not in text and b"n1" not in text
+
+
+class FakeKube:
+    """Answers with one hub and one view, or not at all."""
+
+    up = True
+
+    async def items(self, resource: Any, *_: Any, **__: Any) -> list[Any]:
+        if not self.up:
+            raise KubeError(503, "away")
+        return [VIEW if resource is ARCHIVE_VIEW else HUB]
+
+
+def test_api_server_away() -> None:
+    """Then the last known state is told, and that it is old."""
+    kube = FakeKube()
+    now = time.monotonic()
+    reports = {"n1": NodeReport("n1", {}, now), "n2": NodeReport("n2", {}, now - 60), "n3": NodeReport("n3")}
+    export = Exporter(kube, "0.1.0", lambda: "stuck", lambda: 1.0, lambda: reports)  # type: ignore[arg-type]
+    before = parsed(asyncio.run(export()))
+    kube.up = False
+    after = parsed(asyncio.run(export()))
+    up = ("pdshub_operator_api_up", ())
+    assert (before.pop(up), after.pop(up)) == (1, 0)
+    assert before == after
+    assert before["pdshub_operator_healthy", ()] == 0
+    assert before["pdshub_operator_nodes", (("state", "silent"),)] == 2
+
+
+def test_documented() -> None:
+    """docs/metrics.md names every metric, and no other."""
+    text = (Path(__file__).resolve().parents[2] / "docs/metrics.md").read_text()
+    assert set(re.findall(r"`(pdshub_operator_\w+)`", text)) == {name for name, _ in parsed(metrics.text(FACTS))}
