@@ -5,7 +5,7 @@ operation's name. Nothing here decides: callers choose flags and fallbacks. The 
 API are the same on every architecture (include/uapi/asm-generic/unistd.h, from 424 on).
 
 Sources: mount(2), umount2(2), open_tree(2), move_mount(2), fsopen(2), mount_setattr(2), openat2(2),
-setfsuid(2); Documentation/filesystems/overlayfs.rst.
+open_by_handle_at(2), setfsuid(2); Documentation/filesystems/overlayfs.rst.
 """
 
 from __future__ import annotations
@@ -128,3 +128,22 @@ def set_filesystem_ids(uid: int, gid: int) -> None:
     _libc.setfsuid(uid)
     if _libc.setfsuid(-1) != uid or _libc.setfsgid(-1) != gid:
         raise OSError(1, f"setfsuid {uid}:{gid} refused")
+
+
+def open_covered(mount: str, original: str) -> int:
+    """The directory `original`, reached through another mount of its file system and although something is mounted
+    over it or above it there. Path lookup would end in what is mounted.
+
+    Raises EOPNOTSUPP for a file system without handles (tmpfs has them).
+    """
+    handle = ctypes.create_string_buffer(8 + 128)
+    handle[:4] = (128).to_bytes(4, sys.byteorder)  # type: ignore[assignment]
+    mount_id = ctypes.c_int()
+    done = _libc.name_to_handle_at(AT_FDCWD, os.fsencode(original), handle, ctypes.byref(mount_id), 0)
+    _check(done, "name_to_handle_at", original)
+    base = os.open(mount, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+        return _check(_libc.open_by_handle_at(base, handle, flags), "open_by_handle_at", original)
+    finally:
+        os.close(base)

@@ -18,7 +18,7 @@ class LayerAt:
 
     source: str  # Source.digest
     path: str
-    identity: str
+    identity: str  # empty: left out, its source is away
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class Want:
     """What shall be seen at one mount point.
 
     `key` names the content (a digest over the layers' identities); None: not known now, `reason` says why,
-    and whatever is mounted stays.
+    and whatever is mounted stays. `generation`: the layers are a catalog's data. `sub`: the part of the content
+    that is shown here.
     """
 
     key: str | None
@@ -34,6 +35,9 @@ class Want:
     run_as: tuple[int, int] | None = None
     healthy: bool = True
     reason: str = ""
+    generation: str = ""
+    sub: str = ""
+    placed: bool = True  # False: only to be built, where it goes is not known before
 
 
 @dataclass(frozen=True)
@@ -41,15 +45,19 @@ class Actual:
     entries: Mapping[str, Content] = field(default_factory=dict)  # key -> what is mounted there
     #: target -> mount point relative to it -> contents, lowest first
     targets: Mapping[str, Mapping[str, tuple[Content, ...]]] = field(default_factory=dict)
+    notes: Mapping[str, Content] = field(
+        default_factory=dict
+    )  # like entries, for what is not built: folders of the front
 
 
 @dataclass(frozen=True)
 class Build:
-    """Make the overlay (or the plain copy of the one layer) of an entry, aside."""
+    """Make the overlay (or the plain copy of the one layer) of an entry, or a generation's catalog, aside."""
 
     key: str
     layers: tuple[LayerAt, ...]
     run_as: tuple[int, int] | None
+    generation: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,7 @@ class Attach:
     target: str
     at: str
     key: str
+    sub: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,7 @@ class Switch:
     at: str
     key: str
     depth: int  # mounts on the point now
+    sub: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,33 +102,63 @@ def nested(one: str, other: str) -> bool:
     return one != other and (one.startswith(other + "/") or other.startswith(one + "/"))
 
 
-def plan(wants: Mapping[str, Want], actual: Actual, overdue: Collection[tuple[str, str]] = frozenset()) -> list[Step]:
-    """Steps that can be done now, in order. `overdue`: (target, mount point) that were busy for too long."""
+def part(content: Content, sub: str) -> Content:
+    """The content of a directory of a mount."""
+    return (content[0], f"{content[1].rstrip('/')}/{sub}") if sub else content
+
+
+def plan(
+    wants: Mapping[str, Want],
+    actual: Actual,
+    overdue: Collection[tuple[str, str]] = frozenset(),
+    own: Mapping[str, Mapping[str, Want] | None] | None = None,
+) -> list[Step]:
+    """Steps that can be done now, in order. `overdue`: (target, mount point) that were busy for too long. `own`:
+    targets that shall see something else than `wants`; None: whatever they see, as nobody knows any more how it was
+    made."""
+    own = own or {}
     steps: list[Step] = []
-    for want in wants.values():
-        if want.key and want.healthy and want.key not in actual.entries:
-            build = Build(want.key, want.layers, want.run_as)
+    needed = list(dict.fromkeys(want for one in (wants, *own.values()) if one is not None for want in one.values()))
+    for want in needed:
+        if want.key and want.healthy and want.key not in actual.entries and want.key not in actual.notes:
+            build = Build(want.key, want.layers, want.run_as, want.generation)
             if build not in steps:
                 steps.append(build)
+    contents = {**actual.entries, **actual.notes}
     for target, points in actual.targets.items():
-        for at in sorted(points, reverse=True):
-            if at not in wants and points[at]:
-                steps.append(Detach(target, at, lazy=(target, at) in overdue))
-        for at, want in wants.items():
-            if want.key is None or want.key not in actual.entries:
-                continue
-            content, here = actual.entries[want.key], points.get(at, ())
-            if here and here[-1] == content:
-                continue
-            if not want.healthy or any(nested(at, other) and points[other] for other in points):
-                continue
-            if not here:
-                steps.append(Attach(target, at, want.key))
-            elif content in here:
-                steps.append(Detach(target, at, lazy=(target, at) in overdue))
-            else:
-                steps.append(Switch(target, at, want.key, len(here)))
-    if all(want.key in actual.entries for want in wants.values()):
-        wanted = {want.key for want in wants.values()}
-        steps.extend(Drop(key) for key in actual.entries if key not in wanted)
+        wanted = own.get(target, wants)
+        if wanted is not None:
+            steps.extend(_of_target(target, points, wanted, contents, overdue))
+    if all(want.key in contents for want in needed):
+        keys = {want.key for want in needed}
+        steps.extend(Drop(key) for key in actual.entries if key not in keys)
+    return steps
+
+
+def _of_target(
+    target: str,
+    points: Mapping[str, tuple[Content, ...]],
+    wants: Mapping[str, Want],
+    contents: Mapping[str, Content],
+    overdue: Collection[tuple[str, str]],
+) -> list[Step]:
+    steps: list[Step] = []
+    there: dict[str, bool] = {}
+    for at, want in wants.items():
+        here = points.get(at, ())
+        key = want.key or ""
+        content = part(contents[key], want.sub) if key in contents else None
+        there[at] = bool(want.placed and here and here[-1] == content)
+        if content is None or there[at] or not want.healthy or not want.placed:
+            continue
+        if not here:
+            steps.append(Attach(target, at, key, want.sub))
+        elif content in here:
+            steps.append(Detach(target, at, lazy=(target, at) in overdue))
+        else:
+            steps.append(Switch(target, at, key, len(here), want.sub))
+    # What replaces a tree may lie above or below it: the old one goes when all of that is there.
+    for at in sorted(points, reverse=True):
+        if at not in wants and points[at] and all(there[other] for other in wants if nested(at, other)):
+            steps.append(Detach(target, at, lazy=(target, at) in overdue))
     return steps

@@ -2,7 +2,7 @@
 
 One JSON object a line on standard input, one JSON answer a line on standard output: {"ok": …} or
 {"error": text, "errno": number}. The parent kills it when it takes too long (workers.py). It imports
-nothing but the standard library and kernel.py, so that it starts in some 30 ms.
+nothing but the standard library, kernel.py and targets.py, so that it starts in some 30 ms.
 """
 
 from __future__ import annotations
@@ -12,17 +12,16 @@ import json
 import os
 import socket
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pdshub.node import kernel
+from pdshub.node.targets import attach, detach, put, switch
 
 #: Bounded waiting: 5 s, then 10 s, then an error to the reader (nfs(5): timeo in tenths of a second).
 NFS_OPTIONS = "soft,timeo=50,retrans=2,proto=tcp,nosharecache,sec=sys"
-DEAD = (errno.ENOTCONN, errno.ESTALE, errno.ECONNABORTED)
 
 
 def reach(server: str, port: int, seconds: float) -> str:
@@ -71,16 +70,7 @@ def mount_local(prefix: str, path: str, point: str) -> None:
     """A read-only copy of a local directory's mount."""
     directory = _open_local(prefix, path)
     Path(point).mkdir(parents=True, exist_ok=True)
-    _attach(directory, "", point)
-
-
-def _attach(directory: int, path: str, point: str, *, beneath: bool = False) -> None:
-    copy = kernel.clone(path, directory)
-    try:
-        kernel.set_attributes(copy, add=kernel.SAFE, propagation=kernel.MS_PRIVATE)
-        kernel.attach(copy, point, beneath=beneath)
-    finally:
-        os.close(copy)
+    put(directory, "", point)
 
 
 def identity(stat: os.stat_result) -> str:
@@ -137,7 +127,7 @@ def build(layers: list[list[str]], run_as: list[int] | None, point: str, empty: 
             raise OSError(errno.ESTALE, f"layer {path} changed while it was mounted")
         opened.append(directory)
     if len(opened) == 1 and not run_as:
-        _attach(opened[0], "", point)
+        put(opened[0], "", point)
         return "bind"
     opened.append(empty_fd)
     lowers = [f"/proc/self/fd/{directory}" for directory in opened]
@@ -162,54 +152,16 @@ def _overlay(lowers: list[str]) -> int | None:
         raise
 
 
-def attach(origin: str, point: str) -> None:
-    _attach(kernel.AT_FDCWD, origin, point)
-
-
-def switch(origin: str, point: str, depth: int) -> str:
-    """New content for `point`: "switched", or "held" while somebody still uses the old one (it stays on top)."""
-    try:
-        _attach(kernel.AT_FDCWD, origin, point, beneath=True)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ESTALE, errno.ENOTCONN):
-            raise
-        return _switch_on_top(origin, point, depth, dead=error.errno in DEAD)
-    return detach(point, lazy=False)
-
-
-def _switch_on_top(origin: str, point: str, depth: int, *, dead: bool) -> str:
-    """Before Linux 6.5: put the new one on top; the old ones below stay until the pod ends, a few at most."""
-    if dead or depth >= 6 or is_dead(point):
-        for _ in range(depth):
-            kernel.umount(point, lazy=True)
-    _attach(kernel.AT_FDCWD, origin, point)
-    return "switched"
-
-
-def is_dead(point: str) -> bool:
-    """A mount whose server process is gone (the user-space helper was restarted) answers nothing but errors."""
-    try:
-        next(Path(point).iterdir(), None)
-    except OSError as error:
-        return error.errno in DEAD
-    return False
-
-
-def detach(point: str, lazy: bool) -> str:
-    """Take the topmost mount away; "held" if somebody works in it. A moment's use (an open) is waited out."""
-    for _ in range(20):
+def listing(point: str, directories: list[str]) -> dict[str, list[str]]:
+    """The directories in some directories of a catalog, which asks no source."""
+    found: dict[str, list[str]] = {}
+    for directory in directories:
         try:
-            kernel.umount(point, lazy=lazy)
-        except OSError as error:
-            if error.errno != errno.EBUSY:
-                raise
-            time.sleep(0.005)
-        else:
-            return "switched"
-    if not is_dead(point):
-        return "held"
-    kernel.umount(point, lazy=True)
-    return "switched"
+            with os.scandir(f"{point}/{directory}") as entries:
+                found[directory] = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+        except FileNotFoundError:
+            found[directory] = []
+    return found
 
 
 def unmount(point: str) -> None:
@@ -225,17 +177,48 @@ def unmount(point: str) -> None:
         Path(point).rmdir()
 
 
+def clear(folder: str) -> None:
+    """Take away all that is mounted on the directories of an entry's folder, and these."""
+    with suppress(FileNotFoundError):
+        for path in sorted(Path(folder).iterdir()):
+            if path.is_dir():
+                unmount(str(path))
+
+
 def drop(point: str) -> None:
     """Remove an entry's mount and directory; copies in targets live on."""
-    unmount(point)
-    Path(point).with_name("entry.json").unlink(missing_ok=True)
+    folder = Path(point).parent
+    clear(str(folder))
+    (folder / "entry.json").unlink(missing_ok=True)
     with suppress(FileNotFoundError):
-        Path(point).parent.rmdir()
+        folder.rmdir()
+
+
+def build_catalog(point: str, note: dict[str, Any], **arguments: Any) -> str:
+    """Mount a generation's catalog at `point`: see catalog.build. Answers its form, which the note keeps, too."""
+    from pdshub.node import catalog
+
+    folder = Path(point).parent
+    clear(str(folder))  # of one that was killed
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        form = catalog.build(point, **arguments)
+    finally:
+        for path in folder.iterdir():
+            if path.is_dir() and path != Path(point):
+                unmount(str(path))
+    new = folder / "entry.new"
+    new.write_text(json.dumps({**note, "form": form}))
+    new.rename(folder / "entry.json")
+    return form
 
 
 OPERATIONS: dict[str, Callable[..., Any]] = {
-    name.__name__: name for name in (mount_nfs, mount_local, probe, build, attach, switch, detach, drop, unmount)
-}
+    name.__name__: name
+    for name in (
+        mount_nfs, mount_local, probe, build, build_catalog, listing, attach, switch, detach, drop, unmount,
+    )
+}  # fmt: skip
 
 
 def main() -> None:

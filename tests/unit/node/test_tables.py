@@ -27,35 +27,51 @@ BUILD = Build("k", LAYERS, None)
         pytest.param({"v/d": K}, Actual(), [BUILD], id="build before there is a target"),
         pytest.param({"v/d": K, "v/e": K}, Actual(), [BUILD], id="one content for two places is built once"),
         pytest.param({"v/d": Want("k", LAYERS, healthy=False)}, Actual(), [], id="not from a source that is away"),
-        pytest.param({"v/d": K}, Actual({}, {"t": {}}), [BUILD], id="not attached before it is built"),
-        pytest.param({"v/d": K}, Actual({"k": NEW}, {"t": {}}), [Attach("t", "v/d", "k")], id="attach"),
+        pytest.param({"v/d": K}, Actual({}, targets={"t": {}}), [BUILD], id="not attached before it is built"),
+        pytest.param({"v/d": K}, Actual({"k": NEW}, targets={"t": {}}), [Attach("t", "v/d", "k")], id="attach"),
         pytest.param(
-            {"v/d": Want("k", LAYERS, healthy=False)}, Actual({"k": NEW}, {"t": {}}), [], id="attach waits for health"
+            {"v/d": Want("k", LAYERS, healthy=False)}, Actual({"k": NEW}, targets={"t": {}}), [], id="attach waits for health"
         ),
-        pytest.param({"v/d": K}, Actual({"k": NEW}, {"t": {"v/d": (NEW,)}}), [], id="done"),
+        pytest.param({"v/d": K}, Actual({"k": NEW}, targets={"t": {"v/d": (NEW,)}}), [], id="done"),
         pytest.param(
-            {"v/d": K}, Actual({"k": NEW}, {"t": {"v/d": (OLD, NEW)}}), [], id="an old one below stays (before 6.5)"
-        ),
-        pytest.param(
-            {"v/d": K}, Actual({"k": NEW}, {"t": {"v/d": (OLD,)}}), [Switch("t", "v/d", "k", 1)], id="switch"
+            {"v/d": K}, Actual({"k": NEW}, targets={"t": {"v/d": (OLD, NEW)}}), [], id="an old one below stays (before 6.5)"
         ),
         pytest.param(
-            {"v/d": K}, Actual({"k": NEW}, {"t": {"v/d": (NEW, OLD)}}), [Detach("t", "v/d", False)], id="still held"
+            {"v/d": K}, Actual({"k": NEW}, targets={"t": {"v/d": (OLD,)}}), [Switch("t", "v/d", "k", 1)], id="switch"
         ),
         pytest.param(
-            {"v/d": K}, Actual({"k": NEW, "o": OLD}, {"t": {"v/d": (OLD,)}}),
+            {"v/d": K}, Actual({"k": NEW}, targets={"t": {"v/d": (NEW, OLD)}}), [Detach("t", "v/d", False)], id="still held"
+        ),
+        pytest.param(
+            {"v/d": K}, Actual({"k": NEW, "o": OLD}, targets={"t": {"v/d": (OLD,)}}),
             [Switch("t", "v/d", "k", 1), Drop("o")], id="the old entry goes, its copies live on",
         ),
         pytest.param(
-            {"v/d": Want(None, reason="away")}, Actual({"o": OLD}, {"t": {"v/d": (OLD,)}}), [],
+            {"v/d": Want(None, reason="away")}, Actual({"o": OLD}, targets={"t": {"v/d": (OLD,)}}), [],
             id="unknown: what is there stays",
         ),
-        pytest.param({}, Actual({"o": OLD}, {"t": {"v/d": (OLD,)}}), [Detach("t", "v/d", False), Drop("o")], id="gone"),
+        pytest.param({}, Actual({"o": OLD}, targets={"t": {"v/d": (OLD,)}}), [Detach("t", "v/d", False), Drop("o")], id="gone"),
         pytest.param(
-            {"v": K}, Actual({"k": NEW}, {"t": {"v/d": (OTHER,)}}), [Detach("t", "v/d", False)],
-            id="an outer tree waits until the inner one is gone",
+            {"v": K}, Actual({"k": NEW}, targets={"t": {"v/d": (OTHER,)}}), [Attach("t", "v", "k")],
+            id="an outer tree is laid over the inner ones",
         ),
-        pytest.param({}, Actual({}, {"t": {"v/d": (OLD,)}, "u": {}}), [Detach("t", "v/d", False)], id="there only"),
+        pytest.param(
+            {"v": K}, Actual({"k": NEW}, targets={"t": {"v/d": (OTHER,), "v": (NEW,)}}), [Detach("t", "v/d", False)],
+            id="then these go",
+        ),
+        pytest.param(
+            {"v/d": K, "v/e": Want(None)}, Actual({"k": NEW}, targets={"t": {"v": (OLD,)}}), [Attach("t", "v/d", "k")],
+            id="inner trees are put below the outer one, which stays until all are there",
+        ),
+        pytest.param(
+            {"v/a/d": Want("k", LAYERS, sub="a/d")}, Actual({"k": NEW}, targets={"t": {"v/a/d": (("0:9", "/a/d"),)}}),
+            [], id="a part of a content",
+        ),
+        pytest.param(
+            {"v": Want("k", LAYERS, placed=False)}, Actual({"k": NEW}, targets={"t": {"v": (OLD,)}}), [],
+            id="built, but where it goes is not known yet",
+        ),
+        pytest.param({}, Actual({}, targets={"t": {"v/d": (OLD,)}, "u": {}}), [Detach("t", "v/d", False)], id="there only"),
     ],
 )  # fmt: skip
 def test_plan(wants: dict[str, Want], actual: Actual, steps: list[Step]) -> None:
@@ -63,7 +79,7 @@ def test_plan(wants: dict[str, Want], actual: Actual, steps: list[Step]) -> None
 
 
 def test_overdue_is_taken_away_lazily() -> None:
-    actual = Actual({"k": NEW}, {"t": {"v/d": (NEW, OLD)}})
+    actual = Actual({"k": NEW}, targets={"t": {"v/d": (NEW, OLD)}})
     assert plan({"v/d": K}, actual, {("t", "v/d")}) == [Detach("t", "v/d", True)]
 
 

@@ -1,0 +1,267 @@
+"""Mount a generation's catalog: EROFS images joined with the sources by overlayfs. Runs in the worker.
+
+What the kernel can do is found by trying, the best first: an image straight from its file (Linux >= 6.12) or through
+a loop device; data-only layers by `datadir+` (6.8), by `::` in the option string (6.5), or as ordinary layers. The
+last shows the same, because nothing of a source merges with the catalog's top folder, but `stat` asks the source.
+
+Only copies are ever attached to targets. The images and parts are mounted below the entry's folder for as long as
+this takes: overlayfs keeps mounts of its own.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import struct
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from pdshub.node import kernel, targets
+
+CATALOG, MERGED = "catalog", "catalog-merged"
+MOUNT = "mnt"  # in the entry's folder
+LABEL = "pdshub-generation:"  # before the generation's digits: a catalog's source in the mount table
+_OPTIONS: tuple[tuple[str, str | None], ...] = (("ro", None), ("metacopy", "on"), ("redirect_dir", "on"))
+_FLAGS = kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOATIME
+_REFUSED = (errno.EINVAL, errno.ENOSYS, errno.ENOTBLK, errno.EOPNOTSUPP)
+
+# <linux/loop.h>
+_LOOP_CONFIGURE, _LOOP_GET_FREE, _LOOP_MAJOR = 0x4C0A, 0x4C82, 7
+_LOOP_FLAGS = 1 | 4  # read-only, gone with its last user
+
+
+class Layer:
+    """A source's directory as a data layer: opened as its user. `path` is None while the source is away."""
+
+    def __init__(self, raw: dict[str, Any], stack: ExitStack) -> None:
+        self.source: str = raw["source"]
+        self.run_as: tuple[int, int] | None = tuple(raw["runAs"]) if raw.get("runAs") else None
+        self.path: str | None = None
+        if raw["identity"]:
+            base = os.open(raw["base"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, base)
+            with acting(self.run_as):
+                directory = kernel.open_beneath(base, raw["path"])
+            stack.callback(os.close, directory)
+            found = os.fstat(directory)
+            if f"{os.major(found.st_dev)}:{os.minor(found.st_dev)}:{found.st_ino}" != raw["identity"]:
+                raise OSError(errno.ESTALE, f"{raw['path']} changed while it was mounted")
+            self.path = f"/proc/self/fd/{directory}"
+
+
+@contextmanager
+def acting(run_as: tuple[int, int] | None) -> Iterator[None]:
+    """Access files as that user: whoever creates an overlay is who reads its layers."""
+    if not run_as:
+        yield
+        return
+    kernel.set_filesystem_ids(*run_as)
+    try:
+        yield
+    finally:
+        kernel.set_filesystem_ids(0, 0)
+
+
+def build(
+    point: str, generation: str, images: list[dict[str, Any]], data: list[dict[str, Any]], nested: bool, top: str,
+    empty: str,
+) -> str:  # fmt: skip
+    """Mount it; answers CATALOG or MERGED. `images`: {path, source}, `data`: {source, base, path, identity, runAs}.
+
+    Raises OSError; ENODEV where the kernel has no EROFS.
+    """
+    # the kubelet's directories are root's: as another user relative names are the only way
+    os.chdir(Path(point).parent)
+    for loop in (False, True):
+        try:
+            with ExitStack() as stack:
+                layers = [Layer(raw, stack) for raw in data]
+                broken = stack.enter_context(broken_layer("broken")) if any(not x.path for x in layers) else ""
+                found = [mount_image(image["path"], f"image{n}", loop) for n, image in enumerate(images)]
+                label = LABEL + generation.removeprefix("sha256:")
+                if nested:
+                    owners = [image["source"] for image in images]
+                    return _nested(label, found, owners, layers, top, broken, empty)
+                return _single(label, found, layers, top, broken, empty)
+        except OSError as error:
+            # an image's file counts as a file system below; overlayfs allows two
+            if loop or error.errno not in _REFUSED:
+                raise
+            _unmount_all()
+    raise AssertionError
+
+
+def _unmount_all() -> None:
+    for path in Path().iterdir():
+        if path.is_dir():
+            with suppress(OSError):
+                kernel.umount(str(path), lazy=True)
+
+
+def _single(
+    label: str, images: list[str], layers: list[Layer], top: str, broken: str, empty: str
+) -> str:  # fmt: skip
+    users = {layer.run_as for layer in layers if layer.path}
+    if len(users) > 1:  # several users: each source is read through an overlay of its own user
+        below = [_own(f"data{n}", layer, empty) for n, layer in enumerate(layers) if layer.path]
+    else:
+        below = [layer.path for layer in layers if layer.path]
+    _made("whole")
+    with acting(users.pop() if len(users) == 1 else None):
+        form = join("whole", label, images, [*below, *([broken] if broken else [])])
+    targets.put(kernel.AT_FDCWD, f"whole/{top}", _made(MOUNT))
+    return form
+
+
+def _own(place: str, layer: Layer, empty: str) -> str:
+    _made(place)
+    with acting(layer.run_as):
+        overlay(place, "pdshub", [layer.path or empty, empty], [])
+    return place
+
+
+def _nested(
+    label: str, images: list[str], owners: list[str], layers: list[Layer], top: str, broken: str, empty: str
+) -> str:  # fmt: skip
+    by_source = {layer.source: layer for layer in layers}
+    forms, parts = set(), []
+    for n, (image, owner) in enumerate(zip(images, owners, strict=True)):
+        layer = by_source[owner]
+        _made(f"part{n}")
+        with acting(layer.run_as if layer.path else None):
+            forms.add(join(f"part{n}", label, [image], [layer.path or broken]))
+        parts.append(f"part{n}/{top}".rstrip("/"))
+    overlay(MOUNT, label, parts if len(parts) > 1 else [*parts, empty], [])
+    return CATALOG if forms == {CATALOG} else MERGED
+
+
+def _made(path: str) -> str:
+    Path(path).mkdir(exist_ok=True)
+    return path
+
+
+def join(place: str, label: str, images: Sequence[str], data: Sequence[str]) -> str:
+    """Catalog images over data layers; answers how."""
+    try:
+        overlay(place, label, images, data)
+        return CATALOG
+    except OSError as error:
+        if error.errno not in _REFUSED:
+            raise
+    overlay(place, label, [*images, *data], [])
+    return MERGED
+
+
+def overlay(place: str, label: str, lowers: Sequence[str], data: Sequence[str]) -> None:
+    """An overlay at `place`, by the new interface or by the old one."""
+    point = _made(place)
+    options = [("source", label), *_OPTIONS, *(("lowerdir+", x) for x in lowers), *(("datadir+", x) for x in data)]
+    try:
+        made = kernel.new_filesystem("overlay", options, kernel.SAFE)
+    except OSError as error:
+        if error.errno not in _REFUSED:
+            raise
+    else:
+        try:
+            kernel.attach(made, point)
+        finally:
+            os.close(made)
+        return
+    words = "metacopy=on,redirect_dir=on,lowerdir=" + ":".join(lowers) + "".join(f"::{x}" for x in data)
+    kernel.mount(label, point, "overlay", _FLAGS, words)
+
+
+def mount_image(path: str, place: str, loop: bool) -> str:
+    """An EROFS image, straight from its file or through a loop device."""
+    point = _made(place)
+    if not loop:
+        made = kernel.new_filesystem("erofs", [("source", path), ("ro", None)], kernel.SAFE)
+        try:
+            kernel.attach(made, point)
+        finally:
+            os.close(made)
+        return point
+    with loop_device(path) as device:
+        kernel.mount(device, point, "erofs", _FLAGS)
+    return point
+
+
+@contextmanager
+def loop_device(path: str) -> Iterator[str]:
+    """A read-only loop device over a file; it goes when the last mount of it does."""
+    image = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        for _ in range(64):
+            number = fcntl.ioctl(control, _LOOP_GET_FREE)
+            device = f"/dev/loop{number}"
+            if not Path(device).exists():  # a container's /dev does not follow the host's
+                os.mknod(device, stat.S_IFBLK | 0o600, os.makedev(_LOOP_MAJOR, number))
+            handle = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                # struct loop_config: fd, block size, then loop_info64 with its flags at byte 52
+                info = bytearray(232)
+                struct.pack_into("=I", info, 52, _LOOP_FLAGS)
+                try:
+                    fcntl.ioctl(handle, _LOOP_CONFIGURE, struct.pack("=II", image, 0) + bytes(info) + bytes(64))
+                except OSError as error:
+                    if error.errno == errno.EBUSY:  # somebody else was quicker
+                        continue
+                    raise
+                yield device
+                return
+            finally:
+                os.close(handle)
+        raise OSError(errno.EBUSY, "no loop device is free")
+    finally:
+        os.close(control)
+        os.close(image)
+
+
+@contextmanager
+def broken_layer(place: str) -> Iterator[str]:
+    """A directory in which every lookup fails with ENOTCONN: the last data layer while a source is away.
+
+    Without it a file of that source would not be found at all: ENOENT, as if it were gone. It is a FUSE file system
+    without a server; where the kernel has no FUSE, an empty directory.
+    """
+    point = _made(place)
+    try:
+        device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+        options = f"fd={device},rootmode=40000,user_id=0,group_id=0,allow_other"
+        kernel.mount("pdshub-away", point, "fuse", _FLAGS, options)
+    except OSError:
+        yield point
+        return
+    # It answers until the worker's process ends; from then on the kernel gives the same answer.
+    threading.Thread(target=_answer, args=(device,), daemon=True).start()
+    try:
+        yield point
+    finally:
+        kernel.umount(point, lazy=True)
+
+
+def _answer(device: int) -> None:
+    """The two questions that making an overlay asks: <linux/fuse.h>, FUSE_INIT and FUSE_STATFS."""
+    while True:
+        try:
+            question = os.read(device, 1 << 17)
+        except OSError:
+            return
+        _, what, unique = struct.unpack_from("=IIQ", question)
+        if what == 26:  # INIT: version 7.31 and no abilities
+            body = struct.pack("=IIIIHHIIHHIIHH7I", 7, 31, 0, 0, 0, 0, 4096, 1, 0, 0, 0, 0, 0, 0, *[0] * 7)[:64]
+            body = body.ljust(64, b"\0")
+        elif what == 17:  # STATFS
+            body = struct.pack("=QQQQQIIIII24x", 0, 0, 0, 0, 0, 4096, 255, 4096, 0, 0)[:80]
+        elif what in (2, 36, 38):  # FORGET, INTERRUPT, DESTROY are not answered
+            continue
+        else:
+            os.write(device, struct.pack("=IiQ", 16, -errno.ENOTCONN, unique))
+            continue
+        os.write(device, struct.pack("=IiQ", 16 + len(body), 0, unique) + body)

@@ -1,0 +1,162 @@
+"""Which generation each target shows, and as which mounts. Pure.
+
+A catalog holds a view's whole tree and is one mount at the view's folder, so a target changes from one generation to
+the next at once. Only where entries are live it is shown in parts, beside these
+(docs/decisions/0004-generations-on-nodes.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from pdshub.node.generations import Generation
+from pdshub.node.plan import LayerAt, Want
+from pdshub.node.sources import State
+from pdshub.node.spec import Entry, View, digest
+from pdshub.node.wants import want, wants
+
+LIVE = "live"
+"""What a target shows that shows no generation."""
+Children = Mapping[str, tuple[str, ...]]  # directory of a catalog -> the directories in it
+
+
+@dataclass(frozen=True)
+class Built:
+    """A catalog that is mounted on this node: what its note says."""
+
+    generation: str
+    layers: tuple[LayerAt, ...]
+    form: str = ""  # catalog | catalog-merged
+
+
+@dataclass(frozen=True)
+class Decision:
+    """`wants` for everybody but the targets in `own` (see plan). `generation`: what `wants` show, LIVE, or empty."""
+
+    wants: Mapping[str, Want]
+    generation: str = LIVE
+    own: Mapping[str, Mapping[str, Want] | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What there is to decide from. `shown`: target -> a generation, LIVE, or empty while nothing is there yet."""
+
+    states: Mapping[str, State] = field(default_factory=dict)  # by the source's name
+    connecting: Collection[str] = ()
+    stored: Mapping[str, Generation] = field(default_factory=dict)
+    built: Mapping[str, Built] = field(default_factory=dict)  # by key
+    children: Mapping[str, Children] = field(default_factory=dict)  # by key
+    shown: Mapping[str, str] = field(default_factory=dict)
+    last: str = ""  # what new targets got before
+    fetching: str = ""  # how far the released generation is
+
+
+def catalog(view: View, generation: Generation, known: Known) -> Want:
+    """The catalog of a generation over those of its sources that are there.
+
+    Names need no source, so one that is away is left out of a new mount; it is mounted anew when the source is back.
+    A mount that has the source stays: it heals by itself.
+    """
+    layers: list[LayerAt] = []
+    reasons: list[str] = []
+    certain: list[bool] = []
+    unknown = False
+    for layer in generation.data:
+        source = next((s for s in view.sources if s.name == layer.source), None)
+        if source is None:
+            reasons.append(f"the view has no source {layer.source} any more")
+            layers.append(LayerAt(layer.source, layer.path, ""))
+            certain.append(True)
+            continue
+        state = known.states.get(source.name, State())
+        looked = state.ready and layer.path in state.layers
+        identity = (state.layers[layer.path] or "") if looked else ""
+        if not state.ready:
+            reasons.append(f"source {source.name}: {state.message}")
+        elif not looked:
+            reasons.append(f"source {source.name}: {layer.path} not looked at yet")
+        elif not identity:
+            reasons.append(f"source {source.name}: {source.device_name} has no directory {layer.path}")
+        unknown |= not looked and (state.ready or source.name in known.connecting or state == State())
+        layers.append(LayerAt(source.digest, layer.path, identity))
+        certain.append(looked)
+    reason = "; ".join(dict.fromkeys(reasons))
+    fitting = [key for key, one in known.built.items() if _fits(one, generation, layers, certain)]
+    if fitting:
+        best = max(fitting, key=lambda key: (sum(bool(at.identity) for at in known.built[key].layers), key))
+        return Want(best, known.built[best].layers, None, True, reason, generation.name)
+    if unknown:
+        return Want(None, healthy=False, reason=reason, generation=generation.name)
+    key = digest([generation.name, [[at.source, at.path, at.identity] for at in layers]])
+    return Want(key, tuple(layers), None, True, reason, generation.name)
+
+
+def _fits(one: Built, generation: Generation, layers: list[LayerAt], certain: list[bool]) -> bool:
+    """Whether a catalog that is mounted shows the same; what is not certain is taken as it was then."""
+    return (
+        one.generation == generation.name
+        and len(one.layers) == len(layers)
+        and all(
+            (had.source, had.path) == (now.source, now.path) and (had.identity == now.identity or not sure)
+            for had, now, sure in zip(one.layers, layers, certain, strict=True)
+        )
+    )
+
+
+def above(entries: Iterable[Entry]) -> tuple[str, ...]:
+    """The directories that hold live entries, at any depth; the view's folder is ""."""
+    found = {""} if (paths := [entry.path for entry in entries if entry.live]) else set()
+    for path in paths:
+        parts = path.split("/")
+        found |= {"/".join(parts[:n]) for n in range(1, len(parts))}
+    return tuple(sorted(found))
+
+
+def place(view: View, one: Want, children: Children | None) -> dict[str, Want]:
+    """Where a catalog is mounted: at the view's folder; with live entries, every directory beside these."""
+    directories = above(view.tree)
+    if not directories or one.key is None:
+        return {view.folder: one}
+    if children is None:
+        return {view.folder: replace(one, placed=False)}
+    taken = {*directories, *(entry.path for entry in view.tree if entry.live)}
+    paths = [f"{top}/{name}".lstrip("/") for top in directories for name in children.get(top, ())]
+    return {f"{view.folder}/{path}": replace(one, sub=path) for path in paths if path not in taken}
+
+
+def choose(view: View, known: Known) -> str:
+    """The generation for new targets: the released one; until that is here, what was shown before. Empty: none."""
+    if view.released is None:
+        return LIVE
+    for name in (view.released.name, known.last):
+        if name in known.stored:
+            return name
+    own = [g for g in known.stored.values() if g.view == view.name]
+    mounted = [g for g in own if any(one.generation == g.name for one in known.built.values())]
+    return max(mounted or own, key=lambda g: (g.as_of, g.name)).name if own else ""
+
+
+def decide(view: View, known: Known, default_hold: float = 60) -> Decision:
+    """What everybody shall see, and the targets that keep what they began with."""
+    plain = wants(view, known.states)
+    live = {view.at(entry): want(view, entry, known.states) for entry in view.tree if entry.live}
+
+    def frames(name: str) -> dict[str, Want]:
+        if name == LIVE:
+            return plain
+        one = catalog(view, known.stored[name], known)
+        return {**place(view, one, known.children.get(one.key or "")), **live}
+
+    name = choose(view, known)
+    if name:
+        default = frames(name)
+    else:
+        absent = Want(None, healthy=False, reason=known.fetching or "its generation is being fetched")
+        default = {view.folder: absent, **live}
+    own: dict[str, Mapping[str, Want] | None] = {}
+    for target, showing in known.shown.items():
+        if showing and showing != name and view.uptake(target, default_hold).next_server:
+            own[target] = frames(showing) if showing == LIVE or showing in known.stored else None
+    return Decision(default, name, own)

@@ -1,0 +1,122 @@
+"""Trees on targets: put there, switched, taken away. Runs in the worker (worker.py)."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pdshub.node import kernel
+
+DEAD = (errno.ENOTCONN, errno.ESTALE, errno.ECONNABORTED)
+_TRIES, _MOMENT = 20, 0.005  # times, seconds between
+
+
+def put(directory: int, path: str, point: str, *, beneath: bool = False) -> None:
+    """A read-only copy of a mount, or of a directory of it, on (or beneath what is on) `point`."""
+    copy = kernel.clone(path, directory)
+    try:
+        kernel.set_attributes(copy, add=kernel.SAFE, propagation=kernel.MS_PRIVATE)
+        kernel.attach(copy, point, beneath=beneath)
+    finally:
+        os.close(copy)
+
+
+@contextmanager
+def place(target: str, at: str, front: str) -> Iterator[str]:
+    """A path for the mount point `at` of a target. A tree may lie over the point while it is prepared, or cleared
+    away, below: the point's directory is then found by its handle, taken from the front, which nothing covers."""
+    above, _, name = at.rpartition("/")
+    if not above:
+        yield f"{target}/{name}"
+        return
+    directory = kernel.open_covered(target, f"{front}/{above}")
+    try:
+        yield f"/proc/self/fd/{directory}/{name}"
+    finally:
+        os.close(directory)
+
+
+def attach(origin: str, target: str, at: str, front: str) -> None:
+    with place(target, at, front) as point:
+        put(kernel.AT_FDCWD, origin, point)
+
+
+def switch(origin: str, points: list[tuple[str, str, int]], front: str) -> list[str]:
+    """New content for all points (target, at, mounts there now): for each "switched", "held" while somebody still
+    uses the old one (it stays on top), or what went wrong."""
+    results: list[str] = []
+    for target, at, depth in points:
+        try:
+            with place(target, at, front) as point:
+                results.append(_slide(origin, point, depth))
+        except OSError as error:
+            results.append(f"{error.strerror or error} ({target}/{at})")
+    # a moment's use (an open) is waited out, for all of them together
+    for turn in range(_TRIES):
+        waiting = [n for n, result in enumerate(results) if result == "held"]
+        if not waiting:
+            break
+        if turn:
+            time.sleep(_MOMENT)
+        for n in waiting:
+            with place(*points[n][:2], front) as point:
+                results[n] = _take(point)
+    return results
+
+
+def _slide(origin: str, point: str, depth: int) -> str:
+    try:
+        put(kernel.AT_FDCWD, origin, point, beneath=True)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ESTALE, errno.ENOTCONN):
+            raise
+        return _switch_on_top(origin, point, depth, dead=error.errno in DEAD)
+    return "held"
+
+
+def _switch_on_top(origin: str, point: str, depth: int, *, dead: bool) -> str:
+    """Before Linux 6.5: put the new one on top; the old ones below stay until the pod ends, a few at most."""
+    if dead or depth >= 6 or is_dead(point):
+        for _ in range(depth):
+            kernel.umount(point, lazy=True)
+    put(kernel.AT_FDCWD, origin, point)
+    return "switched"
+
+
+def is_dead(point: str) -> bool:
+    """A mount whose server process is gone (the user-space helper was restarted) answers nothing but errors."""
+    try:
+        next(Path(point).iterdir(), None)
+    except OSError as error:
+        return error.errno in DEAD
+    return False
+
+
+def _take(point: str) -> str:
+    """Take the topmost mount away: "switched", or "held" if somebody works in it."""
+    try:
+        kernel.umount(point)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        if not is_dead(point):
+            return "held"
+        kernel.umount(point, lazy=True)
+    return "switched"
+
+
+def detach(target: str, at: str, front: str, lazy: bool) -> str:
+    """Take the topmost mount away; "held" if somebody works in it. A moment's use is waited out."""
+    with place(target, at, front) as point:
+        if lazy:
+            kernel.umount(point, lazy=True)
+            return "switched"
+        for _ in range(_TRIES):
+            if _take(point) == "switched":
+                return "switched"
+            time.sleep(_MOMENT)
+    return "held"
