@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -39,6 +40,14 @@ class Facts:
     views: Sequence[Mapping[str, Any]] = ()
     answering: int = 0
     silent: int = 0
+
+
+def program_version() -> str:
+    """As it is installed."""
+    try:
+        return version("pdshub")
+    except PackageNotFoundError:
+        return "0+source"
 
 
 def timestamp(text: Any) -> float:

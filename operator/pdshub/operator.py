@@ -22,6 +22,7 @@ import kopf
 from pdshub import installation
 from pdshub.helm import Helm
 from pdshub.kube import ARCHIVE_VIEW, CLAIM, PDSHUB, Kube, KubeError
+from pdshub.metrics import Exporter, program_version
 from pdshub.reconcile import hub, view
 from pdshub.reconcile.act.protect import retain
 from pdshub.reconcile.health import serve
@@ -49,13 +50,16 @@ class Operator:
         self.hubs: Loops[tuple[str, str]] = Loops(lambda key: hub.reconcile(world, *key))
         self.views: Loops[str] = Loops(lambda name: view.reconcile(world, name, self.reports.nodes, self.reports.asked))
         self.reports = Reports(world.kube, world.tls, world.system, self.views.poke_all)
+        self._metrics = Exporter(
+            world.kube, program_version(), self.sick, self.hubs.longest_busy, lambda: self.reports.nodes
+        )
         self._beat = time.monotonic()
         self._tasks: list[asyncio.Task[Any]] = []
 
     async def start(self, port: int) -> None:
         """Begin to look around."""
         self._tasks = [asyncio.create_task(self.reports.run()), asyncio.create_task(self._sweep())]
-        self._tasks.append(asyncio.create_task(serve(port, self.sick)))
+        self._tasks.append(asyncio.create_task(serve(port, self.sick, self._metrics)))
 
     async def stop(self) -> None:
         """Finish what is under way and end."""

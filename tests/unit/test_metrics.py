@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pdshub import metrics
 from pdshub.kube import ARCHIVE_VIEW, KubeError
 from pdshub.metrics import Exporter, Facts
+from pdshub.reconcile.health import serve
 from pdshub.reconcile.reports import NodeReport
 
 HUB = {
@@ -111,6 +113,43 @@ def test_api_server_away() -> None:
     assert before == after
     assert before["pdshub_operator_healthy", ()] == 0
     assert before["pdshub_operator_nodes", (("state", "silent"),)] == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "sick", "head", "body"),
+    [
+        ("/metrics", "", "200 OK", b"metrics"),
+        ("/metrics", "stuck", "200 OK", b"metrics"),
+        ("/healthz", "", "200 OK", b"ok"),
+        ("/healthz", "stuck", "503 Service Unavailable", b"stuck"),
+        ("/metricsx", "", "200 OK", b"ok"),
+    ],
+)
+def test_served_beside_healthz(path: str, sick: str, head: str, body: bytes) -> None:
+    async def metrics_() -> bytes:
+        return b"metrics"
+
+    async def ask() -> bytes:
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            port = sock.getsockname()[1]
+        task = asyncio.create_task(serve(port, lambda: sick, metrics_))
+        try:
+            for _ in range(100):
+                try:
+                    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                    break
+                except OSError:
+                    await asyncio.sleep(0.02)
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            answer = await reader.read()
+            writer.close()
+            return answer
+        finally:
+            task.cancel()
+
+    answer = asyncio.run(ask())
+    assert answer.startswith(f"HTTP/1.1 {head}\r\n".encode()) and answer.endswith(b"\r\n\r\n" + body)
 
 
 def test_documented() -> None:
