@@ -117,6 +117,7 @@ class Facts:
     notice_pod: str = ""
     """A hub pod that has not been told of the present notice."""
     notice: str = ""
+    """What its pages and spawners are to read; empty when that is nothing."""
 
     @property
     def serving(self) -> bool:

@@ -175,7 +175,8 @@ async def _wanted(world: World, facts: Facts, spec: PDSHubSpec, memory: HubMemor
     volumes = await observe_archive.volumes(kube, names, facts.view)
     settling, stale = volumes.settling, volumes.stale
     said = observe_archive.sentence(state) if facts.view else ""
-    wanted_notice = notice.config_map(names, said)
+    shown = observe_archive.generation(seen) if facts.view else ""
+    wanted_notice = notice.config_map(names, said, shown)
     have = await kube.get(CONFIG_MAP, names.notice, names.namespace)
     notice_steps = (
         []
@@ -202,7 +203,7 @@ async def _wanted(world: World, facts: Facts, spec: PDSHubSpec, memory: HubMemor
         settling=settling,
         stale=stale,
         archive=state,
-        notice=said,
+        notice=notice.content(said, shown) if said or shown else "",
         homes=homes.enforcement(
             spec.server.home.storage_class_name,
             spec.server.home.size,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from pdshub.api.view import ArchiveViewSpec
@@ -33,6 +34,13 @@ def state(view: ViewRef, seen: Object | None, inline: ArchiveViewSpec | None, al
         return ArchiveState(None, "NoReport", f"no node has reported on ArchiveView {view.name} yet")
     known = {"True": True, "False": False}.get(ready["status"])
     return ArchiveState(known, str(ready.get("reason", "")), str(ready.get("message", "")))
+
+
+def generation(seen: Object | None) -> str:
+    """The generation that users see; empty while they see the sources live."""
+    found = ((seen or {}).get("status") or {}).get("generation") or {}
+    name = str(found.get("name", ""))
+    return name if re.fullmatch(r"sha256:[0-9a-f]{64}", name) else ""
 
 
 def sentence(found: ArchiveState) -> str:

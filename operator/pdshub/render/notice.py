@@ -1,4 +1,7 @@
-"""What the hub's pages say while the archive is not whole: a file in the hub that each page reads."""
+"""What a running hub learns of its archive without a restart: a file that pages and spawners read.
+
+Its pages say while the archive is not whole; servers learn which generation users see at their start.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Any
 
 from pdshub.render.names import Names
 
+GENERATION_ENV = "PDSHUB_ARCHIVE_GENERATION"
 DIRECTORY = "/usr/local/etc/pdshub/notice"
 FILE = "notice.json"
 
@@ -43,20 +47,48 @@ c.JupyterHub.template_vars = _template_vars
 '''
 
 
-def render(names: Names) -> dict[str, Any]:
-    """The ``hub`` values of the notice."""
+# A callable is asked at each start of a server (JupyterHub, Spawner.environment): no revision of the release, and so
+# no restart of the hub, for a new generation. Empty while users see the sources live.
+GENERATION_CONFIG = f'''\
+import json
+
+
+def _archive_generation(spawner):
+    try:
+        with open("{DIRECTORY}/{FILE}") as file:
+            return str(json.load(file).get("generation", ""))
+    except (OSError, ValueError):
+        return ""
+
+
+_environment = dict(c.KubeSpawner.get("environment", {{}}))
+_environment.setdefault("{GENERATION_ENV}", _archive_generation)
+c.KubeSpawner.environment = _environment
+'''
+
+
+def render(names: Names, archive: bool) -> dict[str, Any]:
+    """The ``hub`` values of the notice; ``archive``: servers have one."""
     return {
-        "extraConfig": {"20-pdshub-notice": EXTRA_CONFIG},
+        "extraConfig": {
+            "20-pdshub-notice": EXTRA_CONFIG,
+            **({"30-pdshub-generation": GENERATION_CONFIG} if archive else {}),
+        },
         "extraVolumes": [{"name": "pdshub-notice", "configMap": {"name": names.notice, "optional": True}}],
         "extraVolumeMounts": [{"name": "pdshub-notice", "mountPath": DIRECTORY, "readOnly": True}],
     }
 
 
-def config_map(names: Names, message: str) -> dict[str, Any]:
-    """The ConfigMap that carries the notice; an empty message shows nothing."""
+def content(message: str, generation: str) -> str:
+    """What the file says."""
+    return json.dumps({"message": message, **({"generation": generation} if generation else {})})
+
+
+def config_map(names: Names, message: str, generation: str) -> dict[str, Any]:
+    """The ConfigMap that carries the notice; an empty message shows nothing, an empty generation is none."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": names.notice, "namespace": names.namespace, "labels": names.labels},
-        "data": {FILE: json.dumps({"message": message})},
+        "data": {FILE: content(message, generation)},
     }

@@ -58,7 +58,7 @@ def rendered(
         "resources": {"requests": dict(_CORE)},
         "networkPolicy": {"enabled": True},
     }
-    for part in (spawner, signin.render(spec, names), notice.render(names)):
+    for part in (spawner, signin.render(spec, names), notice.render(names, bool(view))):
         hub = merge(hub, part)
     return {
         # a free place of the chart's schema; says whose release this is, and changes with the chart's content

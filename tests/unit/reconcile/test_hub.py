@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any, cast
 
 import pytest
@@ -238,6 +239,26 @@ def test_the_views_health_is_mirrored_and_shown_on_the_hubs_pages() -> None:
     notice = bench.kube.objects[("configmaps", "ns", "demo-notice")]
     assert "source main is away" in notice["data"]["notice.json"]
     assert "pdshub.dev/notice" in bench.kube.objects[("pods", "ns", "hub-1")]["metadata"]["annotations"]
+
+
+def test_a_new_generation_reaches_servers_without_a_revision() -> None:
+    bench = Bench()
+    bench.run()
+    view = bench.kube.objects[("archiveviews", "", "ns-demo")]
+    pod = {"name": "hub-1", "namespace": "ns", "labels": {"component": "hub"}}
+    bench.kube.put(POD, {"metadata": pod})
+    told = set()
+    for name in ("sha256:" + "a" * 64, "sha256:" + "b" * 64):
+        bench.kube.put(ARCHIVE_VIEW, {**view, "status": {"generation": {"name": name}}})
+        bench.run()
+        notice = bench.kube.objects[("configmaps", "ns", "demo-notice")]
+        assert json.loads(notice["data"]["notice.json"]) == {"message": "", "generation": name}
+        told.add(bench.kube.objects[("pods", "ns", "hub-1")]["metadata"]["annotations"]["pdshub.dev/notice"])
+    assert len(told) == 2 and bench.helm.runs == ["upgrade"]
+    bench.kube.put(ARCHIVE_VIEW, {**view, "status": {"generation": {"name": "../../etc"}}})
+    bench.run()
+    notice = bench.kube.objects[("configmaps", "ns", "demo-notice")]
+    assert json.loads(notice["data"]["notice.json"]) == {"message": ""}
 
 
 def test_a_missing_secret_stops_before_the_running_hub_is_touched() -> None:
