@@ -155,11 +155,20 @@ class Keeper:
         started = time.monotonic()
         nfs = {"server": source.server, "port": source.port} if source.server else {}
         local = {"local": source.local, "prefix": policy.prefix_for(source.local)} if source.local else {}
-        found = await self._leash.once("probe", 8, point=self.point, layers=sorted(self.layers), **nfs, **local)
+        try:
+            found = await self._leash.once("probe", 8, point=self.point, layers=sorted(self.layers), **nfs, **local)
+            wrong = "" if found.get("replaced") else await self.canary.look(self.point, found["layers"])
+        except OSError as error:
+            if error.errno != errno.ESTALE or mode_of(source, mount) != KERNEL:
+                raise
+            # the server has another directory there now: this mount's root is gone for good
+            await workers.once("unmount", 10, point=self.point)
+            text = f"{source.device_name} was replaced on the server; mounting it anew"
+            return State(False, KERNEL, text, 0.0, self.state.layers)
         if found.get("replaced"):
             await workers.once("unmount", 10, point=self.point)
             return State(False, LOCAL, f"{source.local} was replaced by another directory; mounting it anew")
-        if wrong := await self.canary.look(self.point, found["layers"]):
+        if wrong:
             return State(False, mode_of(source, mount), wrong, 0.0, self.state.layers)
         return State(True, mode_of(source, mount), "", time.monotonic() - started, found["layers"])
 

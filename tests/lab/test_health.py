@@ -1,0 +1,177 @@
+"""Canary and proof over kernel NFS: the real ESTALE, an export that is another one, a view that a user can't change."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nas import ADDRESS, Nas, sh
+from node import Node, entry, eventually, source
+
+from pdshub.node.proof import Prover
+from pdshub.node.sample import Known
+from pdshub.node.subjects import Subject
+from pdshub.node.watch import Watcher
+
+OLD, NEW = "old" * 100, "new and longer" * 100
+
+
+@pytest.fixture
+def hourly() -> Iterator[Node]:
+    """A node whose proof and canary come every few seconds."""
+    folder = Path(tempfile.mkdtemp(prefix="node-", dir="/run/lab"))
+    folder.chmod(0o755)
+    made = Node(folder, ("--proof-seconds", "5", "--canary-seconds", "2"))
+    made.start()
+    yield made
+    made.close()
+
+
+class Catalog:
+    """A catalog of metacopy files over an NFS mount as data-only layer: what a generation is, made by hand."""
+
+    def __init__(self, nas: Nas, name: str, files: dict[str, str]) -> None:
+        self.server = nas.export(name, files)
+        folder = Path(tempfile.mkdtemp(prefix="catalog-", dir="/run/lab"))
+        folder.chmod(0o755)
+        self.data, self.names, self.point = folder / "data", folder / "names", folder / "volume" / "view"
+        for path in (self.data, self.names, self.point):
+            path.mkdir(parents=True)
+        sh("mount", "-t", "nfs4", "-o", "ro,vers=4.2,soft", f"{ADDRESS}:/{name}", self.data)
+        for path, text in files.items():
+            made = self.names / path
+            made.parent.mkdir(parents=True, exist_ok=True)
+            made.touch()
+            os.truncate(made, len(text))
+            os.setxattr(made, "trusted.overlay.metacopy", b"")
+            os.setxattr(made, "trusted.overlay.redirect", f"/{path}".encode())
+        self.mount()
+        sample = tuple(Known(p, len(t), "sha256", hashlib.sha256(t.encode()).hexdigest()) for p, t in files.items())
+        self.subject = Subject("v", "view", {str(folder / "volume"): ("view",)}, "sha256:" + "ab" * 32, sample)
+
+    def mount(self) -> None:
+        options = f"ro,metacopy=on,redirect_dir=on,lowerdir={self.names}::{self.data}"
+        sh("mount", "-t", "overlay", "-o", options, "pdshub", self.point)
+
+    def renew(self) -> None:
+        sh("umount", "-l", self.point)
+        self.mount()
+
+    def close(self) -> None:
+        subprocess.run(["umount", "-l", self.point], check=False)
+        subprocess.run(["umount", "-l", self.data], check=False)
+
+
+@pytest.fixture
+def catalog(nas: Nas, kernel: tuple[int, int], request: pytest.FixtureRequest) -> Iterator[Catalog]:
+    if kernel < (6, 5):
+        pytest.skip("data-only layers need Linux 6.5")
+    made = Catalog(nas, request.node.name, {"a": OLD, "d/b": "b" * 10, "c": "c" * 10})
+    yield made
+    made.close()
+
+
+def test_replaced_file(catalog: Catalog) -> None:
+    """rsync's way: ESTALE for who had read the file; met by the watch, cured by a renewed mount, a survey asked."""
+    renewed: list[str] = []
+
+    def renew(view: str) -> None:
+        renewed.append(view)
+        catalog.renew()
+
+    watcher = Watcher(renew)
+
+    def look(now: float) -> Any:
+        asyncio.run(watcher.look(catalog.subject, now, "now"))
+        return watcher.watches["v"]
+
+    assert (catalog.point / "a").read_text() == OLD
+    assert not look(60000.0).problems
+    (catalog.server / "aside").write_text(NEW)
+    (catalog.server / "aside").rename(catalog.server / "a")
+    replaced = time.monotonic()
+
+    def error() -> int:
+        try:
+            (catalog.point / "a").read_text()
+        except OSError as failure:
+            return failure.errno or 0
+        return 0
+
+    stale = eventually("a reader meets ESTALE", lambda: error() == errno.ESTALE, 90)
+    print(f"a reader met ESTALE {time.monotonic() - replaced:.1f} s after the replacement")
+    assert stale
+    began = time.monotonic()
+    watch = look(60030.0)
+    took = time.monotonic() - began
+    assert watch.problems == {"a": "stale"} and renewed == ["v"], watch
+    assert watch.survey_wanted
+    assert (catalog.point / "a").read_text() == NEW
+    print(f"look and renewal took {took:.2f} s; the file is read again {time.monotonic() - began:.2f} s after it began")
+    watch = look(60060.0)
+    assert watch.problems == {"a": "size"}, "until the survey the catalog has the old size"
+    assert len(renewed) == 1, "once in 10 minutes"
+
+
+def test_overwritten_in_place(catalog: Catalog) -> None:
+    watcher = Watcher(lambda _: catalog.renew())
+    (catalog.point / "c").read_text()
+    (catalog.server / "c").write_text("other text that is longer")
+    seen = time.monotonic()
+
+    def met() -> bool:
+        asyncio.run(watcher.look(catalog.subject, time.time(), "now"))
+        return watcher.watches["v"].problems == {"c": "size"}
+
+    eventually("the wrong size is met", met, 120)
+    print(f"an overwritten file was met {time.monotonic() - seen:.1f} s after it was written (attribute cache)")
+    proof = asyncio.run(Prover(1).prove(catalog.subject)).document()
+    assert proof["result"] == "violated" and "c has another size" in proof["message"], proof
+    assert set(proof["tried"].values()) == {"EROFS"}, proof
+
+
+def test_proof_and_its_time_without_the_nas(nas: Nas, catalog: Catalog) -> None:
+    proof = asyncio.run(Prover(1).prove(catalog.subject)).document()
+    assert proof["ok"] and proof["files"]["digested"] == 3, proof
+    nas.drop()
+    try:
+        began = time.monotonic()
+        proof = asyncio.run(Prover(1).prove(catalog.subject)).document()
+        print(f"a proof without the NAS: {proof['result']} after {time.monotonic() - began:.0f} s: {proof['message']}")
+        assert proof["result"] == "incomplete", proof
+    finally:
+        nas.reach()
+    eventually("the proof is whole again", lambda: asyncio.run(Prover(1).prove(catalog.subject)).ok)
+
+
+def test_another_export_under_the_same_name(nas: Nas, hourly: Node) -> None:
+    """The NAS has booted without its volume: an empty directory is exported. Said, not shown; healed without a
+    restart."""
+    server = nas.export("health-marker", {"marker": "the archive", "d/f": "there"})
+    marker = {"path": "marker", "sha256": hashlib.sha256(b"the archive").hexdigest()}
+    hourly.view("m", [source("main", "/health-marker", marker=marker)], [entry("d", "main:d")])
+    target = hourly.publish("m")
+    hourly.ready(target)
+    eventually("a proof over NFS", lambda: hourly.health(target).get("proof", {}).get("ok"))
+    file = hourly.look(target) / "m/d/f"
+    assert file.read_text() == "there"
+    sh("mount", "-t", "tmpfs", "tmpfs", server)
+    (server / "d").mkdir()
+    sh("exportfs", "-f")
+    health = eventually("the wrong export is noticed", lambda: not (h := hourly.health(target))["ready"] and h)
+    print("said:", health["message"])
+    words = eventually("it is called wrong", lambda: "right export" in (m := hourly.health(target)["message"]) and m)
+    assert "the marker marker is not there" in words
+    sh("umount", server)
+    sh("exportfs", "-f")
+    hourly.ready(target)
+    assert eventually("the file is back", lambda: file.read_text()) == "there"
