@@ -219,8 +219,10 @@ def _view_differs(spec: PDSHubSpec, names: Names, seen: Object | None) -> bool:
     if seen is None:
         return True
     wanted = archive.own_view(spec, names)
+    # what a data manager decided about the view is not the hub's to take back
+    have = {key: value for key, value in seen["spec"].items() if key not in ("pin", "approved")}
     try:
-        return ArchiveViewSpec.model_validate(seen["spec"]) != ArchiveViewSpec.model_validate(wanted["spec"])
+        return ArchiveViewSpec.model_validate(have) != ArchiveViewSpec.model_validate(wanted["spec"])
     except ValidationError:
         return True
 

@@ -241,6 +241,21 @@ def test_the_views_health_is_mirrored_and_shown_on_the_hubs_pages() -> None:
     assert "pdshub.dev/notice" in bench.kube.objects[("pods", "ns", "hub-1")]["metadata"]["annotations"]
 
 
+def test_a_pin_of_the_hubs_own_view_stays() -> None:
+    bench = Bench()
+    bench.run()
+    view = bench.kube.objects[("archiveviews", "", "ns-demo")]
+    view["spec"] |= {"pin": "a" * 12, "approved": "b" * 12}
+    bench.kube.writes.clear()
+    bench.run()
+    assert bench.kube.writes == []
+    inline = {**SPEC["archive"]["inline"], "release": "approve"}
+    bench.apply({**SPEC, "archive": {"inline": inline}})
+    bench.run()
+    spec = bench.kube.objects[("archiveviews", "", "ns-demo")]["spec"]
+    assert (spec["release"], spec["pin"], spec["approved"]) == ("approve", "a" * 12, "b" * 12)
+
+
 def test_a_new_generation_reaches_servers_without_a_revision() -> None:
     bench = Bench()
     bench.run()
