@@ -29,6 +29,7 @@ class Checks:
         self._jobs: dict[str, tuple[Job, str]] = {}  # kind -> (job, generation)
         self._tasks: set[asyncio.Task[None]] = set()
         self._wanted: str | None = None  # generation that somebody asked to verify
+        self._closing = False
 
     def busy_with(self) -> list[str]:
         """Generations that are being looked at."""
@@ -38,10 +39,12 @@ class Checks:
         """Whether an audit ("audit") or a verification ("verify") runs."""
         return kind in self._jobs
 
-    def stop(self) -> None:
-        """Kills what runs."""
+    async def close(self) -> None:
+        """Ends what runs and waits for it; it begins anew with the next surveyor."""
+        self._closing = True
         for job, _ in self._jobs.values():
             job.stop("the surveyor ends")
+        await asyncio.gather(*self._tasks)
 
     def ask(self, entry: Entry) -> None:
         """Verify this one, now or after the one that is being verified."""
@@ -100,6 +103,8 @@ class Checks:
             end = {"state": "failed", "message": str(error)}
         finally:
             self._jobs.pop(kind, None)
+        if self._closing:
+            return
         now = self._of.clock()
         setattr(self._of.progress, kind, {**head, **end, "at": rfc3339(now), "seconds": now})
         self._of.save()

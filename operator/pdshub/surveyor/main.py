@@ -73,8 +73,9 @@ async def serve(args: argparse.Namespace) -> None:
         for task in done:
             task.result()
     finally:
-        surveyor.stop()
-        for task in tasks:
+        door.close()
+        await surveyor.close()
+        for task in tasks[1:]:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await task

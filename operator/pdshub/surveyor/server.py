@@ -39,6 +39,7 @@ class Door:
         self.surveyor = surveyor
         self.sent = {"image": 0, "manifest": 0, "proof": 0, "plan": 0}
         self._questions = asyncio.Semaphore(1)  # each may take hundreds of megabytes for a moment
+        self._job: Job | None = None
         self._diffs: dict[tuple[str, str, int], Any] = {}  # an operator that could not wait asks again
 
     def app(self) -> web.Application:
@@ -58,6 +59,11 @@ class Door:
             ]
         )
         return app
+
+    def close(self) -> None:
+        """Leaves the question that is being answered without an answer."""
+        if self._job:
+            self._job.stop("the surveyor ends")
 
     async def put_spec(self, request: web.Request) -> web.Response:
         try:
@@ -140,10 +146,13 @@ class Door:
         return entry
 
     async def _asked(self, kind: str, task: dict[str, Any]) -> web.Response:
+        self._job = Job(kind, task, memory=self.surveyor.memory)
         try:
-            answer = await Job(kind, task, memory=self.surveyor.memory).run(seconds=QUESTION_SECONDS)
+            answer = await self._job.run(seconds=QUESTION_SECONDS)
         except JobError as error:
             raise web.HTTPInternalServerError(text=str(error)) from None
+        finally:
+            self._job = None
         return web.json_response(answer)
 
     async def _send(
@@ -208,7 +217,7 @@ async def _only_known(
 
 async def serve(door: Door, directory: Path, port: int, every: float = 5.0) -> None:
     """Serves for ever. Waits for the certificate files; takes new ones for new connections, old ones go on."""
-    runner = web.AppRunner(door.app(), access_log=None)
+    runner = web.AppRunner(door.app(), access_log=None, shutdown_timeout=3)
     await runner.setup()
     site: web.TCPSite | None = None
     seen: tuple[int, ...] | None = None

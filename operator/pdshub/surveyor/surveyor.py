@@ -43,6 +43,7 @@ class Surveyor:
         self._job: Job | None = None
         self._stamp, self._stamp_state = Stamp(), self.progress.tried_stamp
         self._wake = asyncio.Event()
+        self._closing = False
 
     # --- what the operator says -------------------------------------------------------------------------------
 
@@ -70,22 +71,21 @@ class Surveyor:
     # --- the loop ---------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Works for ever."""
-        try:
-            while True:
-                self._wake.clear()
-                wait = await self.turn()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(wait):
-                        await self._wake.wait()
-        finally:
-            self.stop()
+        """Works until ``close``."""
+        while not self._closing:
+            self._wake.clear()
+            wait = await self.turn()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
 
-    def stop(self) -> None:
-        """Kills what runs."""
+    async def close(self) -> None:
+        """Ends what runs and waits for it. Not by cancelling: that hangs while a process is being started."""
+        self._closing = True
+        self._wake.set()
         if self._job:
             self._job.stop("the surveyor ends")
-        self.checks.stop()
+        await self.checks.close()
 
     async def turn(self) -> float:
         """Surveys if it is time; returns the seconds until the next look."""
@@ -95,6 +95,8 @@ class Surveyor:
             return schedule.STAMP_SECONDS
         await self._look_at_stamp(view)
         reason, wait = schedule.due(self._facts(self.wish))
+        if self._closing:
+            return 0
         if not reason:
             self.checks.begin()
             return max(0.05, min(wait, schedule.STAMP_SECONDS))
@@ -139,8 +141,8 @@ class Surveyor:
             error = f"the store can not be written: {problem.strerror}"
         finally:
             self.phase, self._job = "", None
-        if self.wish and self.wish.content != wish.content:
-            return  # it was for another view; the next turn begins anew
+        if self._closing or (self.wish and self.wish.content != wish.content):
+            return  # it was not its own fault, or for another view; the next turn begins anew
         ended = self.clock()
         p.tried_content, p.tried_request, p.tried_stamp = wish.content, wish.request, stamp
         p.seconds, p.message = ended - p.started, error
