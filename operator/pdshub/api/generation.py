@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from pdshub.api.base import Model, Quantity, RelativePath, StatusModel
+from pdshub.api.base import Model, Quantity, RelativePath, StatusModel, rules
 
 SHORT = 12
 """Hexadecimal digits by which people name a generation."""
-GENERATION = r"^(sha256:)?[0-9a-f]{12,64}$"
-GenerationRef = Annotated[str, Field(min_length=SHORT, max_length=71, pattern=GENERATION)]
+_PATTERN = "^(sha256:)?[0-9a-f]{12,64}$"
+_NO_NAME = "names no generation: write sha256:… or at least the first 12 of its digits (kubectl pdshub archive status)"
+
+
+def _checked(reference: str) -> str:
+    if not re.fullmatch(_PATTERN, reference):
+        raise ValueError(f"{reference!r} {_NO_NAME}")
+    return reference
+
+
+GenerationRef = Annotated[
+    str,
+    AfterValidator(_checked),
+    Field(max_length=71, json_schema_extra=rules((f"self.matches('{_PATTERN}')", _NO_NAME))),
+]
 """A generation: sha256: and 64 hexadecimal digits, or at least the first 12 of them."""
 
 
