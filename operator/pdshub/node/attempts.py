@@ -17,7 +17,7 @@ import itertools
 import os
 import secrets
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -99,21 +99,31 @@ def read_only(directory: int) -> bool:
     return bool(os.statvfs(directory).f_flag & os.ST_RDONLY)
 
 
-class InMount:
-    """All attempts in one mount. Made as root (the kubelet's directories are root's), called as a user; closed soon,
-    because an open directory keeps a mount busy."""
+class InMounts:
+    """All attempts in some mounts. Made as root (the kubelet's directories are root's), called as a user; closed
+    soon, because an open directory keeps a mount busy."""
 
-    def __init__(self, path: str) -> None:
-        self._directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    def __init__(self, target: str, points: Iterable[str]) -> None:
+        """`points` below `target`; one that is gone meanwhile is left out."""
+        self._target = target
+        self._open: dict[str, int] = {}
+        for point in points:
+            with suppress(FileNotFoundError):
+                self._open[point] = os.open(os.path.normpath(f"{target}/{point}"), os.O_RDONLY | os.O_DIRECTORY)
 
-    def __enter__(self) -> None:
-        return None
+    def __enter__(self) -> InMounts:
+        return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._directory)
+        for directory in self._open.values():
+            os.close(directory)
 
-    def __call__(self) -> dict[str, Any]:
-        os.fchdir(self._directory)
+    def __call__(self) -> list[dict[str, Any]]:
+        return [self._one(point, directory) for point, directory in self._open.items()]
+
+    def _one(self, point: str, directory: int) -> dict[str, Any]:
+        os.fchdir(directory)
         # a directory that users may not enter refuses all for that reason alone
         inside = os.access("./.", os.X_OK)
-        return {"readOnly": read_only(self._directory), "actions": attempts() if inside else {}}
+        actions = attempts() if inside else {}
+        return {"target": self._target, "at": point, "readOnly": read_only(directory), "actions": actions}

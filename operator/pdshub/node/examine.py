@@ -156,14 +156,9 @@ def prove(
     who: dict[str, Any] = {}
     tried: list[dict[str, Any]] = []
     for target, points in targets.items():
-        for point in [".", *points]:
-            try:
-                work = attempts.InMount(os.path.normpath(f"{target}/{point}"))
-            except FileNotFoundError:
-                continue  # unpublished meanwhile
-            with work:
-                who, found = user.as_user(work)
-            tried.append({"target": target, "at": point, **found})
+        with attempts.InMounts(target, [".", *points]) as work:
+            who, found = user.as_user(work)
+        tried += found
 
     def read() -> dict[str, Any]:
         words, total, until = {}, 0, time.monotonic() + reading

@@ -17,18 +17,16 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from pdshub.node import tally
 from pdshub.node.proof import INCOMPLETE, INTACT, VIOLATED
 
 PREFIX = "pdshub_node_"
-_TALLIES = {
-    tally.SWITCHES: "Published volumes that were switched to other content.",
-    tally.HOLDS: "Switches that had to wait because a process used the old content.",
-    tally.RENEWALS: "Times that a view's mount was renewed because of a replaced file.",
-    tally.FETCHES: "Generations fetched from the surveyor.",
-    tally.FETCH_FAILURES: "Fetches of a generation that failed.",
-    tally.FETCH_BYTES: "Bytes of generations fetched from the surveyor.",
-    tally.FETCH_SECONDS: "Seconds spent fetching generations.",
+#: Totals of the whole node (main.py gathers them).
+TOTALS = {
+    "switches": "Mounts of published volumes that were switched to other content.",
+    "fetches": "Generations fetched.",
+    "fetch_bytes": "Bytes of generations fetched.",
+    "fetch_seconds": "Seconds that fetching them took.",
+    "publishes": "Volumes published since the plugin started.",
 }
 
 
@@ -68,17 +66,21 @@ def of_views(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
     targets = gauge("view_targets", "Pods of this node that have the view.", ("view",))
     generation = InfoMetricFamily(PREFIX + "view_generation", "The generation that is mounted, and its form.",
                                   labels=["view"])  # fmt: skip
+    fetching = gauge("view_fetching", "1 while the released generation is not here yet.", ("view",))
+    held = gauge("view_held", "Pods whose former content is in use and waited for.", ("view",))
     for name, view in sorted(views.items()):
         ready.add_metric([name], float(bool(view.get("ready"))))
         targets.add_metric([name], float(view.get("targets", 0)))
-        shown = {"generation": short(view.get("shown")), "form": str(view.get("form", ""))}
-        generation.add_metric([name], shown)
-    yield from (ready, targets, generation)
+        generation.add_metric([name], {"generation": short(view.get("shows")), "form": str(view.get("form", ""))})
+        fetching.add_metric([name], float(bool(view.get("fetching"))))
+        held.add_metric([name], float(view.get("held", 0)))
+    yield from (ready, targets, generation, fetching, held)
 
 
 def short(generation: Any) -> str:
-    """The first 12 digits, as people write it."""
-    return str(generation or "").removeprefix("sha256:")[:12]
+    """The first 12 digits, as people write it; empty for none."""
+    text = str(generation or "")
+    return text.removeprefix("sha256:")[:12] if text.startswith("sha256:") else ""
 
 
 def of_proofs(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
@@ -88,6 +90,9 @@ def of_proofs(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
     at = gauge("proof_timestamp_seconds", "Unix time of the last proof.", ("view",))
     files = gauge("proof_files", "Files of the sample by what the last proof found.", ("view", "found"))
     differing = gauge("canary_files_differing", "Files of the sample known to differ from the survey.", ("view",))
+    renewals = CounterMetricFamily(
+        PREFIX + "renewals", "Times that a view's mount was renewed because a file had been replaced.", labels=["view"]
+    )
     for name, view in sorted(views.items()):
         if proof := view.get("proof"):
             ok.add_metric([name], float(bool(proof["ok"])))
@@ -98,25 +103,25 @@ def of_proofs(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
                 files.add_metric([name, word], float(proof["files"].get(word, 0)))
         if canary := view.get("canary"):
             differing.add_metric([name], float(canary["differing"]))
-    yield from (ok, result, at, files, differing)
+            renewals.add_metric([name], float(canary["renewals"]))
+    yield from (ok, result, at, files, differing, renewals)
 
 
-def families(report: Mapping[str, Any], counts: tally.Tally) -> Iterator[Metric]:
-    """All metrics of one report (report.document)."""
+def families(report: Mapping[str, Any], totals: Mapping[str, float]) -> Iterator[Metric]:
+    """All metrics of one report (report.document); `totals` as TOTALS names them."""
     about = InfoMetricFamily(PREFIX + "plugin", "The node plugin and the kernel that it runs on.")
     about.add_metric([], {"version": str(report["version"]), "kernel": str(report["kernel"])})
     yield about
     yield from of_sources(report["sources"])
     yield from of_views(report["views"])
     yield from of_proofs(report["views"])
-    for what, text in _TALLIES.items():
-        counter = CounterMetricFamily(PREFIX + what, text, labels=["view"])
-        for view, number in counts.of(what):
-            counter.add_metric([view], number)
+    for name, text in TOTALS.items():
+        counter = CounterMetricFamily(PREFIX + name, text)
+        counter.add_metric([], totals.get(name, 0.0))
         yield counter
-    publishes = CounterMetricFamily(PREFIX + "publishes", "Volumes published since the plugin started.")
-    publishes.add_metric([], float(report["csi"]["publishes"]))
-    yield publishes
+    failing = gauge("fetches_failing", "Generations whose last attempt to be fetched failed.")
+    failing.add_metric([], totals.get("fetches_failing", 0.0))
+    yield failing
     last = gauge("last_publish_seconds", "Seconds that the last publish took.")
     last.add_metric([], float(report["csi"]["lastPublishSeconds"]))
     yield last

@@ -19,6 +19,7 @@ FIRST = 60.0
 TARGETS = 64  # of one view that are tried in one proof
 READING = 60.0  # seconds in which files are begun
 TIMEOUT = READING + 45
+POINTS = 200  # mounts of one target: more than one only beside live entries
 _EXAMPLES = 10
 
 INTACT, VIOLATED, INCOMPLETE = "intact", "violated", "incomplete"
@@ -184,7 +185,7 @@ class Prover:
         leash = self._leashes.setdefault(subject.view, workers.Leash("examine"))
         try:
             answer = await leash.once(
-                "prove", TIMEOUT, targets={target: list(points) for target, points in some.items()},
+                "prove", TIMEOUT, targets={target: list(points[:POINTS]) for target, points in some.items()},
                 roots=subject.roots, names=names, reading=READING,
             )  # fmt: skip
         except OSError as error:

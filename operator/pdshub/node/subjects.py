@@ -13,7 +13,8 @@ class Subject:
     """One published view.
 
     `targets`: published target -> mount points below it (relative). `folder`: the view's folder below a target.
-    `generation` is empty in form live. `reachable`: all its sources answer.
+    `generation` is empty in form live; `showing` are the targets that show it (some may keep an older one).
+    `reachable`: all its sources answer.
     """
 
     view: str
@@ -22,11 +23,14 @@ class Subject:
     generation: str = ""
     sample: tuple[Known, ...] = field(default=(), repr=False)
     reachable: bool = True
+    showing: frozenset[str] | None = None  # None: all
 
     @property
     def roots(self) -> dict[str, str]:
         """Path below the folder -> where it is mounted, in one target: what examine.Bases wants."""
         for target, points in sorted(self.targets.items()):
+            if self.showing is not None and target not in self.showing:
+                continue
             inside = f"{self.folder}/"
             found = {
                 "." if point == self.folder else point.removeprefix(inside): f"{target}/{point}"

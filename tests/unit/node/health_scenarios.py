@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,9 +22,15 @@ from pdshub.node.proof import Prover
 from pdshub.node.sample import Known
 from pdshub.node.subjects import Subject
 from pdshub.node.watch import Watcher
-from tests.unit.node.machine import ROOT, Machine, eventually
+from tests.unit.node import machine
+from tests.unit.node.machine import ROOT, Machine
 
 ACTIONS = {"create", "mkdir", "symlink", "change", "open", "chmod", "rename", "remove"}
+
+
+def eventually(what: Callable[[], Any], text: str = "") -> Any:
+    """Several looks at a source, on a machine with busy neighbours."""
+    return machine.eventually(what, 90, text)
 
 
 def sh(*command: str | Path) -> None:
@@ -241,18 +248,18 @@ def wrong_export(folder: Path) -> None:
             (nas / "aside").rename(nas / other)
 
         swap("vol", "other")
-        text = eventually(lambda: "not the right export" in m.health()["message"] and m.health()["message"], 40)
+        text = eventually(lambda: "not the right export" in m.health()["message"] and m.health()["message"])
         assert "the marker marker is not there" in text, text
         assert (target / "sbn/a/f").read_text() == "right", "what was mounted stays"
         notes = m.kubelet / "plugins/archive.pdshub.dev/canary"
-        eventually(lambda: any('"changed": "2' in note.read_text() for note in notes.glob("*.json")), 40)
+        eventually(lambda: any('"changed": "2' in note.read_text() for note in notes.glob("*.json")))
         (nas / "vol/marker").write_text("another archive")
         eventually(lambda: "the marker marker has another content" in m.health()["message"])
         swap("vol", "other")
-        eventually(lambda: m.health()["ready"], 40)
+        eventually(lambda: m.health()["ready"])
         (nas / "vol/marker").unlink()
         (nas / "vol/marker").symlink_to("/etc/hostname")
-        eventually(lambda: "the marker marker is not there" in m.health()["message"], 60)
+        eventually(lambda: "the marker marker is not there" in m.health()["message"])
     finally:
         m.stop()
 
@@ -287,14 +294,14 @@ def hanging_source(folder: Path) -> None:
         m.view({"a": ["hang"]}, hang="hang")
         m.view({"a": ["good"]}, name="fine", good="good")
         m.start()
-        eventually(lambda: m.health()["ready"] and m.health("fine")["ready"], 40)
+        eventually(lambda: m.health()["ready"] and m.health("fine")["ready"])
         m.publish()
         for kind in ("stopped", "keeps"):
             if kind == "stopped":
                 server.send_signal(signal.SIGSTOP)
             else:
                 silent.touch()
-            eventually(lambda: "does not answer" in m.health()["message"], 60, kind)
+            eventually(lambda: "does not answer" in m.health()["message"], kind)
             for pod, view in (("two", "sbn"), ("three", "fine")):
                 started = time.monotonic()
                 target = m.publish(pod, view)
@@ -308,8 +315,8 @@ def hanging_source(folder: Path) -> None:
                 server.send_signal(signal.SIGCONT)
             else:
                 silent.unlink()
-            eventually(lambda: m.health()["ready"], 60, f"heals after {kind}")
-            eventually(lambda: len(children(m)) <= 2, 30)  # the lane, and a look under way
+            eventually(lambda: m.health()["ready"], f"heals after {kind}")
+            eventually(lambda: len(children(m)) <= 2)  # the lane, and a look under way
     finally:
         silent.unlink(missing_ok=True)
         server.send_signal(signal.SIGCONT)
@@ -343,14 +350,14 @@ def proof_by_the_plugin(folder: Path) -> None:
         m.start()
         target = m.publish()
         m.publish("two")
-        proof = eventually(lambda: m.health()["proof"], 30)
+        proof = eventually(lambda: m.health()["proof"])
         assert proof["ok"] and proof["result"] == "intact" and set(proof["tried"]) == ACTIONS, proof
         assert eventually(lambda: m.health()["proof"]["targets"] == 2)
         sh("mount", "-o", "remount,bind,rw", target / "sbn/x")
-        bad = eventually(lambda: not m.health()["proof"]["ok"] and m.health()["proof"], 30)
+        bad = eventually(lambda: not m.health()["proof"]["ok"] and m.health()["proof"])
         assert "create" in bad["message"] and "in 1 of 2 volumes, at ['sbn/x']" in bad["message"], bad
         sh("mount", "-o", "remount,bind,ro", target / "sbn/x")
-        eventually(lambda: m.health()["proof"]["ok"], 30)
+        eventually(lambda: m.health()["proof"]["ok"])
         assert sorted(tree(m.directory / "nas/main")) == ["d", "d/g", "f"]
     finally:
         m.stop()
@@ -370,7 +377,7 @@ def run(name: str) -> None:
     done = subprocess.run(
         ["unshare", "-m", "--propagation", "private", sys.executable, "-m", "tests.unit.node.health_scenarios", name],
         cwd=ROOT, env={**os.environ, "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}"},
-        capture_output=True, text=True, timeout=240, check=False,
+        capture_output=True, text=True, timeout=400, check=False,
     )  # fmt: skip
     print(done.stdout, done.stderr)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -11,8 +11,7 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pdshub.node import metrics, tally
-from pdshub.node.tally import Tally
+from pdshub.node import metrics
 
 PROOF = {
     "ok": False, "result": "violated", "at": "2026-11-23T15:00:00Z", "message": "secret/path differs",
@@ -26,10 +25,12 @@ REPORT: dict[str, Any] = {
     "csi": {"publishes": 3, "lastPublishSeconds": 0.25},
     "views": {
         "sbn": {
-            "ready": True, "form": "catalog", "shown": "sha256:" + "ab" * 32, "targets": 2, "message": "",
-            "proof": PROOF, "canary": {"differing": 4, "differ": {"secret/path": "size"}},
+            "ready": True, "form": "catalog", "shows": "sha256:" + "ab" * 32, "targets": 2, "message": "",
+            "fetching": "", "held": 1,
+            "proof": PROOF, "canary": {"differing": 4, "renewals": 3, "differ": {"secret/path": "size"}},
         },
-        "new": {"ready": False, "form": "live", "targets": 0, "message": "user=alice"},
+        "new": {"ready": False, "form": "live", "shows": "live", "fetching": "sha256:cd", "targets": 0,
+                "message": "user=alice"},
     },
     "sources": {
         "sbn": {
@@ -49,8 +50,8 @@ def parsed(text: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     }
 
 
-def made(counts: Tally | None = None) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    return parsed(metrics.text(lambda: metrics.families(REPORT, counts or Tally())))
+def made(totals: dict[str, float] | None = None) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    return parsed(metrics.text(lambda: metrics.families(REPORT, totals or {})))
 
 
 @pytest.mark.parametrize(
@@ -71,20 +72,30 @@ def made(counts: Tally | None = None) -> dict[tuple[str, tuple[tuple[str, str], 
         ("proof_timestamp_seconds", {"view": "sbn"}, 1795446000),
         ("proof_files", {"view": "sbn", "found": "digested"}, 7),
         ("canary_files_differing", {"view": "sbn"}, 4),
-        ("switches_total", {"view": "sbn"}, 5),
-        ("holds_total", {"view": "sbn"}, 1),
-        ("fetch_bytes_total", {"view": "sbn"}, 1e6),
-        ("fetch_seconds_total", {"view": "sbn"}, 0.5),
+        ("renewals_total", {"view": "sbn"}, 3),
+        ("view_fetching", {"view": "sbn"}, 0),
+        ("view_fetching", {"view": "new"}, 1),
+        ("view_held", {"view": "sbn"}, 1),
+        ("switches_total", {}, 5),
+        ("fetches_total", {}, 2),
+        ("fetch_bytes_total", {}, 1e6),
+        ("fetch_seconds_total", {}, 0.5),
+        ("fetches_failing", {}, 1),
         ("publishes_total", {}, 3),
         ("last_publish_seconds", {}, 0.25),
         ("plugin_info", {"version": "0.1.0", "kernel": "6.12.0"}, 1),
     ],
 )
 def test_values(name: str, labels: dict[str, str], value: float) -> None:
-    counts = Tally()
-    for what, amount in ((tally.SWITCHES, 5), (tally.HOLDS, 1), (tally.FETCH_BYTES, 1e6), (tally.FETCH_SECONDS, 0.5)):
-        counts.add(what, "sbn", amount)
-    assert made(counts)[f"pdshub_node_{name}", tuple(sorted(labels.items()))] == value
+    totals = {
+        "switches": 5,
+        "fetches": 2,
+        "fetch_bytes": 1e6,
+        "fetch_seconds": 0.5,
+        "publishes": 3,
+        "fetches_failing": 1,
+    }
+    assert made(totals)[f"pdshub_node_{name}", tuple(sorted(labels.items()))] == value
 
 
 def test_labels_are_bounded() -> None:
@@ -97,14 +108,14 @@ def test_labels_are_bounded() -> None:
     for (_, labels), _ in made().items():
         for label, value in labels:
             assert value in allowed[label], label
-    text = metrics.text(lambda: metrics.families(REPORT, Tally()))
+    text = metrics.text(lambda: metrics.families(REPORT, {}))
     for private in (b"secret", b"alice", b"worker-1"):
         assert private not in text
 
 
 def test_names_cannot_break_the_format() -> None:
     report = {**REPORT, "sources": {'a"} 1\nevil{': {'b\\"': {"ready": True, "latencySeconds": 0}}}, "views": {}}
-    found = parsed(metrics.text(lambda: metrics.families(report, Tally())))
+    found = parsed(metrics.text(lambda: metrics.families(report, {})))
     assert not [name for name, _ in found if "evil" in name]
     assert ("pdshub_node_source_up", (("source", 'b\\"'), ("view", 'a"} 1\nevil{'))) in found
 
@@ -119,7 +130,7 @@ def test_timestamp(text: Any, expected: float) -> None:
 
 def test_served(unused_port: int) -> None:
     async def ask() -> tuple[str, bytes]:
-        task = asyncio.create_task(metrics.serve(unused_port, lambda: metrics.families(REPORT, Tally())))
+        task = asyncio.create_task(metrics.serve(unused_port, lambda: metrics.families(REPORT, {})))
         try:
             async with aiohttp.ClientSession() as session:
                 for _ in range(100):
@@ -149,4 +160,4 @@ def test_documented() -> None:
     """docs/metrics.md names every metric, and no other."""
     text = (Path(__file__).resolve().parents[3] / "docs/metrics.md").read_text()
     said = set(re.findall(r"`(pdshub_node_\w+)`", text))
-    assert said == {name for name, _ in made()} | {f"pdshub_node_{what}_total" for what in metrics._TALLIES}
+    assert said == {name for name, _ in made()}
