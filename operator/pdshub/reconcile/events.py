@@ -23,6 +23,8 @@ _GOOD = {
 """Conditions that are worth an event, and their good status. Reconciling is noise."""
 _CALM = ("Pinned", "WaitsForApproval")
 """Reasons that somebody wanted: not good, and no warning either."""
+_QUIET = ("Newest",)
+"""Reasons that have an event of their own."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def happened(before: Iterable[Condition], after: Iterable[Condition]) -> list[Ha
     for condition in after:
         good = _GOOD.get(condition.type)
         was = old.get(condition.type)
-        if good is None or condition.status == "Unknown":
+        if good is None or condition.status == "Unknown" or condition.reason in _QUIET:
             continue
         changed = was is None or was.status != condition.status or was.reason != condition.reason
         if not changed or not condition.message:

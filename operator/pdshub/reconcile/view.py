@@ -67,8 +67,10 @@ async def reconcile(world: World, name: str, reports: dict[str, NodeReport], ask
         found, fields = list[Row](), dict[str, Any]()
         if spec.cataloged:
             found, fields, pause = await _cataloged(world, view, spec, before, reports)
-        elif ours:
-            await surveyor.remove(world, view)
+        else:
+            world.views.pop(name, None)
+            if ours:
+                await surveyor.remove(world, view)
         fields["volumes"] = policies.volumes(name, await world.kube.items(PDSHUB))
         allowed, at = world.installation.archive, time.monotonic()
         after = view_status.status(name, spec, generation, before, reports, allowed, at, now, found, fields)

@@ -335,6 +335,9 @@ def test_a_live_view_has_no_surveyor(how: str) -> None:
     }
     assert {c["type"] for c in bench.status["conditions"]} == {"Ready"}
     assert bench.kube.objects[("archiveviews", "", "sbn")]["metadata"]["finalizers"] == []
+    bench.apply(SPEC)
+    bench.look()
+    assert "generation" not in bench.status  # what the surveyor that is gone once said means nothing
 
 
 @pytest.mark.parametrize(
