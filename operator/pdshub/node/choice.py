@@ -98,10 +98,7 @@ def _fits(one: Built, generation: Generation, layers: list[LayerAt], certain: li
     return (
         one.generation == generation.name
         and len(one.layers) == len(layers)
-        and all(
-            (had.source, had.path) == (now.source, now.path) and (had.identity == now.identity or not sure)
-            for had, now, sure in zip(one.layers, layers, certain, strict=True)
-        )
+        and all(had == now or not sure for had, now, sure in zip(one.layers, layers, certain, strict=True))
     )
 
 

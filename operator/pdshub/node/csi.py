@@ -22,6 +22,7 @@ from pdshub.node._proto import csi_pb2 as csi
 from pdshub.node._proto import csi_pb2_grpc as services
 from pdshub.node.layout import DRIVER, Layout
 from pdshub.node.reconcile import Reconciler
+from pdshub.node.spec import SOURCES
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 SETTLE_SECONDS = 1.5
 NODE_CAPABILITIES = ("GET_VOLUME_STATS", "VOLUME_CONDITION")
 POD_INFO = "csi.storage.k8s.io/"
+CONTENTS = ("view", "sources")
 READ_ONLY = {
     csi.VolumeCapability.AccessMode.SINGLE_NODE_READER_ONLY,
     csi.VolumeCapability.AccessMode.MULTI_NODE_READER_ONLY,
@@ -63,9 +65,12 @@ def refusal(request: Any) -> str:
         return "an archive is read-only: the access mode must be ReadOnlyMany"
     if capability.mount.mount_flags:
         return f"mount options {list(capability.mount.mount_flags)} are not supported"
-    unknown = [k for k in request.volume_context if k != "view" and not k.startswith(POD_INFO)]
+    unknown = [k for k in request.volume_context if k not in ("view", "content") and not k.startswith(POD_INFO)]
     if unknown:
-        return f"unknown volume attributes: {', '.join(sorted(unknown))}; only 'view' is known"
+        return f"unknown volume attributes: {', '.join(sorted(unknown))}; only 'view' and 'content' are known"
+    content = request.volume_context.get("content", CONTENTS[0])
+    if content not in CONTENTS:
+        return f"volume attribute 'content': {content!r} is none of {', '.join(CONTENTS)}"
     view = request.volume_context.get("view", "")
     if not view:
         return "volume attribute 'view' (the name of an ArchiveView) is missing"
@@ -86,8 +91,9 @@ class Identity(services.IdentityServicer):
 
 
 class Node(services.NodeServicer):
-    def __init__(self, node: str, layout: Layout, reconciler: Reconciler) -> None:
-        self._node, self._layout, self._reconciler = node, layout, reconciler
+    def __init__(self, node: str, layout: Layout, reconciler: Reconciler, namespace: str = "") -> None:
+        """`namespace`: the installation's own; only its pods (surveyors) may see the sources themselves."""
+        self._node, self._layout, self._reconciler, self._namespace = node, layout, reconciler, namespace
         self._locks: dict[str, asyncio.Lock] = {}
         self.publishes = 0
         self.last_publish_seconds = 0.0
@@ -110,8 +116,16 @@ class Node(services.NodeServicer):
         if wrong:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, wrong)
         target, view = tidy(request.target_path), request.volume_context["view"]
+        if request.volume_context.get("content") == "sources":
+            # Sources hold what a view hides, and hold it as the view's owner is allowed to read it.
+            if not self._namespace or request.volume_context.get(f"{POD_INFO}pod.namespace") != self._namespace:
+                await context.abort(
+                    grpc.StatusCode.PERMISSION_DENIED, "content 'sources' is for pods of PDSHub's own namespace only"
+                )
+            view += SOURCES
         if not target.startswith(f"{self._layout.kubelet}/"):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"target_path must lie in {self._layout.kubelet}")
+        self._reconciler.expect(view)
         try:
             async with self._locks.setdefault(target, asyncio.Lock()):
                 other = await asyncio.to_thread(self._publish, view, target)

@@ -18,6 +18,8 @@ from pdshub.node.spec import SpecError, View, parse_view
 
 log = logging.getLogger(__name__)
 
+#: What a node needs of a status: the rest of it changes too often to be written to disk.
+STATUS = ("generation", "surveyor", "volumes")
 GROUP, VERSION, PLURAL = "pdshub.dev", "v1alpha1", "archiveviews"
 
 
@@ -96,9 +98,11 @@ class ApiFeed(Feed):
         super().put(document)
         name = str(document["metadata"]["name"])
         if name in self.views:
+            status = document.get("status") or {}
             kept = {
                 "metadata": {"name": name, "generation": document["metadata"].get("generation")},
                 "spec": document.get("spec"),
+                "status": {key: status[key] for key in STATUS if key in status},
             }
             new = self._cache / f".{name}.new"
             new.write_text(json.dumps(kept))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,10 @@ from pdshub.node import kernel, mountinfo
 from pdshub.node.layout import Layout
 
 UNAVAILABLE = "ARCHIVE-UNAVAILABLE.txt"
+GENERATION = ".pdshub/generation.json"
+#: What generation.json is a link into. A target that does not show what the others do has a folder of GENERATIONS
+#: mounted here: all targets are one tmpfs, and a file that is a mount point could not be replaced.
+SHOWN, GENERATIONS = ".pdshub/.shown", ".pdshub/.generations"
 
 
 def label(view: str) -> str:
@@ -115,6 +119,23 @@ def arrange(front: Path, points: Collection[str], view: Any, health: Any, unavai
         write(front / UNAVAILABLE, unavailable)
     else:
         (front / UNAVAILABLE).unlink(missing_ok=True)
+
+
+def say_generation(front: Path, current: Any, others: Mapping[str, Any]) -> None:
+    """generation.json, and the same for what some targets show instead (by the folder's name below GENERATIONS)."""
+    (front / SHOWN).mkdir(parents=True, exist_ok=True)
+    (front / GENERATIONS).mkdir(exist_ok=True)
+    write(front / SHOWN / "generation.json", json.dumps(current, indent=1) + "\n")
+    if not (front / GENERATION).is_symlink():
+        (front / GENERATION).symlink_to(f"{Path(SHOWN).name}/generation.json")
+    for name, document in others.items():
+        (front / GENERATIONS / name).mkdir(exist_ok=True)
+        write(front / GENERATIONS / name / "generation.json", json.dumps(document, indent=1) + "\n")
+    for path in (front / GENERATIONS).iterdir():
+        if path.name not in others:
+            for file in path.iterdir():
+                file.unlink()
+            path.rmdir()
 
 
 def _prune(top: Path, directory: Path, keep: Collection[str]) -> None:

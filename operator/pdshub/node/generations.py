@@ -20,6 +20,7 @@ from pdshub.node.spec import GENERATION, Layer, SpecError, relative
 
 MANIFEST, PROOF = "manifest.json", "proof.json"
 MAX_MANIFEST, MAX_IMAGE, MAX_IMAGES = 64 << 20, 16 << 30, 400  # bytes, bytes, images of one generation
+COUNTS = ("files", "directories", "links", "bytes")
 BLOCK = 4096  # of an image; a loop device shows no part of one
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.erofs")
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -88,7 +89,8 @@ def parse(raw: bytes) -> Generation:
         sources = {layer.source for layer in data}
         if len(sources) != len(data) or "/" in top or (nested and {image.source for image in images} - sources):
             raise GenerationError("its layers do not fit together")
-        counts = {str(k): _whole(v, 1 << 62, "counts") for k, v in (document.get("counts") or {}).items()}
+        said = document.get("counts") or {}
+        counts = {key: _whole(said.get(key, 0), 1 << 62, "counts") for key in COUNTS}
         proof = document.get("proof")
         proven = (str(proof["digest"]), _whole(proof["size"], MAX_MANIFEST, "proof")) if proof else None
     except (GenerationError, SpecError) as error:

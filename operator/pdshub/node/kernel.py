@@ -136,8 +136,7 @@ def open_covered(mount: str, original: str) -> int:
 
     Raises EOPNOTSUPP for a file system without handles (tmpfs has them).
     """
-    handle = ctypes.create_string_buffer(8 + 128)
-    handle[:4] = (128).to_bytes(4, sys.byteorder)  # type: ignore[assignment]
+    handle = ctypes.create_string_buffer((128).to_bytes(4, sys.byteorder), 8 + 128)  # struct file_handle
     mount_id = ctypes.c_int()
     done = _libc.name_to_handle_at(AT_FDCWD, os.fsencode(original), handle, ctypes.byref(mount_id), 0)
     _check(done, "name_to_handle_at", original)

@@ -34,6 +34,10 @@ class Layout:
         return self.plugin / "empty"
 
     @property
+    def generations(self) -> Path:
+        return self.plugin / "generations"
+
+    @property
     def cache(self) -> Path:
         return self.plugin / "cache"
 
@@ -59,7 +63,8 @@ class Layout:
         return self.entries(view) / key / "mnt"
 
     def prepare(self) -> None:
-        for path in (self.plugin, self.registration_socket.parent, self.empty, self.cache, self.helper):
+        folders = (self.plugin, self.registration_socket.parent, self.empty, self.cache, self.helper, self.generations)
+        for path in folders:
             path.mkdir(parents=True, exist_ok=True)
         for path in (self.plugin / "sources", self.views):
             path.mkdir(exist_ok=True)

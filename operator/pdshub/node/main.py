@@ -20,6 +20,10 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--kubelet-dir", type=Path, default=Path(os.environ.get("KUBELET_DIR") or "/var/lib/kubelet"))
     root.add_argument("--node-name", default=os.environ.get("NODE_NAME") or socket.gethostname())
     root.add_argument("--views-from", type=Path, help="directory of ArchiveView YAMLs, instead of the API server")
+    root.add_argument("--generations-from", type=Path, help="directory of generations, instead of the surveyors")
+    root.add_argument(
+        "--system-namespace", default=os.environ.get("POD_NAMESPACE", ""), help="whose pods may see sources as they are"
+    )
     root.add_argument("--installation", type=Path, default=Path("/etc/pdshub/installation/installation.yaml"))
     root.add_argument("--tls", type=Path, default=Path("/etc/pdshub/tls"))
     root.add_argument("--report-port", type=int, default=9809, help="0: no report")
@@ -41,13 +45,17 @@ async def plugin(options: argparse.Namespace) -> None:
     from pdshub.node import report, servers
     from pdshub.node.csi import Node
     from pdshub.node.feed import ApiFeed, DirectoryFeed, Feed
+    from pdshub.node.generations import Store
     from pdshub.node.policy import PolicyFile
     from pdshub.node.reconcile import Reconciler
     from pdshub.node.requests import HelperRequests
+    from pdshub.node.shelf import Shelf
 
     layout = Layout(options.kubelet_dir)
     layout.prepare()
-    reconciler = Reconciler(layout, PolicyFile(options.installation), HelperRequests(layout), options.hold_seconds)
+    shelf = Shelf(Store(layout.generations), options.tls, options.generations_from)
+    policy, helper = PolicyFile(options.installation), HelperRequests(layout)
+    reconciler = Reconciler(layout, policy, helper, shelf, options.hold_seconds)
     feed: Feed
     if options.views_from:
         feed = DirectoryFeed(options.views_from, reconciler.wake)
@@ -55,7 +63,7 @@ async def plugin(options: argparse.Namespace) -> None:
     else:
         feed = ApiFeed(layout.cache, reconciler.wake)
     reconciler.feed = feed
-    node = Node(options.node_name, layout, reconciler)
+    node = Node(options.node_name, layout, reconciler, options.system_namespace)
     grpc_servers = await servers.serve(layout, node)
     tasks = [asyncio.create_task(feed.run()), asyncio.create_task(reconciler.run())]
     if options.report_port:

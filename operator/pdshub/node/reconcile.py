@@ -5,58 +5,51 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
-from pdshub.node import front, mountinfo, workers
+from pdshub.node import front, mountinfo
+from pdshub.node.actions import Actions, Point
+from pdshub.node.choice import LIVE, Children, Decision, Known, above, choose, decide
 from pdshub.node.feed import Feed
+from pdshub.node.keepers import Keepers
 from pdshub.node.layout import Layout
-from pdshub.node.plan import Actual, Attach, Build, Content, Detach, Drop, Step, Switch, Want, plan
+from pdshub.node.observe import built, leftovers, note_key, observe, shown
+from pdshub.node.plan import Actual, Want, plan
 from pdshub.node.policy import PolicyFile
+from pdshub.node.shelf import Shelf
 from pdshub.node.sources import CONNECTING_SECONDS, Helper, Keeper, State
-from pdshub.node.spec import View
-from pdshub.node.wants import Story, tell, wants
+from pdshub.node.spec import SOURCES, View, sources_view
+from pdshub.node.telling import Showing, documents, report
+from pdshub.node.wants import Story, tell
 
 log = logging.getLogger(__name__)
 
-
-def observe(mounts: list[mountinfo.Mount], layout: Layout, view: str) -> Actual:
-    """The actual state of one view, from the mount table."""
-    entries: dict[str, Content] = {}
-    prefix = f"{layout.entries(view)}/"
-    for mount in mounts:
-        key, _, rest = mount.point.removeprefix(prefix).partition("/")
-        if mount.point.startswith(prefix) and rest == "mnt":
-            entries[key] = mount.content
-    found: dict[str, dict[str, tuple[Content, ...]]] = {}
-    for target, of in front.targets(mounts, layout).items():
-        if of != view:
-            continue
-        points = {m.point for m in mounts if m.point.startswith(target + "/")}
-        found[target] = {
-            point.removeprefix(target + "/"): tuple(m.content for m in mountinfo.stack(mounts, point))
-            for point in points
-        }
-    return Actual(entries, found)
+_EXPECTED_SECONDS = 60.0  # so long a view that is being published is not taken for a leftover
 
 
 class Reconciler:
-    """Owns the keepers of all sources and one lane for work on targets."""
+    """Owns the keepers of all sources; compares and acts view by view."""
 
-    def __init__(self, layout: Layout, policy: PolicyFile, helper: Helper, hold_seconds: float = 60) -> None:
-        self.layout, self._policy, self._helper, self._hold = layout, policy, helper, hold_seconds
+    def __init__(
+        self, layout: Layout, policy: PolicyFile, helper: Helper, shelf: Shelf, hold_seconds: float = 60
+    ) -> None:
+        self.layout, self._hold = layout, hold_seconds
         self.feed: Feed = Feed(self.wake)
-        self.keepers: dict[str, Keeper] = {}
+        self.shelf = shelf
+        shelf.changed = self.wake
+        self.actions = Actions(layout, shelf.store)
+        self.showing: dict[str, Showing] = {}  # what a view's targets show
+        self.sources = Keepers(layout, policy.current, helper, self.wake)
         self.stories: dict[str, Story] = {}
         self.target_count: dict[str, int] = {}
         self.last_turn = 0.0  # monotonic
         self.known: dict[str, View] = {}  # with those deleted from the API while pods still use them
-        self._busy_since: dict[tuple[str, str], float] = {}
-        self._failed: dict[str, str] = {}  # an entry's key -> why it could not be built
+        self._busy_since: dict[Point, float] = {}
+        self._children: dict[tuple[str, tuple[str, ...]], Children] = {}
+        self._expected: dict[str, float] = {}
         self._arrive_by: dict[str, float] = {}  # a view -> (monotonic) until when what it lacks may be on its way
         self._locks: dict[str, asyncio.Lock] = {}
-        self._lane = workers.Lane()
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -76,12 +69,15 @@ class Reconciler:
                 pass
             self._wake.clear()
 
+    @property
+    def keepers(self) -> dict[str, Keeper]:
+        return self.sources.keepers
+
     def states(self, view: View) -> dict[str, State]:
-        return {s.name: self.keepers[s.digest].state for s in view.sources if s.digest in self.keepers}
+        return self.sources.states(view)
 
     def connecting(self, view: View) -> frozenset[str]:
-        """Names of the sources whose first attempt to mount has not ended."""
-        return frozenset(s.name for s in view.sources if s.digest in self.keepers and self.keepers[s.digest].connecting)
+        return self.sources.connecting(view)
 
     def arriving(self, view: View) -> bool:
         """Not whole yet, but nothing has failed: its sources are connecting, or what they have is being mounted."""
@@ -98,80 +94,151 @@ class Reconciler:
             self._arrive_by[name] = time.monotonic() + CONNECTING_SECONDS
         self.stories[name] = replace(story, pending=not story.ready and (connecting or story.pending))
 
+    def expect(self, name: str) -> None:
+        """A view is about to be published."""
+        self._expected[name] = time.monotonic() + _EXPECTED_SECONDS
+
+    def view_of(self, name: str) -> View | None:
+        """A known view; behind its name `#sources`, the sources themselves."""
+        base = name.removesuffix(SOURCES)
+        view = self.known.get(base) or self.feed.views.get(base)
+        return sources_view(view) if view and base != name else view
+
     async def turn(self) -> None:
         mounts = mountinfo.read()
         published = set(front.targets(mounts, self.layout).values())
         # A deleted view stays as it was for the pods that have it, until the last is gone.
-        kept = {name: view for name, view in self.known.items() if name in published}
+        bases = {name.removesuffix(SOURCES) for name in published}
+        kept = {name: view for name, view in self.known.items() if name in bases}
         self.known = kept | self.feed.views
-        await self._keep_sources()
-        leftover = {path.name for path in self.layout.views.iterdir()} - self.known.keys() - published
-        for name in leftover if self.feed.live else ():
+        self._fetch()
+        await self.sources.keep(self.known.values(), self._data_layers(), self.actions if self.feed.live else None)
+        self._expected = {name: until for name, until in self._expected.items() if until > time.monotonic()}
+        needed = self.known.keys() | published | self._expected.keys()
+        for name in {path.name for path in self.layout.views.iterdir()} - needed if self.feed.live else ():
             await self._remove_view(name)
         await asyncio.gather(*(self.settle(name) for name in self.known.keys() | published | self.feed.problems.keys()))
+        if self.feed.live:
+            released = {view.released.name for view in self.known.values() if view.released}
+            seen = {name for one in self.showing.values() for name in (one.current, *one.targets.values())}
+            self.shelf.keep_only(released | seen)
 
-    async def _keep_sources(self) -> None:
+    def _fetch(self) -> None:
+        released = [view for view in self.known.values() if view.released]
+        self.shelf.need({view.released.name: view.surveyor for view in released if view.released})
+
+    def _data_layers(self) -> dict[str, set[str]]:
+        """The directories that catalogs join, by their sources' digests."""
         layers: dict[str, set[str]] = {}
-        wanted = {}
+        generations = self.shelf.store.all().values()
         for view in self.known.values():
-            for source in view.sources:
-                wanted[source.digest] = source
-                layers.setdefault(source.digest, {"."})
-            for entry in view.tree:
-                for layer in entry.layers:
-                    layers[view.source(layer.source).digest].add(layer.path)
-        for digest, source in wanted.items():
-            if digest not in self.keepers:
-                self.keepers[digest] = Keeper(source, self.layout, self._policy.current, self._helper, self.wake)
-            self.keepers[digest].need(frozenset(layers[digest]))
-        if not self.feed.live:
-            return
-        for path in (self.layout.plugin / "sources").iterdir():
-            if path.name in wanted:
-                continue
-            if path.name in self.keepers:
-                await self.keepers.pop(path.name).stop()
-            self._helper.forget(path.name)
-            await self._try("unmount", point=str(path))
-        for digest in self.keepers.keys() - wanted.keys():
-            await self.keepers.pop(digest).stop()
-            self._helper.forget(digest)
+            digests = {source.name: source.digest for source in view.sources}
+            for generation in generations:
+                for layer in generation.data if self._concerns(generation.name, view) else ():
+                    if layer.source in digests:
+                        layers.setdefault(digests[layer.source], set()).add(layer.path)
+        return layers
+
+    def _concerns(self, generation: str, view: View) -> bool:
+        found, showing = self.shelf.get(generation), self.showing.get(view.name, Showing())
+        names = {view.released.name if view.released else "", showing.current, *showing.targets.values()}
+        return generation in names or bool(found and found.view == view.name)
 
     async def settle(self, name: str) -> None:
         """Bring one view as far as it can be brought now."""
         async with self._locks.setdefault(name, asyncio.Lock()):
-            view = self.known.get(name) or self.feed.views.get(name)
+            view = self.view_of(name)
             problem = self.feed.problems.get(name, "")
             if view is None and not problem:
                 problem = (
-                    f"ArchiveView {name} does not exist"
+                    f"ArchiveView {name.removesuffix(SOURCES)} does not exist"
                     if self.feed.live
                     else f"ArchiveView {name} is not known here yet: the API server has not answered"
                 )
             connecting = view is not None and bool(self.connecting(view))
-            wanted = wants(view, self.states(view)) if view else {}
-            path = await asyncio.to_thread(front.ensure, self.layout, name)
-            self._arrange(path, name, view, wanted, problem)
-            held: set[tuple[str, str]] = set()
-            for _ in range(4):
-                actual = observe(mountinfo.read(), self.layout, name)
+            await asyncio.to_thread(front.ensure, self.layout, name)
+            held: set[Point] = set()
+            decision, actual = self._look(name, view, problem)
+            for _ in range(5):
                 if view is None:
                     break
-                steps = plan(wanted, actual, self._overdue())
-                progress = [await self._do(name, step, held) for step in steps]
-                if not any(progress):
+                await self._list(view, decision, actual)
+                steps = plan(decision.wants, actual, self._overdue(view), decision.own)
+                moved = await self.actions.do(view, steps, held)
+                for point in held:
+                    self._busy_since.setdefault(point, time.monotonic())
+                decision, actual = self._look(name, view, problem)
+                if not moved:
                     break
-            actual = observe(mountinfo.read(), self.layout, name)
+            if view is not None:
+                await self._tidy(name, decision, actual)
             self.target_count[name] = len(actual.targets)
             self._forget_busy(actual, held)
-            self.remember(name, tell(name, wanted, problem, _mounted(wanted, actual), self._failed), connecting)
-            self._arrange(path, name, view, wanted, problem)
+            mounted = _mounted(decision, actual)
+            self.remember(name, tell(name, decision.wants, problem, mounted, self.actions.failed), connecting)
+            self._arrange(name, view, decision, problem)
 
-    def _arrange(self, path: object, name: str, view: View | None, wanted: Mapping[str, Want], problem: str) -> None:
-        story = self.stories.get(name) or tell(name, wanted, problem, frozenset(), self._failed)
+    def _look(self, name: str, view: View | None, problem: str) -> tuple[Decision, Actual]:
+        """What is there and what shall be; writes down what the targets show, which the next steps need."""
+        mounts = mountinfo.read()
+        if view is None:
+            actual = observe(mounts, self.layout, name)
+            self._arrange(name, None, Decision({}), problem)
+            return Decision({}), actual
+        directories, before = above(view.tree), self.showing.get(name, Showing())
+        live_points = {view.at(entry) for entry in view.tree if entry.live} if view.cataloged else set()
+        actual = observe(mounts, self.layout, name)
+        known = Known(
+            states=self.states(view), connecting=self.connecting(view), stored=self.shelf.store.all(),
+            built=built(self.layout, name, actual.entries), last=before.current,
+            children={key: found for (key, of), found in self._children.items() if of == directories},
+            shown=shown(mounts, self.layout, name, live_points),
+            fetching=self.shelf.progress(view.released.name) if view.released else "",
+        )  # fmt: skip
+        decision = decide(view, known, self._hold)
+        made = all(want.key in actual.entries for want in decision.wants.values() if want.generation)
+        common = [of for target, of in known.shown.items() if of and target not in decision.own]
+        current = decision.generation if made or not common else common[0]
+        fetching = view.released.name if view.released and choose(view, known) != view.released.name else ""
+        forms = [known.built[w.key].form for w in decision.wants.values() if w.key and w.key in known.built]
+        held = frozenset(target for target, _ in self._busy_since)
+        showing = Showing(current, forms[0] if forms else "", known.shown, fetching, held)
+        self.showing[name] = showing
+        # A target that keeps another generation for long says so itself.
+        own = dict(decision.own)
+        for target, of in known.shown.items():
+            wanted = own.get(target, decision.wants)
+            if of and of != current and wanted is not None and (target in own or target in held):
+                own[target] = {**wanted, front.SHOWN: Want(note_key(of))}
+        decision = replace(decision, own=own)
+        self._arrange(name, view, decision, problem)
+        front.say_generation(self.layout.front(name), *documents(view, showing, known.stored))
+        return decision, replace(actual, notes=observe(mounts, self.layout, name).notes)
+
+    async def _list(self, view: View, decision: Decision, actual: Actual) -> None:
+        """A catalog that is shown in parts has to be listed once, when it is built."""
+        directories = above(view.tree)
+        wanted = [one for one in (decision.wants, *decision.own.values()) if one is not None]
+        for key in {w.key for one in wanted for w in one.values() if not w.placed and w.key}:
+            if key in actual.entries and (key, directories) not in self._children:
+                point = str(self.layout.entry(view.name, key))
+                found = await self.actions.attempt("listing", point=point, directories=list(directories))
+                if isinstance(found, dict):
+                    self._children[key, directories] = {top: tuple(names) for top, names in found.items()}
+                    self._wake.set()
+
+    def _arrange(self, name: str, view: View | None, decision: Decision, problem: str) -> None:
+        failed = self.actions.failed
+        story = self.stories.get(name) or tell(name, decision.wants, problem, frozenset(), failed)
         states = self.states(view) if view else {}
+        form = report(self.showing.get(name, Showing()))["form"]
         document = (
-            {"name": name, "generation": view.generation, "form": "live", "spec": view.raw.get("spec")}
+            {
+                "name": name,
+                "generation": view.generation,
+                "form": form,
+                "spec": view.raw.get("spec"),
+            }
             if view
             else {"name": name}
         )
@@ -179,94 +246,65 @@ class Reconciler:
             "ready": story.ready,
             "message": story.message,
             "sources": {n: {"ready": s.ready, "mode": s.mode, "message": s.message} for n, s in states.items()},
-            "tree": {at: one.reason or self._failed.get(one.key or "") or "ready" for at, one in wanted.items()},
+            "tree": {at: one.reason or failed.get(one.key or "") or "ready" for at, one in decision.wants.items()},
         }
-        front.arrange(self.layout.front(name), list(wanted), document, health, story.notice)
+        wanted = [decision.wants, *(one for one in decision.own.values() if one is not None)]
+        points = dict.fromkeys(at for one in wanted for at, w in one.items() if not at.startswith(".pdshub/"))
+        front.arrange(self.layout.front(name), list(points), document, health, story.notice)
 
-    async def _do(self, view: str, step: Step, held: set[tuple[str, str]]) -> bool:
-        """Returns whether the mount table may have changed."""
-        match step:
-            case Build(key, layers, run_as):
-                return await self._build(view, key, layers, run_as)
-            case Attach(target, at, key):
-                origin = str(self.layout.entry(view, key))
-                return await self._try("attach", origin=origin, point=f"{target}/{at}") is not False
-            case Switch(target, at, key, depth):
-                origin = str(self.layout.entry(view, key))
-                done = await self._try("switch", origin=origin, point=f"{target}/{at}", depth=depth)
-                return self._moved((target, at), done, held)
-            case Detach(target, at, lazy):
-                done = await self._try("detach", point=f"{target}/{at}", lazy=lazy)
-                return self._moved((target, at), done, held)
-            case Drop(key):
-                return await self._try("drop", point=str(self.layout.entry(view, key))) is not False
+    def _overdue(self, view: View) -> frozenset[Point]:
+        """Points that were in use for longer than they may. A mount that is only renewed, its generation the same, is
+        not worth as long a wait as a change of what is shown."""
+        now, showing = time.monotonic(), self.showing.get(view.name, Showing())
+        late = set()
+        for (target, at), since in self._busy_since.items():
+            hold = view.uptake(target, self._hold).hold
+            if showing.targets.get(target, "") in (showing.current, LIVE):
+                hold = min(hold, self._hold)
+            if now - since >= hold:
+                late.add((target, at))
+        return frozenset(late)
 
-    async def _build(self, view: str, key: str, layers: tuple[object, ...], run_as: tuple[int, int] | None) -> bool:
-        described = [asdict(layer) for layer in layers]  # type: ignore[call-overload]
-        try:
-            how = await workers.once(
-                "build", 20,
-                layers=[[str(self.layout.source(d["source"])), d["path"], d["identity"]] for d in described],
-                run_as=list(run_as) if run_as else None, point=str(self.layout.entry(view, key)),
-                empty=str(self.layout.empty), note={"layers": described, "runAs": run_as},
-            )  # fmt: skip
-        except OSError as error:
-            text = f"mounting failed: {error.strerror or error}"
-            if self._failed.get(key) != text:
-                log.warning("view %s: building %s: %s", view, described, error)
-            self._failed[key] = text
-            return False
-        self._failed.pop(key, None)
-        log.info("view %s: built %s as %s", view, key, how)
-        return True
-
-    async def _try(self, do: str, **arguments: object) -> object:
-        """False if it failed; the next turn tries again."""
-        try:
-            return await self._lane.call(do, **arguments)
-        except OSError as error:
-            log.warning("%s %s: %s", do, arguments.get("point"), error)
-            return False
-
-    def _moved(self, which: tuple[str, str], done: object, held: set[tuple[str, str]]) -> bool:
-        if done == "held":
-            held.add(which)
-            self._busy_since.setdefault(which, time.monotonic())
-        return done == "switched"
-
-    def _overdue(self) -> frozenset[tuple[str, str]]:
-        limit = time.monotonic() - self._hold
-        return frozenset(which for which, since in self._busy_since.items() if since < limit)
-
-    def _forget_busy(self, actual: Actual, held: set[tuple[str, str]]) -> None:
+    def _forget_busy(self, actual: Actual, held: set[Point]) -> None:
         """What is not held any more, or is gone, may be held anew later."""
         for which in list(self._busy_since):
             if which not in held and (which[0] in actual.targets or not Path(which[0]).exists()):
                 del self._busy_since[which]
 
+    async def _tidy(self, name: str, decision: Decision, actual: Actual) -> None:
+        """Remove what a worker that was killed left of an entry that is not wanted any more."""
+        wanted = {w.key for one in (decision.wants, *decision.own.values()) if one is not None for w in one.values()}
+        for path in leftovers(self.layout, name, actual.entries, {key for key in wanted if key}):
+            await self.actions.attempt("drop", point=str(path / "mnt"))
+        kept = [found for found in self._children if found[0] in actual.entries or found[0] in wanted]
+        self._children = (
+            {found: self._children[found] for found in kept} if len(self._children) > 100 else self._children
+        )
+
     async def _remove_view(self, name: str) -> None:
         entries = self.layout.entries(name)
         for path in list(entries.iterdir()) if entries.is_dir() else ():
-            await self._try("drop", point=str(path / "mnt"))
-        await self._try("unmount", point=str(self.layout.front(name)))
+            await self.actions.attempt("drop", point=str(path / "mnt"))
+        await self.actions.attempt("unmount", point=str(self.layout.front(name)))
         for path in (entries, entries.parent):
             try:
                 path.rmdir()
             except OSError as error:
                 log.debug("%s: %s", path, error)
-        for known in (self.stories, self.target_count, self._locks, self._arrive_by):
+        for known in (self.stories, self.showing, self.target_count, self._locks, self._arrive_by):
             known.pop(name, None)
 
     async def close(self) -> None:
-        for keeper in self.keepers.values():
-            await keeper.stop()
-        await self._lane.close()
+        await self.sources.close()
+        await self.actions.close()
+        await self.shelf.close()
 
 
-def _mounted(wanted: Mapping[str, Want], actual: Actual) -> frozenset[str]:
+def _mounted(decision: Decision, actual: Actual) -> frozenset[str]:
     """Mount points that show something in every target (or are built, where nothing is published)."""
+    targets = [points for target, points in actual.targets.items() if target not in decision.own]
     return frozenset(
         at
-        for at, one in wanted.items()
-        if one.key in actual.entries and all(points.get(at) for points in actual.targets.values())
+        for at, one in decision.wants.items()
+        if one.key in actual.entries and one.placed and all(points.get(at) for points in targets)
     )

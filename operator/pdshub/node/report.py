@@ -15,6 +15,8 @@ from aiohttp import web
 
 from pdshub.node.csi import Node, program_version
 from pdshub.node.reconcile import Reconciler
+from pdshub.node.telling import Showing
+from pdshub.node.telling import report as showing
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ def document(name: str, node: Node, reconciler: Reconciler) -> dict[str, Any]:
         connecting = reconciler.connecting(view)
         views[view.name] = {
             "generation": view.generation,
-            "form": "live",
+            **showing(reconciler.showing.get(view.name, Showing())),
             "ready": bool(story and story.ready),
             "state": _word(bool(story and story.ready), reconciler.arriving(view)),
             "targets": reconciler.target_count.get(view.name, 0),

@@ -93,6 +93,11 @@ class View:
     surveyor: str = ""  # address:port
     uptakes: tuple[Uptake, ...] = ()
 
+    @property
+    def cataloged(self) -> bool:
+        """Whether users see generations, not the sources merged by name."""
+        return self.released is not None
+
     def source(self, name: str) -> Source:
         return next(source for source in self.sources if source.name == name)
 

@@ -189,7 +189,8 @@ def drop(point: str) -> None:
     """Remove an entry's mount and directory; copies in targets live on."""
     folder = Path(point).parent
     clear(str(folder))
-    (folder / "entry.json").unlink(missing_ok=True)
+    for name in ("entry.json", "entry.new"):
+        (folder / name).unlink(missing_ok=True)
     with suppress(FileNotFoundError):
         folder.rmdir()
 
@@ -201,16 +202,21 @@ def build_catalog(point: str, note: dict[str, Any], **arguments: Any) -> str:
     folder = Path(point).parent
     clear(str(folder))  # of one that was killed
     folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / "entry.json", {**note, "form": ""})  # beforehand: a mount without a note would tell nothing
     try:
         form = catalog.build(point, **arguments)
     finally:
         for path in folder.iterdir():
             if path.is_dir() and path != Path(point):
                 unmount(str(path))
-    new = folder / "entry.new"
-    new.write_text(json.dumps({**note, "form": form}))
-    new.rename(folder / "entry.json")
+    _write(folder / "entry.json", {**note, "form": form})
     return form
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(document))
+    new.rename(path)
 
 
 OPERATIONS: dict[str, Callable[..., Any]] = {

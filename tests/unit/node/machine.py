@@ -53,6 +53,7 @@ class Machine:
         self.allow()
         self._processes: list[subprocess.Popen[Any]] = []
         self.plugin: subprocess.Popen[Any] | None = None
+        self.options: tuple[str, ...] = ()
         self.pods = 0
 
     def allow(self, prefixes: list[str] | None = None, servers: list[str] | None = None) -> None:
@@ -69,11 +70,12 @@ class Machine:
             "unshare", "-m", "--propagation", "unchanged", sys.executable, "-m", "pdshub.node.main",
             "--kubelet-dir", str(self.kubelet), "--views-from", str(self.directory / "views"),
             "--installation", str(self.directory / "installation.yaml"), "--node-name", "test",
-            "--report-port", "0", "--health-port", "0", "--hold-seconds", "3", *more,
+            "--generations-from", str(self.directory / "generations"), "--system-namespace", "pdshub-system",
+            "--report-port", "0", "--health-port", "0", "--hold-seconds", "3", *self.options, *more,
         ]  # fmt: skip
 
     def spawn(self, *command: str, **options: Any) -> subprocess.Popen[Any]:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT / "operator")}
+        environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'operator'}:{os.environ.get('PYTHONPATH', '')}"}
         process = subprocess.Popen(command, env=environment, start_new_session=True, **options)
         self._processes.append(process)
         return process
@@ -116,8 +118,12 @@ class Machine:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
 
-    def view(self, tree: dict[str, list[str]], name: str = "sbn", **sources: Any) -> None:
-        """`tree`: path -> layers as "source" or "source:path". `sources`: name -> local path below nas/, or spec."""
+    def view(
+        self, tree: dict[str, list[str]], name: str = "sbn", status: Any = None, live: tuple[str, ...] = (),
+        **sources: Any,
+    ) -> None:  # fmt: skip
+        """`tree`: path -> layers as "source" or "source:path". `sources`: name -> local path below nas/, or spec.
+        `live`: paths of the tree that are shown live."""
         document = {
             "apiVersion": "pdshub.dev/v1alpha1",
             "kind": "ArchiveView",
@@ -130,6 +136,7 @@ class Machine:
                 "tree": [
                     {
                         "path": path,
+                        "live": path in live,
                         "layers": [
                             {"source": layer.partition(":")[0], "path": layer.partition(":")[2] or "."}
                             for layer in layers
@@ -138,6 +145,7 @@ class Machine:
                     for path, layers in tree.items()
                 ],
             },
+            "status": status,
         }
         new = self.directory / "new"
         new.write_text(yaml.safe_dump(document))
@@ -147,8 +155,9 @@ class Machine:
         return self.kubelet / "pods" / pod / "volumes/kubernetes.io~csi/archive/mount"
 
     def publish(
-        self, pod: str = "one", view: str = "sbn", mode: str = "MULTI_NODE_READER_ONLY", **context: str
-    ) -> Path:
+        self, pod: str = "one", view: str = "sbn", mode: str = "MULTI_NODE_READER_ONLY", namespace: str = "users",
+        **context: str,
+    ) -> Path:  # fmt: skip
         target = self.target(pod)
         target.parent.mkdir(parents=True, exist_ok=True)
         capability = csi.VolumeCapability(
@@ -157,7 +166,9 @@ class Machine:
         )
         request = csi.NodePublishVolumeRequest(
             volume_id=f"{pod}.{view}", target_path=str(target), volume_capability=capability, readonly=True,
-            volume_context={"view": view, "csi.storage.k8s.io/pod.name": pod, **context},
+            volume_context={
+                "view": view, "csi.storage.k8s.io/pod.name": pod, "csi.storage.k8s.io/pod.namespace": namespace, **context,
+            },
         )  # fmt: skip
         self.node.NodePublishVolume(request, timeout=20)
         return target

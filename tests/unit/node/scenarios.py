@@ -350,13 +350,14 @@ def old_kernel(m: Machine) -> None:
         return str(made)
 
     first = built("one", odd, "main")
-    worker.attach(first, str(point))
+    front = str(m.directory)
+    worker.attach(first, str(m.directory), "target", front)
     assert (point / "f").read_text() == "odd" and (point / "g").read_text() == "main"
     second = built("two", "main")
     for depth in range(1, 12):
         origin = (second, first)[depth % 2]
         there = len(mountinfo.stack(mountinfo.read(), str(point)))
-        assert worker.switch(origin, str(point), there) == "switched"
+        assert worker.switch(origin, [(str(m.directory), "target", there)], front) == ["switched"]
         assert (point / "f").read_text() == ("main", "odd")[depth % 2]
     assert len(mountinfo.stack(mountinfo.read(), str(point))) <= 7, "a few at most"
     m.directory.chmod(0o700)
@@ -387,11 +388,11 @@ ALL = {
 }  # fmt: skip
 
 
-def main(name: str) -> None:
+def run(scenario: Callable[[Machine], None]) -> None:
     directory = Path(tempfile.mkdtemp(prefix="pdshub-node-"))
     machine = Machine(directory)
     try:
-        ALL[name](machine)
+        scenario(machine)
     finally:
         machine.stop()
         for mount in sorted(machine.mounts(""), key=lambda x: -len(x.point)):
@@ -401,4 +402,4 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    run(ALL[sys.argv[1]])

@@ -14,11 +14,13 @@ import pytest
 
 from pdshub.node import reconcile, requests, sources
 from pdshub.node.csi import Node
+from pdshub.node.generations import Store
 from pdshub.node.layout import Layout
 from pdshub.node.plan import Want
 from pdshub.node.policy import PolicyFile
 from pdshub.node.report import document
 from pdshub.node.requests import HelperRequests
+from pdshub.node.shelf import Shelf
 from pdshub.node.sources import Keeper
 from pdshub.node.spec import Entry, Layer, Source, View
 from pdshub.node.wants import Story, tell
@@ -147,7 +149,8 @@ def test_the_report_says_how_a_view_stands(
         place.says(source, ready=False, message="nobody there")
 
     async def test() -> None:
-        found = reconcile.Reconciler(place.layout, place.policy, place.requests)
+        shelf = Shelf(Store(place.layout.generations), Path())
+        found = reconcile.Reconciler(place.layout, place.policy, place.requests, shelf)
         found.known = {"sbn": view}
         keeper = found.keepers[source.digest] = place.keeper(source)
         await until(lambda: keeper.state.mode)

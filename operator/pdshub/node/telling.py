@@ -1,0 +1,55 @@
+"""What a node says about the generations it shows: generation.json for users, a part of the report for the operator."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pdshub.node.choice import LIVE
+from pdshub.node.generations import Generation
+from pdshub.node.spec import View
+
+
+@dataclass(frozen=True)
+class Showing:
+    """`current`: what targets show unless they keep something else (a generation, LIVE, or empty: nothing yet)."""
+
+    current: str = ""
+    form: str = ""  # catalog | catalog-merged | live
+    targets: Mapping[str, str] = field(default_factory=dict)  # target -> what it shows
+    fetching: str = ""  # the released generation, until it is here
+    held: frozenset[str] = frozenset()  # targets whose former tree is in use
+
+
+def document(view: View, what: str, form: str, generation: Generation | None) -> dict[str, Any]:
+    """generation.json of one target."""
+    base: dict[str, Any] = {"view": view.name, "folder": view.folder, "generation": None, "form": form}
+    if what in (LIVE, ""):
+        return {**base, "form": what}
+    base["generation"] = what
+    if generation:
+        as_of = view.released.as_of if view.released and view.released.name == what else ""
+        base |= {"asOf": as_of or generation.as_of, "counts": generation.counts}
+    return base
+
+
+def documents(
+    view: View, showing: Showing, stored: Mapping[str, Generation]
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """generation.json of all, and by folder name those of targets that keep something else."""
+    others = {of for of in showing.targets.values() if of and of != showing.current}
+    current = document(view, showing.current, showing.form, stored.get(showing.current))
+    return current, {of.removeprefix("sha256:"): document(view, of, "catalog", stored.get(of)) for of in sorted(others)}
+
+
+def report(showing: Showing) -> dict[str, Any]:
+    """The report's part. `shown`: generation (or "live") -> number of targets."""
+    return {
+        "shows": showing.current,
+        "form": showing.form or ("live" if showing.current == LIVE else "catalog"),
+        "fetching": showing.fetching,
+        "shown": dict(Counter(of for of in showing.targets.values() if of)),
+        "held": len(showing.held & showing.targets.keys()),
+    }

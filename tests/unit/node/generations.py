@@ -1,0 +1,70 @@
+"""Makes generations of the miniature NAS, as a surveyor does, and releases them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from pdshub.archive import catalog, manifest
+from pdshub.archive.main import main
+from tests.unit.archive.archive_support import OLD, run, spec
+from tests.unit.node.machine import Machine
+
+
+def able() -> bool:
+    """Whether there is an mkfs.erofs that writes catalogs."""
+    if not shutil.which(catalog.mkfs()[0]):
+        return False
+    told = subprocess.run([*catalog.mkfs(), "--help"], capture_output=True, text=True, check=False)
+    return "headerball" in told.stdout + told.stderr
+
+
+class Release:
+    """A view of local sources at one directory each below nas/, and its generations."""
+
+    def __init__(self, machine: Machine, tree: dict[str, list[str]], *sources: str, live: tuple[str, ...] = ()) -> None:
+        self.machine, self.tree, self.sources, self.live = machine, tree, sources, live
+        self.folder = machine.directory / "generations"
+        self.folder.mkdir(exist_ok=True)
+        self.volumes: list[dict[str, Any]] = []
+        self.name = ""
+        self._number = 0
+
+    def survey(self) -> str:
+        """A generation of what the sources hold now; answers its name."""
+        self._number += 1
+        nas = self.machine.directory / "nas"
+        for path in nas.rglob("*"):
+            os.utime(path, (OLD, OLD), follow_symlinks=False)
+        work = self.machine.directory / "work"
+        work.mkdir(exist_ok=True)
+        tree = {path: layers for path, layers in self.tree.items() if path not in self.live}
+        run(work, {source: nas / source for source in self.sources}, spec(self.sources, tree), f"g{self._number}")
+        made = work / f"g{self._number}"
+        assert main(["catalog", "--generation", str(made), "--accept-shrink"]) == 0
+        name = str(manifest.read(made)["generation"])
+        place = self.folder / name.removeprefix("sha256:")
+        if not place.exists():
+            made.rename(place)
+        return name
+
+    def release(self, name: str) -> str:
+        """Empty: the view without a generation."""
+        self.name = name
+        status: dict[str, Any] = {"volumes": self.volumes, "surveyor": {"address": "127.0.0.1:1"}}
+        if name:
+            status["generation"] = {"name": name, "asOf": "2026-01-01T00:00:00Z"}
+        self.machine.view(self.tree, status=status, live=self.live, **{s: s for s in self.sources})
+        return name
+
+    def shown(self, pod: str = "one") -> Any:
+        """generation.json in a pod."""
+        return json.loads((self.machine.target(pod) / ".pdshub/generation.json").read_text())
+
+    def stored(self) -> set[str]:
+        folder = Path(self.machine.kubelet / "plugins/archive.pdshub.dev/generations")
+        return {f"sha256:{path.name}" for path in folder.iterdir()}

@@ -1,0 +1,31 @@
+"""Generations on a node with real mounts (generation_scenarios.py)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.node import generation_scenarios, generations
+
+ROOT = Path(__file__).resolve().parents[3]
+
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root"),
+    pytest.mark.skipif(not generations.able(), reason="needs mkfs.erofs >= 1.8 (PATH or $PDSHUB_MKFS_EROFS)"),
+]
+
+
+@pytest.mark.parametrize("name", generation_scenarios.ALL)
+def test_scenario(name: str) -> None:
+    done = subprocess.run(
+        ["unshare", "-m", "--propagation", "private", sys.executable, "-m", "tests.unit.node.generation_scenarios",
+         name],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}:{os.environ.get('PYTHONPATH', '')}"},
+        capture_output=True, text=True, timeout=180, check=False,
+    )  # fmt: skip
+    print(done.stdout, done.stderr)
+    assert done.returncode == 0, done.stderr[-3000:]
