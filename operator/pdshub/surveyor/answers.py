@@ -44,7 +44,7 @@ def generation(s: Surveyor, entry: Entry) -> Json:
         "name": entry.name,
         "asOf": entry.as_of,
         "counts": entry.manifest["counts"],
-        "findings": entry.manifest["findings"],
+        "findings": entry.findings,
         "images": len(entry.images),
         "bytes": s.store.stored_bytes(entry),
         "guard": entry.facts.get("guard"),

@@ -107,4 +107,5 @@ class Checks:
             return
         now = self._of.clock()
         setattr(self._of.progress, kind, {**head, **end, "at": rfc3339(now), "seconds": now})
+        self._of.entries = self._of.store.read()  # an audit adds findings
         self._of.save()

@@ -30,9 +30,11 @@ def audit(task: Json, say: Any) -> Json:
     run = Audit(plan, _roots(plan, task["sources"]), findings, Pace(float(task["rate"])))
     run.run(say)
     found = findings.sorted()
+    counts = severities(found)
     if generation.is_dir():  # it may have been dropped meanwhile
-        write_json(generation / AUDIT, {"labels": run.labels, "findings": [f.wire() for f in found]})
-    return {"labels": run.labels, "findings": severities(found)}
+        said = {"labels": run.labels, "counts": counts, "findings": [f.wire() for f in found]}
+        write_json(generation / AUDIT, said)
+    return {"labels": run.labels, "findings": counts}
 
 
 def severities(found: list[Finding]) -> dict[str, int]:

@@ -62,7 +62,7 @@ def run_status(args: argparse.Namespace) -> Said:
             "name": e.name,
             "asOf": e.as_of,
             "counts": e.manifest["counts"],
-            "findings": e.manifest["findings"],
+            "findings": e.findings,
             "accepted": e.accepted,
             "bytes": store.stored_bytes(e),
         }

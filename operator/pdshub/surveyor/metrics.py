@@ -85,7 +85,7 @@ class Surveys(Collector):
         yield counts
         found = GaugeMetricFamily("pdshub_generation_findings", "Findings of it.", labels=["view", "severity"])
         for severity in ("error", "warning", "info"):
-            found.add_metric([view, severity], newest.manifest["findings"].get(severity, 0))
+            found.add_metric([view, severity], newest.findings.get(severity, 0))
         yield found
         refused = GaugeMetricFamily("pdshub_generation_refused", "1 where it lost too many files.", labels=["view"])
         refused.add_metric([view], float(not newest.accepted))

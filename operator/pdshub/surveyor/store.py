@@ -17,6 +17,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,6 +45,13 @@ class Entry:
     directory: Path
     manifest: dict[str, Any]
     facts: dict[str, Any]
+    audited: dict[str, int]  # findings of the audit by severity; empty before it
+
+    @property
+    def findings(self) -> dict[str, int]:
+        """Number of findings of survey and audit by severity."""
+        both = Counter({k: int(v) for k, v in self.manifest.get("findings", {}).items()}) + Counter(self.audited)
+        return dict(sorted(both.items()))
 
     @property
     def sequence(self) -> int:
@@ -203,9 +211,10 @@ def _entry(directory: Path) -> Entry | None:
         name = str(document["generation"])
         if facts is None or digits(name) != directory.name or not (directory / plan.FILE).is_file():
             return None
-        entry = Entry(name, directory, document, facts)
+        audited = (read_json(directory / AUDIT) or {}).get("counts") or {}
+        entry = Entry(name, directory, document, facts, {k: int(v) for k, v in audited.items()})
         return entry if entry.sequence >= 0 and all(_HEX.fullmatch(image) for image in entry.images) else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -304,7 +304,10 @@ def test_the_audit_opens_every_label_once_a_generation(bench: Bench) -> None:
         os.unlink(bench.sources / "main/x/data/p.dat")
         bench.put(survey={"auditLabelsPerSecond": 1000})
         await bench.turn()
-        audit = (await bench.checked())["audit"]
+        assert answers.state(bench.surveyor)["generations"][0]["findings"] == {}
+        checked = await bench.checked()
+        audit = checked["audit"]
+        assert checked["generations"][0]["findings"] == audit["findings"]
         assert audit["state"] == "done" and audit["labels"] == 4 and audit["findings"]["error"] == 1
         await bench.restart()
         assert (await bench.checked())["audit"]["at"] == audit["at"]
