@@ -26,6 +26,15 @@ class SurveyError(Exception):
     """The surveyor did not answer, or with something that is no answer; the text says why."""
 
 
+def reason(error: Exception) -> str:
+    """Why a connection failed, in one line without the addresses of objects in memory that aiohttp's words hold."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"its certificate is refused: {error.certificate_error}"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"{error.host} port {error.port}: {error.os_error.strerror or error.os_error}"
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
 class Guard(StatusModel):
     """Whether a generation lost more files than the view's threshold allows, compared with the one before."""
 
@@ -142,8 +151,7 @@ class SurveyApi:
         except TimeoutError:
             raise SurveyError(f"the surveyor did not answer within {TIMEOUT:.0f} s") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            first = next(iter(str(error).splitlines()), type(error).__name__)
-            raise SurveyError(f"the surveyor does not answer: {first}") from None
+            raise SurveyError(f"the surveyor does not answer: {reason(error)}") from None
 
     async def put_spec(self, tls: ssl.SSLContext, address: str, body: dict[str, Any]) -> None:
         """Say what the view should be; the same twice changes nothing. Raises SurveyError."""

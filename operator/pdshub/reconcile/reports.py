@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import ssl
 import time
@@ -15,6 +14,7 @@ import aiohttp
 
 from pdshub.kube import POD, Kube, KubeError
 from pdshub.reconcile.tls import Tls
+from pdshub.survey_api import reason
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,5 @@ class Reports:
         except TimeoutError:
             error = f"the node plugin did not answer within {TIMEOUT:.0f} s"
         except (aiohttp.ClientError, OSError, ValueError) as problem:
-            error = f"the node plugin does not answer: {problem}"
-        with contextlib.suppress(IndexError):
-            error = error.splitlines()[0]
+            error = f"the node plugin does not answer: {reason(problem)}"
         return NodeReport(node, old.report, old.at, error)
