@@ -44,7 +44,7 @@ mkdir -p /run/lab/nas
 mount -t tmpfs -o size=600m,mode=755 nas /run/lab/nas
 
 export TMPDIR=/run/lab/tmp PYTHONDONTWRITEBYTECODE=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 GRPC_ENABLE_FORK_SUPPORT=0
-export PATH=$LAB_VENV/bin:$PATH PYTHONPATH=$LAB_ROOT/operator
+export PATH=$LAB_VENV/bin:$LAB_NEWER/bin:$PATH PYTHONPATH=$LAB_ROOT/operator
 cd "$LAB_ROOT"
 if [ -n "$LAB_SCRIPT" ]; then exec bash -c "$LAB_SCRIPT"; fi
 exec python -m pytest "$@"

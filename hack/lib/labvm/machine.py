@@ -43,6 +43,7 @@ class Machine:
     virtme: Path
     cpu: str
     kvm: bool
+    memory: str = MEMORY
 
     @property
     def image(self) -> Path:
@@ -51,7 +52,7 @@ class Machine:
     def command(self, script: str, shared: Path | None) -> list[str]:
         """virtme-run's command line; ``shared`` is the only folder that the guest can write to."""
         words = [str(self.virtme / "bin/python"), "-I", str(Path(__file__).with_name("run_virtme.py"))]
-        words += ["--kimg", str(self.image), "--mods", "auto", "--cpus", str(CPUS), "--memory", MEMORY]
+        words += ["--kimg", str(self.image), "--mods", "auto", "--cpus", str(CPUS), "--memory", self.memory]
         words += ["--force-9p", "--show-boot-console", "--script-sh", script]
         words += ["--rwdir", str(shared)] if shared else []
         words += [] if self.kvm else ["--disable-kvm"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import shutil
 import sys
@@ -17,7 +18,7 @@ from devcluster.run import StepFailed, log_to, run
 from devcluster.settings import ROOT, Paths
 from devcluster.venv import venv
 
-from . import machine, packages
+from . import machine, newer, packages
 
 DEFAULT_TIMEOUT = 1200
 """Seconds for one kernel: enough for an emulated machine that shares its two cores."""
@@ -36,6 +37,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--timeout", type=float, default=DEFAULT_TIMEOUT, metavar="S", help="seconds for one kernel")
     p.add_argument("--junit", type=Path, metavar="DIR", help="keep pytest's XML reports here, one a kernel")
     p.add_argument("--script", metavar="SHELL", help="run this in the prepared machine instead of pytest")
+    p.add_argument("--results", type=Path, metavar="DIR", help="keep what a --script leaves in $LAB_RESULTS here")
+    p.add_argument("--also", action="append", default=[], metavar="DIR", help="of the project, for a --script")
+    p.add_argument("--memory", default=machine.MEMORY, help=f"of the machine, default {machine.MEMORY}")
     return p
 
 
@@ -73,15 +77,16 @@ def lab(paths: Paths, args: argparse.Namespace, rest: list[str]) -> int:
     environment = ensure(paths, venv(), "Python environment of the project")
     generate.stubs(paths, lambda _: None)
     tools = ensure(paths, packages.tools(), "NFS server, unpacked beside the system")
+    newest = ensure(paths, newer.programs(), "mkfs.erofs and more of Debian 13, unpacked beside the system")
     virtme = ensure(paths, machine.virtme(), f"virtme-ng {machine.VIRTME}")
     sanity = ensure(paths, golang.tool(paths, "csi-sanity"), "csi-sanity")
     results: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="project-", dir=paths.cache / "lab") as project:
-        snapshot(Path(project), environment)
-        folders = {"venv": environment, "tools": tools, "sanity": sanity, "project": Path(project)}
+        snapshot(Path(project), environment, args.also)
+        folders = {"venv": environment, "tools": tools, "sanity": sanity, "newer": newest, "project": Path(project)}
         for series in packages.KERNELS if args.kernel == "all" else [args.kernel]:
             kernel = ensure(paths, packages.kernel(series), f"Debian's kernel {series}")
-            vm = machine.choose(paths, kernel, virtme, say)
+            vm = dataclasses.replace(machine.choose(paths, kernel, virtme, say), memory=args.memory)
             results[series] = one(paths, vm, series, args, rest, folders)
     for series, result in results.items():
         say(f"kernel {series}: {result}")
@@ -94,12 +99,12 @@ def selection(words: list[str]) -> list[str]:
     return found if any((ROOT / w.partition("::")[0]).exists() for w in found) else [*found, "tests/lab"]
 
 
-def snapshot(project: Path, environment: Path) -> None:
+def snapshot(project: Path, environment: Path, also: list[str]) -> None:
     """Copy what the guest runs: it caches files, and must not meet one that changes during a run.
 
     With byte code, which the guest can't write and would take long to make under emulation.
     """
-    for name in ("operator/pdshub", "tests/lab"):
+    for name in ("operator/pdshub", "tests/lab", *also):
         shutil.copytree(ROOT / name, project / name)
     shutil.copy(ROOT / "pyproject.toml", project)
     run([environment / "bin/python", "-m", "compileall", "-q", project])
@@ -113,6 +118,8 @@ def one(
     console = paths.logs / f"lab-{series}.log"
     say(f"kernel {vm.image.name.removeprefix('vmlinuz-')}, {'KVM' if vm.kvm else 'emulated'}; console: {console}")
     with tempfile.TemporaryDirectory(prefix="run-", dir=paths.cache / "lab") as shared:
+        results = Path(shared) / "results"
+        results.mkdir()
         marks = [] if args.long else ["-m", "not long"]
         pytest = ["-p", "no:cacheprovider", "--tb=short", *marks, f"--junitxml={shared}/junit.xml", *selection(rest)]
         script = machine.quoted(
@@ -122,6 +129,9 @@ def one(
                 f"LAB_VENV={folders['venv']}",
                 f"LAB_TOOLS={folders['tools']}",
                 f"LAB_SANITY={folders['sanity']}/csi-sanity",
+                f"LAB_NEWER={folders['newer']}",
+                f"LAB_RESULTS={results}",
+                f"LAB_MACHINE={'KVM' if vm.kvm else 'emulated'}",
                 f"LAB_DELAY_MS={args.delay:g}",
                 f"LAB_SCRIPT={args.script or ''}",
                 "bash",
@@ -142,5 +152,7 @@ def one(
         if args.junit and report.exists():
             args.junit.mkdir(parents=True, exist_ok=True)
             shutil.copy(report, args.junit / f"lab-{series}.xml")
+        if args.results:
+            shutil.copytree(results, args.results, dirs_exist_ok=True)
     say(f"kernel {series}: {time.monotonic() - begun:.0f} s, exit code {code}")
     return "passed" if code == 0 else f"failed (exit code {code})"
