@@ -65,11 +65,13 @@ class Progress(StatusModel):
 
 
 class Verified(StatusModel):
-    """A generation compared with the bytes of its sources."""
+    """A generation compared with its sources; while that runs, the result before it if there is one."""
 
     generation: str = ""
+    state: str = ""
+    message: str = ""
     at: str | None = None
-    files: int = 0
+    files: int | None = None
     drifted: int = 0
     examples: list[str] = Field(default_factory=list)
 
@@ -164,10 +166,6 @@ class SurveyApi:
             return State.model_validate_json(data)
         except ValidationError as error:
             raise SurveyError(f"the surveyor's state is not understood: {error.errors()[0]['msg']}") from None
-
-    async def verify(self, tls: ssl.SSLContext, address: str, generation: str) -> None:
-        """Begin to compare a generation with its sources. Raises SurveyError."""
-        await self._request(tls, "POST", address, "/verify", {"generation": generation})
 
     async def changes(self, tls: ssl.SSLContext, address: str, before: str, after: str) -> Changes:
         """What differs between two generations. Raises SurveyError."""

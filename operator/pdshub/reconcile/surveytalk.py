@@ -23,9 +23,6 @@ PATIENCE = 30.0
 """Seconds for which a surveyor's last word counts when it does not answer: a restart is no outage."""
 NODES_EVERY = 60.0
 """Seconds between two surveys that nodes ask for."""
-VERIFY_EVERY = 86400.0
-VERIFY_AGAIN = 600.0
-"""Seconds between two comparisons of a pinned generation with its sources; and at least, whatever happens."""
 _NODES = re.compile(r"\+[0-9a-f]{8}$")
 _NAME = re.compile(r"sha256:[0-9a-f]{64}")
 _LONGEST = 200
@@ -100,20 +97,6 @@ def kept(state: State) -> tuple[Kept, ...]:
         )
         for item in state.generations
     )
-
-
-def verify_due(state: State, verdict: Verdict, pinned: bool, asked_at: float, now: float) -> bool:
-    """Whether a pinned generation is to be compared with its sources. Times are time.monotonic()."""
-    if not pinned or verdict.released is None or (asked_at and now - asked_at < VERIFY_AGAIN):
-        return False
-    if verdict.released.name not in [item.name for item in state.generations]:
-        return False
-    said = state.verify
-    if said is None or said.generation != verdict.released.name or not said.at:
-        return True
-    # something changed on the sources since, or simply long ago
-    newest = state.generations[0].as_of
-    return newest > said.at or not asked_at or now - asked_at >= VERIFY_EVERY
 
 
 def remembered(memory: ViewMemory) -> State | None:

@@ -22,7 +22,7 @@ from pdshub.reconcile.reports import NodeReport
 from pdshub.reconcile.world import ViewMemory, World
 from pdshub.render.names import VIEW_FINALIZER
 from pdshub.render.surveyor import SurveyorNames
-from pdshub.survey_api import State, SurveyError
+from pdshub.survey_api import State
 
 log = logging.getLogger(__name__)
 
@@ -113,14 +113,13 @@ async def _cataloged(
     verdict = decide(spec, before.generation, kept, before.candidate)
     if state and not error:
         verdict = await surveytalk.compared(world, memory, objects.address, verdict, state)
-        await _verify(world, memory, objects.address, spec, verdict, state)
     rows = [
         view_rows.released(verdict, before.conditions),
         view_rows.surveyed(objects, state, error),
         *view_rows.drift(spec, verdict, state, before.conditions),
     ]
     busy = state is not None and state.survey.state == "running"
-    starting = state is None and objects.reason in ("", "NotRunning") and not before.generation
+    starting = state is None and objects.reason in ("", "NotRunning", "Settling") and not before.generation
     pause = SURVEYING if busy else STARTING if starting else EVERY
     return rows, _fields(objects, state, verdict, before), pause
 
@@ -168,19 +167,6 @@ def _wish(
     request = surveytalk.token(memory, annotation, wanted, known, time.monotonic())
     keep = surveytalk.keep(spec, before, reports)
     return surveytalk.body(name, int(meta.get("generation", 0)), spec, request, keep)
-
-
-async def _verify(
-    world: World, memory: ViewMemory, address: str, spec: ArchiveViewSpec, verdict: Verdict, state: State
-) -> None:
-    """Have the bytes of a pinned generation compared, when it is time."""
-    now = time.monotonic()
-    if verdict.released and surveytalk.verify_due(state, verdict, bool(spec.pin), memory.verify_at, now):
-        try:
-            await world.surveys.verify(await world.tls.get(), address, verdict.released.name)
-        except SurveyError as error:
-            log.warning("generation %s cannot be compared: %s", short(verdict.released.name), error)
-        memory.verify_at = now
 
 
 def _fields(

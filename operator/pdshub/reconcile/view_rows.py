@@ -67,7 +67,10 @@ def drift(spec: ArchiveViewSpec, verdict: Verdict, state: State | None, before: 
         return []
     name = verdict.released.name
     said = state.verify if state else None
-    if said is None or said.generation != name or not said.at:
+    if said is None or said.generation != name or said.files is None:
+        if said is not None and said.generation == name and said.state == "failed":
+            why = f"generation {short(name)} cannot be compared with its sources: {said.message}"
+            return [("PinnedDrift", "Unknown", "CompareFailed", why)]
         was = next((c for c in before if c.type == "PinnedDrift"), None)
         if state is None and was is not None and short(name) in was.message:
             return [("PinnedDrift", was.status, was.reason, was.message)]

@@ -73,8 +73,6 @@ class ViewMemory:
     """Requests of nodes that the present token stands for."""
     token: str = ""
     token_at: float = 0.0
-    verify_at: float = 0.0
-    """When the surveyor was asked last to compare bytes."""
     changes: dict[tuple[str, str], Changes] = field(default_factory=dict)
 
 

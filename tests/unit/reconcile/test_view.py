@@ -58,9 +58,6 @@ class FakeSurveys:
         self.spec = str(len(self.puts))
         self.survey["request"] = body["request"]
 
-    async def verify(self, tls: Any, address: str, generation: str) -> None:
-        self.asked.append(f"verify {generation[7]}")
-
     async def changes(self, tls: Any, address: str, before: str, after: str) -> Changes:
         self.asked.append(f"diff {before[7]}{after[7]}")
         return Changes(files_added=7)
@@ -240,15 +237,32 @@ def test_a_shrunk_one_waits_and_approval_shows_it() -> None:
     assert bench.status["generation"]["name"] == B
 
 
-def test_a_pinned_one_is_compared_with_its_sources() -> None:
-    bench = served({**SPEC, "pin": "a" * 12}, A, B)
+DRIFTED = {"generation": A, "state": "done", "at": "2026-01-02", "files": 9, "drifted": 2, "examples": ["main:x"]}
+DRIFTS: list[tuple[str, dict[str, Any], str, str, str]] = [
+    ("not yet", {}, "Unknown", "NotCompared", "being compared"),
+    ("another one", {**DRIFTED, "generation": B}, "Unknown", "NotCompared", "being compared"),
+    ("begun", {"generation": A, "state": "running", "at": "2026-01-02"}, "Unknown", "NotCompared", "being compared"),
+    ("failed", {"generation": A, "state": "failed", "message": "timeout"}, "Unknown", "CompareFailed", "timeout"),
+    ("drifted", DRIFTED, "True", "Drifted", "main:x"),
+    ("drifted, compared again", {**DRIFTED, "state": "running"}, "True", "Drifted", "2 of 9"),
+    ("as surveyed", {**DRIFTED, "drifted": 0}, "False", "AsSurveyed", "all 9 files"),
+]
+
+
+@pytest.mark.parametrize(("said", "status", "reason", "says"), [c[1:] for c in DRIFTS], ids=[c[0] for c in DRIFTS])
+def test_a_pinned_one_is_compared_with_its_sources(said: dict[str, Any], status: str, reason: str, says: str) -> None:
+    bench = Bench({**SPEC, "pin": "a" * 12})
+    bench.surveys.keep(A)
+    bench.surveys.keep(B)
+    bench.surveys.verified = said
+    bench.serve()
     assert bench.status["generation"]["name"] == A
-    assert bench.condition("PinnedDrift")[:2] == ("Unknown", "NotCompared")
-    assert bench.surveys.asked == ["verify a"]
-    bench.surveys.verified = {"generation": A, "at": "2026-01-02", "files": 9, "drifted": 2, "examples": ["main:x"]}
+    assert bench.condition("PinnedDrift")[:2] == (status, reason) and says in bench.condition("PinnedDrift")[2]
+    bench.surveys.error = "gone"
+    bench.world.view("sbn").state_at -= surveytalk.PATIENCE
     bench.look()
-    assert bench.condition("PinnedDrift")[:2] == ("True", "Drifted") and "main:x" in bench.condition("PinnedDrift")[2]
-    assert bench.surveys.asked == ["verify a"]
+    assert bench.condition("PinnedDrift")[:2] == (status, reason) or reason == "CompareFailed"  # the last word stands
+    bench.surveys.error = ""
     bench.apply(SPEC)
     bench.look()
     assert bench.status["generation"]["name"] == B and bench.condition("PinnedDrift")[0] == ""
