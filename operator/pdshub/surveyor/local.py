@@ -9,8 +9,8 @@ from typing import Any
 from pdshub.archive import words
 from pdshub.archive.diff import diff
 from pdshub.archive.explain import explain
-from pdshub.archive.findings import Finding, as_text
-from pdshub.surveyor.checks import findings_of
+from pdshub.archive.findings import Finding, as_text, printable
+from pdshub.surveyor.checks import findings_of, verify
 from pdshub.surveyor.making import rfc3339
 from pdshub.surveyor.progress import Progress
 from pdshub.surveyor.store import Entry, Store, StoreError
@@ -51,6 +51,14 @@ def run_findings(args: argparse.Namespace) -> Said:
     found = [Finding(f["severity"], f["kind"], f["message"], tuple(f["paths"]), f["count"]) for f in answer["findings"]]
     rest = answer["total"] - len(found)
     return {"generation": entry.name, **answer}, as_text(found) + (f"… {rest} more\n" if rest else "")
+
+
+def run_verify(args: argparse.Namespace) -> Said:
+    """Whether the sources still hold what a generation shows."""
+    entry = _entry(Store(args.store), args.generation)
+    answer = verify({"generation": str(entry.directory), "sources": str(args.sources)}, lambda text: None)
+    lines = [f"{answer['files']} files, {answer['drifted']} differ from the sources"]
+    return {"generation": entry.name, **answer}, "\n".join(lines + [f"  {printable(p)}" for p in answer["examples"]])
 
 
 def run_status(args: argparse.Namespace) -> Said:
@@ -104,4 +112,7 @@ def add_commands(commands: Any) -> None:
     p = command("findings", "what the survey and the audit have to say", run_findings)
     p.add_argument("--generation", default="", metavar="GEN", help="default: the newest")
     p.add_argument("--limit", type=int, default=1000, help="default 1000")
+    p = command("verify", "compare a generation with the sources", run_verify)
+    p.add_argument("--generation", default="", metavar="GEN", help="default: the newest")
+    p.add_argument("--sources", type=Path, default=Path("/sources"), metavar="DIR", help="default /sources")
     command("status", "the kept generations and the last survey", run_status)

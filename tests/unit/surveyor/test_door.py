@@ -249,6 +249,7 @@ def test_metrics(program: Running, newest: str) -> None:
         (["diff", "OLD"], "1 files added"),
         (["diff", "OLD", "NEW"], "a/x/data/added.dat"),
         (["findings"], ""),
+        (["verify", "--sources", "SOURCES"], " 0 differ"),
         (["status"], "last survey: 20"),
         (["status", "--output", "json"], '"accepted": true'),
         (["explain", "a/x", "--output", "json"], '"generation": "sha256:'),
@@ -258,7 +259,7 @@ def test_commands_for_people(
     program: Running, newest: str, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
 ) -> None:
     old = digits(program.get("/state")["generations"][1]["name"])[:12]
-    line = [{"OLD": old, "NEW": newest[:20]}.get(a, a) for a in arguments]
+    line = [{"OLD": old, "NEW": newest[:20], "SOURCES": str(program.sources)}.get(a, a) for a in arguments]
     assert main([*line, "--store", str(program.folder / "store")]) == 0
     assert words in capsys.readouterr().out
 

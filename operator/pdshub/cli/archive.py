@@ -1,0 +1,187 @@
+"""The commands of ``kubectl pdshub archive``. Each returns the answer for programs, the one for people, and a code."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from pdshub.archive import words as archive_words
+from pdshub.archive.findings import Finding, as_text, printable
+from pdshub.cli import choose, words
+from pdshub.cli.kubectl import Kubectl, KubectlError
+
+Json = dict[str, Any]
+Said = tuple[Json | list[Json], str, int]
+VIEWS = "archiveviews.pdshub.dev"
+REFRESH = "pdshub.dev/refresh"
+SELECTOR = "app.kubernetes.io/component=surveyor,app.kubernetes.io/name=pdshub"
+POLL_SECONDS = 2.0
+FAILED, WAITED = 1, 3
+
+
+class CliError(Exception):
+    """The command can not be done; the text says why and what to do."""
+
+
+def _view(kubectl: Kubectl, name: str) -> Json:
+    return kubectl.get(VIEWS, name)
+
+
+def _surveyor(kubectl: Kubectl, args: argparse.Namespace) -> tuple[str, str]:
+    """(namespace, deployment) of the view's surveyor. Raises CliError."""
+    where = ["-n", args.namespace] if args.namespace else ["--all-namespaces"]
+    try:
+        found = kubectl.items("deployments.apps", *where, "-l", SELECTOR)
+    except KubectlError as error:
+        if args.namespace:
+            raise
+        raise CliError(f"{error}; say where PDSHub is installed with -n NAMESPACE") from error
+    for item in found:
+        for owner in item["metadata"].get("ownerReferences") or []:
+            if owner.get("kind") == "ArchiveView" and owner.get("name") == args.view:
+                return str(item["metadata"]["namespace"]), str(item["metadata"]["name"])
+    form = _view(kubectl, args.view).get("spec", {}).get("form", "catalog")
+    why = "its form is live: nothing is surveyed" if form == "live" else "the operator's log may say why"
+    raise CliError(f"view {args.view} has no surveyor: {why}")
+
+
+def _asked(kubectl: Kubectl, args: argparse.Namespace, *command: str) -> Json:
+    """The answer of a command in the surveyor's container."""
+    namespace, name = _surveyor(kubectl, args)
+    line = ["pdshub-surveyor", command[0], "--output", "json", *command[1:]]
+    text = kubectl.execute(namespace, f"deployment/{name}", "surveyor", line)
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        raise CliError(f"the surveyor's answer is not understood: {text[:200]!r}") from None
+    return dict(answer)
+
+
+def status(kubectl: Kubectl, args: argparse.Namespace) -> Said:
+    """All views, or all about one."""
+    if args.view:
+        found = _view(kubectl, args.view)
+        return found, words.view(found), 0
+    every = kubectl.items(VIEWS)
+    return every, words.views(every), 0
+
+
+def explain(kubectl: Kubectl, args: argparse.Namespace) -> Said:
+    """Which source shows a path; of what users see, unless another generation is named."""
+    view = _view(kubectl, args.view)
+    generation = _or_released(view, args.generation)
+    path = choose.path(view, args.path)
+    answer = _asked(kubectl, args, "explain", *(["--generation", generation] if generation else []), "--", path)
+    return answer, archive_words.explained(answer), 0
+
+
+def diff(kubectl: Kubectl, args: argparse.Namespace) -> Said:
+    """What differs between two generations: what users see and the newest, unless others are named."""
+    view = _view(kubectl, args.view)
+    old = choose.generation(view, args.old) if args.old else choose.released(view)
+    new = [choose.generation(view, args.new)] if args.new else []
+    answer = _asked(kubectl, args, "diff", old, *new, "--limit", str(args.limit))
+    head = f"from {words.short(answer['from'])} to {words.short(answer['to'])}"
+    return answer, f"{head}\n{archive_words.differences(answer)}", 0
+
+
+def findings(kubectl: Kubectl, args: argparse.Namespace) -> Said:
+    """What survey and audit have to say."""
+    generation = _or_released(_view(kubectl, args.view), args.generation)
+    more = ["--generation", generation] if generation else []
+    answer = _asked(kubectl, args, "findings", *more, "--limit", str(args.limit))
+    found = [Finding(f["severity"], f["kind"], f["message"], tuple(f["paths"]), f["count"]) for f in answer["findings"]]
+    rest = answer["total"] - len(found)
+    return answer, as_text(found).rstrip() + (f"\n… {rest} more: --limit" if rest else ""), 0
+
+
+def verify(kubectl: Kubectl, args: argparse.Namespace) -> Said:
+    """Whether the sources still hold what a generation shows; code 1 where they do not."""
+    generation = _or_released(_view(kubectl, args.view), args.generation)
+    answer = _asked(kubectl, args, "verify", *(["--generation", generation] if generation else []))
+    drifted = answer["drifted"]
+    lines = [f"{words.short(answer['generation'])}: {answer['files']} files, {drifted} differ from the sources"]
+    lines += [f"  {printable(path)}" for path in answer["examples"]]
+    return answer, "\n".join(lines), FAILED if drifted else 0
+
+
+def _or_released(view: Json, reference: str) -> str:
+    if reference:
+        return choose.generation(view, reference)
+    return str(((view.get("status") or {}).get("generation") or {}).get("name") or "")
+
+
+def pin(kubectl: Kubectl, args: argparse.Namespace) -> Said:
+    """Holds the view at a generation: the one that users see, unless another is named."""
+    view = _view(kubectl, args.view)
+    if args.generation == "previous":
+        kept = _asked(kubectl, args, "status")["generations"]
+        name = choose.before(view, [g["name"] for g in kept if g["accepted"]])
+    else:
+        name = choose.generation(view, args.generation) if args.generation else choose.released(view)
+    kubectl.patch(VIEWS, args.view, {"spec": {"pin": name}})
+    text = f"view {args.view} is held at {words.short(name)}; kubectl pdshub archive unpin {args.view} ends it"
+    return {"view": args.view, "pin": name}, text, 0
+
+
+def unpin(kubectl: Kubectl, args: argparse.Namespace) -> Said:
+    """Follow releases again."""
+    pinned = (_view(kubectl, args.view).get("spec") or {}).get("pin")
+    if pinned:
+        kubectl.patch(VIEWS, args.view, {"spec": {"pin": None}})
+    text = f"view {args.view} follows releases again" if pinned else f"view {args.view} was not pinned"
+    return {"view": args.view, "was": pinned}, text, 0
+
+
+def approve(kubectl: Kubectl, args: argparse.Namespace) -> Said:
+    """Releases the generation that waits, or the named one if that is what waits."""
+    view = _view(kubectl, args.view)
+    waiting = choose.candidate(view)
+    name = choose.generation(view, args.generation) if args.generation else str(waiting["name"])
+    if name != waiting["name"]:
+        raise CliError(f"{words.short(name)} does not wait for approval; {words.short(waiting['name'])} does")
+    kubectl.patch(VIEWS, args.view, {"spec": {"approved": name}})
+    brings = words.changes(waiting.get("changes") or {})
+    return {"view": args.view, "approved": name}, f"approved {words.short(name)}: {brings}", 0
+
+
+def refresh(
+    kubectl: Kubectl,
+    args: argparse.Namespace,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> Said:
+    """Asks for a survey; with ``--wait``, until it has ended. Codes: 1 it failed, 3 it did not end in time."""
+    form = (_view(kubectl, args.view).get("spec") or {}).get("form", "catalog")
+    if form == "live":
+        raise CliError(f"view {args.view} is live: users see changes without a survey")
+    token = time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(3)
+    kubectl.patch(VIEWS, args.view, {"metadata": {"annotations": {REFRESH: token}}})
+    answer: Json = {"view": args.view, "request": token}
+    if not args.wait:
+        return answer, f"asked for a survey of {args.view}", 0
+    end, told = clock() + args.timeout, ""
+    while True:
+        found = _view(kubectl, args.view)
+        survey = (found.get("status") or {}).get("survey") or {}
+        if survey.get("request") == token and survey.get("state") != "running":
+            answer["survey"] = survey
+            released = ((found.get("status") or {}).get("generation") or {}).get("name")
+            if survey.get("state") == "failed":
+                return answer, f"the survey failed: {survey.get('message')}", FAILED
+            return answer, f"surveyed; users see {words.short(released)}", 0
+        if clock() >= end:
+            return (
+                answer,
+                f"no answer within {args.timeout:.0f} s: {survey.get('message') or survey.get('state')}",
+                WAITED,
+            )
+        if (message := survey.get("message") or "") != told and message:
+            told = message
+            sys.stderr.write(f"{printable(message)}\n")
+        sleep(POLL_SECONDS)

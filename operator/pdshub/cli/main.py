@@ -1,0 +1,106 @@
+"""``kubectl pdshub``: what PDSHub shows, and decisions about archive views.
+
+Exit codes: 0 done; 1 it failed (verify: files differ); 2 wrong use; 3 waiting took too long.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+
+from pdshub.cli import archive, words
+from pdshub.cli.choose import ChoiceError
+from pdshub.cli.kubectl import Kubectl, KubectlError
+
+HUBS = "pdshubs.pdshub.dev"
+
+
+def _overview(kubectl: Kubectl, args: argparse.Namespace) -> archive.Said:
+    where = ["-n", args.namespace] if args.namespace else ["--all-namespaces"]
+    hubs, views = kubectl.items(HUBS, *where), kubectl.items(archive.VIEWS)
+    return {"hubs": hubs, "views": views}, f"{words.hubs(hubs)}\n\n{words.views(views)}", 0
+
+
+def _common() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("-o", "--output", choices=("text", "json"), default="text")
+    common.add_argument("-n", "--namespace", default="", help="where PDSHub is installed (status: of the hubs)")
+    common.add_argument("--context", default="", help="context of the kubeconfig")
+    common.add_argument("--kubeconfig", default="", metavar="FILE")
+    return common
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(
+        prog="kubectl pdshub",
+        description=(__doc__ or "").split(": ", 1)[1].split("\n\n")[0],
+        epilog=(__doc__ or "").split("\n\n")[-1],
+    )
+    common = _common()
+    areas = top.add_subparsers(dest="area", required=True, metavar="COMMAND")
+    overview = areas.add_parser("status", parents=[common], help="hubs and archive views at a glance")
+    overview.set_defaults(run=_overview)
+    commands = areas.add_parser("archive", help="archive views and their generations").add_subparsers(
+        dest="command", required=True, metavar="COMMAND"
+    )
+
+    def command(name: str, run: Callable[..., archive.Said], text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, parents=[common], help=text, description=text)
+        if name == "status":
+            sub.add_argument("view", metavar="VIEW", nargs="?", default="", help="default: all, a line each")
+        else:
+            sub.add_argument("view", metavar="VIEW")
+        sub.set_defaults(run=run)
+        return sub
+
+    def generation(sub: argparse.ArgumentParser, name: str, text: str) -> None:
+        if name.startswith("-"):
+            sub.add_argument(name, metavar="GEN", default="", help=text)
+        else:
+            sub.add_argument(name, metavar="GEN", nargs="?", default="", help=text)
+
+    shown = "12 or more of its digits; default: what users see"
+    command("status", archive.status, "what users see, what waits, sources and nodes")
+    p = command("explain", archive.explain, "which source shows a path, which others had it and why")
+    p.add_argument("path", metavar="PATH", help="path below the view's folder")
+    generation(p, "--generation", shown)
+    p = command("diff", archive.diff, "datasets and files that differ between two generations")
+    generation(p, "old", shown)
+    generation(p, "new", "default: the newest")
+    p.add_argument("--limit", type=int, default=1000, help="files named of each kind (default 1000)")
+    p = command("findings", archive.findings, "what the survey and the audit have to say")
+    generation(p, "--generation", shown)
+    p.add_argument("--limit", type=int, default=1000, help="default 1000")
+    p = command("refresh", archive.refresh, "survey now")
+    p.add_argument("--wait", action="store_true", help="until the survey has ended")
+    p.add_argument("--timeout", type=float, default=600, metavar="SECONDS", help="of --wait (default 600)")
+    p = command("pin", archive.pin, "hold the view at a generation; roll back with: pin VIEW previous")
+    generation(p, "generation", f'{shown}; "previous": the one before')
+    command("unpin", archive.unpin, "follow releases again")
+    p = command("approve", archive.approve, "release the generation that waits")
+    generation(p, "generation", "default: the one that waits")
+    p = command("verify", archive.verify, "compare a generation with the sources: sizes, times and sampled checksums")
+    generation(p, "generation", shown)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit code."""
+    args = parser().parse_args(arguments)
+    flags = [f"--{name}={value}" for name in ("context", "kubeconfig") if (value := getattr(args, name))]
+    try:
+        answer, text, code = args.run(Kubectl(tuple(flags)), args)
+    except (KubectlError, ChoiceError, archive.CliError) as error:
+        sys.stderr.write(f"kubectl pdshub: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    sys.stdout.write((json.dumps(answer, indent=1, sort_keys=True) if args.output == "json" else text) + "\n")
+    return int(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""What people read. Pure: from objects of the API to lines of text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pdshub.api.generation import SHORT, digits
+from pdshub.archive.findings import printable
+
+Json = Mapping[str, Any]
+
+
+def short(name: str | None) -> str:
+    """A generation as people say it."""
+    return digits(name or "")[:SHORT] or "-"
+
+
+def table(rows: Sequence[Sequence[Any]]) -> str:
+    """Columns as wide as they need to be; the first row is the heading."""
+    texts = [[printable(str(cell)) if cell not in (None, "") else "-" for cell in row] for row in rows]
+    widths = [max(len(row[n]) for row in texts) for n in range(len(texts[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in texts
+    )
+
+
+def condition(thing: Json, kind: str) -> Json:
+    """One condition of an object, {} where it has none."""
+    for found in (thing.get("status") or {}).get("conditions") or []:
+        if found.get("type") == kind:
+            return dict(found)
+    return {}
+
+
+def hubs(found: Iterable[Json]) -> str:
+    """A line for each hub."""
+    rows: list[list[Any]] = [["NAMESPACE", "HUB", "READY", "USERS", "ARCHIVE", "MESSAGE"]]
+    for hub in found:
+        status, ready = hub.get("status") or {}, condition(hub, "Ready")
+        meta = hub["metadata"]
+        rows.append(
+            [meta.get("namespace"), meta["name"], ready.get("status"), status.get("users", 0), status.get("archive"),
+             "" if ready.get("status") == "True" else ready.get("message")]
+        )  # fmt: skip
+    return table(rows) if len(rows) > 1 else "no hubs"
+
+
+def views(found: Iterable[Json]) -> str:
+    """A line for each view."""
+    rows: list[list[Any]] = [["VIEW", "READY", "FORM", "GENERATION", "AS OF", "FILES", "SURVEY", "WAITS"]]
+    for view in found:
+        status = view.get("status") or {}
+        released, candidate = status.get("generation") or {}, status.get("candidate") or {}
+        rows.append(
+            [view["metadata"]["name"], condition(view, "Ready").get("status"), status.get("form"),
+             short(released.get("name")), released.get("asOf"), (released.get("counts") or {}).get("files"),
+             (status.get("survey") or {}).get("state"), candidate.get("reason")]
+        )  # fmt: skip
+    return table(rows) if len(rows) > 1 else "no archive views"
+
+
+def changes(found: Json) -> str:
+    """Numbers of a candidate's changes."""
+    parts = [
+        f"{found[f'{what}{kind}']} {what} {kind.lower()}"
+        for what in ("datasets", "files")
+        for kind in ("Added", "Removed", "Replaced")
+        if found.get(f"{what}{kind}")
+    ]
+    return ", ".join(parts) or "no change of names"
+
+
+def _shown(thing: Json) -> list[str]:
+    released = (thing.get("status") or {}).get("generation") or {}
+    if not released:
+        return ["Users see no generation yet"]
+    counts, findings = released.get("counts") or {}, released.get("findings") or {}
+    numbers = ", ".join(f"{counts.get(kind, 0)} {kind}" for kind in ("files", "directories", "bytes"))
+    lines = [f"Users see {short(released.get('name'))} as of {released.get('asOf') or 'unknown'}: {numbers}"]
+    plural = {"error": "errors", "warning": "warnings", "info": "remarks"}
+    if said := ", ".join(f"{findings[kind]} {text}" for kind, text in plural.items() if findings.get(kind)):
+        lines.append(f"Findings: {said} (kubectl pdshub archive findings {thing['metadata']['name']})")
+    return lines
+
+
+def _summary(thing: Json) -> list[str]:
+    spec, status = thing.get("spec") or {}, thing.get("status") or {}
+    candidate, survey = status.get("candidate") or {}, status.get("survey") or {}
+    lines = [f"View {thing['metadata']['name']}: {status.get('form') or 'not looked at yet'}", *_shown(thing)]
+    if spec.get("pin"):
+        lines.append(f"Pinned at {spec['pin']}")
+    if candidate:
+        lines.append(f"Waiting: {candidate.get('message')}")
+        lines.append(f"  it brings: {changes(candidate.get('changes') or {})}")
+    if survey:
+        words = f": {survey['message']}" if survey.get("message") else ""
+        lines.append(f"Survey: {survey.get('state')}{words}; the last ended {survey.get('lastFinished') or 'never'}")
+    for found in status.get("conditions") or []:
+        bad = "True" if found.get("type") == "PinnedDrift" else "False"
+        if found.get("status") == bad:
+            lines.append(f"{found.get('type')} is {bad}: {found.get('message') or found.get('reason')}")
+    return lines
+
+
+def _node(node: Json) -> list[Any]:
+    proof = node.get("proof") or {}
+    told = f"{'ok' if proof.get('ok') else 'FAILED'} {proof.get('at', '')}" if proof else None
+    words = node.get("message") or (proof.get("message") if proof and not proof.get("ok") else "")
+    return [*(node.get(key) for key in ("name", "ready", "form")), short(node.get("generation")), node.get("targets"),
+            told, words]  # fmt: skip
+
+
+def view(thing: Json) -> str:
+    """All about one view."""
+    status = thing.get("status") or {}
+    shown = (status.get("generation") or {}).get("name")
+    blocks = ["\n".join(printable(line) for line in _summary(thing))]
+    if kept := status.get("generations"):
+        rows = [[short(g["name"]), g.get("asOf"), g.get("files"), "shown" if g["name"] == shown else " "] for g in kept]
+        blocks.append(table([["KEPT", "AS OF", "FILES", " "], *rows]))
+    if sources := status.get("sources"):
+        rows = [[s.get(key) for key in ("name", "ready", "mode", "message")] for s in sources]
+        blocks.append(table([["SOURCE", "READY", "MODE", "MESSAGE"], *rows]))
+    if nodes := status.get("nodes"):
+        heading = ["NODE", "READY", "FORM", "GENERATION", "PODS", "PROOF", "MESSAGE"]
+        blocks.append(table([heading, *map(_node, nodes)]))
+    return "\n\n".join(blocks)

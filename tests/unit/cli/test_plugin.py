@@ -1,0 +1,277 @@
+"""``kubectl pdshub`` against a kubectl that records what it is asked and answers from files."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pdshub.cli import archive
+from pdshub.cli.kubectl import Kubectl
+from pdshub.cli.main import main, parser
+
+NEW, SHOWN, OLD = (f"sha256:{c * 64}" for c in "abc")
+VIEW: dict[str, Any] = {
+    "metadata": {"name": "sbn"},
+    "spec": {"folder": "small-bodies"},
+    "status": {
+        "form": "catalog",
+        "generation": {
+            "name": SHOWN, "asOf": "2026-11-20T00:00:00Z", "counts": {"files": 7, "bytes": 70},
+            "findings": {"error": 2},
+        },
+        "candidate": {
+            "name": NEW, "reason": "Approve", "message": "generation aaaa waits", "changes": {"filesAdded": 3},
+        },
+        "generations": [{"name": n, "asOf": "", "files": 7} for n in (NEW, SHOWN, OLD)],
+        "survey": {"state": "idle", "lastFinished": "2026-11-21T00:00:00Z", "request": "t0"},
+        "sources": [{"name": "main", "ready": True, "mode": "kernel-nfs"}],
+        "nodes": [
+            {"name": "n1", "ready": True, "form": "catalog", "generation": SHOWN, "targets": 2,
+             "proof": {"ok": False, "at": "now", "message": "\x1b[31mx.dat: its content is another"}},
+        ],
+        "conditions": [
+            {"type": "Ready", "status": "True"},
+            {"type": "Released", "status": "False", "reason": "WaitsForApproval", "message": "it waits"},
+        ],
+    },
+}  # fmt: skip
+HUB = {
+    "metadata": {"name": "planet", "namespace": "hubs"},
+    "status": {"users": 3, "conditions": VIEW["status"]["conditions"]},
+}
+DEPLOYMENT = {
+    "metadata": {
+        "name": "survey-sbn",
+        "namespace": "pdshub-system",
+        "ownerReferences": [{"kind": "ArchiveView", "name": "sbn"}],
+    }
+}
+EXPLAINED = {
+    "path": "x",
+    "visible": True,
+    "kind": "file",
+    "from": [{"source": "main", "path": "x"}],
+    "others": [],
+    "decisions": [],
+}
+DIFFED: dict[str, Any] = {
+    "from": SHOWN, "to": NEW,
+    "datasets": {"added": [{"dataset": "urn:x::1.0"}]}, "files": {"added": {"count": 3, "paths": ["x\n"]}},
+}  # fmt: skip
+DRIFTED = {"generation": SHOWN, "files": 7, "drifted": 1, "examples": ["m:x"]}
+ONLY = {"generation": {"name": OLD}, "generations": [{"name": OLD}]}
+FOUND = {
+    "total": 2,
+    "findings": [{"severity": "error", "kind": "conflict", "message": "two", "paths": ["p"], "count": 1}],
+}
+SURVEYOR = {"generations": [{"name": n, "accepted": n != SHOWN} for n in (NEW, SHOWN, OLD)]}
+FAKE = """#!{python}
+import json, os, sys
+here = os.path.dirname(os.path.abspath(__file__))
+with open(here + "/calls", "a") as calls:
+    calls.write(json.dumps(sys.argv[1:]) + "\\n")
+words = [a for a in sys.argv[1:] if not a.startswith("--context") and not a.startswith("--kubeconfig")]
+answers = json.load(open(here + "/answers"))
+for key in sorted(answers, key=len, reverse=True):
+    if all(part in words for part in key.split()):
+        answer = answers[key]
+        if isinstance(answer, str):
+            sys.stderr.write(answer); sys.exit(1)
+        print(json.dumps(answer)); sys.exit(0)
+sys.stderr.write("error: no answer to " + " ".join(words)); sys.exit(1)
+"""
+
+
+class Fake:
+    """The recorded calls, and what is answered."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        program = folder / "kubectl"
+        program.write_text(FAKE.format(python=sys.executable))
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+        self.answers: dict[str, Any] = {
+            "get archiveviews.pdshub.dev": {"items": [VIEW]},
+            "get archiveviews.pdshub.dev sbn": VIEW,
+            "get pdshubs.pdshub.dev": {"items": [HUB]},
+            "get deployments.apps": {"items": [DEPLOYMENT]},
+            "patch": {},
+            "exec explain": EXPLAINED,
+            "exec diff": DIFFED,
+            "exec findings": FOUND,
+            "exec status": SURVEYOR,
+            "exec verify": {"generation": SHOWN, "files": 7, "drifted": 0, "examples": []},
+        }
+
+    def answer(self, **more: Any) -> None:
+        self.answers |= {key.replace("__", ".").replace("_", " "): value for key, value in more.items()}
+
+    def write(self) -> None:
+        (self.folder / "answers").write_text(json.dumps(self.answers))
+
+    def calls(self) -> list[list[str]]:
+        path = self.folder / "calls"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+@pytest.fixture
+def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("KUBECTL", raising=False)
+    made = Fake(tmp_path)
+    made.write()
+    return made
+
+
+def patch(change: dict[str, Any]) -> list[str]:
+    return ["patch", archive.VIEWS, "sbn", "--type=merge", "-p", json.dumps(change, separators=(",", ":"))]
+
+
+def inside(*command: str, namespace: str = "pdshub-system") -> list[str]:
+    run = ["pdshub-surveyor", command[0], "--output", "json", *command[1:]]
+    return ["exec", "-n", namespace, "deployment/survey-sbn", "-c", "surveyor", "--", *run]
+
+
+@pytest.mark.parametrize(
+    ("line", "last", "said"),
+    [
+        ("status", None, "planet"),
+        ("archive status", None, "sbn   True"),
+        ("archive status sbn", None, "Users see bbbbbbbbbbbb as of 2026-11-20T00:00:00Z: 7 files"),
+        ("archive status sbn", None, "Released is False: it waits"),
+        ("archive status sbn", None, "2 errors"),
+        ("archive status sbn", None, r"FAILED now  \x1b[31mx.dat"),
+        ("archive explain sbn x/y", inside("explain", "--generation", SHOWN, "--", "x/y"), "from main:x"),
+        ("archive explain sbn /archive/small-bodies/x/y", inside("explain", "--generation", SHOWN, "--", "x/y"), ""),
+        ("archive explain sbn -- -x", inside("explain", "--generation", SHOWN, "--", "-x"), ""),
+        ("archive explain sbn x --generation cccccccccccc", inside("explain", "--generation", OLD, "--", "x"), ""),
+        ("archive diff sbn", inside("diff", SHOWN, "--limit", "1000"), "added urn:x::1.0"),
+        ("archive diff sbn", inside("diff", SHOWN, "--limit", "1000"), r"x\n"),
+        (
+            "archive diff sbn cccccccccccc aaaaaaaaaaaa",
+            inside("diff", OLD, NEW, "--limit", "1000"),
+            "from bbbbbbbbbbbb",
+        ),
+        ("archive findings sbn", inside("findings", "--generation", SHOWN, "--limit", "1000"), "… 1 more"),
+        ("archive verify sbn", inside("verify", "--generation", SHOWN), "7 files, 0 differ"),
+        ("archive pin sbn", patch({"spec": {"pin": SHOWN}}), "held at bbbbbbbbbbbb"),
+        ("archive pin sbn sha256:cccccccccccc", patch({"spec": {"pin": OLD}}), "held at cccccccccccc"),
+        ("archive pin sbn previous", patch({"spec": {"pin": OLD}}), "held at cccccccccccc"),
+        ("archive unpin sbn", ["get", archive.VIEWS, "sbn", "-o", "json"], "was not pinned"),
+        ("archive approve sbn", patch({"spec": {"approved": NEW}}), "approved aaaaaaaaaaaa: 3 files added"),
+        ("archive approve sbn aaaaaaaaaaaaaaaa", patch({"spec": {"approved": NEW}}), "approved aaaaaaaaaaaa"),
+        ("archive refresh sbn", None, "asked for a survey"),
+        ("--output json archive pin sbn", None, None),
+        ("archive pin sbn --output json", patch({"spec": {"pin": SHOWN}}), f'"pin": "{SHOWN}"'),
+        ("archive status --output json", None, '"catalog"'),
+    ],
+)
+def test_commands(
+    kubectl: Fake, capsys: pytest.CaptureFixture[str], line: str, last: list[str] | None, said: str | None
+) -> None:
+    if said is None:
+        with pytest.raises(SystemExit):
+            main(line.split())
+        return
+    assert main(line.split()) == 0, capsys.readouterr().err
+    assert said in capsys.readouterr().out
+    if last:
+        assert kubectl.calls()[-1] == last
+
+
+@pytest.mark.parametrize(
+    ("line", "change", "code", "words"),
+    [
+        ("archive status sbn", {"get_archiveviews__pdshub__dev_sbn": "Error: not found"}, 1, "Error: not found"),
+        ("archive pin sbn bbbb", {}, 1, "at least its first 12 digits (aaaaaaaaaaaa, bbbbbbbbbbbb, cccccccccccc)"),
+        ("archive pin sbn latest-and-best", {}, 1, "names no generation"),
+        ("archive pin sbn dddddddddddd", {}, 1, "is not kept; there are"),
+        ("archive approve sbn bbbbbbbbbbbb", {}, 1, "does not wait for approval; aaaaaaaaaaaa does"),
+        ("archive explain sbn x", {"get_deployments__apps": {"items": []}}, 1, "has no surveyor"),
+        ("archive explain sbn x", {"get_deployments__apps": "forbidden"}, 1, "say where PDSHub is installed with -n"),
+        ("archive explain sbn x -n there", {"get_deployments__apps": "forbidden"}, 1, "kubectl pdshub: forbidden"),
+        ("archive explain sbn x", {"exec_explain": "Defaulted container\nno generation yet"}, 1, "hub: no gene"),
+        ("archive verify sbn", {"exec_verify": DRIFTED}, 1, ""),
+        ("archive explain sbn", {}, 2, "PATH"),
+        ("archive", {}, 2, "COMMAND"),
+        ("nonsense", {}, 2, "invalid choice"),
+    ],
+)
+def test_errors(
+    kubectl: Fake, capsys: pytest.CaptureFixture[str], line: str, change: dict[str, Any], code: int, words: str
+) -> None:
+    kubectl.answer(**change)
+    kubectl.write()
+    try:
+        made = main(line.split())
+    except SystemExit as end:
+        made = int(str(end.code))
+    assert made == code
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("status", "line", "words"),
+    [
+        ({}, "archive pin sbn", "users see no generation yet"),
+        ({}, "archive approve sbn", "no generation waits"),
+        (
+            {"generation": {"name": OLD}, "generations": [{"name": OLD}]},
+            "archive pin sbn previous",
+            "no generation before",
+        ),
+    ],
+)
+def test_a_view_without_what_is_asked_for(
+    kubectl: Fake, capsys: pytest.CaptureFixture[str], status: dict[str, Any], line: str, words: str
+) -> None:
+    kubectl.answer(**{"get_archiveviews__pdshub__dev_sbn": {"metadata": {"name": "sbn"}, "spec": {}, "status": status}})
+    kubectl.write()
+    assert main(line.split()) == 1
+    assert words in capsys.readouterr().err
+
+
+def test_flags_are_handed_on(kubectl: Fake) -> None:
+    assert main(["archive", "verify", "sbn", "--context", "prod", "--kubeconfig", "/k", "-n", "there"]) == 0
+    for call in kubectl.calls():
+        assert call[:2] == ["--context=prod", "--kubeconfig=/k"]
+    assert kubectl.calls()[1][2:6] == ["get", "deployments.apps", "-n", "there"]
+
+
+@pytest.mark.parametrize(
+    ("survey", "code", "words"),
+    [
+        (lambda token: {"state": "idle", "request": token}, 0, "users see bbbbbbbbbbbb"),
+        (lambda token: {"state": "waiting", "request": token}, 0, "users see bbbbbbbbbbbb"),
+        (lambda token: {"state": "failed", "request": token, "message": "NAS is away"}, 1, "NAS is away"),
+        (lambda token: {"state": "running", "request": "t0", "message": "reading main"}, 3, "no answer within 10 s"),
+        (lambda token: {"state": "idle", "request": "t0"}, 3, "no answer"),
+    ],
+)
+def test_refresh_waits(kubectl: Fake, survey: Callable[[str], dict[str, Any]], code: int, words: str) -> None:
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+        token = json.loads(kubectl.calls()[1][-1])["metadata"]["annotations"][archive.REFRESH]
+        status = {**VIEW["status"], "survey": survey(token)}
+        kubectl.answer(**{"get_archiveviews__pdshub__dev_sbn": {**VIEW, "status": status}})
+        kubectl.write()
+
+    args = parser().parse_args(["archive", "refresh", "sbn", "--wait", "--timeout", "10"])
+    _, text, made = archive.refresh(Kubectl(), args, sleep, lambda: now[0])
+    assert (made, words in text) == (code, True), text
+
+
+def test_without_kubectl(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("KUBECTL", raising=False)
+    assert main(["status"]) == 1
+    assert "kubectl is not on PATH" in capsys.readouterr().err
