@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
+from pdshub.node import front, mountinfo
 from pdshub.node.canary import now
+from pdshub.node.generations import PROOF
 from pdshub.node.proof import Prover
+from pdshub.node.reconcile import Reconciler
+from pdshub.node.sample import Known, read
 from pdshub.node.subjects import Subject
+from pdshub.node.telling import Showing
 from pdshub.node.watch import Watcher
 
 log = logging.getLogger(__name__)
@@ -18,29 +25,62 @@ log = logging.getLogger(__name__)
 TICK = 1.0
 
 
-class Health:
-    """`subjects` lists what is published; `renew` mounts a view's generation anew; `changed` follows news."""
+def published(reconciler: Reconciler) -> list[Subject]:
+    """The views that targets show, from the mount table and what the reconciler knows of it."""
+    mounts, found = mountinfo.read(), []
+    by_view: dict[str, dict[str, tuple[str, ...]]] = {}
+    for target, name in sorted(front.targets(mounts, reconciler.layout).items()):
+        inside = {m.point.removeprefix(target + "/") for m in mounts if m.point.startswith(target + "/")}
+        by_view.setdefault(name, {})[target] = tuple(sorted(inside))
+    for name, targets in by_view.items():
+        view, showing = reconciler.view_of(name), reconciler.showing.get(name, Showing())
+        current = showing.current if showing.current.startswith("sha256:") else ""
+        states = reconciler.states(view).values() if view else ()
+        found.append(
+            Subject(
+                name, view.folder if view else "", targets, current,
+                _sample(reconciler.shelf.store.path(current)) if current else (),
+                all(state.ready for state in states),
+                frozenset(target for target, of in showing.targets.items() if of == current) if current else None,
+            )
+        )  # fmt: skip
+    return found
 
-    def __init__(
-        self,
-        subjects: Callable[[], list[Subject]],
-        renew: Callable[[str], None],
-        changed: Callable[[], None],
-        proof_seconds: float,
-        canary_seconds: float,
-    ) -> None:
-        self.prover, self.watcher = Prover(proof_seconds), Watcher(renew)
-        self._subjects, self._changed, self._every = subjects, changed, canary_seconds
+
+@functools.lru_cache(maxsize=64)
+def _read(path: Path, stamp: int) -> tuple[Known, ...]:
+    try:
+        return read(path)
+    except (OSError, ValueError) as error:
+        log.warning("sample %s: %s", path, error)
+        return ()
+
+
+def _sample(folder: Path) -> tuple[Known, ...]:
+    """A generation's sample; it may come after the generation."""
+    path = folder / PROOF
+    try:
+        return _read(path, path.stat().st_mtime_ns)
+    except OSError:
+        return ()
+
+
+class Health:
+    """Looks after what the reconciler has published."""
+
+    def __init__(self, reconciler: Reconciler, proof_seconds: float, canary_seconds: float) -> None:
+        self.prover, self.watcher = Prover(proof_seconds), Watcher(reconciler.renew)
+        self._reconciler, self._every = reconciler, canary_seconds
 
     async def run(self) -> None:
         """For ever. Proofs and looks are beside each other, and neither of them is beside another of its kind: a
         view whose source hangs makes the others wait for its time limit, not for its source."""
         await asyncio.gather(self._turn(self._prove, TICK), self._turn(self._watch, self._every))
 
-    async def _turn(self, look: Callable[[Subject], Any], seconds: float) -> None:
+    async def _turn(self, look: Callable[[Subject], Awaitable[None]], seconds: float) -> None:
         while True:
             try:
-                subjects = self._subjects()
+                subjects = published(self._reconciler)
                 self.prover.forget({subject.view for subject in subjects})
                 self.watcher.forget({subject.view for subject in subjects})
                 for subject in subjects:
@@ -56,25 +96,52 @@ class Health:
                 logging.INFO if proof.ok else logging.WARNING,
                 "proof of %s: %s: %s", subject.view, proof.result, proof.message,
             )  # fmt: skip
-            self._changed()
+            self._reconciler.wake()
 
     async def _watch(self, subject: Subject) -> None:
-        before = self.of(subject.view).get("surveyWanted")
         try:
             await self.watcher.look(subject, time.time(), now())
         except OSError as error:
             log.warning("sample of %s: %s", subject.view, error)
-        if self.of(subject.view).get("surveyWanted") != before:
-            self._changed()
 
     def of(self, view: str) -> dict[str, Any]:
-        """What the report and health.json say of a view beyond the reconciler's words."""
+        """What health.json says of a view beyond the reconciler's words."""
         found: dict[str, Any] = {}
         if proof := self.prover.results.get(view):
             found["proof"] = proof.document()
         watch = self.watcher.watches.get(view)
         if watch and watch.checked:
             found["canary"] = watch.document()
-            if watch.survey_wanted:
-                found["surveyWanted"] = watch.survey_wanted
         return found
+
+    def complete(self, report: dict[str, Any]) -> dict[str, Any]:
+        """The node's report (report.document) with what is known here."""
+        for view in self._reconciler.known.values():
+            row, sources = report["views"].get(view.name, {}), report["sources"].get(view.name, {})
+            row |= self.of(view.name)
+            watch = self.watcher.watches.get(view.name)
+            wanted = [watch.survey_wanted] if watch and watch.survey_wanted else []
+            for source in view.sources:
+                keeper = self._reconciler.keepers.get(source.digest)
+                if keeper is None or source.name not in sources:
+                    continue
+                canary = keeper.canary
+                sources[source.name] |= {"identityChanged": canary.changed, "identityChanges": canary.changes}
+                # another file system than the one that was surveyed
+                if view.released and canary.changed > view.released.as_of:
+                    wanted.append(f"{source.name}-{canary.changed}")
+            if wanted:
+                row["surveyWanted"] = " ".join(wanted)
+        return report
+
+    def totals(self, publishes: int) -> dict[str, float]:
+        """For metrics.TOTALS."""
+        shelf = self._reconciler.shelf
+        return {
+            "switches": self._reconciler.actions.switches,
+            "fetches": shelf.fetches,
+            "fetch_bytes": shelf.fetched_bytes,
+            "fetch_seconds": shelf.fetch_seconds,
+            "fetches_failing": len(shelf.failures),
+            "publishes": publishes,
+        }

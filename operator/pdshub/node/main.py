@@ -8,7 +8,9 @@ import logging
 import os
 import signal
 import socket
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pdshub.node.layout import Layout
 
@@ -31,6 +33,9 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument(
         "--hold-seconds", type=float, default=60, help="how long an old tree in use is kept after a switch"
     )
+    root.add_argument("--metrics-port", type=int, default=9807, help="0: no metrics")
+    root.add_argument("--proof-seconds", type=float, default=3600, help="between two proofs of a view")
+    root.add_argument("--canary-seconds", type=float, default=30, help="between two looks at the sample")
     root.add_argument("--log-level", default="INFO")
     commands = root.add_subparsers(dest="command")
     commands.add_parser("nfs-helper", help="run the user-space NFS helper")
@@ -42,10 +47,11 @@ def parser() -> argparse.ArgumentParser:
 async def plugin(options: argparse.Namespace) -> None:
     """Run until SIGTERM. Mounts stay: pods use them."""
     # Imported here: the helper's processes need none of it.
-    from pdshub.node import report, servers
+    from pdshub.node import metrics, report, servers
     from pdshub.node.csi import Node
     from pdshub.node.feed import ApiFeed, DirectoryFeed, Feed
     from pdshub.node.generations import Store
+    from pdshub.node.health import Health
     from pdshub.node.policy import PolicyFile
     from pdshub.node.reconcile import Reconciler
     from pdshub.node.requests import HelperRequests
@@ -65,9 +71,17 @@ async def plugin(options: argparse.Namespace) -> None:
     reconciler.feed = feed
     node = Node(options.node_name, layout, reconciler, options.system_namespace)
     grpc_servers = await servers.serve(layout, node)
-    tasks = [asyncio.create_task(feed.run()), asyncio.create_task(reconciler.run())]
+    health = Health(reconciler, options.proof_seconds, options.canary_seconds)
+    reconciler.health = health.of
+
+    def make() -> dict[str, Any]:
+        return health.complete(report.document(options.node_name, node, reconciler))
+
+    tasks = [asyncio.create_task(part) for part in (feed.run(), reconciler.run(), health.run())]
+    if options.metrics_port:
+        families = partial(metrics.of_node, make, lambda: health.totals(node.publishes))
+        tasks.append(asyncio.create_task(metrics.serve(options.metrics_port, families)))
     if options.report_port:
-        make = lambda: report.document(options.node_name, node, reconciler)  # noqa: E731
         tasks.append(asyncio.create_task(report.serve_report(options.tls, options.report_port, make)))
     if options.health_port:
         tasks.append(

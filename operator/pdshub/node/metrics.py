@@ -7,6 +7,7 @@ users choose, and only as many as the views declare.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -18,6 +19,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from pdshub.node.proof import INCOMPLETE, INTACT, VIOLATED
+
+log = logging.getLogger(__name__)
 
 PREFIX = "pdshub_node_"
 #: Totals of the whole node (main.py gathers them).
@@ -127,6 +130,11 @@ def families(report: Mapping[str, Any], totals: Mapping[str, float]) -> Iterator
     yield last
 
 
+def of_node(report: Callable[[], Mapping[str, Any]], totals: Callable[[], Mapping[str, float]]) -> Iterator[Metric]:
+    """`families` of this moment."""
+    return families(report(), totals())
+
+
 class _Now(Collector):
     def __init__(self, make: Callable[[], Iterable[Metric]]) -> None:
         self._make = make
@@ -152,5 +160,12 @@ async def serve(port: int, make: Callable[[], Iterable[Metric]]) -> None:
     app.router.add_get("/metrics", metrics)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, None, port, reuse_address=True).start()
+    while True:
+        try:
+            await web.TCPSite(runner, None, port, reuse_address=True).start()
+            break
+        except OSError as error:
+            # the port is the node's, and pods matter more than numbers about them
+            log.warning("metrics: %s", error)
+            await asyncio.sleep(60)
     await asyncio.Event().wait()

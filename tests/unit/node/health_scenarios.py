@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -13,9 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from pdshub.node import examine, user
 from pdshub.node.proof import Prover
@@ -25,6 +29,7 @@ from pdshub.node.watch import Watcher
 from tests.unit.node import machine
 from tests.unit.node.machine import ROOT, Machine
 
+PORT = 29807
 ACTIONS = {"create", "mkdir", "symlink", "change", "open", "chmod", "rename", "remove"}
 
 
@@ -45,6 +50,14 @@ def tree(folder: Path) -> dict[str, tuple[int, int, bytes]]:
         )
         for path in folder.rglob("*")
     }  # fmt: skip
+
+
+def scraped(port: int) -> dict[tuple[str, str], float]:
+    """(metric, source or empty) -> value, by Prometheus' own parser."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    families = text_string_to_metric_families(text)
+    return {(s.name, s.labels.get("source", "")): s.value for family in families for s in family.samples}
 
 
 def known(path: str, text: str, origin: str = "survey") -> Known:
@@ -341,6 +354,7 @@ def children(m: Machine) -> list[str]:
 def proof_by_the_plugin(folder: Path) -> None:
     """In health.json beside the archive, in the plugin's own time; a hole that opens later is found."""
     m = Machine(folder)
+    m.options = ("--proof-seconds", "1", "--canary-seconds", "1", "--metrics-port", str(PORT))
     try:
         m.file("main/f", "f")
         m.file("main/d/g", "g")
@@ -350,15 +364,77 @@ def proof_by_the_plugin(folder: Path) -> None:
         m.start()
         target = m.publish()
         m.publish("two")
-        proof = eventually(lambda: m.health()["proof"])
+        proof = eventually(lambda: m.health().get("proof"))
         assert proof["ok"] and proof["result"] == "intact" and set(proof["tried"]) == ACTIONS, proof
         assert eventually(lambda: m.health()["proof"]["targets"] == 2)
-        sh("mount", "-o", "remount,bind,rw", target / "sbn/x")
+        # flags of a mount are its namespace's own
+        there = ("nsenter", f"--target={m.plugin.pid}", "--mount", "mount", "-o") if m.plugin else ()
+        sh(*there, "remount,bind,rw", target / "sbn/x")
         bad = eventually(lambda: not m.health()["proof"]["ok"] and m.health()["proof"])
         assert "create" in bad["message"] and "in 1 of 2 volumes, at ['sbn/x']" in bad["message"], bad
-        sh("mount", "-o", "remount,bind,ro", target / "sbn/x")
+        sh(*there, "remount,bind,ro", target / "sbn/x")
         eventually(lambda: m.health()["proof"]["ok"])
         assert sorted(tree(m.directory / "nas/main")) == ["d", "d/g", "f"]
+        values = scraped(PORT)
+        assert values["pdshub_node_proof_ok", ""] == values["pdshub_node_source_up", "main"] == 1
+        assert values["pdshub_node_view_targets", ""] == values["pdshub_node_publishes_total", ""] == 2
+    finally:
+        m.stop()
+
+
+def generation_by_the_plugin(folder: Path) -> None:
+    """A released generation with its sample: proven; a file that changes under it is met, its mount is renewed; the
+    next generation is proven, too."""
+    from tests.unit.node.generations import Release
+
+    m = Machine(folder)
+    m.options = ("--proof-seconds", "2", "--canary-seconds", "1", "--metrics-port", str(PORT + 1))
+    texts = {"pds4/a": "one", "pds4/d/b": "two", "pds4/d/c": "three"}
+
+    def sampled(view: Release) -> str:
+        name = view.survey()
+        place = view.folder / name.removeprefix("sha256:")
+        rows = [known(path, text) for path, text in texts.items()]
+        files = [{"path": k.path, "size": k.size, "sha256": k.digest, "from": "survey"} for k in rows]
+        raw = json.dumps({"files": files}).encode()
+        (place / "proof.json").write_bytes(raw)
+        manifest = json.loads((place / "manifest.json").read_text())
+        manifest["proof"] = {"digest": f"sha256:{hashlib.sha256(raw).hexdigest()}", "size": len(raw)}
+        (place / "manifest.json").write_text(json.dumps(manifest))
+        return view.release(name)
+
+    def ok(name: str) -> Any:
+        proof = m.health().get("proof") or {}
+        return proof.get("ok") and proof["generation"] == name and proof
+
+    try:
+        for path, text in texts.items():
+            m.file(f"main/{path}", text)
+        view = Release(m, {"pds4": ["main:pds4"]}, "main")
+        first = sampled(view)
+        m.start()
+        target = m.publish()
+        proof = eventually(lambda: ok(first))
+        assert proof["files"]["digested"] == 3 and set(proof["tried"]) == ACTIONS, proof
+        eventually(lambda: m.health()["canary"]["checked"] >= 3)
+        before = [x.content for x in m.mounts() if x.fstype == "overlay"]
+        m.file("main/pds4/d/b", "longer than two")
+        eventually(lambda: m.health()["canary"]["differ"] == {"pds4/d/b": "size"})
+        eventually(lambda: [x.content for x in m.mounts() if x.fstype == "overlay"] != before, "renewed")
+        assert (target / "sbn/pds4/d/b").read_text() == "longer than two"
+        assert view.shown()["generation"] == first and len(before) == 1
+        eventually(lambda: len([x for x in m.mounts() if x.fstype == "overlay"]) == 1)
+        assert m.health()["canary"]["renewals"] == 1
+        bad = eventually(lambda: not m.health()["proof"]["ok"] and m.health()["proof"])
+        assert bad["result"] == "violated" and "pds4/d/b has another size" in bad["message"], bad
+        values = scraped(PORT + 1)
+        assert values["pdshub_node_renewals_total", ""] == values["pdshub_node_canary_files_differing", ""] == 1
+        assert values["pdshub_node_proof_ok", ""] == 0 and values["pdshub_node_fetches_total", ""] == 1
+        texts["pds4/d/b"] = "longer than two"
+        second = sampled(view)
+        assert second != first
+        eventually(lambda: ok(second))
+        eventually(lambda: m.health()["canary"]["differing"] == 0 and m.health()["canary"]["renewals"] == 1)
     finally:
         m.stop()
 
@@ -368,6 +444,7 @@ ALL = {
     for f in (
         proof_of_an_intact_view, proof_of_a_writable_view, proof_of_a_changed_file, proof_is_a_user, replaced_file,
         wrong_export, hanging_source, proof_by_the_plugin,
+        generation_by_the_plugin,
     )
 }  # fmt: skip
 
