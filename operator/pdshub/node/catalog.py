@@ -80,14 +80,16 @@ def build(
     for loop in (False, True):
         try:
             with ExitStack() as stack:
+                nothing = os.open(empty, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+                stack.callback(os.close, nothing)
                 layers = [Layer(raw, stack) for raw in data]
                 broken = stack.enter_context(broken_layer("broken")) if any(not x.path for x in layers) else ""
                 found = [mount_image(image["path"], f"image{n}", loop) for n, image in enumerate(images)]
                 label = LABEL + generation.removeprefix("sha256:")
                 if nested:
                     owners = [image["source"] for image in images]
-                    return _nested(label, found, owners, layers, top, broken, empty)
-                return _single(label, found, layers, top, broken, empty)
+                    return _nested(label, found, owners, layers, top, broken, f"/proc/self/fd/{nothing}")
+                return _single(label, found, layers, top, broken, f"/proc/self/fd/{nothing}")
         except OSError as error:
             # an image's file counts as a file system below; overlayfs allows two
             if loop or error.errno not in _REFUSED:

@@ -38,6 +38,15 @@ class Decision:
     generation: str = LIVE
     own: Mapping[str, Mapping[str, Want] | None] = field(default_factory=dict)
 
+    def all(self) -> list[tuple[str, Want]]:
+        """Every (mount point, want) of some target."""
+        wanted = (self.wants, *(one for one in self.own.values() if one is not None))
+        return list(dict.fromkeys(item for one in wanted for item in one.items()))
+
+    def keys(self, *, catalogs: bool = False) -> set[str]:
+        """What has to be built, or of that only the catalogs."""
+        return {want.key for _, want in self.all() if want.key and (want.generation or not catalogs)}
+
 
 @dataclass(frozen=True)
 class Known:
@@ -49,6 +58,8 @@ class Known:
     built: Mapping[str, Built] = field(default_factory=dict)  # by key
     children: Mapping[str, Children] = field(default_factory=dict)  # by key
     shown: Mapping[str, str] = field(default_factory=dict)
+    worn: Collection[str] = ()  # keys of catalogs that shall be mounted anew
+    renewals: int = 0  # how often that was so
     last: str = ""  # what new targets got before
     fetching: str = ""  # how far the released generation is
 
@@ -83,13 +94,15 @@ def catalog(view: View, generation: Generation, known: Known) -> Want:
         layers.append(LayerAt(source.digest, layer.path, identity))
         certain.append(looked)
     reason = "; ".join(dict.fromkeys(reasons))
-    fitting = [key for key, one in known.built.items() if _fits(one, generation, layers, certain)]
+    fitting = [
+        key for key, one in known.built.items() if key not in known.worn and _fits(one, generation, layers, certain)
+    ]
     if fitting:
         best = max(fitting, key=lambda key: (sum(bool(at.identity) for at in known.built[key].layers), key))
         return Want(best, known.built[best].layers, None, True, reason, generation.name)
     if unknown:
         return Want(None, healthy=False, reason=reason, generation=generation.name)
-    key = digest([generation.name, [[at.source, at.path, at.identity] for at in layers]])
+    key = digest([generation.name, known.renewals, [[at.source, at.path, at.identity] for at in layers]])
     return Want(key, tuple(layers), None, True, reason, generation.name)
 
 

@@ -56,17 +56,23 @@ class Feed:
 
 
 class DirectoryFeed(Feed):
-    """Every *.yaml of a directory, read again every second: for the lab and for development."""
+    """Every *.yaml of a directory, read again when one has changed: for the lab and for development."""
 
     def __init__(self, directory: Path, changed: Callable[[], None]) -> None:
         super().__init__(changed)
         self._directory = directory
+        self._seen: object = None
 
     def look(self) -> None:
         import yaml
 
         found = set()
-        for path in sorted(self._directory.glob("*.yaml")):
+        paths = sorted(self._directory.glob("*.yaml"))
+        stats = [path.stat() for path in paths]
+        stamp = [(path, stat.st_mtime_ns, stat.st_ino) for path, stat in zip(paths, stats, strict=True)]
+        if stamp == self._seen:
+            return
+        for path in paths:
             for document in yaml.safe_load_all(path.read_text()):
                 if document and document.get("kind") == "ArchiveView":
                     found.add(document["metadata"]["name"])
@@ -74,6 +80,7 @@ class DirectoryFeed(Feed):
         for name in (self.views.keys() | self.problems.keys()) - found:
             self.remove(name)
         self.live = True
+        self._seen = stamp
 
     async def run(self) -> None:
         while True:
@@ -81,7 +88,7 @@ class DirectoryFeed(Feed):
                 self.look()
             except Exception as error:
                 log.warning("views of %s: %r", self._directory, error)
-            await asyncio.sleep(1)
+            await asyncio.sleep(0.1)
 
 
 class ApiFeed(Feed):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pdshub.node import front, mountinfo
 from pdshub.node.actions import Actions, Point
@@ -20,11 +22,12 @@ from pdshub.node.policy import PolicyFile
 from pdshub.node.shelf import Shelf
 from pdshub.node.sources import CONNECTING_SECONDS, Helper, Keeper, State
 from pdshub.node.spec import SOURCES, View, sources_view
-from pdshub.node.telling import Showing, documents, report
+from pdshub.node.telling import Showing, documents, health_document, view_document
 from pdshub.node.wants import Story, tell
 
 log = logging.getLogger(__name__)
 
+_LISTINGS = 100  # catalogs shown in parts that are remembered
 _EXPECTED_SECONDS = 60.0  # so long a view that is being published is not taken for a leftover
 
 
@@ -44,10 +47,14 @@ class Reconciler:
         self.stories: dict[str, Story] = {}
         self.target_count: dict[str, int] = {}
         self.last_turn = 0.0  # monotonic
+        self.health: Callable[[str], dict[str, Any]] = lambda _: {}  # what else health.json says of a view
         self.known: dict[str, View] = {}  # with those deleted from the API while pods still use them
         self._busy_since: dict[Point, float] = {}
         self._children: dict[tuple[str, tuple[str, ...]], Children] = {}
         self._expected: dict[str, float] = {}
+        self._worn: dict[str, set[str]] = {}  # view -> keys of catalogs that are to be mounted anew
+        self._renewals: dict[str, int] = {}
+        self._catalogs: dict[str, set[str]] = {}  # view -> keys of catalogs that are wanted now
         self._arrive_by: dict[str, float] = {}  # a view -> (monotonic) until when what it lacks may be on its way
         self._locks: dict[str, asyncio.Lock] = {}
         self._wake = asyncio.Event()
@@ -97,6 +104,12 @@ class Reconciler:
     def expect(self, name: str) -> None:
         """A view is about to be published."""
         self._expected[name] = time.monotonic() + _EXPECTED_SECONDS
+
+    def renew(self, name: str) -> None:
+        """Mount a view's catalogs anew and switch to these: overlayfs remembers what was replaced below it."""
+        self._worn.setdefault(name, set()).update(self._catalogs.get(name, ()))
+        self._renewals[name] = self._renewals.get(name, 0) + 1
+        self.wake()
 
     def view_of(self, name: str) -> View | None:
         """A known view; behind its name `#sources`, the sources themselves."""
@@ -189,6 +202,7 @@ class Reconciler:
         live_points = {view.at(entry) for entry in view.tree if entry.live} if view.cataloged else set()
         actual = observe(mounts, self.layout, name)
         known = Known(
+            worn=self._worn.get(name, ()), renewals=self._renewals.get(name, 0),
             states=self.states(view), connecting=self.connecting(view), stored=self.shelf.store.all(),
             built=built(self.layout, name, actual.entries), last=before.current,
             children={key: found for (key, of), found in self._children.items() if of == directories},
@@ -196,6 +210,7 @@ class Reconciler:
             fetching=self.shelf.progress(view.released.name) if view.released else "",
         )  # fmt: skip
         decision = decide(view, known, self._hold)
+        self._catalogs[name] = decision.keys(catalogs=True)
         made = all(want.key in actual.entries for want in decision.wants.values() if want.generation)
         common = [of for target, of in known.shown.items() if of and target not in decision.own]
         current = decision.generation if made or not common else common[0]
@@ -218,38 +233,21 @@ class Reconciler:
     async def _list(self, view: View, decision: Decision, actual: Actual) -> None:
         """A catalog that is shown in parts has to be listed once, when it is built."""
         directories = above(view.tree)
-        wanted = [one for one in (decision.wants, *decision.own.values()) if one is not None]
-        for key in {w.key for one in wanted for w in one.values() if not w.placed and w.key}:
+        for key in {want.key for _, want in decision.all() if not want.placed and want.key}:
             if key in actual.entries and (key, directories) not in self._children:
                 point = str(self.layout.entry(view.name, key))
                 found = await self.actions.attempt("listing", point=point, directories=list(directories))
                 if isinstance(found, dict):
+                    self._children = dict(list(self._children.items())[-_LISTINGS:])
                     self._children[key, directories] = {top: tuple(names) for top, names in found.items()}
                     self._wake.set()
 
     def _arrange(self, name: str, view: View | None, decision: Decision, problem: str) -> None:
         failed = self.actions.failed
         story = self.stories.get(name) or tell(name, decision.wants, problem, frozenset(), failed)
-        states = self.states(view) if view else {}
-        form = report(self.showing.get(name, Showing()))["form"]
-        document = (
-            {
-                "name": name,
-                "generation": view.generation,
-                "form": form,
-                "spec": view.raw.get("spec"),
-            }
-            if view
-            else {"name": name}
-        )
-        health = {
-            "ready": story.ready,
-            "message": story.message,
-            "sources": {n: {"ready": s.ready, "mode": s.mode, "message": s.message} for n, s in states.items()},
-            "tree": {at: one.reason or failed.get(one.key or "") or "ready" for at, one in decision.wants.items()},
-        }
-        wanted = [decision.wants, *(one for one in decision.own.values() if one is not None)]
-        points = dict.fromkeys(at for one in wanted for at, w in one.items() if not at.startswith(".pdshub/"))
+        health = health_document(story, self.states(view) if view else {}, decision.wants, failed) | self.health(name)
+        document = view_document(name, view, self.showing.get(name, Showing()))
+        points = dict.fromkeys(at for at, _ in decision.all() if not at.startswith(".pdshub/"))
         front.arrange(self.layout.front(name), list(points), document, health, story.notice)
 
     def _overdue(self, view: View) -> frozenset[Point]:
@@ -273,13 +271,8 @@ class Reconciler:
 
     async def _tidy(self, name: str, decision: Decision, actual: Actual) -> None:
         """Remove what a worker that was killed left of an entry that is not wanted any more."""
-        wanted = {w.key for one in (decision.wants, *decision.own.values()) if one is not None for w in one.values()}
-        for path in leftovers(self.layout, name, actual.entries, {key for key in wanted if key}):
+        for path in leftovers(self.layout, name, actual.entries, decision.keys()):
             await self.actions.attempt("drop", point=str(path / "mnt"))
-        kept = [found for found in self._children if found[0] in actual.entries or found[0] in wanted]
-        self._children = (
-            {found: self._children[found] for found in kept} if len(self._children) > 100 else self._children
-        )
 
     async def _remove_view(self, name: str) -> None:
         entries = self.layout.entries(name)
@@ -291,7 +284,7 @@ class Reconciler:
                 path.rmdir()
             except OSError as error:
                 log.debug("%s: %s", path, error)
-        for known in (self.stories, self.showing, self.target_count, self._locks, self._arrive_by):
+        for known in (self.stories, self.showing, self.target_count, self._locks, self._arrive_by, self._worn):
             known.pop(name, None)
 
     async def close(self) -> None:

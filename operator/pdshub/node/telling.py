@@ -1,4 +1,4 @@
-"""What a node says about the generations it shows: generation.json for users, a part of the report for the operator."""
+"""What a node says of a view: the files in .pdshub for users, a part of the report for the operator. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import Any
 
 from pdshub.node.choice import LIVE
 from pdshub.node.generations import Generation
+from pdshub.node.plan import Want
+from pdshub.node.sources import State
 from pdshub.node.spec import View
+from pdshub.node.wants import Story
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,26 @@ def documents(
     others = {of for of in showing.targets.values() if of and of != showing.current}
     current = document(view, showing.current, showing.form, stored.get(showing.current))
     return current, {of.removeprefix("sha256:"): document(view, of, "catalog", stored.get(of)) for of in sorted(others)}
+
+
+def view_document(name: str, view: View | None, showing: Showing) -> dict[str, Any]:
+    """view.json."""
+    if view is None:
+        return {"name": name}
+    form = report(showing)["form"]
+    return {"name": name, "generation": view.generation, "form": form, "spec": view.raw.get("spec")}
+
+
+def health_document(
+    story: Story, states: Mapping[str, State], wants: Mapping[str, Want], failed: Mapping[str, str]
+) -> dict[str, Any]:
+    """health.json. `failed`: an entry's key -> why it could not be built."""
+    return {
+        "ready": story.ready,
+        "message": story.message,
+        "sources": {n: {"ready": s.ready, "mode": s.mode, "message": s.message} for n, s in states.items()},
+        "tree": {at: one.reason or failed.get(one.key or "") or "ready" for at, one in wants.items()},
+    }
 
 
 def report(showing: Showing) -> dict[str, Any]:

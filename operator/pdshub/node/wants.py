@@ -70,11 +70,17 @@ def tell(
         reason = one.reason or ("" if at in mounted else failed.get(one.key or "", _MOUNTING))
         if reason:
             reasons.append(reason)
-            lines.append(f"/{at} is {'still shown from before' if at in mounted else 'not there'}: {reason}")
+            lines.append(f"/{at} {_how(one, at in mounted)}: {reason}")
     if not lines:
         return Story(True, "", "")
     unique = dict.fromkeys(reasons)
     return Story(False, "; ".join(unique), _notice(name, lines), pending=list(unique) == [_MOUNTING])
+
+
+def _how(one: Want, mounted: bool) -> str:
+    if one.generation and mounted:
+        return "lists all its files, but some can't be read now"
+    return "is still shown from before" if mounted else "is not there"
 
 
 def _notice(name: str, lines: list[str]) -> str:

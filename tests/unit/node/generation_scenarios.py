@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import os
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import grpc
+
+from pdshub.node import mountinfo
 from tests.unit.node import scenarios
 from tests.unit.node.generations import Release
 from tests.unit.node.machine import Machine, eventually
@@ -55,7 +63,459 @@ def released(m: Machine) -> None:
     assert not m.mounts() and not target.exists()
 
 
-ALL = {f.__name__: f for f in (released,)}
+def two_releases(m: Machine, **options: Any) -> tuple[Release, str, str]:
+    """Two generations: `both` in each, `f` with another content, `old/` only in the first, `new/` in the second."""
+    for path, text in {"both": "the same", "f": "first", "old/x": "x", "old/deep/y": "y", "d/common": "c"}.items():
+        m.file(f"main/{path}", text)
+    m.file("main/d/one", "1")
+    view = Release(m, {".": ["main"]}, "main", **options)
+    first = view.survey()
+    (m.directory / "nas/main").rename(m.directory / "nas/first")
+    for path, text in {"both": "the same", "f": "second!", "new/z": "z", "d/common": "c", "d/two": "2"}.items():
+        m.file(f"main/{path}", text)
+    second = view.survey()
+    # both are shown from one source, as by a NAS on which nothing is removed before its time
+    for path in (m.directory / "nas/first/old").rglob("*"):
+        if path.is_file():
+            m.file(f"main/{path.relative_to(m.directory / 'nas/first')}", path.read_text())
+    m.file("main/d/one", "1")
+    shutil.rmtree(m.directory / "nas/first")
+    return view, first, second
+
+
+def each_server_its_own(m: Machine) -> None:
+    """updates: nextServer. A pod keeps the generation that it began with, over restarts of the plugin, too."""
+    view, first, second = two_releases(m)
+    view.volumes = [{"volume": "archive", "updates": "nextServer", "maxHoldSeconds": 1}]
+    view.release(first)
+    m.start()
+    eventually(lambda: m.health()["ready"])
+    one = m.publish()
+    eventually(lambda: catalogs(m) == [first])
+    view.release(second)
+    eventually(lambda: second in view.stored() and view.released_on_node() == second)
+    two = m.publish("two")
+    eventually(lambda: catalogs(m, "two") == [second])
+    for _ in range(2):
+        assert catalogs(m) == [first] and (one / "sbn/old/x").read_text() == "x" and not (one / "sbn/new").exists()
+        assert not (two / "sbn/old").exists() and (two / "sbn/new/z").read_text() == "z"
+        eventually(lambda: view.shown()["generation"] == first)
+        assert view.shown("two")["generation"] == second
+        assert len(m.mounts()) == 3 and len(m.mounts("two")) == 2, "and what generation.json says there"
+        assert view.stored() == {first, second}
+        m.kill()
+        m.start()
+        eventually(lambda: m.health()["ready"])
+        time.sleep(1)
+    # Its mount can be renewed all the same: the source is another directory now.
+    (m.directory / "nas/main").rename(m.directory / "nas/before")
+    shutil.copytree(m.directory / "nas/before", m.directory / "nas/main")
+    contents = {x.content for x in m.mounts() if x.source.startswith(LABEL)}
+    eventually(
+        lambda: catalogs(m) == [first] and {x.content for x in m.mounts() if x.source.startswith(LABEL)} != contents
+    )
+    assert (one / "sbn/old/x").read_text() == "x"
+    m.unpublish()
+    eventually(lambda: view.stored() == {second})
+    m.unpublish("two")
+    assert not m.mounts() and not m.mounts("two")
+
+
+HOLDER = """
+import mmap, os, sys
+os.chdir(sys.argv[1] + "/sbn/d")
+print("in", flush=True)
+sys.stdin.readline()
+print(os.getcwd(), sorted(os.listdir(".")), flush=True)
+sys.stdin.readline()
+"""
+KEEPER = """
+import mmap, sys
+from pathlib import Path
+file = open(sys.argv[1] + "/sbn/f")
+mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+print("in", flush=True)
+sys.stdin.readline()
+print(file.read(), mapped[:].decode(), Path(sys.argv[1], "sbn/f").read_text(), flush=True)
+"""
+
+
+def hold(m: Machine) -> None:
+    """Who works in the old generation stays in it for maxHold; a file that is open or mapped for as long as it is."""
+    view, first, second = two_releases(m)
+    view.volumes = [{"volume": "archive", "updates": "live", "maxHoldSeconds": 6}]
+    view.release(first)
+    m.start()
+    for pod in ("one", "two", "three"):
+        m.publish(pod)
+    eventually(lambda: all(catalogs(m, pod) == [first] for pod in ("one", "two", "three")))
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    inside = m.pod(f"exec {sys.executable} -c '{HOLDER}' $A", **pipes)
+    leaving = m.pod(f"exec {sys.executable} -c '{HOLDER}' $A", "two", **pipes)
+    keeper = m.pod(f"exec {sys.executable} -c '{KEEPER}' $A", "three", **pipes)
+    for process in (inside, leaving, keeper):
+        assert process.stdout and process.stdout.readline() == "in\n"
+    started = time.monotonic()
+    view.release(second)
+    eventually(lambda: view.released_on_node() == second and len(catalogs(m)) == 2, text="the new one waits beneath")
+    for process in (inside, leaving):
+        assert process.stdin and process.stdout
+        process.stdin.write("\n")
+        process.stdin.flush()
+        where, names = process.stdout.readline().split(" ", 1)
+        assert where.endswith("/sbn/d") and names == "['common', 'one']\n", (where, names)
+    eventually(lambda: view.shown()["generation"] == first, text="and says so in this pod")
+    assert (m.target() / "sbn/f").read_text() == "first"
+    leaving.communicate("\n", timeout=20)
+    eventually(lambda: catalogs(m, "two") == [second], 3, "at once when the last one leaves")
+    eventually(lambda: view.shown("two")["generation"] == second and len(m.mounts("two")) == 2)
+    eventually(lambda: catalogs(m) == [second], 12, "after the hold time")
+    held = time.monotonic() - started
+    assert 6 <= held < 9, held
+    eventually(lambda: view.shown()["generation"] == second and len(m.mounts()) == 2)
+    out, _ = keeper.communicate("\n", timeout=20)
+    # an open file holds its mount, too: it has been taken away lazily
+    assert out in ("first first second!\n", "first first first\n"), out
+    inside.kill()
+    eventually(lambda: catalogs(m, "three") == [second])
+
+
+STORM = """
+import errno, json, os, sys
+root, stop, out = sys.argv[1:]
+counts, bad, seen = {"opens": 0, "lists": 0, "gone": 0}, {}, set()
+def wrong(what): bad[what] = bad.get(what, 0) + 1
+while not os.path.exists(stop):
+    for _ in range(50):
+        for name in ("both", "f", "d/common"):
+            counts["opens"] += 1
+            try:
+                with open(f"{root}/{name}") as file: text = file.read()
+                if name == "f": seen.add(text)
+                if text not in {"both": ["the same"], "f": ["first", "second!"], "d/common": ["c"]}[name]: wrong(text)
+            except OSError as error: wrong(f"{name}: {errno.errorcode[error.errno]}")
+        counts["lists"] += 1
+        try:
+            names = sorted(os.listdir(f"{root}/d"))
+            if names not in (["common", "one"], ["common", "two"]): wrong(str(names))
+            top = sorted(os.listdir(root))
+            if top not in (["both", "d", "f", "old"], ["both", "d", "f", "new"]): wrong(str(top))
+        except OSError as error: wrong(f"list: {errno.errorcode[error.errno]}")
+        for name in ("old/deep/y", "new/z"):
+            try:
+                with open(f"{root}/{name}") as file: file.read()
+            except FileNotFoundError: counts["gone"] += 1
+            except OSError as error: wrong(f"{name}: {errno.errorcode[error.errno]}")
+with open(out, "w") as file: json.dump([counts, bad, sorted(seen)], file)
+"""
+
+
+def a_hundred_switches(m: Machine) -> None:
+    """Eight readers: no open of a path in both generations fails, a listing is wholly old or wholly new, and what is
+    gone is ENOENT."""
+    view, first, second = two_releases(m)
+    view.release(first)
+    # the two take turns on disk, too, else each is fetched again
+    m.start()
+    eventually(lambda: m.health()["ready"])
+    m.publish()
+    eventually(lambda: catalogs(m) == [first])
+    (m.directory / "storm.py").write_text(STORM)
+    stop = m.directory / "stop"
+    readers = [
+        m.pod(f"exec nice {sys.executable} {m.directory}/storm.py $A/sbn {stop} {m.directory}/out{n}") for n in range(8)
+    ]
+    started = time.monotonic()
+    for turn in range(100):
+        name = (second, first)[turn % 2]
+        view.release(name)
+        eventually(lambda name=name: catalogs(m)[-1:] == [name], 30)  # type: ignore[misc]
+    took = time.monotonic() - started
+    stop.touch()
+    for reader in readers:
+        assert reader.wait(60) == 0
+    results = [json.loads((m.directory / f"out{n}").read_text()) for n in range(8)]
+    total = {key: sum(counts[key] for counts, _, _ in results) for key in ("opens", "lists", "gone")}
+    print(f"100 switches in {took:.1f} s under 8 readers: {total}, wrong: {[bad for _, bad, _ in results if bad]}")
+    assert not any(bad for _, bad, _ in results), results
+    assert all(seen == ["first", "second!"] for _, _, seen in results)
+    eventually(lambda: catalogs(m) == [first] and len(m.mounts()) == 2)
+
+
+def fifty_targets(m: Machine) -> None:
+    """The bar: 200 ms for all of them, measured in the plugin from the first switch to the last."""
+    view, first, second = two_releases(m)
+    view.release(first)
+    m.start()
+    eventually(lambda: m.health()["ready"])
+    pods = [f"p{n}" for n in range(50)]
+    for pod in pods:
+        m.publish(pod)
+    eventually(lambda: all(catalogs(m, pod) == [first] for pod in pods), 30)
+    times = []
+    for name in (second, first, second, first, second):
+        view.release(name)
+        watched = [str(m.target(pod) / "sbn") for pod in pods]
+        begun, done = 0.0, False
+        while not done:
+            now = time.monotonic()
+            sources = labels(watched)
+            new = sum(source.endswith(name.removeprefix("sha256:")) for source in sources)
+            if new and not begun:
+                begun = now
+            done = new == len(watched)
+        times.append(time.monotonic() - (begun or now))
+    print("50 targets switched within", [f"{t * 1000:.0f} ms" for t in times])
+    eventually(lambda: all(len(m.mounts(pod)) == 2 for pod in pods))
+    assert min(times) < 0.2, times
+
+
+def labels(points: list[str]) -> list[str]:
+    """The sources of the topmost mounts."""
+    found: dict[str, str] = {}
+    wanted = set(points)
+    mounts = [mount for mount in mountinfo.read() if mount.point in wanted]
+    for point in points:
+        here = mountinfo.stack([x for x in mounts if x.point == point], point)
+        if here:
+            found[point] = here[-1].source
+    return list(found.values())
+
+
+def a_source_is_away(m: Machine) -> None:
+    """Mounted without one of its sources: all names, errors for its files, healed by itself in a running pod."""
+    m.file("main/a/x", "main")
+    m.file("more/b/y", "more")
+    view = Release(m, {".": ["main", "more"]}, "main", "more")
+    name = view.survey()
+    (m.directory / "nas/more").rename(m.directory / "nas/gone")
+    view.release(name)
+    m.start()
+    target = m.publish()
+    eventually(lambda: catalogs(m) == [name])
+    assert sorted(p.name for p in (target / "sbn").rglob("*")) == ["a", "b", "x", "y"]
+    assert (target / "sbn/a/x").read_text() == "main" and (target / "sbn/b/y").stat().st_size == 4
+    try:
+        (target / "sbn/b/y").read_text()
+    except OSError as error:
+        assert error.errno == errno.ENOTCONN, error
+    else:
+        raise AssertionError("read from nowhere")
+    eventually(lambda: "more" in m.health()["message"])
+    assert "can't be read" in (target / "ARCHIVE-UNAVAILABLE.txt").read_text()
+    pod = m.pod("while ! cat $A/sbn/b/y 2>/dev/null; do sleep 0.1; done", stdout=subprocess.PIPE, text=True)
+    (m.directory / "nas/gone").rename(m.directory / "nas/more")
+    assert pod.communicate(timeout=20)[0] == "more"
+    eventually(lambda: m.health()["ready"] and catalogs(m) == [name] and len(m.mounts()) == 2)
+    eventually(lambda: not (target / "ARCHIVE-UNAVAILABLE.txt").exists())
+    # A mount that has the source keeps it when it goes: nothing is mounted anew.
+    contents = [x.content for x in m.mounts()]
+    (m.directory / "nas/more").rename(m.directory / "nas/gone")
+    eventually(lambda: not m.health()["ready"])
+    time.sleep(1)
+    assert [x.content for x in m.mounts()] == contents and (target / "sbn/b/y").read_text() == "more"
+    assert len(catalogs(m)) == 1
+
+
+def live_parts(m: Machine) -> None:
+    """A subtree shown live beside the catalog, whose other directories are mounts of their own then."""
+    m.file("main/pds4/orex/a", "a")
+    m.file("main/pds4/incoming/now", "1")
+    m.file("main/pds3/b", "b")
+    tree = {"pds4/orex": ["main:pds4/orex"], "pds4/incoming": ["main:pds4/incoming"], "pds3": ["main:pds3"]}
+    view = Release(m, tree, "main", live=("pds4/incoming",))
+    first = view.release(view.survey())
+    m.start()
+    target = m.publish()
+    eventually(lambda: m.health()["ready"] and len(m.mounts()) == 4)
+    assert catalogs(m) == [first, first]
+    m.file("main/pds4/incoming/later", "2")
+    m.file("main/pds4/orex/later", "2")
+    assert (target / "sbn/pds4/incoming/later").read_text() == "2" and not (target / "sbn/pds4/orex/later").exists()
+    inside = m.pod(f"cd $A/sbn/pds4/incoming && touch {m.directory}/in && exec sleep 60")
+    eventually((m.directory / "in").exists)
+    second = view.release(view.survey())
+    eventually(lambda: (target / "sbn/pds4/orex/later").read_text() == "2" and catalogs(m) == [second, second])
+    assert (target / "sbn/pds3/b").read_text() == "b" and (target / "sbn/pds4/incoming/now").read_text() == "1"
+    assert len(m.mounts()) == 4
+    inside.kill()
+    # Without the live one the catalog is one mount at the folder again.
+    view.live, view.tree = (), {"pds4/orex": ["main:pds4/orex"], "pds3": ["main:pds3"]}
+    third = view.release(view.survey())
+    eventually(lambda: catalogs(m) == [third] and len(m.mounts()) == 2)
+    assert (target / "sbn/pds4/orex/a").read_text() == "a" and not (target / "sbn/pds4/incoming").exists()
+
+
+def sources_for_the_surveyor(m: Machine) -> None:
+    """content: sources. Each source as it is, whatever the view shows, for pods of the installation only."""
+    m.file("main/pds4/a", "a")
+    m.file("more/b", "b")
+    m.view({"pds4": ["main:pds4"]}, main="main", more="more")
+    m.start()
+    eventually(lambda: m.health()["ready"])
+    code = grpc.StatusCode.PERMISSION_DENIED
+    scenarios.refused(code, lambda: m.publish("one", content="sources"))
+    scenarios.refused(grpc.StatusCode.INVALID_ARGUMENT, lambda: m.publish("one", content="everything"))
+    target = m.publish("survey", namespace="pdshub-system", content="sources")
+    eventually(lambda: (target / "main/pds4/a").read_text() == "a" and (target / "more/b").read_text() == "b")
+    m.publish("one")
+    eventually(lambda: (m.target() / "sbn/pds4/a").read_text() == "a")
+    for mount in m.mounts("survey"):
+        assert {"ro", "nosuid", "nodev"} <= mount.options, mount
+    m.kill()
+    m.start()
+    time.sleep(1)
+    assert len(m.mounts("survey")) == 3
+    m.unpublish("survey")
+    views = m.kubelet / "plugins/archive.pdshub.dev/views"
+    eventually(lambda: [p.name for p in views.iterdir()] == ["sbn"], text="nothing is left of it")
+    assert (m.target() / "sbn/pds4/a").read_text() == "a"
+
+
+def not_what_it_says(m: Machine) -> None:
+    """A generation whose bytes or name are wrong is never mounted; the one before stays."""
+    view, first, second = two_releases(m)
+    place = view.folder / second.removeprefix("sha256:")
+    image = next(place.glob("*.erofs"))
+    whole = image.read_bytes()
+    image.write_bytes(whole[:-1] + b"!")
+    view.release(first)
+    m.start()
+    m.publish()
+    eventually(lambda: catalogs(m) == [first])
+    view.release(second)
+    time.sleep(3)
+    assert catalogs(m) == [first] and view.stored() == {first} and m.health()["ready"]
+    image.write_bytes(whole)
+    eventually(lambda: catalogs(m) == [second] and view.stored() == {second})
+    m.publish("two")
+    eventually(lambda: catalogs(m, "two") == [second])
+
+
+def every_way(m: Machine) -> None:
+    """Images and layers in all the ways that kernels know, with a source away, and with users of their own."""
+    for n, (shared, refuse) in enumerate(
+        (shared, refuse)
+        for shared in (False, True)
+        for refuse in ("", "file", "file fsconfig", "data", "fsconfig data")
+    ):
+        way(m, f"{n}", shared, refuse)
+
+
+def way(m: Machine, number: str, shared: bool, refuse: str) -> None:
+    """In a process of its own: the kernel's calls are replaced."""
+    if os.fork():
+        assert os.wait()[1] == 0, (number, shared, refuse)
+        return
+    try:
+        _way(m, number, shared, refuse.split())
+        os._exit(0)
+    except BaseException as error:
+        print(number, shared, refuse, repr(error), file=sys.stderr)
+        os._exit(1)
+
+
+def _way(m: Machine, number: str, shared: bool, refuse: list[str]) -> None:
+    from pdshub.node import catalog, generations, kernel, worker
+
+    new, image, overlay = kernel.new_filesystem, catalog.mount_image, catalog.overlay
+
+    def no(code: int) -> OSError:
+        return OSError(code, "not known")
+
+    def new_filesystem(fstype: str, *more: Any) -> int:
+        if fstype == "overlay" and "fsconfig" in refuse:
+            raise no(errno.EINVAL)
+        return new(fstype, *more)
+
+    def mount_image(path: str, place: str, loop: bool) -> str:
+        if "file" in refuse and not loop:
+            raise no(errno.ENOTBLK)
+        return image(path, place, loop)
+
+    def one_overlay(place: str, label: str, lowers: Any, data: Any) -> None:
+        if data and "data" in refuse:
+            raise no(errno.EINVAL)
+        overlay(place, label, lowers, data)
+
+    kernel.new_filesystem, catalog.mount_image, catalog.overlay = new_filesystem, mount_image, one_overlay
+    files = {"main/t": "t", "main/x/f": "from main", "more/u": "u", "more/y/g": "from more"}
+    files |= {"main/x/both": "wins", "more/x/both": "loses!"} if shared else {}
+    nas = m.directory / "nas" / number
+    for path, text in files.items():
+        m.file(f"{number}/{path}", text)
+    (nas / "main/.pdshub-catalog").mkdir()
+    (nas / "main/.pdshub-catalog/sneaked").write_text("in")
+    view = Release(m, {".": [f"{number}/main", f"{number}/more"]}, f"{number}/main", f"{number}/more")
+    view.tree, view.sources = {".": ["main", "more"]}, ("main", "more")
+    made = generations.parse((view.made(nas) / "manifest.json").read_bytes())
+    assert made.nested is shared
+    for path in (view.folder / made.digits).glob("*.erofs"):
+        os.truncate(path, -(-path.stat().st_size // 4096) * 4096)
+    empty = m.directory / "empty"
+    empty.mkdir(exist_ok=True)
+    for case in ("all", "away", "none", "users"):
+        users = {"main": [1234, 1234], "more": [1235, 1235]} if case == "users" else {}
+        data = []
+        for layer in made.data:
+            place = nas / layer.source / layer.path
+            if users:
+                (nas / layer.source).chmod(0o700)
+                os.chown(nas / layer.source, *users[layer.source])
+            gone = case == "none" or (case == "away" and layer.source == "main")
+            data.append({
+                "source": layer.source, "base": str(nas / layer.source), "path": layer.path,
+                "identity": "" if gone else worker.identity(place.stat()), "runAs": users.get(layer.source),
+            })  # fmt: skip
+        point = m.directory / "entries" / number / case / "mnt"
+        form = worker.build_catalog(
+            str(point), {"generation": made.name, "layers": []}, generation=made.name, nested=made.nested, top=made.top,
+            images=[{"path": str(view.folder / made.digits / i.name), "source": i.source} for i in made.images],
+            data=data, empty=str(empty),
+        )  # fmt: skip
+        assert form == ("catalog-merged" if "data" in refuse else "catalog")
+        assert sorted(p.name for p in point.parent.iterdir()) == ["entry.json", "mnt"]
+        assert sorted(p.name for p in point.iterdir()) == [".pdshub-catalog", "t", "u", "x", "y"]
+        assert [p.name for p in (point / "x").iterdir()] == (["both", "f"] if shared else ["f"])
+        main, more = case not in ("none", "away"), case != "none"
+        expect(point / "x/f", "from main" if main else None, "data" in refuse)
+        expect(point / "y/g", "from more" if more else None, "data" in refuse)
+        if shared:
+            expect(point / "x/both", "wins" if main else None, "data" in refuse)
+        if users:
+            os.chown(nas / "main/x/f", 0, 0)
+            (nas / "main/x/f").chmod(0o600)
+            try:
+                (point / "x/f").read_text()
+            except PermissionError:
+                pass
+            else:
+                raise AssertionError("read as root, not as runAs")
+        worker.drop(str(point))
+    kernel.new_filesystem = new
+
+
+def expect(path: Path, text: str | None, merged: bool) -> None:
+    """`text` None: its source is away. Only kernels without data-only layers need it for `stat`."""
+    if text is not None:
+        assert path.stat().st_size == len(text) and path.read_text() == text
+        return
+    assert merged or path.stat().st_size > 0
+    try:
+        path.read_text()
+    except OSError as error:
+        assert error.errno == errno.ENOTCONN, error
+    else:
+        raise AssertionError(f"{path} was read without its source")
+
+
+ALL = {
+    f.__name__: f
+    for f in (
+        released, each_server_its_own, hold, a_hundred_switches, fifty_targets, a_source_is_away, live_parts,
+        sources_for_the_surveyor, not_what_it_says, every_way,
+    )
+}  # fmt: skip
 
 
 if __name__ == "__main__":

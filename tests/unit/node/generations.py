@@ -36,8 +36,12 @@ class Release:
 
     def survey(self) -> str:
         """A generation of what the sources hold now; answers its name."""
+        made = self.made(self.machine.directory / "nas")
+        return f"sha256:{made.name}"
+
+    def made(self, nas: Path) -> Path:
+        """Its directory."""
         self._number += 1
-        nas = self.machine.directory / "nas"
         for path in nas.rglob("*"):
             os.utime(path, (OLD, OLD), follow_symlinks=False)
         work = self.machine.directory / "work"
@@ -46,11 +50,10 @@ class Release:
         run(work, {source: nas / source for source in self.sources}, spec(self.sources, tree), f"g{self._number}")
         made = work / f"g{self._number}"
         assert main(["catalog", "--generation", str(made), "--accept-shrink"]) == 0
-        name = str(manifest.read(made)["generation"])
-        place = self.folder / name.removeprefix("sha256:")
+        place = self.folder / str(manifest.read(made)["generation"]).removeprefix("sha256:")
         if not place.exists():
             made.rename(place)
-        return name
+        return place
 
     def release(self, name: str) -> str:
         """Empty: the view without a generation."""
@@ -68,3 +71,8 @@ class Release:
     def stored(self) -> set[str]:
         folder = Path(self.machine.kubelet / "plugins/archive.pdshub.dev/generations")
         return {f"sha256:{path.name}" for path in folder.iterdir()}
+
+    def released_on_node(self) -> str:
+        """What new targets get."""
+        front = self.machine.kubelet / "plugins/archive.pdshub.dev/views/sbn/front/.pdshub/generation.json"
+        return str(json.loads(front.read_text())["generation"])
