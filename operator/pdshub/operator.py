@@ -49,7 +49,7 @@ class Operator:
         self.world = world
         self.hubs: Loops[tuple[str, str]] = Loops(lambda key: hub.reconcile(world, *key))
         self.views: Loops[str] = Loops(lambda name: view.reconcile(world, name, self.reports.nodes, self.reports.asked))
-        self.reports = Reports(world.kube, world.tls, world.system, self.views.poke_all)
+        self.reports = Reports(world.kube, world.system, self.views.poke_all, world.tls)
         self._metrics = Exporter(
             world.kube, program_version(), self.sick, self.hubs.longest_busy, lambda: self.reports.nodes
         )
@@ -153,10 +153,10 @@ def registry(started: dict[str, Operator], make: Any) -> kopf.OperatorRegistry:
             await retain(started["operator"].world.kube, dict(body))
 
     @kopf.on.event("v1", "persistentvolumeclaims", labels={VIEW_LABEL: kopf.PRESENT}, registry=found)
-    async def claim_event(namespace: str | None, labels: kopf.Labels, type: str, **_: Any) -> None:
-        if type == "DELETED" and HUB_LABEL in labels:
+    async def claim_event(namespace: str | None, labels: kopf.Labels, **_: Any) -> None:
+        if HUB_LABEL in labels:
             started["operator"].hubs.poke((namespace or "", str(labels.get(HUB_LABEL))))
-        elif type == "DELETED":
+        else:
             started["operator"].views.poke_all()  # a surveyor's
 
     return found

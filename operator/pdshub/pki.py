@@ -87,9 +87,12 @@ def issue(
     authority: Pair | None,
     *,
     server: bool = False,
-    client: bool = False,
+    client: bool | None = None,
 ) -> Pair:
-    """A new key (P-256) and its certificate, signed by ``authority`` or, without one, by itself as an authority."""
+    """A new key (P-256) and its certificate, signed by ``authority`` or, without one, by itself as an authority.
+
+    It is good for answering (``server``), for asking (``client``; without a word where it is not for answering).
+    """
     # imported when needed: the library costs megabytes that the operator needs once a year
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
@@ -130,7 +133,7 @@ def issue(
         critical=True,
     )
     if authority:
-        purposes = _purposes(server=server, client=client)
+        purposes = _purposes(server=server, client=not server if client is None else client)
         builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False).add_extension(
             x509.SubjectAlternativeName([x509.DNSName(common_name)]), critical=False
         )

@@ -44,8 +44,9 @@ def _host(address: str) -> str:
 class Reports:
     """All nodes' reports; ``changed`` is called after each round in which one of them changed."""
 
-    def __init__(self, kube: Kube, tls: Tls, namespace: str, changed: Callable[[], None]) -> None:
-        self._kube, self._tls, self._namespace, self._changed = kube, tls, namespace, changed
+    def __init__(self, kube: Kube, namespace: str, changed: Callable[[], None], tls: Tls | None = None) -> None:
+        self._kube, self._namespace, self._changed = kube, namespace, changed
+        self._tls = tls or Tls(kube, namespace)
         self.nodes: dict[str, NodeReport] = {}
         self.asked = False
         """A first round is over."""

@@ -195,8 +195,7 @@ def test_looks_without_news_write_nothing() -> None:
 
 def test_what_users_see_is_kept_whatever_its_age() -> None:
     bench = served({**SPEC, "release": "approve", "approved": "b" * 12}, A, B, C)
-    bench.words["generation"] = A
-    bench.words["specGeneration"] = 1
+    bench.words["shows"] = A
     bench.look()
     bench.look()
     # seen on a node, released, waiting
@@ -496,7 +495,11 @@ def test_the_continuous_proof(proof: dict[str, Any] | None, condition: tuple[str
 
 def test_what_nodes_show_stands_beside_what_is_released() -> None:
     bench = served(None, A)
-    bench.words |= {"form": "catalog", "generation": A, "specGeneration": 1}
+    bench.words |= {"form": "live", "shows": "live", "fetching": A}
+    bench.look()
+    (node,) = bench.status["nodes"]
+    assert (node["generation"], node["message"]) == ("", "is fetching generation aaaaaaaaaaaa")
+    bench.words |= {"form": "catalog", "shows": A, "fetching": ""}
     bench.look()
     (node,) = bench.status["nodes"]
     assert (node["ready"], node["form"], node["generation"]) == (True, "catalog", A)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,7 +27,17 @@ async def write(kube: Kube, step: Step) -> None:
             "spec": {"claimRef": {"uid": None, "resourceVersion": None}},
         }
         await kube.patch(resource, meta["name"], free)
+        await _until_available(kube, str(meta["name"]))
     elif step.how == "resize":
         await kube.patch(resource, meta["name"], {"spec": {"resources": body["spec"]["resources"]}}, meta["namespace"])
     else:
         await kube.create(resource, body)
+
+
+async def _until_available(kube: Kube, name: str) -> None:
+    """Wait until Kubernetes has taken note that a volume is free; a claim that comes too early is bound late."""
+    for _ in range(50):
+        volume = await kube.get(VOLUME, name)
+        if volume is None or (volume.get("status") or {}).get("phase") != "Released":
+            return
+        await asyncio.sleep(0.1)
