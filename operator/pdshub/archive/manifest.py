@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from pdshub.archive.plan import Plan
 
 FILE = "manifest.json"
 SCHEMA = "pdshub.dev/archive-generation/v1"
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def digest_of(images: Sequence[Image], layering: dict[str, Any]) -> str:
@@ -82,14 +84,19 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
         raise ValueError(f"{path}: not of schema {SCHEMA}")
     images = manifest.get("images")
-    if not isinstance(images, list) or not all(
-        isinstance(i, dict)
-        and isinstance(i.get("name"), str)
-        and "/" not in i["name"]
-        and i["name"] not in ("", "..")
-        and isinstance(i.get("digest"), str)
-        and i["digest"].startswith("sha256:")
-        for i in images
-    ):
+    if not isinstance(images, list) or not all(isinstance(i, dict) and _sound(i) for i in images):
         raise ValueError(f"{path}: images are not named as they must be")
+    if not _is_digest(manifest.get("generation")):
+        raise ValueError(f"{path}: generation is no digest")
     return manifest
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
+
+
+def _sound(image: dict[str, Any]) -> bool:
+    """Names become file names, sizes bound what is unpacked."""
+    name, size = image.get("name"), image.get("size")
+    named = isinstance(name, str) and not set(name) & {"/", "\0"} and name not in ("", ".", "..")
+    return named and _is_digest(image.get("digest")) and type(size) is int and size >= 0

@@ -99,17 +99,17 @@ class Plan:
     def tree(self) -> Iterator[Json]:
         """The directories in the plan's order."""
         with self.path.open(encoding="ascii") as lines:
-            _header(lines)
-            for line in lines:
-                if line == "],\n":
-                    return
-                try:
+            try:
+                _header(lines)
+                while line := lines.readline():
+                    if line == "],\n":
+                        return
                     item = json.loads(line.rstrip(",\n"))
-                except ValueError as error:
-                    raise PlanError(f"{self.path}: {error}") from None
-                if not isinstance(item, dict):
-                    raise PlanError(f"{self.path}: a directory is no object")
-                yield item
+                    if not isinstance(item, dict):
+                        raise PlanError("a directory is no object")
+                    yield item
+            except (ValueError, RecursionError) as error:
+                raise PlanError(f"{self.path}: {error}") from None
         raise PlanError(f"{self.path}: ends within the tree")
 
 
@@ -144,12 +144,12 @@ def open_plan(path: Path) -> Plan:
         end = _end(path)
         with path.open(encoding="ascii") as lines:
             header = _header(lines)
-    except (OSError, UnicodeError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise PlanError(f"{path}: {error}") from None
     start = end.rfind(b"\n],\n")
     try:
         tail = json.loads(b"{" + end[start + 4 :]) if start >= 0 else None
-    except ValueError:
+    except (ValueError, RecursionError):
         tail = None
     if not isinstance(tail, dict) or "counts" not in tail:
         raise PlanError(f"{path}: the end is missing")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from array import array
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,9 @@ from pdshub.archive.walk import DirRecord, Scan
 
 FILE = "survey.jsonl.gz"
 FORMAT = "pdshub.dev/survey/v1"
+
+DAMAGE = (OSError, EOFError, zlib.error, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
+"""What reading a damaged record raises beside ValueError."""
 
 Labels = dict[tuple[str, str], tuple[int, int, Facts | str]]
 """(source, path) -> (size, mtime in ns, what it says or why it is broken)."""
@@ -83,7 +87,7 @@ def read_record(path: Path) -> tuple[dict[str, Scan], Labels]:
                 else:
                     source, name, size, mtime = item["label"]
                     labels[source, name] = (size, mtime, _facts(item["facts"]))
-    except (OSError, EOFError, TypeError, KeyError, AttributeError, OverflowError) as error:
+    except DAMAGE as error:
         raise ValueError(f"{path}: {error}") from error
     return scans, labels
 
