@@ -22,7 +22,7 @@ from pdshub.node.watch import Watcher
 
 log = logging.getLogger(__name__)
 
-TICK = 1.0
+TICK = 2.0  # seconds
 
 
 def published(reconciler: Reconciler) -> list[Subject]:

@@ -89,6 +89,7 @@ def short(generation: Any) -> str:
 def of_proofs(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
     ok = gauge("proof_ok", "1 if the last proof found the view unwritable and intact, 0 if it was violated "
                "or could not be finished.", ("view",))  # fmt: skip
+    unwritable = gauge("proof_unwritable", "1 if the last proof could change nothing, 0 if it could.", ("view",))
     result = gauge("proof_result", "1 for the result of the last proof.", ("view", "result"))
     at = gauge("proof_timestamp_seconds", "Unix time of the last proof.", ("view",))
     files = gauge("proof_files", "Files of the sample by what the last proof found.", ("view", "found"))
@@ -99,6 +100,8 @@ def of_proofs(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
     for name, view in sorted(views.items()):
         if proof := view.get("proof"):
             ok.add_metric([name], float(bool(proof["ok"])))
+            if proof["unwritable"] is not None:
+                unwritable.add_metric([name], float(proof["unwritable"]))
             for word in (INTACT, VIOLATED, INCOMPLETE):
                 result.add_metric([name, word], float(proof["result"] == word))
             at.add_metric([name], timestamp(proof["at"]))
@@ -107,7 +110,7 @@ def of_proofs(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
         if canary := view.get("canary"):
             differing.add_metric([name], float(canary["differing"]))
             renewals.add_metric([name], float(canary["renewals"]))
-    yield from (ok, result, at, files, differing, renewals)
+    yield from (ok, unwritable, result, at, files, differing, renewals)
 
 
 def families(report: Mapping[str, Any], totals: Mapping[str, float]) -> Iterator[Metric]:

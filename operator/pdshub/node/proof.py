@@ -19,6 +19,7 @@ FIRST = 60.0
 TARGETS = 64  # of one view that are tried in one proof
 READING = 60.0  # seconds in which files are begun
 TIMEOUT = READING + 45
+AWAY_TIMEOUT = 15.0  # while a source is known not to answer
 POINTS = 200  # mounts of one target: more than one only beside live entries
 _EXAMPLES = 10
 
@@ -34,12 +35,13 @@ _DIFFERENT = {
 
 @dataclass(frozen=True)
 class Proof:
-    """One result. `tried`: action -> its outcome, the worst over all mounts."""
+    """One result. `tried`: action -> its outcome, the worst over all mounts. `unwritable`: None if not known."""
 
     result: str
     at: str
     message: str
     generation: str = ""
+    unwritable: bool | None = None
     identity: Mapping[str, Any] = field(default_factory=dict)
     targets: int = 0
     tried: Mapping[str, str] = field(default_factory=dict)
@@ -58,6 +60,7 @@ class Proof:
             "at": self.at,
             "message": self.message,
             "generation": self.generation,
+            "unwritable": self.unwritable,
             "identity": dict(self.identity),
             "targets": self.targets,
             "tried": dict(self.tried),
@@ -122,6 +125,7 @@ def judge(subject: Subject, answer: Mapping[str, Any], at: str, seconds: float) 
     worst = _worst(tried)
     files = _sample(subject.sample, answer["files"]["words"], int(answer["files"]["bytes"]))
     reasons = [text] if (text := _writable(tried, worst)) else []
+    unwritable = False if text else True if worst else None
     if files["differing"]:
         path, word = next(iter(files["differ"].items()))
         count = files["differing"]
@@ -141,7 +145,18 @@ def judge(subject: Subject, answer: Mapping[str, Any], at: str, seconds: float) 
         bytes_ = f"; files that had the bytes of label or survey: {files['digested']}" if subject.sample else ""
         volumes = "1 volume" if targets == 1 else f"{targets} volumes"
         reasons = [f"{', '.join(worst)} were refused in {volumes}{bytes_}"]
-    return Proof(result, at, "; ".join(reasons), subject.generation, answer["identity"], targets, worst, files, seconds)
+    return Proof(
+        result,
+        at,
+        "; ".join(reasons),
+        subject.generation,
+        unwritable,
+        answer["identity"],
+        targets,
+        worst,
+        files,
+        seconds,
+    )
 
 
 def due(last: Proof | None, since: float, seconds: float, generation: str, first: float) -> bool:
@@ -185,7 +200,8 @@ class Prover:
         leash = self._leashes.setdefault(subject.view, workers.Leash("examine"))
         try:
             answer = await leash.once(
-                "prove", TIMEOUT, targets={target: list(points[:POINTS]) for target, points in some.items()},
+                "prove", TIMEOUT if subject.reachable else AWAY_TIMEOUT,
+                targets={target: list(points[:POINTS]) for target, points in some.items()},
                 roots=subject.roots, names=names, reading=READING,
             )  # fmt: skip
         except OSError as error:

@@ -14,7 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from pdshub.node import metrics
 
 PROOF = {
-    "ok": False, "result": "violated", "at": "2026-11-23T15:00:00Z", "message": "secret/path differs",
+    "ok": False, "result": "violated", "unwritable": True, "at": "2026-11-23T15:00:00Z",
+    "message": "secret/path differs",
     "files": {"sampled": 9, "digested": 7, "differing": 1, "private": 1, "unread": 0,
               "differ": {"secret/path": "size"}},
 }  # fmt: skip
@@ -67,6 +68,7 @@ def made(totals: dict[str, float] | None = None) -> dict[tuple[str, tuple[tuple[
         ("view_generation_info", {"view": "sbn", "generation": "abababababab", "form": "catalog"}, 1),
         ("view_generation_info", {"view": "new", "generation": "", "form": "live"}, 1),
         ("proof_ok", {"view": "sbn"}, 0),
+        ("proof_unwritable", {"view": "sbn"}, 1),
         ("proof_result", {"view": "sbn", "result": "violated"}, 1),
         ("proof_result", {"view": "sbn", "result": "intact"}, 0),
         ("proof_timestamp_seconds", {"view": "sbn"}, 1795446000),

@@ -62,6 +62,12 @@ def test_verdict(rows: list[dict[str, Any]], words: dict[str, str], result: str,
     found = verdict(rows, words)
     assert (found.result, found.ok) == (result, result == "intact")
     assert says in found.message
+    if result == "intact":
+        assert found.unwritable
+    if rows and "a user could write" in found.message:
+        assert found.unwritable is False
+    if not rows:
+        assert found.unwritable is None
     assert "/t1" not in json.dumps(found.document()), "targets hold the ids of other people's pods"
 
 
@@ -72,7 +78,7 @@ def test_live_view_has_no_sample() -> None:
 
 def test_source_away_is_no_violation() -> None:
     found = verdict([tried()], {}, Subject("sbn", "sbn", {"/t1": ("sbn",)}, "g", NAMES, reachable=False))
-    assert found.result == "incomplete" and "a source does not answer" in found.message
+    assert found.unwritable and found.result == "incomplete" and "a source does not answer" in found.message
 
 
 def _last(result: str, generation: str = "g") -> Proof:
