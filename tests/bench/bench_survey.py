@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 BARS = {
     "surveySeconds": 60.0,
@@ -58,7 +59,7 @@ def build(root: Path, entries: int, nights: int) -> list[Path]:
     return made
 
 
-def timed(*arguments: str) -> tuple[float, int, dict[str, object], list[float]]:
+def timed(*arguments: str) -> tuple[float, int, dict[str, Any], list[float]]:
     """Runs pdshub-survey: (seconds, peak bytes of it or a child, its answer, CPU seconds of it and its children)."""
     code = (
         "import resource,sys;from pdshub.archive.main import main;c=main(sys.argv[1:]);"

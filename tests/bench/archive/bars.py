@@ -1,0 +1,105 @@
+"""What is promised of archive views, and whether the figures keep it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Bar:
+    what: str
+    bar: str
+    figure: str
+    met: bool
+
+
+def ratio(one: float, other: float) -> float:
+    return one / other if other else float("inf")
+
+
+def _work(found: dict[str, Any], name: str) -> dict[str, Any] | None:
+    """The part of a delay's figures whose title begins or ends like ``name``; None if it was not measured."""
+    return next((v for k, v in found.items() if name in k and "catalog" in v), None)
+
+
+def of_views(views: Figures) -> Iterator[Bar]:
+    """Of what ran in the lab's machine; what was not measured has no row."""
+    for delay, found in sorted(views["views"].items()):
+        calls = {
+            name: work["catalog"]["calls"] for name in ("find", "ls -lR", "os.walk") if (work := _work(found, name))
+        }
+        if calls:
+            text = ", ".join(f"{k} {v}" for k, v in calls.items())
+            yield Bar(f"NFS calls through a catalog, cold, {delay} ms", "0", text, not any(calls.values()))
+    two = views["views"].get("2", {})
+    if walk := _work(two, "os.walk"):
+        for other, least in (("NFS", 5), ("mergerfs", 10)):
+            if other in walk:
+                faster = ratio(walk[other]["seconds"], walk["catalog"]["seconds"])
+                yield Bar(
+                    f"cold `os.walk` + `stat`, 2 ms: faster than {other}", f">= {least}x", f"{faster:.1f}x",
+                    faster >= least,
+                )  # fmt: skip
+    for delay, found in sorted(views["views"].items()):
+        if work := _work(found, "sequential, cold"):
+            mine, plain = work["catalog"], work["NFS"]
+            text = (
+                f"{mine['byOperation'].get('READ', 0)} and {plain['byOperation'].get('READ', 0)} calls, "
+                f"{mine['bytesRead']:,} and {plain['bytesRead']:,} bytes"
+            )
+            same = mine["byOperation"].get("READ") == plain["byOperation"].get("READ")
+            yield Bar(
+                f"sequential, cold, {delay} ms: READ calls and bytes of catalog and NFS", "equal", text,
+                same and mine["bytesRead"] == plain["bytesRead"],
+            )  # fmt: skip
+    for what in ("sequential, cold", "sequential, warm", "small files, warm"):
+        if pair := views["pairs"].get(what):
+            high = pair["bounds95"][1]
+            yield Bar(
+                f"{what}: speed as a share of NFS's, {pair['pairs']} pairs", "median >= 0.9, upper 95% bound >= 0.97",
+                f"{pair['median']:.3f}, {high:.3f}", pair["pairs"] >= 15 and pair["median"] >= 0.9 and high >= 0.97,
+            )  # fmt: skip
+    for delay, found in sorted(views["views"].items()):
+        if work := _work(found, "small files, cold"):
+            calls_, seconds = (ratio(work["catalog"][k], work["NFS"][k]) for k in ("calls", "seconds"))
+            yield Bar(
+                f"small files, cold, {delay} ms: calls and time as multiples of NFS's", "<= 1.3x",
+                f"{calls_:.2f}x, {seconds:.2f}x", max(calls_, seconds) <= 1.3,
+            )  # fmt: skip
+    if node := views.get("node"):
+        worst = node["switchSeconds"]["worst"] * 1000
+        median = node["switchSeconds"]["median"] * 1000
+        yield Bar(
+            f"switch of {node['targets']} published targets, {len(node['switchSeconds']['runs'])} times",
+            "<= 200 ms",
+            f"median {median:.0f} ms, worst {worst:.0f} ms",
+            worst <= 200 and node["switchResults"] == ["switched"],
+        )
+        yield Bar(
+            f"kernel memory (slab) with {node['targets']} walkers over as many targets, one walker = 1", "<= 1.1x",
+            f"{node['memoryRatio']:.2f}x ({node['memoryKB']['fifty']['slab']:,} and "
+            f"{node['memoryKB']['one']['slab']:,} kB)", node["memoryRatio"] <= 1.1,
+        )  # fmt: skip
+
+
+SURVEY: tuple[tuple[str, str, str, float], ...] = (
+    ("surveySeconds", "survey from a warm local tree", "s", 1),
+    ("imageSeconds", "image", "s", 1),
+    ("imageBytes", "size of the image", "MB", 1e-6),
+    ("surveyPeakBytes", "memory of the survey", "MB", 1e-6),
+    ("imagePeakBytes", "memory of writing the image", "MB", 1e-6),
+    ("labelsOpenedShare", "files opened by the authority pass", "%", 100),
+    ("againReadShare", "second survey, one dataset of 1,000 changed: directories read", "%", 100),
+)
+
+
+def of_survey(survey: Figures, bars: dict[str, float]) -> Iterator[Bar]:
+    for key, what, unit, factor in SURVEY:
+        yield Bar(
+            f"{survey['entries']:,} entries: {what}", f"<= {bars[key] * factor:g} {unit}",
+            f"{survey[key] * factor:.3g} {unit}", survey[key] <= bars[key],
+        )  # fmt: skip
