@@ -23,6 +23,8 @@ PATIENCE = 30.0
 """Seconds for which a surveyor's last word counts when it does not answer: a restart is no outage."""
 NODES_EVERY = 60.0
 """Seconds between two surveys that nodes ask for."""
+PHASE_EVERY = 5.0
+"""Seconds between two words of a survey that runs: each is a write, and an event for everybody who watches."""
 _NODES = re.compile(r"\+[0-9a-f]{8}$")
 _NAME = re.compile(r"sha256:[0-9a-f]{64}")
 _LONGEST = 200
@@ -83,6 +85,17 @@ def body(view: str, generation: int, spec: ArchiveViewSpec, request: str, names:
     return {"name": view, "generation": generation, "spec": spec.wire(), "request": request, "keep": names}
 
 
+def message(memory: ViewMemory, state: State, now: float) -> str:
+    """What the survey does or says. While it runs the words change by the second: the status follows more slowly."""
+    survey = state.survey
+    if survey.state != "running":
+        memory.phase = ("", 0.0)
+        return survey.message or ""
+    if not memory.phase[1] or now - memory.phase[1] >= PHASE_EVERY:
+        memory.phase = (survey.phase or survey.message or "", now)
+    return memory.phase[0]
+
+
 def kept(state: State) -> tuple[Kept, ...]:
     """The surveyor's generations as the decision wants them."""
     return tuple(
@@ -122,7 +135,7 @@ async def talk(
         if state.spec is None or memory.told != (digest, state.spec):
             await world.surveys.put_spec(tls, address, wanted)
             state = await world.surveys.state(tls, address)
-            memory.told = (digest, state.spec)
+            memory.told, memory.told_at = (digest, state.spec), time.monotonic()
     except SurveyError as error:
         return remembered(memory), str(error)
     memory.state, memory.state_at = state, time.monotonic()

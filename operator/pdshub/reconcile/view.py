@@ -31,6 +31,8 @@ EVERY = 10.0
 """Seconds until the next look: silence of a node has to be noticed, and brings no event."""
 SURVEYING = 1.0
 """The same while a survey runs."""
+JUST_TOLD = 5.0
+"""Seconds after a change was told for which the surveyor is looked at as often."""
 STARTING = 3.0
 """The same until the first surveyor answers."""
 OBJECTS_EVERY = 10.0
@@ -118,10 +120,12 @@ async def _cataloged(
         view_rows.surveyed(objects, state, error),
         *view_rows.drift(spec, verdict, state, before.conditions),
     ]
-    busy = state is not None and state.survey.state == "running"
+    # a survey that was just asked for has not begun yet
+    told = time.monotonic() - memory.told_at < JUST_TOLD
+    busy = state is not None and (state.survey.state == "running" or told)
     starting = state is None and objects.reason in ("", "NotRunning", "Settling") and not before.generation
     pause = SURVEYING if busy else STARTING if starting else EVERY
-    return rows, _fields(objects, state, verdict, before), pause
+    return rows, _fields(memory, objects, state, verdict, before), pause
 
 
 async def _objects(world: World, memory: ViewMemory, view: Object, spec: ArchiveViewSpec) -> SurveyorObjects:
@@ -170,7 +174,7 @@ def _wish(
 
 
 def _fields(
-    objects: SurveyorObjects, state: State | None, verdict: Verdict, before: ArchiveViewStatus
+    memory: ViewMemory, objects: SurveyorObjects, state: State | None, verdict: Verdict, before: ArchiveViewStatus
 ) -> dict[str, Any]:
     """Fields of the status; what only the surveyor knows stays as it was while it is away."""
     fields: dict[str, Any] = {
@@ -187,7 +191,7 @@ def _fields(
         ]
         fields["survey"] = SurveyStatus(
             state=survey.state,
-            message=(survey.phase if survey.state == "running" else survey.message) or "",
+            message=surveytalk.message(memory, state, time.monotonic()),
             last_finished=survey.last_finished or "",
             request=surveytalk.asked_by_people(survey.request),
         )

@@ -40,10 +40,11 @@ def surveyed(objects: SurveyorObjects, state: State | None, error: str) -> Row:
         after = f"; the last one that went well ended {last}" if last else ""
         return "Surveyed", "False", "SurveyFailed", f"the survey failed: {survey.message or 'no reason given'}{after}"
     if not last:
-        return "Surveyed", "Unknown", "Surveying", survey.message or "the first survey has not finished yet"
+        words = survey.message if survey.state != "running" else ""  # else they change by the second
+        return "Surveyed", "Unknown", "Surveying", words or "the first survey has not finished yet"
     if survey.state == "waiting":
         return "Surveyed", "True", "Settling", survey.message or "datasets are still being copied"
-    return "Surveyed", "True", "Surveyed", f"the last survey ended {last}"
+    return "Surveyed", "True", "Finished", f"the last survey ended {last}"
 
 
 def intact(rows: Iterable[NodeStatus]) -> list[Row]:

@@ -66,6 +66,9 @@ class ViewMemory:
     """What was found of the surveyor's objects, for which spec and settings, and when (time.monotonic())."""
     told: tuple[str, str | None] = ("", None)
     """Digest of what the surveyor was told last, and what it called that spec."""
+    told_at: float = 0.0
+    phase: tuple[str, float] = ("", 0.0)
+    """What the survey was said to do, and when that was written."""
     state: State | None = None
     state_at: float = 0.0
     """Its last answer."""

@@ -173,7 +173,7 @@ def test_the_first_generation_is_released() -> None:
     assert bench.status["generation"]["name"] == A and bench.status["generation"]["short"] == "a" * 12
     assert bench.status["generations"] == [{"name": A, "asOf": "2026-01-01", "files": 100}]
     assert bench.condition("Released")[:2] == ("True", "Newest")
-    assert bench.condition("Surveyed")[:2] == ("True", "Surveyed")
+    assert bench.condition("Surveyed")[:2] == ("True", "Finished")
     assert bench.kube.events() == ["GenerationReleased"]
     (said,) = bench.surveys.puts
     assert (said["name"], said["generation"], said["request"], said["keep"]) == ("sbn", 1, "", [])
@@ -185,6 +185,7 @@ def test_looks_without_news_write_nothing() -> None:
     bench.look()  # what users see now is to be kept: said once
     bench.kube.writes.clear()
     bench.surveys.puts.clear()
+    bench.world.view("sbn").told_at = 0.0
     for _ in range(3):
         assert bench.look() == view.EVERY
     assert bench.kube.writes == [] and bench.surveys.puts == []
@@ -202,11 +203,22 @@ def test_what_users_see_is_kept_whatever_its_age() -> None:
     assert bench.surveys.puts[-1]["keep"] == [A, B, C]
 
 
-def test_a_survey_that_runs_is_looked_at_often() -> None:
+def test_a_survey_that_runs_is_looked_at_often_and_written_seldom() -> None:
     bench = served(None, A)
-    bench.surveys.survey |= {"state": "running", "phase": "reading"}
-    assert bench.look() == view.SURVEYING
+    bench.look()
+    bench.kube.writes.clear()
+    for phase in ("reading", "deciding", "writing"):
+        bench.surveys.survey |= {"state": "running", "phase": phase}
+        assert bench.look() == view.SURVEYING
     assert bench.status["survey"]["state"] == "running" and bench.status["survey"]["message"] == "reading"
+    assert bench.kube.writes == ["patch status archiveviews/sbn"]
+    bench.world.view("sbn").phase = ("reading", 1.0)
+    bench.look()
+    assert bench.status["survey"]["message"] == "writing"
+    bench.surveys.survey |= {"state": "idle", "message": ""}
+    bench.world.view("sbn").told_at = 0.0
+    assert bench.look() == view.EVERY
+    assert bench.status["survey"]["message"] == ""
 
 
 def test_a_candidate_shows_what_it_changes_for_users() -> None:
@@ -470,6 +482,33 @@ def test_nodes_read_how_each_hub_takes_up_a_generation() -> None:
     bench.look()
     found = {item["volume"][:14]: (item["updates"], item["maxHoldSeconds"]) for item in bench.status["volumes"]}
     assert found == {"pdshub-ns-one-": ("live", 3600), "pdshub-ns-two-": ("nextServer", 60)}
+
+
+NOT_YET = "has not finished"
+SURVEYS: list[tuple[str, dict[str, Any], str, str, str]] = [
+    ("well", {"state": "idle", "lastFinished": "t1"}, "True", "Finished", "t1"),
+    ("again", {"state": "running", "phase": "reading", "lastFinished": "t1"}, "True", "Finished", "t1"),
+    (
+        "the first",
+        {"state": "running", "phase": "reading", "message": "5 directories"},
+        "Unknown",
+        "Surveying",
+        NOT_YET,
+    ),
+    ("not asked yet", {"state": "idle", "message": "no wish"}, "Unknown", "Surveying", "no wish"),
+    ("settling", {"state": "waiting", "message": "2 copied", "lastFinished": "t1"}, "True", "Settling", "2 copied"),
+    ("failed", {"state": "failed", "message": "main is away"}, "False", "SurveyFailed", "main is away"),
+    ("failed again", {"state": "failed", "lastFinished": "t1"}, "False", "SurveyFailed", "ended t1"),
+]
+
+
+@pytest.mark.parametrize(("survey", "status", "reason", "says"), [c[1:] for c in SURVEYS], ids=[c[0] for c in SURVEYS])
+def test_how_it_stands_with_the_survey(survey: dict[str, Any], status: str, reason: str, says: str) -> None:
+    bench = Bench()
+    bench.surveys.survey = survey
+    bench.serve()
+    assert bench.condition("Surveyed")[:2] == (status, reason) and says in bench.condition("Surveyed")[2]
+    assert bench.condition("Ready")[0] == "True"
 
 
 PROOFS: list[tuple[str, dict[str, Any] | None, tuple[str, str]]] = [
