@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pdshub.node.generations import Store
+from pdshub.node.health import Health
+from pdshub.node.layout import Layout
+from pdshub.node.policy import PolicyFile
+from pdshub.node.reconcile import Reconciler
+from pdshub.node.requests import HelperRequests
 from pdshub.node.sample import Known
+from pdshub.node.shelf import Shelf
 from pdshub.node.spec import SpecError, parse_view
 from pdshub.node.subjects import Subject
 from pdshub.node.watch import SLICE, SLOT, Watch
@@ -150,3 +160,55 @@ def test_scenario(name: str) -> None:
     if name.startswith("generation") and not generations.able():
         pytest.skip("needs mkfs.erofs >= 1.8 (PATH or $PDSHUB_MKFS_EROFS)")
     health_scenarios.run(name)
+
+
+def report_of(tmp_path: Path, watch: Watch, changed: str, as_of: str) -> dict[str, Any]:
+    """The report of a node that has found this."""
+
+    async def made() -> dict[str, Any]:
+        layout = Layout(tmp_path)
+        layout.prepare()
+        shelf = Shelf(Store(layout.generations), tmp_path, tmp_path)
+        reconciler = Reconciler(layout, PolicyFile(tmp_path / "none"), HelperRequests(layout), shelf)
+        document = {
+            "metadata": {"name": "sbn", "generation": 3},
+            "spec": {
+                "sources": [{"name": "main", "local": {"path": "/data"}}],
+                "tree": [{"path": ".", "layers": [{"source": "main"}]}],
+            },
+            "status": {"generation": {"name": "sha256:" + "ab" * 32, "asOf": as_of}},
+        }
+        view = parse_view(document)
+        reconciler.known["sbn"] = view
+        await reconciler.sources.keep([view], {}, None)
+        (keeper,) = reconciler.keepers.values()
+        keeper.canary.changed, keeper.canary.changes = changed, int(bool(changed))
+        health = Health(reconciler, 3600, 30)
+        health.watcher.watches["sbn"] = watch
+        report = {"views": {"sbn": {"ready": True}}, "sources": {"sbn": {"main": {"ready": True}}}}
+        try:
+            return health.complete(report)
+        finally:
+            await reconciler.close()
+
+    return asyncio.run(made())
+
+
+@pytest.mark.parametrize(
+    ("words", "changed", "wanted"),
+    [
+        ({}, "", None),
+        ({"a": "same"}, "", None),
+        ({"a": "size"}, "", "0123456789ab-100"),
+        ({"a": "same"}, "2026-02-01T00:00:00Z", "main-2026-02-01T00:00:00Z"),
+        ({"a": "same"}, "2025-12-31T00:00:00Z", None),
+        ({"a": "gone"}, "2026-02-01T00:00:00Z", "0123456789ab-100 main-2026-02-01T00:00:00Z"),
+    ],
+)
+def test_the_report_asks_for_a_survey(tmp_path: Path, words: dict[str, str], changed: str, wanted: str | None) -> None:
+    watch = Watch(GENERATION)
+    watch.take(words, frozenset(words), T, "now")
+    report = report_of(tmp_path, watch, changed, "2026-01-01T00:00:00Z")
+    assert report["views"]["sbn"].get("surveyWanted") == wanted
+    assert ("canary" in report["views"]["sbn"]) is bool(words)
+    assert report["sources"]["sbn"]["main"]["identityChanges"] == int(bool(changed))
