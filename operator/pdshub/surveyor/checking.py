@@ -81,7 +81,7 @@ class Checks:
 
     def _start(self, kind: str, entry: Entry, more: Json, **note: str) -> None:
         task = {"generation": str(entry.directory), "sources": str(self._of.sources), **more}
-        job = Job(kind, task, memory=self._of.memory, nice=15)
+        job = Job(kind, task, memory=self._of.memory // 2, nice=15)  # a survey may run beside it
         self._jobs[kind] = (job, entry.name)
         running = asyncio.get_running_loop().create_task(self._run(kind, job, entry, note))
         self._tasks.add(running)

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -54,6 +55,7 @@ def memory_bound(cgroup: Path = CGROUP) -> int:
 
 async def serve(args: argparse.Namespace) -> None:
     """Works until a signal comes. Raises StoreError."""
+    os.umask(0o007)  # the store's group may be all that two lives have in common
     store = Store(args.store)
     await asyncio.to_thread(store.open)
     memory = memory_bound() if args.memory is None else args.memory << 20

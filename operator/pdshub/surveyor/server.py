@@ -146,7 +146,7 @@ class Door:
         return entry
 
     async def _asked(self, kind: str, task: dict[str, Any]) -> web.Response:
-        self._job = Job(kind, task, memory=self.surveyor.memory)
+        self._job = Job(kind, task, memory=self.surveyor.memory // 2)
         try:
             answer = await self._job.run(seconds=QUESTION_SECONDS)
         except JobError as error:

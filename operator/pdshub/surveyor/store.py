@@ -84,7 +84,7 @@ class Store:
         try:
             for directory in (self.generations, self.images, self.work):
                 directory.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._tidy()
         except BlockingIOError:
@@ -131,6 +131,7 @@ class Store:
     def workplace(self) -> Iterator[Path]:
         """An empty directory on the store's own file system; it goes away with all that is in it."""
         directory = Path(tempfile.mkdtemp(prefix="survey-", dir=self.work))
+        directory.chmod(0o770)
         try:
             yield directory
         finally:
