@@ -168,7 +168,8 @@ class Machine:
         request = csi.NodePublishVolumeRequest(
             volume_id=f"{pod}.{view}", target_path=str(target), volume_capability=capability, readonly=True,
             volume_context={
-                "view": view, "csi.storage.k8s.io/pod.name": pod, "csi.storage.k8s.io/pod.namespace": namespace, **context,
+                "view": view, "csi.storage.k8s.io/pod.name": pod, "csi.storage.k8s.io/pod.namespace": namespace,
+                **context,
             },
         )  # fmt: skip
         self.node.NodePublishVolume(request, timeout=20)

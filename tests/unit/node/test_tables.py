@@ -30,17 +30,20 @@ BUILD = Build("k", LAYERS, None)
         pytest.param({"v/d": K}, Actual({}, targets={"t": {}}), [BUILD], id="not attached before it is built"),
         pytest.param({"v/d": K}, Actual({"k": NEW}, targets={"t": {}}), [Attach("t", "v/d", "k")], id="attach"),
         pytest.param(
-            {"v/d": Want("k", LAYERS, healthy=False)}, Actual({"k": NEW}, targets={"t": {}}), [], id="attach waits for health"
+            {"v/d": Want("k", LAYERS, healthy=False)}, Actual({"k": NEW}, targets={"t": {}}), [],
+            id="attach waits for health",
         ),
         pytest.param({"v/d": K}, Actual({"k": NEW}, targets={"t": {"v/d": (NEW,)}}), [], id="done"),
         pytest.param(
-            {"v/d": K}, Actual({"k": NEW}, targets={"t": {"v/d": (OLD, NEW)}}), [], id="an old one below stays (before 6.5)"
+            {"v/d": K}, Actual({"k": NEW}, targets={"t": {"v/d": (OLD, NEW)}}), [],
+            id="an old one below stays (before 6.5)",
         ),
         pytest.param(
             {"v/d": K}, Actual({"k": NEW}, targets={"t": {"v/d": (OLD,)}}), [Switch("t", "v/d", "k", 1)], id="switch"
         ),
         pytest.param(
-            {"v/d": K}, Actual({"k": NEW}, targets={"t": {"v/d": (NEW, OLD)}}), [Detach("t", "v/d", False)], id="still held"
+            {"v/d": K}, Actual({"k": NEW}, targets={"t": {"v/d": (NEW, OLD)}}), [Detach("t", "v/d", False)],
+            id="still held",
         ),
         pytest.param(
             {"v/d": K}, Actual({"k": NEW, "o": OLD}, targets={"t": {"v/d": (OLD,)}}),
@@ -50,7 +53,9 @@ BUILD = Build("k", LAYERS, None)
             {"v/d": Want(None, reason="away")}, Actual({"o": OLD}, targets={"t": {"v/d": (OLD,)}}), [],
             id="unknown: what is there stays",
         ),
-        pytest.param({}, Actual({"o": OLD}, targets={"t": {"v/d": (OLD,)}}), [Detach("t", "v/d", False), Drop("o")], id="gone"),
+        pytest.param(
+            {}, Actual({"o": OLD}, targets={"t": {"v/d": (OLD,)}}), [Detach("t", "v/d", False), Drop("o")], id="gone"
+        ),
         pytest.param(
             {"v": K}, Actual({"k": NEW}, targets={"t": {"v/d": (OTHER,)}}), [Attach("t", "v", "k")],
             id="an outer tree is laid over the inner ones",
@@ -71,7 +76,9 @@ BUILD = Build("k", LAYERS, None)
             {"v": Want("k", LAYERS, placed=False)}, Actual({"k": NEW}, targets={"t": {"v": (OLD,)}}), [],
             id="built, but where it goes is not known yet",
         ),
-        pytest.param({}, Actual({}, targets={"t": {"v/d": (OLD,)}, "u": {}}), [Detach("t", "v/d", False)], id="there only"),
+        pytest.param(
+            {}, Actual({}, targets={"t": {"v/d": (OLD,)}, "u": {}}), [Detach("t", "v/d", False)], id="there only"
+        ),
     ],
 )  # fmt: skip
 def test_plan(wants: dict[str, Want], actual: Actual, steps: list[Step]) -> None:
