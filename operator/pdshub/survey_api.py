@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import aiohttp
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from pdshub.api.base import StatusModel
 from pdshub.api.generation import Changes, Counts, FindingCounts
@@ -35,48 +35,55 @@ def reason(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
-class Guard(StatusModel):
+class Answer(StatusModel):
+    """Base of what is received: null is as good as left out."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, value: Any) -> Any:
+        return {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
+
+
+class Guard(Answer):
     """Whether a generation lost more files than the view's threshold allows, compared with the one before."""
 
     accepted: bool = True
 
 
-class Generation(StatusModel):
+class Generation(Answer):
     """One generation of the store."""
 
     name: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
     as_of: str = ""
     counts: Counts = Field(default_factory=Counts)
     findings: FindingCounts = Field(default_factory=FindingCounts)
-    guard: Guard | None = None
-    previous: str | None = None
-    changes: Changes | None = None
+    guard: Guard = Field(default_factory=Guard)
+    previous: str = ""
+    changes: Changes = Field(default_factory=Changes)
 
 
-class Progress(StatusModel):
+class Progress(Answer):
     """The survey at work, or the last one."""
 
     state: str = "idle"
-    phase: str | None = None
-    message: str | None = None
-    started_at: str | None = None
-    last_finished: str | None = None
-    request: str | None = None
+    phase: str = ""
+    message: str = ""
+    last_finished: str = ""
+    request: str = ""
 
 
-class Verified(StatusModel):
+class Verified(Answer):
     """A generation compared with its sources; while that runs, the result before it if there is one."""
 
     generation: str = ""
     state: str = ""
     message: str = ""
-    at: str | None = None
     files: int | None = None
     drifted: int = 0
     examples: list[str] = Field(default_factory=list)
 
 
-class State(StatusModel):
+class State(Answer):
     """Everything that a surveyor says of itself."""
 
     view: str = ""
@@ -86,7 +93,7 @@ class State(StatusModel):
     verify: Verified | None = None
 
 
-class DatasetDiff(StatusModel):
+class DatasetDiff(Answer):
     """Datasets that differ."""
 
     added: list[Any] = Field(default_factory=list)
@@ -94,13 +101,13 @@ class DatasetDiff(StatusModel):
     replaced: list[Any] = Field(default_factory=list)
 
 
-class Number(StatusModel):
+class Number(Answer):
     """How many files of one kind."""
 
     count: int = 0
 
 
-class FileDiff(StatusModel):
+class FileDiff(Answer):
     """Files that differ."""
 
     added: Number = Field(default_factory=Number)
@@ -108,7 +115,7 @@ class FileDiff(StatusModel):
     replaced: Number = Field(default_factory=Number)
 
 
-class Diff(StatusModel):
+class Diff(Answer):
     """Two generations compared, as pdshub.archive.diff says it."""
 
     datasets: DatasetDiff = Field(default_factory=DatasetDiff)

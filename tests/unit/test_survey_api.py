@@ -16,9 +16,11 @@ from aiohttp import web
 
 from pdshub import pki, survey_api
 from pdshub.api.generation import Changes
+from pdshub.api.view import ArchiveViewSpec
 from pdshub.survey_api import SurveyApi, SurveyError
 
 A = "sha256:" + "a" * 64
+MAIN = [{"source": "main"}]
 NOW = datetime.datetime.now(datetime.UTC)
 AUTHORITY = pki.issue(pki.AUTHORITY, NOW, "pdshub-ca", None)
 
@@ -95,6 +97,14 @@ def test_a_state() -> None:
     assert generation.guard and not generation.guard.accepted
 
 
+def test_null_is_as_good_as_left_out() -> None:
+    survey = dict.fromkeys(("state", "phase", "message", "lastFinished", "request", "startedAt"))
+    one = {"name": A, **dict.fromkeys(("asOf", "counts", "findings", "guard", "previous", "changes"))}
+    said = {"view": None, "spec": None, "survey": survey, "generations": [one], "verify": {"at": None, "files": None}}
+    found = asyncio.run(with_surveyor(text(json.dumps(said)), state))
+    assert found == survey_api.State(generations=[survey_api.Generation(name=A)], verify=survey_api.Verified())
+
+
 @pytest.mark.parametrize(
     ("body", "status", "says"),
     [
@@ -142,3 +152,55 @@ def test_what_is_sent() -> None:
     assert changes == Changes(datasets_added=1, datasets_replaced=2, files_added=7, files_replaced=3)
     assert seen[0] == ("PUT", "/spec", {"name": "sbn"})
     assert seen[1][0] == "GET" and seen[1][1].startswith("/diff?from=sha256")
+
+
+def test_operator_and_surveyor_speak_the_same_language(tmp_path: Path) -> None:
+    """Both ends are ours: what the operator sends, a real surveyor takes, and the other way round."""
+    pytest.importorskip("zstandard")
+    from pdshub.reconcile import surveytalk
+    from pdshub.surveyor.server import Door
+    from pdshub.surveyor.store import Store
+    from pdshub.surveyor.surveyor import Surveyor
+
+    store = Store(tmp_path / "store")
+    (tmp_path / "store").mkdir()
+    store.open()
+    spec = ArchiveViewSpec.model_validate(
+        {
+            "sources": [{"name": "main", "nfs": {"server": "nas", "export": "/pds"}}],
+            "tree": [{"path": "pds4", "layers": [{"source": "main"}]}, {"path": "in", "live": True, "layers": MAIN}],
+            "survey": {"stampFile": "stamp"},
+            "pin": "a" * 12,
+        }
+    )
+    door = Door(Surveyor(store, tmp_path))
+    node = context(pki.issue(pki.NODE, NOW, "pdshub-node", AUTHORITY, server=True, client=True), server=False)
+
+    async def run() -> None:
+        runner = web.AppRunner(door.app())
+        await runner.setup()
+        # TLS 1.3 and client certificates, as the program has it
+        SERVER.minimum_version = ssl.TLSVersion.TLSv1_3
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=SERVER).start()
+        api, address = SurveyApi(), f"127.0.0.1:{runner.addresses[0][1]}"
+        try:
+            assert (await api.state(OPERATOR, address)).spec is None
+            body = surveytalk.body("sbn", 3, spec, "t1", [A])
+            await api.put_spec(OPERATOR, address, body)
+            first = await api.state(OPERATOR, address)
+            assert first.view == "sbn" and first.spec and first.survey.state == "idle"
+            await api.put_spec(OPERATOR, address, body)
+            assert await api.state(OPERATOR, address) == first
+            with pytest.raises(SurveyError, match=r"422.*layers"):
+                await api.put_spec(OPERATOR, address, {**body, "spec": {**body["spec"], "tree": [{"path": "x"}]}})
+            with pytest.raises(SurveyError, match=r"422.*surveyor of sbn"):
+                await api.put_spec(OPERATOR, address, {**body, "name": "other"})
+            with pytest.raises(SurveyError, match="404"):
+                await api.changes(OPERATOR, address, A, A)
+            with pytest.raises(SurveyError, match="403"):
+                await api.put_spec(node, address, body)
+        finally:
+            await runner.cleanup()
+
+    asyncio.run(run())
+    store.close()

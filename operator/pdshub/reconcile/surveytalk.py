@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -30,21 +30,24 @@ _NAME = re.compile(r"sha256:[0-9a-f]{64}")
 _LONGEST = 200
 
 
-def asked_by_people(request: str | None) -> str:
+def asked_by_people(request: str) -> str:
     """The part of a token that a person wrote."""
-    return _NODES.sub("", request or "")
+    return _NODES.sub("", request)
+
+
+def _said(view: str, reports: Mapping[str, NodeReport]) -> Iterator[Mapping[str, Any]]:
+    """What each node says of a view."""
+    for answer in reports.values():
+        views = answer.report.get("views") if isinstance(answer.report, Mapping) else None
+        mine = views.get(view) if isinstance(views, Mapping) else None
+        if isinstance(mine, Mapping):
+            yield mine
 
 
 def wishes(view: str, reports: Mapping[str, NodeReport]) -> frozenset[str]:
     """Requests of nodes that met a file that was replaced before its survey."""
-    found = set()
-    for answer in reports.values():
-        words = (answer.report.get("views") or {}) if isinstance(answer.report, Mapping) else {}
-        mine = words.get(view) if isinstance(words, Mapping) else None
-        token = mine.get("surveyWanted") if isinstance(mine, Mapping) else None
-        if isinstance(token, str) and token:
-            found.add(token[:_LONGEST])
-    return frozenset(found)
+    tokens = [mine.get("surveyWanted") for mine in _said(view, reports)]
+    return frozenset(token[:_LONGEST] for token in tokens if isinstance(token, str) and token)
 
 
 def _digest(values: Iterable[str]) -> str:
@@ -66,17 +69,18 @@ def token(memory: ViewMemory, annotation: str, wanted: frozenset[str], known: st
     return annotation[:_LONGEST] + (f"+{memory.token}" if memory.token else "")
 
 
-def keep(spec: ArchiveViewSpec, status: ArchiveViewStatus, reports: Mapping[str, NodeReport]) -> list[str]:
+def keep(view: str, spec: ArchiveViewSpec, status: ArchiveViewStatus, reports: Mapping[str, NodeReport]) -> list[str]:
     """Generations that must never be dropped: what users see, on whatever node, and what a person named."""
-    names = {status.generation.name} if status.generation else set()
+    names = {status.generation.name} if status.generation else set[str]()
     if status.candidate:
         names.add(status.candidate.name)
     for item in status.generations:
         if named(spec.pin, item.name) or named(spec.approved, item.name):
             names.add(item.name)
-    for row in status.nodes:
-        if row.name in reports:
-            names.add(row.generation)
+    for mine in _said(view, reports):
+        # servers may be held at an older one until they end
+        shown = mine.get("shown")
+        names.update(str(name) for name in (mine.get("shows"), *(shown if isinstance(shown, Mapping) else ())))
     return sorted(name for name in names if _NAME.fullmatch(name))
 
 
@@ -90,7 +94,7 @@ def message(memory: ViewMemory, state: State, now: float) -> str:
     survey = state.survey
     if survey.state != "running":
         memory.phase = ("", 0.0)
-        return survey.message or ""
+        return survey.message
     if not memory.phase[1] or now - memory.phase[1] >= PHASE_EVERY:
         memory.phase = (survey.phase or survey.message or "", now)
     return memory.phase[0]
@@ -104,9 +108,9 @@ def kept(state: State) -> tuple[Kept, ...]:
             as_of=item.as_of,
             counts=item.counts,
             findings=item.findings,
-            accepted=item.guard.accepted if item.guard else True,
-            previous=item.previous or "",
-            changes=item.changes or Changes(),
+            accepted=item.guard.accepted,
+            previous=item.previous,
+            changes=item.changes,
         )
         for item in state.generations
     )
@@ -129,7 +133,10 @@ async def talk(
     tls = await world.tls.get()
     try:
         state = await world.surveys.state(tls, address)
-        wanted = wish(state.survey.request or "")
+        wanted = wish(state.survey.request)
+        if state.view not in ("", wanted["name"]):
+            # an address that was given to another Service meanwhile
+            raise SurveyError(f"the surveyor of {state.view} answers at {address}")
         text = json.dumps(wanted, sort_keys=True, separators=(",", ":"))
         digest = hashlib.sha256(text.encode()).hexdigest()
         if state.spec is None or memory.told != (digest, state.spec):

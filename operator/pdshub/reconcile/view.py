@@ -169,7 +169,7 @@ def _wish(
     annotation = str((meta.get("annotations") or {}).get(surveytalk.REFRESH, ""))
     wanted = surveytalk.wishes(name, reports)
     request = surveytalk.token(memory, annotation, wanted, known, time.monotonic())
-    keep = surveytalk.keep(spec, before, reports)
+    keep = surveytalk.keep(name, spec, before, reports)
     return surveytalk.body(name, int(meta.get("generation", 0)), spec, request, keep)
 
 
@@ -192,7 +192,7 @@ def _fields(
         fields["survey"] = SurveyStatus(
             state=survey.state,
             message=surveytalk.message(memory, state, time.monotonic()),
-            last_finished=survey.last_finished or "",
+            last_finished=survey.last_finished,
             request=surveytalk.asked_by_people(survey.request),
         )
     return fields

@@ -39,7 +39,7 @@ class FakeSurveys:
         self.survey: dict[str, Any] = {"state": "idle", "lastFinished": "2026-01-01T00:00:00Z"}
         self.verified: dict[str, Any] = {}
         self.spec: str | None = None
-        self.error = ""
+        self.error, self.view = "", ""
         self.puts: list[dict[str, Any]] = []
         self.asked: list[str] = []
 
@@ -50,7 +50,13 @@ class FakeSurveys:
     async def state(self, tls: Any, address: str) -> State:
         if self.error:
             raise SurveyError(self.error)
-        body = {"spec": self.spec, "survey": self.survey, "generations": self.generations, "verify": self.verified}
+        body = {
+            "view": self.view,
+            "spec": self.spec,
+            "survey": self.survey,
+            "generations": self.generations,
+            "verify": self.verified,
+        }
         return State.model_validate(body)
 
     async def put_spec(self, tls: Any, address: str, body: dict[str, Any]) -> None:
@@ -196,11 +202,12 @@ def test_looks_without_news_write_nothing() -> None:
 
 def test_what_users_see_is_kept_whatever_its_age() -> None:
     bench = served({**SPEC, "release": "approve", "approved": "b" * 12}, A, B, C)
-    bench.words["shows"] = A
+    held = "sha256:" + "9" * 64
+    bench.words |= {"shows": A, "shown": {A: 2, held: 1, "live": 1}}
     bench.look()
     bench.look()
-    # seen on a node, released, waiting
-    assert bench.surveys.puts[-1]["keep"] == [A, B, C]
+    # held by a server, seen on a node, released, waiting
+    assert bench.surveys.puts[-1]["keep"] == [held, A, B, C]
 
 
 def test_a_survey_that_runs_is_looked_at_often_and_written_seldom() -> None:
@@ -292,6 +299,15 @@ def test_a_surveyor_that_is_away_takes_nothing_away() -> None:
     assert bench.condition("Released") == before["Released"]
     assert bench.status["generation"]["name"] == A and bench.status["generations"]
     assert bench.condition("Ready")[0] == "True"
+
+
+def test_another_views_surveyor_is_not_listened_to() -> None:
+    bench = Bench()
+    bench.surveys.keep(A)
+    bench.surveys.view = "other"
+    bench.serve()
+    assert bench.surveys.puts == [] and "generation" not in bench.status
+    assert bench.condition("Surveyed")[:2] == ("False", "SurveyorAway") and "other" in bench.condition("Surveyed")[2]
 
 
 def test_a_pod_that_cannot_start_is_named() -> None:
@@ -464,9 +480,14 @@ def test_who_asks_for_a_survey() -> None:
     assert request().startswith("now-2+")
 
 
-@pytest.mark.parametrize("junk", [None, [], {"sbn": 1}, {"sbn": {"surveyWanted": 5}}, {"sbn": {"surveyWanted": ""}}])
+@pytest.mark.parametrize(
+    "junk", [None, [], {"sbn": 1}, {"sbn": {"surveyWanted": 5}}, {"sbn": {"surveyWanted": "", "shown": 7}}]
+)
 def test_strange_words_of_a_node_ask_for_nothing(junk: Any) -> None:
-    assert surveytalk.wishes("sbn", {"n1": NodeReport("n1", {"views": junk}, 1.0)}) == frozenset()
+    reports = {"n1": NodeReport("n1", {"views": junk}, 1.0)}
+    assert surveytalk.wishes("sbn", reports) == frozenset()
+    spec = view.ArchiveViewSpec.model_validate(SPEC)
+    assert surveytalk.keep("sbn", spec, view.ArchiveViewStatus(), reports) == []
 
 
 def hub(name: str, **archive: Any) -> dict[str, Any]:
