@@ -46,6 +46,8 @@ class World:
     images: dict[str, str] = field(default_factory=dict)
     nas_ip: str = ""
     store: Path | None = None
+    apply_to_ready: float | None = None
+    """Seconds from kubectl apply of the demo hub to Ready, where this run made it."""
 
     def kit(self) -> cluster.Tools:
         if not self.tools:
