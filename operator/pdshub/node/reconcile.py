@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from pdshub.node import front, mountinfo, workers
@@ -14,7 +14,7 @@ from pdshub.node.feed import Feed
 from pdshub.node.layout import Layout
 from pdshub.node.plan import Actual, Attach, Build, Content, Detach, Drop, Step, Switch, Want, plan
 from pdshub.node.policy import PolicyFile
-from pdshub.node.sources import Helper, Keeper, State
+from pdshub.node.sources import CONNECTING_SECONDS, Helper, Keeper, State
 from pdshub.node.spec import View
 from pdshub.node.wants import Story, tell, wants
 
@@ -54,6 +54,7 @@ class Reconciler:
         self.known: dict[str, View] = {}  # with those deleted from the API while pods still use them
         self._busy_since: dict[tuple[str, str], float] = {}
         self._failed: dict[str, str] = {}  # an entry's key -> why it could not be built
+        self._arrive_by: dict[str, float] = {}  # a view -> (monotonic) until when what it lacks may be on its way
         self._locks: dict[str, asyncio.Lock] = {}
         self._lane = workers.Lane()
         self._wake = asyncio.Event()
@@ -77,6 +78,25 @@ class Reconciler:
 
     def states(self, view: View) -> dict[str, State]:
         return {s.name: self.keepers[s.digest].state for s in view.sources if s.digest in self.keepers}
+
+    def connecting(self, view: View) -> frozenset[str]:
+        """Names of the sources whose first attempt to mount has not ended."""
+        return frozenset(s.name for s in view.sources if s.digest in self.keepers and self.keepers[s.digest].connecting)
+
+    def arriving(self, view: View) -> bool:
+        """Not whole yet, but nothing has failed: its sources are connecting, or what they have is being mounted."""
+        story = self.stories.get(view.name)
+        if story is None or self.connecting(view):
+            return story is None or not story.ready
+        return story.pending and time.monotonic() < self._arrive_by.get(view.name, 0)
+
+    def remember(self, name: str, story: Story, connecting: bool) -> None:
+        """Keep a view's story; what it lacks may take a while once its sources have stopped connecting."""
+        if story.ready:
+            self._arrive_by.pop(name, None)
+        elif connecting or name not in self._arrive_by:
+            self._arrive_by[name] = time.monotonic() + CONNECTING_SECONDS
+        self.stories[name] = replace(story, pending=not story.ready and (connecting or story.pending))
 
     async def turn(self) -> None:
         mounts = mountinfo.read()
@@ -128,6 +148,7 @@ class Reconciler:
                     if self.feed.live
                     else f"ArchiveView {name} is not known here yet: the API server has not answered"
                 )
+            connecting = view is not None and bool(self.connecting(view))
             wanted = wants(view, self.states(view)) if view else {}
             path = await asyncio.to_thread(front.ensure, self.layout, name)
             self._arrange(path, name, view, wanted, problem)
@@ -143,7 +164,7 @@ class Reconciler:
             actual = observe(mountinfo.read(), self.layout, name)
             self.target_count[name] = len(actual.targets)
             self._forget_busy(actual, held)
-            self.stories[name] = tell(name, wanted, problem, _mounted(wanted, actual), self._failed)
+            self.remember(name, tell(name, wanted, problem, _mounted(wanted, actual), self._failed), connecting)
             self._arrange(path, name, view, wanted, problem)
 
     def _arrange(self, path: object, name: str, view: View | None, wanted: Mapping[str, Want], problem: str) -> None:
@@ -233,7 +254,7 @@ class Reconciler:
                 path.rmdir()
             except OSError as error:
                 log.debug("%s: %s", path, error)
-        for known in (self.stories, self.target_count, self._locks):
+        for known in (self.stories, self.target_count, self._locks, self._arrive_by):
             known.pop(name, None)
 
     async def close(self) -> None:

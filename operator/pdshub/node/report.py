@@ -23,21 +23,28 @@ OPERATOR = "pdshub-operator"  # the common name of the only client that may read
 STUCK_SECONDS = 90
 
 
+def _word(ready: bool, connecting: bool) -> str:
+    return "ready" if ready else "connecting" if connecting else "failed"
+
+
 def document(name: str, node: Node, reconciler: Reconciler) -> dict[str, Any]:
     """The report as JSON; times in seconds."""
     views, sources = {}, {}
     for view in reconciler.known.values():
         story = reconciler.stories.get(view.name)
+        connecting = reconciler.connecting(view)
         views[view.name] = {
             "generation": view.generation,
             "form": "live",
             "ready": bool(story and story.ready),
+            "state": _word(bool(story and story.ready), reconciler.arriving(view)),
             "targets": reconciler.target_count.get(view.name, 0),
             "message": story.message if story else "not looked at yet",
         }
         sources[view.name] = {
             source: {
                 "ready": state.ready,
+                "state": _word(state.ready, source in connecting),
                 "mode": state.mode,
                 "message": state.message,
                 "latencySeconds": round(state.latency, 4),
@@ -46,7 +53,7 @@ def document(name: str, node: Node, reconciler: Reconciler) -> dict[str, Any]:
         }
     for view_name, problem in reconciler.feed.problems.items():
         views[view_name] = {
-            "generation": 0, "form": "live", "ready": False,
+            "generation": 0, "form": "live", "ready": False, "state": "failed",
             "targets": reconciler.target_count.get(view_name, 0), "message": problem,
         }  # fmt: skip
     return {

@@ -69,6 +69,11 @@ class HelperRequests:
         status = read(self._layout.helper / f"{source.digest}.status") or {}
         return str(status.get("message") or f"the user-space helper is connecting to {source.device_name}")
 
+    def tried(self, source: Source) -> bool:
+        """Whether the helper has tried to mount the source and could not."""
+        status = read(self._layout.helper / f"{source.digest}.status") or {}
+        return status.get("ready") is False
+
     def forget(self, source_digest: str) -> None:
         for suffix in ("json", "status"):
             (self._layout.helper / f"{source_digest}.{suffix}").unlink(missing_ok=True)

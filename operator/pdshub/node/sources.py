@@ -18,6 +18,8 @@ from pdshub.node.spec import Source
 log = logging.getLogger(__name__)
 
 HEALTHY_SECONDS, UNHEALTHY_SECONDS = 10.0, 3.0
+CONNECTING_SECONDS = 30.0
+"""A source whose first attempt to mount has not ended is connecting for so long, then it counts as away."""
 FUSE_TYPE = "fuse.pdshub-nfs"
 KERNEL, USER_SPACE, LOCAL = "kernel-nfs", "user-space-nfs", "local"
 
@@ -31,11 +33,14 @@ class State:
     message: str = "not looked at yet"
     latency: float = 0.0
     layers: dict[str, str | None] = field(default_factory=dict)
+    pending: bool = False
+    """An attempt to mount it is under way elsewhere: in the user-space helper."""
 
 
 class Helper(Protocol):
     def ask(self, source: Source) -> None: ...
     def answer(self, source: Source) -> str: ...
+    def tried(self, source: Source) -> bool: ...
     def forget(self, source_digest: str) -> None: ...
 
 
@@ -78,12 +83,18 @@ class Keeper:
         self.state = State()
         self.layers: frozenset[str] = frozenset({"."})
         self._layout, self._policy, self._helper, self._changed = layout, policy, helper, changed
+        self._since, self._tried = time.monotonic(), False
         self._wake = asyncio.Event()
         self._task = asyncio.create_task(self._run())
 
     @property
     def point(self) -> str:
         return str(self._layout.source(self.source.digest))
+
+    @property
+    def connecting(self) -> bool:
+        """The first attempt to mount it has not ended, and has time left: no reason to alarm anybody."""
+        return not self._tried and time.monotonic() - self._since < CONNECTING_SECONDS
 
     def need(self, layers: frozenset[str]) -> None:
         if layers != self.layers:
@@ -110,7 +121,8 @@ class Keeper:
                 log.exception("source %s", self.source.device_name)
                 state = State(False, self.state.mode, repr(error), 0.0, self.state.layers)
             old, self.state = self.state, state
-            if (old.ready, old.message, old.layers) != (state.ready, state.message, state.layers):
+            ended, self._tried = not (self._tried or state.pending), self._tried or not state.pending
+            if ended or (old.ready, old.message, old.layers) != (state.ready, state.message, state.layers):
                 if (old.ready, old.message) != (state.ready, state.message):
                     log.info("source %s: %s %s", self.source.device_name, state.mode, state.message or "ready")
                 self._changed()
@@ -131,7 +143,7 @@ class Keeper:
             await self._mount(policy)
             mount = mountinfo.top(mountinfo.read(), self.point)
             if mount is None:
-                return State(False, USER_SPACE, self._helper.answer(source))
+                return State(False, USER_SPACE, self._helper.answer(source), pending=not self._helper.tried(source))
         wrong = mismatch(source, mount)
         if wrong:
             return State(False, "", wrong)

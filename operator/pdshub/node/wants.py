@@ -45,6 +45,9 @@ def wants(view: View, states: Mapping[str, State]) -> dict[str, Want]:
     return {view.at(entry): want(view, entry, states) for entry in view.tree}
 
 
+_MOUNTING = "being mounted"
+
+
 @dataclass(frozen=True)
 class Story:
     """What people read: `message` in one line, `notice` the text of ARCHIVE-UNAVAILABLE.txt (empty: none)."""
@@ -52,6 +55,8 @@ class Story:
     ready: bool
     message: str
     notice: str
+    pending: bool = False
+    """Nothing is wrong: what is missing is on its way."""
 
 
 def tell(
@@ -62,13 +67,14 @@ def tell(
         return Story(False, problem, _notice(name, [problem]))
     lines, reasons = [], []
     for at, one in wanted.items():
-        reason = one.reason or ("" if at in mounted else failed.get(one.key or "", "being mounted"))
+        reason = one.reason or ("" if at in mounted else failed.get(one.key or "", _MOUNTING))
         if reason:
             reasons.append(reason)
             lines.append(f"/{at} is {'still shown from before' if at in mounted else 'not there'}: {reason}")
     if not lines:
         return Story(True, "", "")
-    return Story(False, "; ".join(dict.fromkeys(reasons)), _notice(name, lines))
+    unique = dict.fromkeys(reasons)
+    return Story(False, "; ".join(unique), _notice(name, lines), pending=list(unique) == [_MOUNTING])
 
 
 def _notice(name: str, lines: list[str]) -> str:

@@ -16,6 +16,8 @@ from pdshub.render import signin
 
 Truth = Literal["True", "False", "Unknown"]
 Row = tuple[str, Truth, str, str]
+CONNECTING = "Connecting"
+"""Reason of an archive that is being mounted for the first time."""
 _LONGEST = 2000
 
 
@@ -116,7 +118,8 @@ def rows(facts: Facts, action: Action) -> list[Row]:
 def _archive_word(facts: Facts) -> str:
     if facts.view is None:
         return ""
-    word = {True: "ready", False: "not ready", None: "unknown"}[facts.archive.ready]
+    unknown = "connecting" if facts.archive.reason == CONNECTING else "unknown"
+    word = {True: "ready", False: "not ready", None: unknown}[facts.archive.ready]
     return f"{facts.view.folder}: {word}"
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus, NodeStatus, Source, SourceStatus
 from pdshub.installation import Allowed, refusal
+from pdshub.reconcile import conditions
 from pdshub.reconcile.conditions import carried, truth
 from pdshub.reconcile.reports import NodeReport
 
 PATIENCE = 30.0
 """Seconds for which a node's last word counts when it does not answer: a plugin that restarts is no outage."""
+CONNECTING = "connecting"
+"""A node's word for what is being mounted for the first time: neither there nor failed."""
 
 
 class Verdict(NamedTuple):
@@ -37,29 +40,51 @@ def _part(report: Mapping[str, Any], *path: str) -> dict[str, Any]:
     return dict(found) if isinstance(found, Mapping) else {}
 
 
+def _said(name: str, source: Source, reports: Mapping[str, NodeReport], now: float) -> dict[str, dict[str, Any]]:
+    """What each node that answers says of a source."""
+    said = {
+        node: _part(answer.report, "sources", name, source.name)
+        for node, answer in reports.items()
+        if answer.at and now - answer.at < PATIENCE
+    }
+    return {node: words for node, words in said.items() if words}
+
+
+def _failed(said: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Nodes that do not reach a source, and why; those that are connecting have not failed."""
+    return {
+        node: str(words.get("message") or "not ready")
+        for node, words in said.items()
+        if not words.get("ready") and words.get("state") != CONNECTING
+    }
+
+
+def _on(nodes: Collection[str], of: int) -> str:
+    """Nodes in words, of so many that speak."""
+    if len(nodes) == of and of > 1:
+        return "every node"
+    return f"node{'s' if len(nodes) > 1 else ''} {', '.join(sorted(nodes))}"
+
+
 def sources(
     name: str, spec: ArchiveViewSpec, reports: Mapping[str, NodeReport], allowed: Allowed, now: float
 ) -> list[SourceStatus]:
     """Every source over all nodes that speak of it: ready where all of them reach it."""
     rows = []
     for source in spec.sources:
-        said = {
-            node: _part(answer.report, "sources", name, source.name)
-            for node, answer in reports.items()
-            if answer.at and now - answer.at < PATIENCE
-        }
-        said = {node: words for node, words in said.items() if words}
-        bad = {node: str(words.get("message") or "not ready") for node, words in said.items() if not words.get("ready")}
-        refused = refusal(source, allowed)
-        message = refused
+        said = _said(name, source, reports, now)
+        missing = [node for node, words in said.items() if not words.get("ready")]
+        bad = _failed(said)
+        message = refusal(source, allowed)
+        refused = bool(message)
         if bad and not refused:
-            which = ", ".join(sorted(bad))
-            nodes = "every node" if len(bad) == len(said) and len(said) > 1 else f"node {which}"
-            message = f"source {source.name} ({where(source)}) is not reached on {nodes}: {bad[min(bad)]}"
+            message = f"source {source.name} ({where(source)}) is not reached on {_on(bad, len(said))}: {bad[min(bad)]}"
+        elif missing and not refused:
+            message = f"source {source.name} ({where(source)}) is being connected on {_on(missing, len(said))}"
         rows.append(
             SourceStatus(
                 name=source.name,
-                ready=bool(said) and not bad and not refused,
+                ready=bool(said) and not missing and not refused,
                 mode=", ".join(sorted({str(words.get("mode", "")) for words in said.values()} - {""})),
                 message=message,
             )
@@ -85,6 +110,8 @@ def nodes(name: str, generation: int, reports: Mapping[str, NodeReport], now: fl
             message = "has not taken up the view yet"
         elif not current:
             message = f"still has generation {view.get('generation')} of the view"
+        elif view.get("state") == CONNECTING:
+            message = "is connecting to the sources"
         rows.append(
             NodeStatus(
                 name=node,
@@ -117,7 +144,8 @@ def verdict(
             "NoNodePlugin",
             "no node plugin runs: look at DaemonSet pdshub-node of the installation (kubectl get daemonsets -A)",
         )
-    broken = [row.message for row in source_rows if row.message]
+    failed = {s.name for s in spec.sources if _failed(_said(name, s, reports, now))}
+    broken = [row.message for row in source_rows if row.name in failed]
     if broken:
         return Verdict(False, "SourceUnreachable", "; ".join(broken))
     silent = [row for row in node_rows if not reports[row.name].at]
@@ -133,9 +161,14 @@ def verdict(
     if unknown:
         words = "; ".join(f"node {row.name} {row.message}" for row in unknown)
         return Verdict(None, "Progressing", words)
-    if waiting:
-        words = "; ".join(f"node {row.name}: {row.message or 'the view is not ready'}" for row in waiting)
+    unwell = [row for row in waiting if _part(reports[row.name].report, "views", name).get("state") != CONNECTING]
+    if unwell:
+        words = "; ".join(f"node {row.name}: {row.message or 'the view is not ready'}" for row in unwell)
         return Verdict(False, "ViewNotReady", words)
+    connecting = [row.message for row in source_rows if row.message]
+    if connecting or waiting:
+        words = "; ".join(connecting or [f"node {row.name} {row.message}" for row in waiting])
+        return Verdict(None, conditions.CONNECTING, words)
     modes = sorted({row.mode for row in source_rows if row.mode})
     by = f" by {', '.join(modes)}" if modes else ""
     count = len(node_rows)

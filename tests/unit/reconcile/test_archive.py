@@ -9,6 +9,7 @@ import pytest
 from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus
 from pdshub.installation import Allowed
 from pdshub.reconcile import view_status
+from pdshub.reconcile.events import happened
 from pdshub.reconcile.observe_archive import judge_volumes, sentence, state
 from pdshub.reconcile.reports import NodeReport
 from pdshub.render import archive
@@ -32,17 +33,27 @@ NOW = 1000.0
 
 
 def report(
-    generation: int = 1, ready: bool = True, at: float = NOW, main: str = "", mode: str = "kernel-nfs", error: str = ""
+    generation: int = 1,
+    ready: bool = True,
+    at: float = NOW,
+    main: str = "",
+    mode: str = "kernel-nfs",
+    error: str = "",
+    source: str = "",
+    view: str = "",
 ) -> NodeReport:
-    """A node's word; ``main`` is what is wrong with source main."""
+    """A node's word; ``main`` is what is wrong with source main; ``source`` and ``view`` are their states."""
     well = {"ready": True, "mode": mode, "message": ""}
-    body = {
+    body: dict[str, Any] = {
         "views": {"sbn": {"generation": generation, "form": "live", "ready": ready, "targets": 2, "message": ""}},
         "sources": {"sbn": {"main": {**well, "ready": not main, "message": main}, "mission": well}},
     }
+    body["views"]["sbn"].update({"state": view} if view else {})
+    body["sources"]["sbn"]["main"].update({"state": source} if source else {})
     return NodeReport("n1", body, at, error)
 
 
+AWAY: dict[str, Any] = {"main": "not looked at yet", "ready": False}
 SILENT = NodeReport("n1", {}, 0.0, "the node plugin does not answer: refused")
 CASES: list[tuple[str, dict[str, NodeReport], str, str, list[str]]] = [
     ("well", {"n1": report()}, "True", "Complete", ["kernel-nfs", "1 node"]),
@@ -61,6 +72,43 @@ CASES: list[tuple[str, dict[str, NodeReport], str, str, list[str]]] = [
     ("not yet taken up", {"n1": NodeReport("n1", {"views": {}}, NOW)}, "Unknown", "Progressing", ["n1"]),
     ("older generation", {"n1": report(generation=0, ready=False)}, "Unknown", "Progressing", ["generation"]),
     ("view broken", {"n1": report(ready=False)}, "False", "ViewNotReady", ["n1"]),
+    (
+        "first attempt under way",
+        {"n1": report(**AWAY, source="connecting", view="connecting")},
+        "Unknown",
+        "Connecting",
+        ["main", "10.0.0.1:/main", "connected", "n1"],
+    ),
+    (
+        "first attempt failed",
+        {"n1": report(**AWAY, source="failed", view="failed")},
+        "False",
+        "SourceUnreachable",
+        ["not looked at yet"],
+    ),
+    ("reached, being mounted", {"n1": report(ready=False, view="connecting")}, "Unknown", "Connecting", ["n1"]),
+    ("reached, not mounted", {"n1": report(ready=False, view="failed")}, "False", "ViewNotReady", ["n1"]),
+    (
+        "a failure on one node is not hidden by another that connects",
+        {"n1": report(**AWAY, source="connecting", view="connecting"), "n2": report(main="timeout")},
+        "False",
+        "SourceUnreachable",
+        ["n2", "timeout"],
+    ),
+    (
+        "a new node connects",
+        {"n1": report(), "n2": report(**AWAY, source="connecting", view="connecting")},
+        "Unknown",
+        "Connecting",
+        ["node n2"],
+    ),
+    (
+        "every node connects",
+        {n: report(**AWAY, source="connecting", view="connecting") for n in ("n1", "n2")},
+        "Unknown",
+        "Connecting",
+        ["every node"],
+    ),
     ("one of two", {"n1": report(), "n2": report(main="timeout")}, "False", "SourceUnreachable", ["n2", "timeout"]),
 ]
 
@@ -88,8 +136,20 @@ def test_a_strange_report_is_no_crash(junk: dict[str, Any]) -> None:
     assert status({"n1": NodeReport("n1", junk, NOW)}).conditions[0].status != "True"
 
 
-def seen(ready: str | None, generation: int = 1, observed: int = 1) -> dict[str, Any]:
-    conditions = [{"type": "Ready", "status": ready, "reason": "R", "message": "words"}] if ready else []
+def test_a_source_that_connects_is_neither_ready_nor_an_alarm() -> None:
+    found = status({"n1": report(**AWAY, source="connecting", view="connecting")})
+    main, mission = found.sources
+    assert not main.ready and "not looked at" not in main.message and mission.ready
+    assert found.nodes[0].message == "is connecting to the sources"
+    (condition,) = found.conditions
+    view = seen(condition.status, reason=condition.reason)
+    judged = state(REFERRED, view, None, ALLOWED)
+    assert (judged.ready, judged.reason, sentence(judged)) == (None, "Connecting", "")
+    assert happened([], found.conditions) == []
+
+
+def seen(ready: str | None, generation: int = 1, observed: int = 1, reason: str = "R") -> dict[str, Any]:
+    conditions = [{"type": "Ready", "status": ready, "reason": reason, "message": "words"}] if ready else []
     return {
         "metadata": {"generation": generation},
         "status": {"observedGeneration": observed, "conditions": conditions},

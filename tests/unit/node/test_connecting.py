@@ -1,0 +1,179 @@
+"""A source whose first attempt to mount has not ended is connecting, not away; the report says so."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from pdshub.node import reconcile, requests, sources
+from pdshub.node.csi import Node
+from pdshub.node.layout import Layout
+from pdshub.node.plan import Want
+from pdshub.node.policy import PolicyFile
+from pdshub.node.report import document
+from pdshub.node.requests import HelperRequests
+from pdshub.node.sources import Keeper
+from pdshub.node.spec import Entry, Layer, Source, View
+from pdshub.node.wants import Story, tell
+
+WELL, AWAY = Story(True, "", ""), Story(False, "source m: away", "notice")
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port of this machine where nobody answers."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+class Place:
+    """A node's folders, a policy that allows this machine as NFS server, and the files of the helper."""
+
+    def __init__(self, folder: Path) -> None:
+        self.layout = Layout(folder)
+        self.layout.prepare()
+        installation = folder / "installation.yaml"
+        installation.write_text("archive: {allowedServers: [127.0.0.1]}\n")
+        self.policy = PolicyFile(installation)
+        self.requests = HelperRequests(self.layout)
+
+    def says(self, source: Source, **status: Any) -> None:
+        """Answer a request as the helper does."""
+        requests.write(self.layout.helper / f"{source.digest}.status", status)
+
+    def keeper(self, source: Source) -> Keeper:
+        return Keeper(source, self.layout, self.policy.current, self.requests, lambda: None)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+async def until(what: Callable[[], object], seconds: float = 10) -> None:
+    async with asyncio.timeout(seconds):
+        while not what():  # noqa: ASYNC110 - the keeper tells its state, not the moment it ends
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("server", "says"), [("127.0.0.1", "refused"), ("10.9.9.9", "archive.allowedServers")], ids=["no answer", "refused"]
+)
+def test_the_first_failure_ends_connecting(place: Place, port: int, server: str, says: str) -> None:
+    async def test() -> None:
+        keeper = place.keeper(Source("m", server=server, export="/m", port=port))
+        assert keeper.connecting
+        await until(lambda: not keeper.connecting)
+        assert says in keeper.state.message.lower() or says in keeper.state.message
+        await keeper.stop()
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize(
+    ("status", "connecting"),
+    [(None, True), ({"ready": True, "message": ""}, True), ({"ready": False, "message": "nobody there"}, False)],
+    ids=["not asked yet", "about to be mounted", "could not"],
+)
+def test_the_helper_decides_where_the_kernel_has_no_nfs(
+    place: Place, port: int, monkeypatch: pytest.MonkeyPatch, status: dict[str, Any] | None, connecting: bool
+) -> None:
+    monkeypatch.setattr(Keeper, "no_kernel_nfs_until", time.monotonic() + 600)
+    source = Source("m", server="127.0.0.1", export="/m", port=port)
+    (place.layout.helper / "alive").touch()
+    if status:
+        place.says(source, **status)
+
+    async def test() -> None:
+        keeper = place.keeper(source)
+        await until(lambda: keeper.state.mode)
+        assert keeper.connecting is connecting
+        if status and not status["ready"]:
+            assert keeper.state.message == status["message"]
+        await keeper.stop()
+
+    asyncio.run(test())
+
+
+def test_connecting_is_bounded(place: Place, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Keeper, "no_kernel_nfs_until", time.monotonic() + 600)
+    monkeypatch.setattr(sources, "CONNECTING_SECONDS", 0.3)
+
+    async def test() -> None:
+        keeper = place.keeper(Source("m", server="127.0.0.1", export="/m", port=port))
+        await until(lambda: keeper.state.mode)
+        await until(lambda: not keeper.connecting, 2)
+        assert "pdshub-nfs-helper" in keeper.state.message
+        await keeper.stop()
+
+    asyncio.run(test())
+
+
+MOUNTING = Story(False, "being mounted", "notice", pending=True)
+STORIES: list[tuple[str, Story | None, bool, float, str]] = [
+    ("not looked at", None, False, 0, "connecting"),
+    ("not looked at, a source connects", None, True, 0, "connecting"),
+    ("whole", WELL, False, 0, "ready"),
+    ("a source connects", AWAY, True, 0, "connecting"),
+    ("was connecting a moment ago", Story(False, "source m: not looked at yet", "", True), False, 0, "connecting"),
+    ("being mounted", MOUNTING, False, 0, "connecting"),
+    ("being mounted for too long", MOUNTING, False, 31, "failed"),
+    ("a source is away", AWAY, False, 0, "failed"),
+]
+
+
+@pytest.mark.parametrize(("story", "connecting", "age", "word"), [c[1:] for c in STORIES], ids=[c[0] for c in STORIES])
+def test_the_report_says_how_a_view_stands(
+    place: Place,
+    port: int,
+    monkeypatch: pytest.MonkeyPatch,
+    story: Story | None,
+    connecting: bool,
+    age: float,
+    word: str,
+) -> None:
+    monkeypatch.setattr(Keeper, "no_kernel_nfs_until", time.monotonic() + 600)
+    source = Source("m", server="127.0.0.1", export="/m", port=port)
+    view = View("sbn", 1, "sbn", (source,), (Entry("d", (Layer("m", "."),)),))
+    if not connecting:
+        place.says(source, ready=False, message="nobody there")
+
+    async def test() -> None:
+        found = reconcile.Reconciler(place.layout, place.policy, place.requests)
+        found.known = {"sbn": view}
+        keeper = found.keepers[source.digest] = place.keeper(source)
+        await until(lambda: keeper.state.mode)
+        if story:
+            with monkeypatch.context() as past:
+                then = time.monotonic() - age
+                past.setattr("time.monotonic", lambda: then)
+                found.remember("sbn", story, connecting=False)
+        node = cast(Node, SimpleNamespace(publishes=0, last_publish_seconds=0.0))
+        said = document("n1", node, found)
+        assert said["views"]["sbn"]["state"] == word
+        assert said["sources"]["sbn"]["m"]["state"] == ("connecting" if connecting else "failed")
+        assert said["views"]["sbn"]["ready"] is (word == "ready")
+        await found.close()
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize(
+    ("wanted", "failed", "pending"),
+    [
+        ({"v/a": Want("k")}, {}, True),
+        ({"v/a": Want("k")}, {"k": "mounting failed: x"}, False),
+        ({"v/a": Want("k"), "v/b": Want(None, reason="source b: away")}, {}, False),
+    ],
+    ids=["being mounted", "failed", "another is away"],
+)
+def test_only_what_is_being_mounted_is_pending(wanted: dict[str, Want], failed: dict[str, str], pending: bool) -> None:
+    assert tell("v", wanted, "", frozenset(), failed).pending is pending
