@@ -18,6 +18,7 @@ from pathlib import Path
 from devcluster.artefact import Artefact, digest
 from devcluster.run import StepFailed, output, run
 from devcluster.settings import Paths
+from devcluster.venv import interpreter
 
 VIRTME = "1.42"
 """Version of the PyPI package virtme-ng."""
@@ -67,8 +68,7 @@ def virtme() -> Artefact:
         run(["python3", "-m", "venv", "--clear", work])
         run([work / "bin/python", "-m", "pip", "install", "--disable-pip-version-check", f"virtme-ng=={VIRTME}"])
 
-    python = output(["python3", "-c", "import sys; print(sys.executable, sys.version)"])
-    return Artefact("lab-virtme", digest([VIRTME, python]), build, in_place=True)
+    return Artefact("lab-virtme", digest([VIRTME, interpreter()]), build, in_place=True)
 
 
 def _die_with_parent() -> None:
