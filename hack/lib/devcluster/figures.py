@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,6 +91,23 @@ def tell(world: World) -> None:
     )
     if (BENCHMARKS / "hub.md").exists():
         print("  over many users, with and without the archive: docs/benchmarks/hub.md (./hack/bench hub)")
+
+
+def write_steps(known: Mapping[str, Mapping[str, float]], machine: str) -> None:
+    """docs/benchmarks/up.json and up.md: the last cold and warm time of each step of hack/up, in seconds."""
+    BENCHMARKS.mkdir(parents=True, exist_ok=True)
+    document = {"machine": machine, "steps": known}
+    (BENCHMARKS / "up.json").write_text(json.dumps(document, indent=1) + "\n")
+    rows = []
+    for name, times in known.items():
+        cold, warm = (times.get(kind, times.get("run")) for kind in ("cold", "warm"))
+        rows.append(f"| {name} | {'' if cold is None else f'{cold} s'} | {'' if warm is None else f'{warm} s'} |")
+    head = (
+        "# Figures of hack/up\n\nWritten by `./hack/bench up` from the record of the runs in the cache; raw data in\n"
+        f"up.json. {machine}. Steps run side by side in lanes, so their sum is more than the whole.\n\n"
+        "| step | cold | warm |\n|---|---|---|\n"
+    )
+    (BENCHMARKS / "up.md").write_text(head + "\n".join(rows) + "\n")
 
 
 def keep(world: World, found: Figures) -> None:
