@@ -13,7 +13,7 @@ from .run import StepFailed, output
 from .settings import ROOT
 
 if TYPE_CHECKING:
-    from .up import World
+    from .world import World
 
 SYSTEM = "pdshub-system"
 _PUBLISHED = re.compile(r"published \S+ at \S+ in (\d+) ms")

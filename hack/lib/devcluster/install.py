@@ -18,7 +18,7 @@ from .steps import Step
 from .venv import venv
 
 if TYPE_CHECKING:
-    from .up import World
+    from .world import World
 
 SYSTEM = figures.SYSTEM
 DEMO = "demo"
