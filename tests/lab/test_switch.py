@@ -22,9 +22,13 @@ for _ in range(int(sys.argv[3])):
     out, into = os.pipe()
     if os.fork() == 0:
         seen, failed, opens = {}, {}, 0
-        os.nice(19)  # eight loops must not starve the plugin: its probes of the NAS have a time limit
+        # eight loops must not starve the plugin, whose probes of the NAS have a time limit; what they cost the
+        # server is not nice, so they also rest in proportion to what their opens took
+        os.nice(19)
+        took = 0
         while not os.path.exists(stop):
-            time.sleep(0.05)
+            time.sleep(max(0.05, min(2, 4 * took)))
+            begun = time.monotonic()
             for _ in range(20):
                 opens += 1
                 try:
@@ -33,6 +37,7 @@ for _ in range(int(sys.argv[3])):
                     seen[text] = seen.get(text, 0) + 1
                 except OSError as error:
                     failed[str(error)] = failed.get(str(error), 0) + 1
+            took = time.monotonic() - begun
         os.write(into, json.dumps([opens, seen, failed]).encode())
         os._exit(0)
     os.close(into)
