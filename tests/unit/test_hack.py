@@ -353,6 +353,15 @@ def test_environment_depends_on_dependencies_only() -> None:
     assert venv.key(base + "[tool.ruff]\nline-length = 9\n", "3.11", ROOT) == one
     assert venv.key(base.replace("a==1", "a==2"), "3.11", ROOT) != one
     assert venv.key(base, "3.12", ROOT) != one
+    extras = base + "[project.optional-dependencies]\ntest = ['t==1']\n"
+    assert venv.key(extras, "3.11", ROOT) not in (one, venv.key(extras.replace("t==1", "t==2"), "3.11", ROOT))
+    assert venv.key(extras + "docs = ['m==1']\n", "3.11", ROOT) == venv.key(extras, "3.11", ROOT)
+
+
+def test_the_manual_is_built_by_exact_versions() -> None:
+    pins = venv.docs_pins((ROOT / "pyproject.toml").read_text())
+    assert {pin.partition("==")[0] for pin in pins} >= {"mkdocs"} and all("==" in pin for pin in pins)
+    assert venv.docs().name != venv.venv().name
 
 
 def test_facts_survive_the_shell(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The commands behind hack/: up, down, generate, repair, env, venv, figures."""
+"""The commands behind hack/: up, down, generate, repair, env, venv, docs-venv, figures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .console import complain, say
 from .facts import read
 from .run import StepFailed, log_to
 from .settings import Paths
-from .venv import venv
+from .venv import docs, venv
 
 
 def main(argv: list[str]) -> int:
@@ -30,6 +30,7 @@ def main(argv: list[str]) -> int:
     commands.add_parser("repair", help="clean up after processes that were killed")
     commands.add_parser("env", help="print the facts of the running cluster")
     commands.add_parser("venv", help="print the path of the project's Python environment")
+    commands.add_parser("docs-venv", help="print the path of the Python environment that builds the manual")
     commands.add_parser("figures", help="write the times of up's steps to docs/benchmarks")
     args = parser.parse_args(argv)
     paths = Paths.from_environment()
@@ -86,6 +87,14 @@ def _venv(paths: Paths, args: argparse.Namespace) -> int:
     return 0
 
 
+def _docs_venv(paths: Paths, args: argparse.Namespace) -> int:
+    del args
+    with log_to(paths.logs / "docs-venv.log"):
+        path, _ = docs().ensure(paths)
+    print(path)
+    return 0
+
+
 def _figures(paths: Paths, args: argparse.Namespace) -> int:
     del args
     record = paths.cache / "figures.json"
@@ -104,5 +113,6 @@ _COMMANDS = {
     "repair": _repair,
     "env": _env,
     "venv": _venv,
+    "docs-venv": _docs_venv,
     "figures": _figures,
 }
