@@ -74,7 +74,8 @@ def measure(world: World, apply_to_ready: float | None, first_notebook: str) -> 
     log = ask("logs", "-l", "app.kubernetes.io/component=node", "--tail=400")
     return Figures(
         apply_to_ready,
-        float(seconds[1]) if seconds else None,
+        # of a hub that was there before, the server most often is too: then there was no start
+        float(seconds[1]) if seconds and apply_to_ready is not None else None,
         publish_ms(log),
         memory("operator", "pdshub-operator"),
         memory("node", "pdshub-node"),
