@@ -22,14 +22,15 @@ for _ in range(int(sys.argv[3])):
     out, into = os.pipe()
     if os.fork() == 0:
         seen, failed, opens = {}, {}, 0
-        # eight loops must not starve the plugin, whose probes of the NAS have a time limit; what they cost the
-        # server is not nice, so they also rest in proportion to what their opens took
+        # Eight loops must not starve the plugin, whose probes of the NAS have a time limit, and what they cost the
+        # server is not nice: they rest in proportion to what their opens took. Without a rest somebody always has
+        # a file open, and each switch waits for the end of its hold time.
         os.nice(19)
         took = 0
         while not os.path.exists(stop):
-            time.sleep(max(0.05, min(2, 4 * took)))
+            time.sleep(0.05 + 7 * took)
             begun = time.monotonic()
-            for _ in range(20):
+            for _ in range(4):
                 opens += 1
                 try:
                     with open(path) as f:
