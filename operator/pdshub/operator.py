@@ -148,9 +148,8 @@ def registry(started: dict[str, Operator], make: Any) -> kopf.OperatorRegistry:
             await retain(started["operator"].world.kube, dict(body))
 
     @kopf.on.event("v1", "persistentvolumeclaims", labels={VIEW_LABEL: kopf.PRESENT}, registry=found)
-    async def claim_event(namespace: str | None, labels: kopf.Labels, type: str, **_: Any) -> None:
-        if type == "DELETED":
-            started["operator"].hubs.poke((namespace or "", str(labels.get(HUB_LABEL))))
+    async def claim_event(namespace: str | None, labels: kopf.Labels, **_: Any) -> None:
+        started["operator"].hubs.poke((namespace or "", str(labels.get(HUB_LABEL))))
 
     return found
 

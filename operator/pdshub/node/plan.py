@@ -114,7 +114,7 @@ def plan(wants: Mapping[str, Want], actual: Actual, overdue: Collection[tuple[st
                 continue
             if not here:
                 steps.append(Attach(target, at, want.key))
-            elif content in here:
+            elif content in here or (len(here) > 1 and (target, at) in overdue):
                 steps.append(Detach(target, at, lazy=(target, at) in overdue))
             else:
                 steps.append(Switch(target, at, want.key, len(here)))

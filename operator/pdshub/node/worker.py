@@ -167,7 +167,13 @@ def attach(origin: str, point: str) -> None:
 
 
 def switch(origin: str, point: str, depth: int) -> str:
-    """New content for `point`: "switched", or "held" while somebody still uses the old one (it stays on top)."""
+    """New content for `point`: "switched", or "held" while somebody still uses the old one (it stays on top).
+
+    While an earlier switch is still held, another would slide its content between the two, and the one that was
+    to come would stay below for good: that one comes first, the newest after it.
+    """
+    if depth > 1 and kernel.attaches_beneath():
+        return detach(point, lazy=False)
     try:
         _attach(kernel.AT_FDCWD, origin, point, beneath=True)
     except OSError as error:

@@ -25,7 +25,7 @@ from pdshub.kube import (
     Object,
 )
 from pdshub.reconcile import leftovers, observe_archive, workloads
-from pdshub.reconcile.facts import Attempt, Facts, Step
+from pdshub.reconcile.facts import ArchiveState, Attempt, Facts, Step
 from pdshub.reconcile.release import Release, decode, newest
 from pdshub.reconcile.world import HubMemory, World
 from pdshub.render import address, archive, chart, homes, keys, notice, signin, values
@@ -174,6 +174,8 @@ async def _wanted(world: World, facts: Facts, spec: PDSHubSpec, memory: HubMemor
             view_steps = [Step(f"ArchiveView {view.name} is written", archive.own_view(spec, names), "apply")]
     volumes = await observe_archive.volumes(kube, names, facts.view)
     settling, stale = volumes.settling, volumes.stale
+    if volumes.unbound and state.ready is not False:
+        state = ArchiveState(None, "Binding", volumes.unbound)
     said = observe_archive.sentence(state) if facts.view else ""
     wanted_notice = notice.config_map(names, said)
     have = await kube.get(CONFIG_MAP, names.notice, names.namespace)

@@ -52,6 +52,8 @@ class Volumes:
     steps: tuple[Step, ...] = ()
     settling: str = ""
     stale: tuple[tuple[str, str], ...] = ()
+    unbound: str = ""
+    """Why no server can start with the archive yet."""
 
 
 def judge_volumes(names: Names, view: ViewRef | None, claims: list[Object], volumes: list[Object]) -> Volumes:
@@ -81,9 +83,13 @@ def judge_volumes(names: Names, view: ViewRef | None, claims: list[Object], volu
     elif _orphaned(volume, claim):
         # a released volume binds again only when it forgets the claim that is gone
         steps.append(Step(f"volume {wanted_volume} is made available again", volume, "rebind"))
+    unbound = ""
     if claim is None:
+        # after the volume: a claim that finds it still Released waits for the controller's next round, 15 s
         steps.append(Step(f"claim {wanted_claim} is made", archive.claim(names, view.name)))
-    return Volumes(tuple(steps), "", tuple(stale))
+    elif (claim.get("status") or {}).get("phase") != "Bound":
+        unbound = f"claim {wanted_claim} is not bound to volume {wanted_volume} yet: servers wait for it"
+    return Volumes(tuple(steps), "", tuple(stale), unbound)
 
 
 def _orphaned(volume: Object, claim: Object | None) -> bool:

@@ -179,8 +179,8 @@ def test_an_inline_archive_of_a_server_that_is_not_allowed() -> None:
     assert judged.ready is False and "10.0.0.1" in judged.message and "archive.allowedServers" in judged.message
 
 
-def claim(view: str = "ns-demo", uid: str = "u1", going: bool = False) -> dict[str, Any]:
-    made = archive.claim(NAMES, view)
+def claim(view: str = "ns-demo", uid: str = "u1", going: bool = False, phase: str = "Bound") -> dict[str, Any]:
+    made = {**archive.claim(NAMES, view), "status": {"phase": phase}}
     made["metadata"].update({"uid": uid, **({"deletionTimestamp": "x"} if going else {})})
     return made
 
@@ -214,6 +214,11 @@ def test_volumes(claims: list[Any], volumes: list[Any], how: list[str], settling
     assert [step.how for step in found.steps] == how
     assert bool(found.settling) is settling
     assert len(found.stale) == stale
+
+
+@pytest.mark.parametrize(("phase", "said"), [("Bound", False), ("Pending", True), ("Lost", True)])
+def test_a_claim_that_is_not_bound_is_said(phase: str, said: bool) -> None:
+    assert bool(judge_volumes(NAMES, OWN, [claim(phase=phase)], [volume()]).unbound) is said
 
 
 def test_a_hub_without_archive_lets_all_volumes_go() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +28,16 @@ async def act(world: World, facts: Facts) -> str:
                 "spec": {"claimRef": {"uid": None, "resourceVersion": None}},
             }
             await world.kube.patch(resource, meta["name"], free)
+            await _until_available(world, str(meta["name"]))
         else:
             await world.kube.create(resource, body)
     return ""
+
+
+async def _until_available(world: World, name: str) -> None:
+    """Wait until Kubernetes has taken note that a volume is free; a claim that comes too early is bound late."""
+    for _ in range(50):
+        volume = await world.kube.get(VOLUME, name)
+        if volume is None or (volume.get("status") or {}).get("phase") != "Released":
+            return
+        await asyncio.sleep(0.1)
