@@ -137,9 +137,8 @@ def test_a_nas_that_is_down_at_start_is_said_and_heals(cluster: Cluster, sample:
     )
 
 
-def test_a_restarted_node_comes_back_by_itself(cluster: Cluster, hub: dict[str, Any]) -> None:
-    user = person(cluster, "ada")
-    with user.kernel() as kernel:
+def test_a_restarted_node_comes_back_by_itself(cluster: Cluster, ada: Person) -> None:
+    with ada.kernel() as kernel:
         kernel.run("from pathlib import Path; Path.home().joinpath('reboot.txt').write_text('before')").ok()
     cluster.engine("restart", "-t", "20", cluster.facts["NODE_CONTAINER"], timeout=240)
     eventually(
