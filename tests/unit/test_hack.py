@@ -440,7 +440,7 @@ def test_port_rules_of_containers_that_are_gone() -> None:
 def test_figures_are_read_from_logs_and_proc_and_say_only_what_was_measured() -> None:
     log = "x published demo at /var/a in 12 ms\nx published demo at /var/b in 9 ms\nx unpublished"
     assert (figures.publish_ms(log), figures.publish_ms("nothing")) == (9, None)
-    assert figures.resident_mb("Name:\tx\nVmRSS:\t   80000 kB\n") == 81.9
+    assert figures.resident_mb("Name:\tx\nVmRSS:\t   80000 kB\nName:\ty\nVmRSS:\t 900 kB\n") == 81.9
     assert figures.resident_mb("") is None
     told = figures.lines(figures.Figures(apply_to_ready_seconds=12.5))
     assert len(told) == 1 and told[0].startswith("kubectl apply to Ready") and told[0].endswith("12.5 s")
