@@ -21,6 +21,8 @@ MERGE = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml"
 _TIMEOUT = 30.0
 """Seconds for one request; the API server answers in milliseconds or not at all."""
+_PAGE = 500
+"""Objects in one answer: a list of all pods of a large cluster would be one of megabytes."""
 
 
 class KubeError(Exception):
@@ -136,6 +138,24 @@ class Kube:
         found: Object = json.loads(await self.raw(*args, **kwargs) or "{}")
         return found
 
+    async def _pages(self, path: str, query: Mapping[str, str], **kwargs: Any) -> list[Object]:
+        """A list, page by page; in one piece when its pages have expired meanwhile (410)."""
+        found: list[Object] = []
+        more: dict[str, str] = {"limit": str(_PAGE)}
+        while True:
+            try:
+                answer = await self._object("GET", path, query={**query, **more}, **kwargs)
+            except KubeError as error:
+                if error.status != 410 or "limit" not in more:
+                    raise
+                found, more = [], {}
+                continue
+            found += answer.get("items") or []
+            token = str((answer.get("metadata") or {}).get("continue") or "")
+            if not token:
+                return found
+            more = {"limit": str(_PAGE), "continue": token}
+
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
         """One object, None when there is none."""
         try:
@@ -150,14 +170,13 @@ class Kube:
     ) -> list[Object]:
         """All objects of a kind, of one namespace or all of them."""
         query = {k: v for k, v in (("labelSelector", labels), ("fieldSelector", fields)) if v}
-        answer = await self._object("GET", resource.path(namespace), query=query)
-        return [dict(item, apiVersion=resource.api, kind=resource.kind) for item in answer.get("items") or []]
+        found = await self._pages(resource.path(namespace), query)
+        return [dict(item, apiVersion=resource.api, kind=resource.kind) for item in found]
 
     async def metadata(self, resource: Resource, namespace: str, *, labels: str) -> list[Object]:
         """Metadata alone of the objects of a kind: release Secrets are large."""
         accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-        answer = await self._object("GET", resource.path(namespace), query={"labelSelector": labels}, accept=accept)
-        return list(answer.get("items") or [])
+        return await self._pages(resource.path(namespace), {"labelSelector": labels}, accept=accept)
 
     async def create(self, resource: Resource, body: Object) -> bool:
         """Create an object; False when one of that name is there already."""

@@ -121,7 +121,12 @@ def test_values_arrive_by_helms_rules(cluster: Cluster, hub: dict[str, Any]) -> 
 
     values = {
         "singleuser": {"extraEnv": {"E2E_MARK": "arrived"}, "startTimeout": 123},
-        "hub": {"concurrentSpawnLimit": None, "nodeSelector": {"kubernetes.io/os": "linux"}},
+        "hub": {
+            "concurrentSpawnLimit": None,
+            "nodeSelector": {"kubernetes.io/os": "linux"},
+            "extraVolumeMounts": [],
+            "extraVolumes": [],
+        },
     }
     cluster.apply(variant(hub, "demo", NAMESPACE, values=values))
     wait_ready(cluster, "demo", NAMESPACE)
@@ -130,10 +135,12 @@ def test_values_arrive_by_helms_rules(cluster: Cluster, hub: dict[str, Any]) -> 
     assert got["singleuser"]["startTimeout"] == 123
     assert got["hub"].get("concurrentSpawnLimit") is None
     assert got["hub"]["nodeSelector"] == {"kubernetes.io/os": "linux"}
+    assert got["hub"]["extraVolumes"] == []  # lists replace: the operator's own notice is not merged in
     cluster.apply(variant(hub, "demo", NAMESPACE))
     wait_ready(cluster, "demo", NAMESPACE)
     back = json.loads(cluster.run("helm", "get", "values", "demo", "-n", NAMESPACE, "-o", "json"))
     assert "E2E_MARK" not in back["singleuser"].get("extraEnv", {})
+    assert back["hub"]["extraVolumes"]
 
 
 def test_homes_are_retained_and_their_size_is_honest(cluster: Cluster, ada: Person) -> None:

@@ -89,7 +89,6 @@ def test_refused_at_apply(
         assert words in refused.value.err
 
 
-# Marked long: has not passed as a whole yet, and is kept out of the default run until it has.
 CHART = {"source": "Airgap", "version": "99.0.0"}
 IN_A_CONDITION: list[tuple[str, dict[str, Any], str, list[str]]] = [
     ("chart version", {"chart": CHART}, "Ready", ["99.0.0", "spec.chart.version"]),
@@ -104,7 +103,6 @@ IN_A_CONDITION: list[tuple[str, dict[str, Any], str, list[str]]] = [
 ]
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(("name", "spec", "kind", "says"), IN_A_CONDITION, ids=[c[0] for c in IN_A_CONDITION])
 def test_reported_in_a_condition(
     cluster: Cluster, sample: dict[str, Any], name: str, spec: dict[str, Any], kind: str, says: list[str]
@@ -124,7 +122,6 @@ def test_reported_in_a_condition(
         cluster.kubectl("delete", "namespace", space, "--wait=false")
 
 
-@pytest.mark.long
 def test_development_sign_in_needs_a_development_namespace(cluster: Cluster, sample: dict[str, Any]) -> None:
     space = namespace(cluster, "e2e-production", development=False)
     cluster.apply(variant(sample, "bad", space))
@@ -140,7 +137,6 @@ def test_development_sign_in_needs_a_development_namespace(cluster: Cluster, sam
         cluster.kubectl("delete", "namespace", space, "--wait=false")
 
 
-@pytest.mark.long
 def test_a_second_hub_in_a_namespace_waits_and_harms_nothing(cluster: Cluster, hub: dict[str, Any]) -> None:
     history = cluster.run("helm", "history", "demo", "-n", NAMESPACE, "-o", "json")
     cluster.apply(variant(hub, "second", NAMESPACE))
@@ -157,7 +153,6 @@ def test_a_second_hub_in_a_namespace_waits_and_harms_nothing(cluster: Cluster, h
     assert {p["metadata"]["name"] for p in cluster.items("pvc", NAMESPACE)} >= {"hub-db-dir"}
 
 
-@pytest.mark.long
 def test_a_mistake_in_a_running_hub_harms_nothing(cluster: Cluster, hub: dict[str, Any]) -> None:
     before = cluster.get("deployment", "hub", NAMESPACE)["spec"]
     cluster.apply(variant(hub, "demo", NAMESPACE, values={"hub": {"nosuchkey": 1}}))

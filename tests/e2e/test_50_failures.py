@@ -13,7 +13,6 @@ from tests.e2e.conftest import NAMESPACE, SYSTEM, namespace, person, variant, wa
 from tests.e2e.hubclient import Person
 
 VIEW = "/archive/demo"
-pytestmark = pytest.mark.long  # has not passed as a whole yet: kept out of the default run until it has
 
 
 def plugin_ready(cluster: Cluster) -> None:
@@ -138,9 +137,8 @@ def test_a_nas_that_is_down_at_start_is_said_and_heals(cluster: Cluster, sample:
     )
 
 
-def test_a_restarted_node_comes_back_by_itself(cluster: Cluster, hub: dict[str, Any]) -> None:
-    user = person(cluster, "ada")
-    with user.kernel() as kernel:
+def test_a_restarted_node_comes_back_by_itself(cluster: Cluster, ada: Person) -> None:
+    with ada.kernel() as kernel:
         kernel.run("from pathlib import Path; Path.home().joinpath('reboot.txt').write_text('before')").ok()
     cluster.engine("restart", "-t", "20", cluster.facts["NODE_CONTAINER"], timeout=240)
     eventually(
@@ -167,6 +165,7 @@ def test_a_restarted_node_comes_back_by_itself(cluster: Cluster, hub: dict[str, 
     eventually(lambda: leaked(cluster), lambda mounts: not mounts, what="no mount is left")
 
 
+@pytest.mark.long
 def test_ten_kills_of_the_node_plugin_leak_nothing(cluster: Cluster, ada: Person) -> None:
     before = len(cluster.mounts())
     for _ in range(10):

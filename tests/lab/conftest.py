@@ -67,6 +67,18 @@ def node(nas: Nas) -> Iterator[Node]:
     made.close()
 
 
+@pytest.fixture(autouse=True)
+def views_end_with_their_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each source of a view is probed by a process every few seconds: left behind, they would take all the time of
+    an emulated machine. Views of a module's fixture stay.
+    """
+    shared = request.getfixturevalue("node") if "node" in request.fixturenames else None
+    before = set(shared.views.iterdir()) if shared else set()
+    yield
+    for view in set(shared.views.iterdir()) - before if shared else ():
+        view.unlink()
+
+
 @pytest.fixture
 def own_node(nas: Nas) -> Iterator[Node]:
     """A node for one test; its plugin is not started yet."""

@@ -22,6 +22,7 @@ from devcluster import (  # noqa: E402  # noqa: E402
     cluster,
     engine,
     facts,
+    figures,
     generate,
     golang,
     install,
@@ -352,6 +353,15 @@ def test_environment_depends_on_dependencies_only() -> None:
     assert venv.key(base + "[tool.ruff]\nline-length = 9\n", "3.11", ROOT) == one
     assert venv.key(base.replace("a==1", "a==2"), "3.11", ROOT) != one
     assert venv.key(base, "3.12", ROOT) != one
+    extras = base + "[project.optional-dependencies]\ntest = ['t==1']\n"
+    assert venv.key(extras, "3.11", ROOT) not in (one, venv.key(extras.replace("t==1", "t==2"), "3.11", ROOT))
+    assert venv.key(extras + "docs = ['m==1']\n", "3.11", ROOT) == venv.key(extras, "3.11", ROOT)
+
+
+def test_the_manual_is_built_by_exact_versions() -> None:
+    pins = venv.docs_pins((ROOT / "pyproject.toml").read_text())
+    assert {pin.partition("==")[0] for pin in pins} >= {"mkdocs"} and all("==" in pin for pin in pins)
+    assert venv.docs().name != venv.venv().name
 
 
 def test_facts_survive_the_shell(tmp_path: Path) -> None:
@@ -422,3 +432,15 @@ def test_port_rules_of_containers_that_are_gone() -> None:
     gone = portrules.stale(rules, [new], ["10.89.0.4"])
     assert [g[:2] for g in gone] == [["-D", "NETAVARK-DN-62F"], ["-D", "NETAVARK-HOSTPORT-DNAT"]]
     assert f"dnat name: kind id: {old}" in gone[1] and "10.89.0.5:30080" in gone[0]
+
+
+# --- figures
+
+
+def test_figures_are_read_from_logs_and_proc_and_say_only_what_was_measured() -> None:
+    log = "x published demo at /var/a in 12 ms\nx published demo at /var/b in 9 ms\nx unpublished"
+    assert (figures.publish_ms(log), figures.publish_ms("nothing")) == (9, None)
+    assert figures.resident_mb("Name:\tx\nVmRSS:\t   80000 kB\nName:\ty\nVmRSS:\t 900 kB\n") == 81.9
+    assert figures.resident_mb("") is None
+    told = figures.lines(figures.Figures(apply_to_ready_seconds=12.5))
+    assert len(told) == 1 and told[0].startswith("kubectl apply to Ready") and told[0].endswith("12.5 s")

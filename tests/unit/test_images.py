@@ -39,6 +39,16 @@ def test_the_closure_holds_what_is_asked_for(name: str) -> None:
         assert version and version in requirement.specifier, f"{requirement}: run images/common/lock {name}"
 
 
+def test_a_range_of_versions_has_its_reason() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    reasons = (ROOT / "docs/decisions/0001-libraries.md").read_text()
+    lines = [*project["dependencies"], *(r for extra in project["optional-dependencies"].values() for r in extra)]
+    for requirement in map(Requirement, lines):
+        exact = [s for s in requirement.specifier if s.operator == "==" and "*" not in s.version]
+        bounded = [s for s in requirement.specifier if s.operator == "<"]
+        assert exact or (bounded and f"- `{requirement.name}` " in reasons), f"{requirement}: say why it is a range"
+
+
 def test_hub_and_servers_speak_the_same_version() -> None:
     chart = (ROOT / "charts/jupyterhub-airgap/Chart.yaml").read_text()
     assert pins("hub")["jupyterhub"] == pins("user")["jupyterhub"]

@@ -11,3 +11,20 @@ app.kubernetes.io/name: pdshub
 app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end }}
+
+{{- /* Directories of the nodes that local sources may lie in, as JSON. The node plugin sees each at the same path, so
+     none may hide what the plugin's own container needs, nor hold what the kubelet keeps of pods. */}}
+{{- define "pdshub.localPrefixes" -}}
+{{- $own := list (.Values.nodePlugin.kubeletDir | trimSuffix "/") "/bin" "/dev" "/etc" "/lib" "/lib64" "/opt/pdshub" "/proc" "/run/secrets" "/sbin" "/sys" "/usr" }}
+{{- $found := list }}
+{{- range .Values.archive.allowedLocalPrefixes }}
+{{- $path := trimSuffix "/" . }}
+{{- range $own }}
+{{- if or (hasPrefix (printf "%s/" .) (printf "%s/" $path)) (hasPrefix (printf "%s/" $path) .) }}
+{{- fail (printf "archive.allowedLocalPrefixes: %s overlaps %s, which the node plugin needs: name the archive's own directory" $path .) }}
+{{- end }}
+{{- end }}
+{{- $found = append $found $path }}
+{{- end }}
+{{- uniq $found | toJson }}
+{{- end }}

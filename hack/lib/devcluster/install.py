@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import cluster
+from . import cluster, figures
 from .app_images import IN_CLUSTER
 from .artefact import digest, files_digest
 from .console import say
@@ -18,9 +18,9 @@ from .steps import Step
 from .venv import venv
 
 if TYPE_CHECKING:
-    from .up import World
+    from .world import World
 
-SYSTEM = "pdshub-system"
+SYSTEM = figures.SYSTEM
 DEMO = "demo"
 CHART_DIR = ROOT / "charts" / "pdshub"
 SAMPLE = ROOT / "manifests" / "samples" / "demo.yaml"
@@ -94,8 +94,12 @@ def demo_hub(world: World) -> None:
     }
     cluster.kubectl(world.paths, kit, "apply", "-f", "-", stdin=json.dumps(namespace))
     sample = SAMPLE.read_text().replace(SAMPLE_NAS, world.nas_ip)
+    is_new = not output([kit.kubectl, "--kubeconfig", world.paths.kubeconfig, "get", "ph", "-n", DEMO, "-o", "name"])
+    began = time.monotonic()
     cluster.kubectl(world.paths, kit, "apply", "-n", DEMO, "-f", "-", stdin=sample)
     _wait(world, "Ready", 300)
+    if is_new:
+        world.apply_to_ready = round(time.monotonic() - began, 1)
     _wait(world, "ArchiveReady", 120)
 
 
@@ -152,6 +156,7 @@ def first_notebook(world: World) -> None:
         timeout=420,
     )
     (world.paths.cluster / "first-notebook.txt").write_text(text + "\n")
+    figures.keep(world, figures.measure(world, world.apply_to_ready, text))
 
 
 def farewell(world: World) -> None:
@@ -162,3 +167,4 @@ def farewell(world: World) -> None:
     address, password = sign_in(world)
     print(f"\nThe hub is at {address}\n  user      {USER}\n  password  {password}")
     print("What this user's notebook just read:\n" + "\n".join(f"  {x}" for x in read.read_text().splitlines()))
+    figures.tell(world)

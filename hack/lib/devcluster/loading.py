@@ -10,7 +10,7 @@ from .cluster import NODE_IMAGES
 from .run import run
 
 if TYPE_CHECKING:
-    from .up import World
+    from .world import World
 
 
 def load(world: World) -> bool:

@@ -17,10 +17,16 @@ ROUTE_METRIC = "9999"
 _apt = threading.Lock()
 
 
+def installed(package: str) -> bool:
+    """Whether dpkg has ``package`` unpacked and configured; it also knows packages that others only mention."""
+    query = ["dpkg-query", "-W", "-f=${db:Status-Status}", package]
+    return succeeds(query) and output(query) == "installed"
+
+
 def install_packages(packages: Iterable[str]) -> None:
     """Install Debian packages that are not there yet; those this distribution doesn't have are left out."""
     with _apt:
-        missing = [p for p in packages if not succeeds(["dpkg-query", "-W", "-f=${db:Status-Status}\n", p])]
+        missing = [p for p in packages if not installed(p)]
         if not missing:
             return
         if os.geteuid() != 0 or not shutil.which("apt-get"):

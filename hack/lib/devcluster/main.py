@@ -1,17 +1,20 @@
-"""The commands behind hack/: up, down, generate, repair, env, venv."""
+"""The commands behind hack/: up, down, generate, repair, env, venv, docs-venv, figures."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import sys
+from datetime import UTC, datetime
 
-from . import engine, generate, repair, up
+from . import engine, figures, generate, repair, up
 from .artefact import lock
 from .console import complain, say
 from .facts import read
 from .run import StepFailed, log_to
 from .settings import Paths
-from .venv import venv
+from .venv import docs, venv
 
 
 def main(argv: list[str]) -> int:
@@ -27,6 +30,8 @@ def main(argv: list[str]) -> int:
     commands.add_parser("repair", help="clean up after processes that were killed")
     commands.add_parser("env", help="print the facts of the running cluster")
     commands.add_parser("venv", help="print the path of the project's Python environment")
+    commands.add_parser("docs-venv", help="print the path of the Python environment that builds the manual")
+    commands.add_parser("figures", help="write the times of up's steps to docs/benchmarks")
     args = parser.parse_args(argv)
     paths = Paths.from_environment()
     try:
@@ -82,4 +87,32 @@ def _venv(paths: Paths, args: argparse.Namespace) -> int:
     return 0
 
 
-_COMMANDS = {"up": _up, "down": _down, "generate": _generate, "repair": _repair, "env": _env, "venv": _venv}
+def _docs_venv(paths: Paths, args: argparse.Namespace) -> int:
+    del args
+    with log_to(paths.logs / "docs-venv.log"):
+        path, _ = docs().ensure(paths)
+    print(path)
+    return 0
+
+
+def _figures(paths: Paths, args: argparse.Namespace) -> int:
+    del args
+    record = paths.cache / "figures.json"
+    if not record.exists():
+        raise StepFailed("no times yet: run hack/up")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    host = f"{os.cpu_count()} processors, {memory:.0f} GB of memory, Linux {os.uname().release.partition('-')[0]}"
+    figures.write_steps(json.loads(record.read_text()), f"{host}, {datetime.now(UTC):%Y-%m-%d}")
+    return 0
+
+
+_COMMANDS = {
+    "up": _up,
+    "down": _down,
+    "generate": _generate,
+    "repair": _repair,
+    "env": _env,
+    "venv": _venv,
+    "docs-venv": _docs_venv,
+    "figures": _figures,
+}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import (
@@ -29,28 +28,9 @@ from .run import StepFailed, log_to
 from .settings import ROOT, Paths
 from .steps import Step, record, run_steps, table
 from .venv import venv
+from .world import World
 
 HOST_PACKAGES = ("ca-certificates", "iproute2", "mount", "tar")
-
-
-@dataclass
-class World:
-    """What steps find out and later steps use."""
-
-    paths: Paths
-    engine: Engine
-    registry: bool
-    tools: cluster.Tools | None = None
-    node_ref: str = ""
-    base_ref: str = ""
-    images: dict[str, str] = field(default_factory=dict)
-    nas_ip: str = ""
-    store: Path | None = None
-
-    def kit(self) -> cluster.Tools:
-        if not self.tools:
-            raise StepFailed("kind and kubectl are found by an earlier step")
-        return self.tools
 
 
 def up(paths: Paths, *, cluster_only: bool, demo: bool) -> None:

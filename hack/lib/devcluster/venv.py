@@ -1,4 +1,4 @@
-"""The project's Python environment, in the cache."""
+"""Python environments in the cache: the project's, and the one that builds the manual."""
 
 from __future__ import annotations
 
@@ -10,21 +10,52 @@ from .run import output, run
 from .settings import ROOT
 
 EXTRAS = "operator,node,archive,surveyor,test"
+PYPROJECT = ROOT / "pyproject.toml"
 
 
 def key(pyproject: str, python: str, root: Path) -> str:
     """Digest of what decides the contents of the environment: dependencies, not the tools' settings."""
     project = tomllib.loads(pyproject)["project"]
+    if extras := project.get("optional-dependencies"):
+        wanted = EXTRAS.split(",")
+        project["optional-dependencies"] = {name: pins for name, pins in extras.items() if name in wanted}
     return digest([repr(sorted(project.items(), key=lambda kv: kv[0])), python, str(root), EXTRAS])
+
+
+def interpreter() -> str:
+    """Path and version of the Python that environments are made with.
+
+    Not ``sys.executable``: with an environment active (hack/test puts its own on PATH) that is the environment's.
+    """
+    return output(["python3", "-c", "import sys; print(f'{sys.base_prefix}/bin/python3', sys.version)"])
 
 
 def venv() -> Artefact:
     """``bin/python`` with the project (editable, from this checkout) and all it needs to be tested."""
-    python = output(["python3", "-c", "import sys; print(sys.executable, sys.version)"])
 
     def build(work: Path) -> None:
-        run(["python3", "-m", "venv", "--clear", work])
-        pip: list[str | Path] = [work / "bin" / "python", "-m", "pip", "install", "--disable-pip-version-check"]
-        run([*pip, "--editable", f"{ROOT}[{EXTRAS}]"])
+        _install(work, "--editable", f"{ROOT}[{EXTRAS}]")
 
-    return Artefact("venv", key((ROOT / "pyproject.toml").read_text(), python, ROOT), build, in_place=True, keep=4)
+    name = key(PYPROJECT.read_text(), interpreter(), ROOT)
+    return Artefact("venv", name, build, in_place=True, keep=4)
+
+
+def docs_pins(pyproject: str) -> list[str]:
+    """What builds the manual, each at one version."""
+    found: list[str] = tomllib.loads(pyproject)["project"]["optional-dependencies"]["docs"]
+    return sorted(found)
+
+
+def docs() -> Artefact:
+    """``bin/mkdocs`` and its theme, apart from the project: neither's dependencies hold back the other's."""
+    pins = docs_pins(PYPROJECT.read_text())
+
+    def build(work: Path) -> None:
+        _install(work, *pins)
+
+    return Artefact("docs-venv", digest([*pins, interpreter()]), build, in_place=True)
+
+
+def _install(work: Path, *what: str) -> None:
+    run(["python3", "-m", "venv", "--clear", work])
+    run([work / "bin" / "python", "-m", "pip", "install", "--disable-pip-version-check", *what])

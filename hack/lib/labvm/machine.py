@@ -18,6 +18,7 @@ from pathlib import Path
 from devcluster.artefact import Artefact, digest
 from devcluster.run import StepFailed, output, run
 from devcluster.settings import Paths
+from devcluster.venv import interpreter
 
 VIRTME = "1.42"
 """Version of the PyPI package virtme-ng."""
@@ -68,8 +69,7 @@ def virtme() -> Artefact:
         run(["python3", "-m", "venv", "--clear", work])
         run([work / "bin/python", "-m", "pip", "install", "--disable-pip-version-check", f"virtme-ng=={VIRTME}"])
 
-    python = output(["python3", "-c", "import sys; print(sys.executable, sys.version)"])
-    return Artefact("lab-virtme", digest([VIRTME, python]), build, in_place=True)
+    return Artefact("lab-virtme", digest([VIRTME, interpreter()]), build, in_place=True)
 
 
 def _die_with_parent() -> None:
@@ -132,7 +132,7 @@ def choose(paths: Paths, kernel: Path, virtme_dir: Path, say: Callable[[str], No
 
     A device /dev/kvm that opens proves nothing: some hosts can run only kernels made for them.
     """
-    key = digest([Path("/proc/version").read_text(), output(["qemu-system-x86_64", "--version"]), "2"])
+    key = digest([Path("/proc/version").read_text(), output(["qemu-system-x86_64", "--version"]), "3"])
     note = paths.cache / "lab" / f"accel-{key}"
     emulated = Machine(kernel, virtme_dir, EMULATED, kvm=False)
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):

@@ -121,7 +121,9 @@ def one(
         results = Path(shared) / "results"
         results.mkdir()
         marks = [] if args.long else ["-m", "not long"]
-        pytest = ["-p", "no:cacheprovider", "--tb=short", *marks, f"--junitxml={shared}/junit.xml", *selection(rest)]
+        color = "yes" if sys.stdout.isatty() else "no"  # the guest's own answer is always yes
+        pytest = ["-p", "no:cacheprovider", "--tb=short", f"--color={color}", "--durations=8", *marks]
+        pytest += [f"--junitxml={shared}/junit.xml", *selection(rest)]
         script = machine.quoted(
             [
                 "env",

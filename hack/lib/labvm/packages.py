@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 
 from devcluster.artefact import Artefact, digest
-from devcluster.machine import debian_mirror, install_packages
+from devcluster.machine import debian_mirror, install_packages, installed
 from devcluster.run import StepFailed, output, run, succeeds
 
 INSTALLED = ("qemu-system-x86", "kmod", "busybox-static", "file", "iproute2", "iptables", "debian-archive-keyring")
@@ -34,7 +34,16 @@ def install() -> None:
     """Install what the machine itself needs. Raises StepFailed."""
     if platform.machine() != "x86_64":
         raise StepFailed(f"the lab's kernels are for x86_64, this machine is {platform.machine()}")
-    install_packages(INSTALLED)
+    try:
+        install_packages(INSTALLED)
+    except StepFailed as e:
+        raise StepFailed(f"the lab's virtual machine needs {', '.join(INSTALLED)} from apt: {e}") from e
+    for program in ("qemu-system-x86_64", "depmod", "ip", "iptables"):
+        if not shutil.which(program):  # packages that apt does not know are left out by install_packages
+            raise StepFailed(
+                f"{program} is not on PATH and apt has no package with it: the lab's virtual machine needs a Debian "
+                f"or Ubuntu whose apt offers {', '.join(INSTALLED)}. Install it by hand, then run this again."
+            )
 
 
 def unpack(packages: list[Path], into: Path) -> None:
@@ -51,7 +60,7 @@ def unpack(packages: list[Path], into: Path) -> None:
 
 def tools() -> Artefact:
     """``usr/sbin`` and more with the NFS server; packages that the machine has already are left out."""
-    here = [output(["dpkg-query", "-W", "-f=${Package}=${Version} ", p]) for p in UNPACKED if _installed(p)]
+    here = [output(["dpkg-query", "-W", "-f=${Package}=${Version} ", p]) for p in UNPACKED if installed(p)]
 
     def build(work: Path) -> None:
         archives = work / "archives"
@@ -65,12 +74,6 @@ def tools() -> Artefact:
         shutil.rmtree(archives)
 
     return Artefact("lab-tools", digest([_RECIPE, *UNPACKED, *here]), build)
-
-
-def _installed(package: str) -> bool:
-    return succeeds(["dpkg-query", "-W", package]) and "install ok installed" in output(
-        ["dpkg-query", "-W", "-f=${Status}", package]
-    )
 
 
 def image_package(shown: str, series: str) -> str:

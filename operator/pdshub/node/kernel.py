@@ -11,6 +11,7 @@ open_by_handle_at(2), setfsuid(2); Documentation/filesystems/overlayfs.rst.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import sys
 from collections.abc import Iterable
@@ -89,6 +90,15 @@ def attach(fd: int, target: str, *, beneath: bool = False) -> None:
     """Put a detached mount on `target`, or beneath what is mounted there (Linux >= 6.5, else EINVAL)."""
     flags = _MOVE_EMPTY_PATH | (_MOVE_BENEATH if beneath else 0)
     _check(_libc.syscall(_MOVE_MOUNT, fd, b"", AT_FDCWD, os.fsencode(target), flags), "move_mount", target)
+
+
+def attaches_beneath() -> bool:
+    """Whether `attach` can do `beneath`: the kernel refuses a flag that it does not know before it looks at the fd."""
+    try:
+        attach(-1, "/", beneath=True)
+    except OSError as error:
+        return error.errno != errno.EINVAL
+    return True
 
 
 def new_filesystem(fstype: str, options: Iterable[tuple[str, str | None]], attributes: int) -> int:

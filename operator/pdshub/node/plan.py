@@ -153,7 +153,7 @@ def _of_target(
             continue
         if not here:
             steps.append(Attach(target, at, key, want.sub))
-        elif content in here:
+        elif content in here or (len(here) > 1 and (target, at) in overdue):
             steps.append(Detach(target, at, lazy=(target, at) in overdue))
         else:
             steps.append(Switch(target, at, key, len(here), want.sub))

@@ -69,6 +69,10 @@ def switch(origin: str, points: list[tuple[str, str, int]], front: str) -> list[
 
 
 def _slide(origin: str, point: str, depth: int) -> str:
+    """While an earlier switch is still held, another would slide its content between the two, and the one that was
+    to come would stay below for good: that one comes first, the newest after it."""
+    if depth > 1 and kernel.attaches_beneath():
+        return "held"
     try:
         put(kernel.AT_FDCWD, origin, point, beneath=True)
     except OSError as error:

@@ -88,6 +88,9 @@ def test_plan(wants: dict[str, Want], actual: Actual, steps: list[Step]) -> None
 def test_overdue_is_taken_away_lazily() -> None:
     actual = Actual({"k": NEW}, targets={"t": {"v/d": (NEW, OLD)}})
     assert plan({"v/d": K}, actual, {("t", "v/d")}) == [Detach("t", "v/d", True)]
+    changed_again = Actual({"k": NEW}, {"t": {"v/d": (OTHER, OLD)}})
+    assert plan({"v/d": K}, changed_again) == [Switch("t", "v/d", "k", 2)]
+    assert plan({"v/d": K}, changed_again, {("t", "v/d")}) == [Detach("t", "v/d", True)]
 
 
 MOUNTINFO = """\

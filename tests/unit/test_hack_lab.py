@@ -1,0 +1,88 @@
+"""The pure parts of hack/lab: what it asks of apt and QEMU, and what it says when it can't have it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "hack" / "lib"))
+
+from devcluster import machine as host  # noqa: E402
+from devcluster.run import StepFailed  # noqa: E402
+from labvm import main, packages  # noqa: E402
+from labvm.machine import EMULATED, Machine  # noqa: E402
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only folder of PATH."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return tmp_path
+
+
+def program(folder: Path, name: str, script: str) -> None:
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "installed"),
+    [
+        ("installed", 0, True),
+        ("not-installed", 0, False),  # another package mentions it
+        ("half-configured", 0, False),
+        ("", 1, False),
+    ],
+)
+def test_package_is_installed(programs: Path, answer: str, code: int, installed: bool) -> None:
+    program(programs, "dpkg-query", f"echo {answer}; exit {code}")
+    assert host.installed("kmod") is installed
+
+
+def test_machine_without_qemu_is_told_so(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "install_packages", lambda _: None)
+    with pytest.raises(StepFailed, match=r"qemu-system-x86_64 is not on PATH and apt has no package"):
+        packages.install()
+
+
+def test_apt_failure_says_what_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: object) -> None:
+        raise StepFailed("apt-get ended with 100")
+
+    monkeypatch.setattr(packages, "install_packages", fails)
+    with pytest.raises(StepFailed, match=r"virtual machine needs qemu-system-x86, .*: apt-get ended with 100"):
+        packages.install()
+
+
+def test_other_processors_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    with pytest.raises(StepFailed, match="this machine is aarch64"):
+        packages.install()
+
+
+@pytest.mark.parametrize(
+    ("words", "selected"),
+    [
+        ([], ["tests/lab"]),
+        (["-k", "sanity", "-x"], ["-k", "sanity", "-x", "tests/lab"]),
+        (["test_views.py"], ["tests/lab/test_views.py"]),
+        (["tests/lab/test_views.py"], ["tests/lab/test_views.py"]),
+        (["test_views.py::test_root_writes_nothing"], ["tests/lab/test_views.py::test_root_writes_nothing"]),
+    ],
+)
+def test_selection(words: list[str], selected: list[str]) -> None:
+    assert main.selection(words) == selected
+
+
+@pytest.mark.parametrize("kvm", [True, False])
+def test_virtual_machine_writes_to_one_folder(tmp_path: Path, kvm: bool) -> None:
+    (tmp_path / "boot").mkdir()
+    (tmp_path / "boot/vmlinuz-6.1").touch()
+    words = Machine(tmp_path, tmp_path, EMULATED, kvm).command("true", Path("/shared"))
+    assert words[words.index("--rwdir") + 1] == "/shared"
+    assert words.count("--rwdir") == 1
+    assert "--rw" not in words
+    assert ("--disable-kvm" in words) is not kvm

@@ -1,0 +1,72 @@
+"""Logging in to the API server: who is trusted, and with what token."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import datetime
+import json
+from pathlib import Path
+
+import pytest
+
+from pdshub import pki
+from pdshub.kube import POD, Kube, KubeError
+from tests.unit.apiserver import TOKEN, ApiServer, listening
+from tests.unit.test_kube import thing
+from tests.unit.test_pki import context
+
+
+def authority_and_server() -> tuple[pki.Pair, pki.Pair]:
+    now = datetime.datetime.now(datetime.UTC)
+    authority = pki.issue(pki.AUTHORITY, now, "test-ca", None, server=False)
+    return authority, pki.issue(pki.NODE, now, "localhost", authority, server=True)
+
+
+def kubeconfig(folder: Path, url: str, authority: bytes, token: str) -> Path:
+    file = folder / "kubeconfig"
+    trust = base64.b64encode(authority).decode()
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": url, "certificate-authority-data": trust}}],
+        "users": [{"name": "u", "user": {"token": token}}],
+    }
+    file.write_text(json.dumps(document))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("known", "token", "status"),
+    [(True, TOKEN.removeprefix("Bearer "), None), (False, TOKEN.removeprefix("Bearer "), 0), (True, "other", 401)],
+    ids=["known", "another authority", "another token"],
+)
+def test_logging_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool, token: str, status: int | None
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    authority, own = authority_and_server()
+    trusted = authority if known else authority_and_server()[0]
+    tls = context(own, authority.certificate, server=True)
+    tls.verify_mode = tls.verify_mode.CERT_NONE  # it wants a token, no certificate
+
+    async def test() -> None:
+        server = ApiServer()
+        server.put(POD, thing("a"))
+        async with listening(server.handle, tls) as port:
+            file = kubeconfig(tmp_path, f"https://localhost:{port}", trusted.certificate, token)
+            monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(file))
+            kube = await Kube.connect()
+            try:
+                if status is None:
+                    assert await kube.get(POD, "a", "ns")
+                    return
+                with pytest.raises(KubeError) as caught:
+                    await kube.get(POD, "a", "ns")
+                assert caught.value.status == status
+            finally:
+                await kube.close()
+
+    asyncio.run(test())
