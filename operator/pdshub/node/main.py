@@ -27,6 +27,7 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument(
         "--hold-seconds", type=float, default=60, help="how long an old tree in use is kept after a switch"
     )
+    root.add_argument("--probe-seconds", type=float, default=8, help="a source that needs longer to answer is away")
     root.add_argument("--log-level", default="INFO")
     commands = root.add_subparsers(dest="command")
     commands.add_parser("nfs-helper", help="run the user-space NFS helper")
@@ -44,7 +45,9 @@ async def plugin(options: argparse.Namespace) -> None:
     from pdshub.node.policy import PolicyFile
     from pdshub.node.reconcile import Reconciler
     from pdshub.node.requests import HelperRequests
+    from pdshub.node.sources import Keeper
 
+    Keeper.probe_seconds = options.probe_seconds
     layout = Layout(options.kubelet_dir)
     layout.prepare()
     reconciler = Reconciler(layout, PolicyFile(options.installation), HelperRequests(layout), options.hold_seconds)

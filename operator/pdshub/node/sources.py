@@ -75,6 +75,8 @@ class Keeper:
 
     #: Set once the kernel said that it knows no NFS: (monotonic) time until which it is not asked again.
     no_kernel_nfs_until = 0.0
+    #: How long a mounted source may take to answer a probe, the start of the probe's process included.
+    probe_seconds = 8.0
 
     def __init__(
         self, source: Source, layout: Layout, policy: Callable[[], Policy], helper: Helper, changed: Callable[[], None]
@@ -152,7 +154,9 @@ class Keeper:
         started = time.monotonic()
         nfs = {"server": source.server, "port": source.port} if source.server else {}
         local = {"local": source.local, "prefix": policy.prefix_for(source.local)} if source.local else {}
-        found = await workers.once("probe", 8, point=self.point, layers=sorted(self.layers), **nfs, **local)
+        found = await workers.once(
+            "probe", self.probe_seconds, point=self.point, layers=sorted(self.layers), **nfs, **local
+        )
         if found.get("replaced"):
             await workers.once("unmount", 10, point=self.point)
             return State(False, LOCAL, f"{source.local} was replaced by another directory; mounting it anew")
