@@ -81,6 +81,8 @@ class Node:
         """Start the plugin and wait until it answers."""
         command = [sys.executable, "-m", "pdshub.node.main", "--kubelet-dir", str(self.layout.kubelet)]
         command += ["--views-from", str(self.views), "--installation", str(self._folder / "installation.yaml")]
+        # an emulated machine that gets a tenth of a processor needs seconds to start a probe
+        command += ["--probe-seconds", "40"]
         command += ["--report-port", "0", "--health-port", "0", "--node-name", "lab", *self._options]
         with self._log.open("ab") as log:
             self._plugin = subprocess.Popen(self.inside(*command), stdout=log, stderr=log)

@@ -40,7 +40,7 @@ def published(nas: Nas, node: Node) -> Path:
 
 
 def test_sources_are_mounted_by_the_kernel(node: Node, published: Path) -> None:
-    sources = node.health(published)["sources"]
+    sources = node.ready(published)["sources"]
     assert {name: (s["ready"], s["mode"]) for name, s in sources.items()} == {
         "main": (True, "kernel-nfs"),
         "mission": (True, "kernel-nfs"),

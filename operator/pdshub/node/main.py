@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--metrics-port", type=int, default=9807, help="0: no metrics")
     root.add_argument("--proof-seconds", type=float, default=3600, help="between two proofs of a view")
     root.add_argument("--canary-seconds", type=float, default=30, help="between two looks at the sample")
+    root.add_argument("--probe-seconds", type=float, default=8, help="a source that needs longer to answer is away")
     root.add_argument("--log-level", default="INFO")
     commands = root.add_subparsers(dest="command")
     commands.add_parser("nfs-helper", help="run the user-space NFS helper")
@@ -56,7 +57,9 @@ async def plugin(options: argparse.Namespace) -> None:
     from pdshub.node.reconcile import Reconciler
     from pdshub.node.requests import HelperRequests
     from pdshub.node.shelf import Shelf
+    from pdshub.node.sources import Keeper
 
+    Keeper.probe_seconds = options.probe_seconds
     layout = Layout(options.kubelet_dir)
     layout.prepare()
     shelf = Shelf(Store(layout.generations), options.tls, options.generations_from)

@@ -76,6 +76,8 @@ class Keeper:
 
     #: Set once the kernel said that it knows no NFS: (monotonic) time until which it is not asked again.
     no_kernel_nfs_until = 0.0
+    #: How long a mounted source may take to answer a probe, the start of the probe's process included.
+    probe_seconds = 8.0
 
     def __init__(
         self, source: Source, layout: Layout, policy: Callable[[], Policy], helper: Helper, changed: Callable[[], None]
@@ -156,7 +158,9 @@ class Keeper:
         nfs = {"server": source.server, "port": source.port} if source.server else {}
         local = {"local": source.local, "prefix": policy.prefix_for(source.local)} if source.local else {}
         try:
-            found = await self._leash.once("probe", 8, point=self.point, layers=sorted(self.layers), **nfs, **local)
+            found = await self._leash.once(
+                "probe", self.probe_seconds, point=self.point, layers=sorted(self.layers), **nfs, **local
+            )
             wrong = "" if found.get("replaced") else await self.canary.look(self.point, found["layers"])
         except OSError as error:
             if error.errno != errno.ESTALE or mode_of(source, mount) != KERNEL:

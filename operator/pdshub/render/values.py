@@ -7,7 +7,7 @@ from typing import Any
 
 from pdshub.api.hub import PDSHubSpec
 from pdshub.installation import Defaults
-from pdshub.render import images, notice, server, signin
+from pdshub.render import images, notice, patience, server, signin
 from pdshub.render.chart import ChartRef
 from pdshub.render.merge import merge
 from pdshub.render.names import Names
@@ -58,7 +58,8 @@ def rendered(
         "resources": {"requests": dict(_CORE)},
         "networkPolicy": {"enabled": True},
     }
-    for part in (spawner, signin.render(spec, names), notice.render(names, bool(view))):
+    parts = (spawner, signin.render(spec, names), notice.render(names, bool(view)), patience.render())
+    for part in parts:
         hub = merge(hub, part)
     return {
         # a free place of the chart's schema; says whose release this is, and changes with the chart's content
