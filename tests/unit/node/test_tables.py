@@ -35,8 +35,12 @@ BUILD = Build("k", LAYERS, None)
         ),
         pytest.param({"v/d": K}, Actual({"k": NEW}, targets={"t": {"v/d": (NEW,)}}), [], id="done"),
         pytest.param(
-            {"v/d": K}, Actual({"k": NEW}, targets={"t": {"v/d": (OLD, NEW)}}), [],
+            {"v/d": K}, Actual({"k": NEW}, {"t": {"v/d": (OLD, NEW)}}, beneath=False), [],
             id="an old one below stays (before 6.5)",
+        ),
+        pytest.param(
+            {"v/d": K}, Actual({"k": NEW}, {"t": {"v/d": (OLD, NEW)}}), [Detach("t", "v/d", False)],
+            id="wanted again while its successor waited below",
         ),
         pytest.param(
             {"v/d": K}, Actual({"k": NEW}, targets={"t": {"v/d": (OLD,)}}), [Switch("t", "v/d", "k", 1)], id="switch"
