@@ -54,7 +54,8 @@ def make(task: Json, say: Any) -> Json:
     """Surveys into ``task["work"]``; returns what the surveyor keeps in mind.
 
     The task: name, spec, sources (directory), work, now (seconds), and if there are any: previous (directory of
-    the newest generation), baseline (of the one to compare with), restatSince (seconds).
+    the newest generation), baseline (of the one to compare with), restatSince (seconds), settleSeconds (instead of
+    the view's).
     """
     view = view_from_spec(task["name"], task["spec"])
     work, now = Path(task["work"]), float(task["now"])
@@ -64,6 +65,7 @@ def make(task: Json, say: Any) -> Json:
     options = Options(
         now_ns=int(now * 10**9),
         workers=int(task.get("workers") or 8),
+        settle_seconds=task.get("settleSeconds"),
         progress=say,
         restat=restat(task.get("restatSince"), now, float(task.get("restatHours") or 0)),
     )

@@ -229,13 +229,28 @@ def test_the_stamp_file_asks_for_a_survey(bench: Bench) -> None:
 def test_a_dataset_that_is_being_copied_waits(bench: Bench) -> None:
     async def run() -> None:
         bench.clock.now = time.time()
-        bench.put(authority={"settleSeconds": 60})
+        bench.put(authority={"settleSeconds": 60}, keep=["sha256:" + "a" * 64])  # users have a generation already
         state = await bench.turn(after=0)
         assert state["survey"]["state"] == "waiting" and state["survey"]["settling"] == 3
         assert state["generations"][0]["counts"]["files"] == 0
         assert (await bench.turn(after=30))["survey"]["state"] == "waiting"
         state = await bench.turn(after=31)
         assert state["survey"]["state"] == "idle" and state["generations"][0]["counts"]["files"] == 14
+
+    bench.run(run)
+
+
+def test_the_first_generation_withholds_nothing(bench: Bench) -> None:
+    async def run() -> None:
+        bench.clock.now = time.time()
+        bench.put(authority={"settleSeconds": 60})
+        state = await bench.turn(after=0)
+        assert state["survey"]["state"] == "waiting" and state["generations"][0]["counts"]["files"] == 14
+        add(bench)  # what changes from now on waits
+        state = await bench.turn(after=31)
+        assert state["generations"][0]["counts"]["files"] == 14
+        state = await bench.turn(after=31)
+        assert state["survey"]["state"] == "idle" and state["generations"][0]["counts"]["files"] == 15
 
     bench.run(run)
 
