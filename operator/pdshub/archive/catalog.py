@@ -158,7 +158,7 @@ def write_image(plan: Plan, part: Part, out: Path) -> Image:
     ]
     with tempfile.TemporaryFile() as words:
         try:
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=words, stderr=words)
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=words, stderr=words, pipesize=1 << 20)
         except OSError as error:
             raise CatalogError(f"{command[0]}: {error.strerror}; install erofs-utils >= 1.8") from error
         assert process.stdin is not None  # noqa: S101
