@@ -72,9 +72,11 @@ def make(task: Json, say: Any) -> Json:
     result = survey(view, roots, work, options, previous)
     if identities(roots) != before:
         raise SourceError("a source was mounted anew during the survey")
-    document = _catalog(work, now, say)
+    newest = (read_json(previous / manifest.FILE) if previous else None) or {}
+    unchanged = manifest.same_images(newest, open_plan(work), catalog.tool())
+    document = newest if unchanged else _catalog(work, now, say)
     name = document["generation"]
-    known = previous is not None and (read_json(previous / manifest.FILE) or {}).get("generation") == name
+    known = newest.get("generation") == name
     if not known:
         say("taking the sample")
         former = read_json(previous / PROOF) if previous else None
@@ -88,6 +90,7 @@ def make(task: Json, say: Any) -> Json:
         "counts": document["counts"],
         "counters": asdict(result.counters),
         "settling": result.held_back,
+        "unchanged": unchanged,
         "changes": {} if known else changes(baseline, work, document),
     }
 

@@ -16,7 +16,7 @@ import pytest
 import zstandard
 
 from pdshub.api.generation import digits
-from pdshub.archive import manifest
+from pdshub.archive import catalog, manifest
 from pdshub.archive.catalog import Image
 from pdshub.surveyor import answers
 from pdshub.surveyor.jobs import Job, JobError
@@ -67,6 +67,25 @@ def test_a_generation_is_whole(bench: Bench) -> None:
         assert files["a/x/data/p.dat"]["md5"] == MD5_HELLO and files["a/x/data/p.dat"]["from"] == "label"
         assert files["b/y/readme.txt"]["sha256"] == hashlib.sha256(b"read me").hexdigest()
         assert not list((bench.path / "work").iterdir())
+
+    bench.run(run)
+
+
+def test_an_unchanged_survey_writes_no_image(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        bench.put()
+        first = await bench.turn()
+        program = bench.path.parent / "mkfs.erofs"  # says its version and can do nothing else
+        told = catalog.tool()
+        program.write_text(f"#!/bin/sh\n[ $1 = --version ] || exit 1\necho '{told}'\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PDSHUB_MKFS_EROFS", str(program))
+        again = await bench.turn(after=3601)
+        assert names(again) == names(first) and again["survey"]["state"] == "idle", again["survey"]
+        add(bench)
+        changed = await bench.turn(after=3601)
+        assert changed["survey"]["state"] == "failed" and "mkfs.erofs failed" in changed["survey"]["message"]
+        assert names(changed) == names(first)
 
     bench.run(run)
 
