@@ -85,3 +85,10 @@ def leftovers(layout: Layout, view: str, entries: Collection[str], wanted: Colle
     """Folders of entries that were never finished and that nobody wants any more."""
     folder = layout.entries(view)
     return [p for p in folder.iterdir() if p.name not in entries and p.name not in wanted] if folder.is_dir() else []
+
+
+def scaffolding(mounts: Iterable[mountinfo.Mount], layout: Layout, view: str) -> list[str]:
+    """What a worker that was killed had mounted beside an entry to build it."""
+    prefix = f"{layout.entries(view)}/"
+    points = {m.point for m in mounts if m.point.startswith(prefix)}
+    return sorted(point for point in points if not point.endswith("/mnt"))

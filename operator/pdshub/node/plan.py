@@ -38,6 +38,7 @@ class Want:
     generation: str = ""
     sub: str = ""
     placed: bool = True  # False: only to be built, where it goes is not known before
+    waits: bool = False  # put where nothing is, but not yet in another content's place
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,8 @@ def _of_target(
             continue
         if not here:
             steps.append(Attach(target, at, key, want.sub))
+        elif want.waits:
+            continue
         elif content in here:
             steps.append(Detach(target, at, lazy=(target, at) in overdue))
         else:

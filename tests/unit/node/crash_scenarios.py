@@ -27,7 +27,7 @@ while not os.path.exists(stop):
         try:
             with open(path) as file: assert file.read() == "the same"
         except OSError as error:
-            bad += 1; print(error, file=sys.stderr)
+            bad += 1; print(time.time(), error, file=sys.stderr)
     time.sleep(0.002)
 print(opens, bad)
 """
@@ -122,7 +122,7 @@ def end(m: Crasher, reader: subprocess.Popen[str]) -> None:
     (m.directory / "stop").touch()
     out, errors = reader.communicate(timeout=30)
     opens, bad = map(int, out.split())
-    print("reader:", opens, "opens,", bad, "failed", errors[-300:])
+    print("reader:", opens, "opens,", bad, "failed", errors[:200], errors[-200:])
     assert bad == 0 and opens > 1000
     m.unpublish()
     assert not [x for x in m.mounts("") if "/pods/" in x.point]

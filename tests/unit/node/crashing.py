@@ -45,23 +45,24 @@ def step(name: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def start(module: str = "worker") -> asyncio.subprocess.Process:
-    """As workers._start, and armed."""
-    code = (
-        f"import sys; sys.path[:0] = {[str(ROOT / 'operator'), str(ROOT)]!r};"
-        "from tests.unit.node import crashing; crashing.arm();"
-        f"from pdshub.node.{module} import main; main()"
-    )
-    pipe = asyncio.subprocess.PIPE
-    return await asyncio.create_subprocess_exec(sys.executable, "-I", "-S", "-c", code, stdin=pipe, stdout=pipe)
+def armed(start: Callable[..., Any]) -> Callable[..., Any]:
+    """asyncio.create_subprocess_exec for workers that are armed, too."""
+
+    async def wrapper(*words: str, **options: Any) -> Any:
+        arming = (
+            f"import sys; sys.path.insert(0, {str(ROOT)!r}); from tests.unit.node import crashing; crashing.arm(); "
+        )
+        changed = [w.replace("from pdshub.node", arming + "from pdshub.node", 1) for w in words]
+        return await start(*changed, **options)
+
+    return wrapper
 
 
 def main() -> None:
     from pdshub.node import main as plugin
-    from pdshub.node import workers
 
     os.environ["PDSHUB_TEST_PLUGIN"] = str(os.getpid())
-    workers._start = start
+    asyncio.create_subprocess_exec = armed(asyncio.create_subprocess_exec)
     arm()
     plugin.main()
 
