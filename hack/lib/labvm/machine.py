@@ -132,7 +132,7 @@ def choose(paths: Paths, kernel: Path, virtme_dir: Path, say: Callable[[str], No
 
     A device /dev/kvm that opens proves nothing: some hosts can run only kernels made for them.
     """
-    key = digest([Path("/proc/version").read_text(), output(["qemu-system-x86_64", "--version"]), "2"])
+    key = digest([Path("/proc/version").read_text(), output(["qemu-system-x86_64", "--version"]), "3"])
     note = paths.cache / "lab" / f"accel-{key}"
     emulated = Machine(kernel, virtme_dir, EMULATED, kvm=False)
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
