@@ -459,11 +459,14 @@ def test_one_surveyor_a_store(bench: Bench) -> None:
     [
         ("explain", {"generation": "/nowhere", "path": "x"}, 0, "No such file"),
         ("survey", {"name": "v", "spec": {}, "sources": "/", "work": "/", "now": 0}, 0, "sources"),
-        ("survey", {}, 1 << 20, "."),  # no memory at all
+        ("explain", {"generation": "HUGE", "path": "x"}, 40 << 20, "more than 40 MiB of memory are needed"),
         ("nonsense", {}, 0, "KeyError"),
     ],
 )
-def test_jobs_fail_in_words(kind: str, task: dict[str, Any], memory: int, words: str) -> None:
+def test_jobs_fail_in_words(tmp_path: Path, kind: str, task: dict[str, Any], memory: int, words: str) -> None:
+    if task.get("generation") == "HUGE":
+        task = {**task, "generation": str(tmp_path)}
+        (tmp_path / "plan.json").write_text("[" + " " * (200 << 20))
     with pytest.raises(JobError, match=words):
         asyncio.run(Job(kind, task, memory=memory).run())
 
