@@ -81,7 +81,7 @@ def catalog(view: View, generation: Generation, known: Known) -> Want:
         if source is None:
             reasons.append(f"the view has no source {layer.source} any more")
             layers.append(LayerAt(layer.source, layer.path, ""))
-            certain.append(True)
+            certain.append(False)
             continue
         state = known.states.get(source.name, State())
         looked = state.ready and layer.path in state.layers
