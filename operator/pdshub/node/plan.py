@@ -157,10 +157,10 @@ def _of_target(
             steps.append(Detach(target, at, lazy=False))
         if content is None or there[at] or not want.healthy or not want.placed:
             continue
+        if want.waits and any(points[other] for other in points if other == at or nested(at, other)):
+            continue
         if not here:
             steps.append(Attach(target, at, key, want.sub))
-        elif want.waits:
-            continue
         elif content in here:
             steps.append(Detach(target, at, lazy=(target, at) in overdue))
         else:

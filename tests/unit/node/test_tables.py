@@ -77,6 +77,11 @@ BUILD = Build("k", LAYERS, None)
             [], id="a part of a content",
         ),
         pytest.param(
+            {"v": Want("k", LAYERS, waits=True)},
+            Actual({"k": NEW}, {"t": {"v": (OLD,)}, "u": {"v/d": (OLD,)}, "w": {}}),
+            [Attach("w", "v", "k")], id="not in another content's place while a source may be back in a moment",
+        ),
+        pytest.param(
             {"v": Want("k", LAYERS, placed=False)}, Actual({"k": NEW}, targets={"t": {"v": (OLD,)}}), [],
             id="built, but where it goes is not known yet",
         ),
