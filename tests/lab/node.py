@@ -60,12 +60,14 @@ class Node:
     def __init__(self, folder: Path, options: tuple[str, ...] = ()) -> None:
         self.layout = Layout(folder / "kubelet")
         self.views = folder / "views"
+        self.generations = folder / "generations"
         self._log = folder / "plugin.log"
         self._options, self._folder = options, folder
         self._generations: dict[str, int] = {}
         self._plugin: subprocess.Popen[bytes] | None = None
         self._pods = 0
-        for path in (self.layout.kubelet, self.views):
+        self._surveys = 0
+        for path in (self.layout.kubelet, self.views, self.generations):
             path.mkdir(parents=True)
         (folder / "installation.yaml").write_text(yaml.safe_dump({"archive": {"allowedServers": [ADDRESS]}}))
         self._holder = subprocess.Popen(
@@ -83,6 +85,7 @@ class Node:
         command += ["--views-from", str(self.views), "--installation", str(self._folder / "installation.yaml")]
         # an emulated machine that gets a tenth of a processor needs seconds to start a probe
         command += ["--probe-seconds", "40"]
+        command += ["--generations-from", str(self.generations)]
         command += ["--report-port", "0", "--health-port", "0", "--node-name", "lab", *self._options]
         with self._log.open("ab") as log:
             self._plugin = subprocess.Popen(self.inside(*command), stdout=log, stderr=log)
@@ -120,18 +123,41 @@ class Node:
 
     # views and volumes
 
-    def view(self, name: str, sources: list[dict[str, Any]], tree: list[dict[str, Any]]) -> None:
-        """Create or change an ArchiveView."""
+    def view(self, name: str, sources: list[dict[str, Any]], tree: list[dict[str, Any]], generation: str = "") -> None:
+        """Create or change an ArchiveView; `generation` is released."""
         self._generations[name] = self._generations.get(name, 0) + 1
         document = {
             "apiVersion": "pdshub.dev/v1alpha1",
             "kind": "ArchiveView",
             "metadata": {"name": name, "generation": self._generations[name]},
             "spec": {"sources": sources, "tree": tree},
+            "status": {"generation": {"name": generation}} if generation else {},
         }
         new = self.views / f".{name}.new"
         new.write_text(yaml.safe_dump(document))
         new.rename(self.views / f"{name}.yaml")
+
+    def survey(self, name: str, roots: dict[str, Path], tree: list[dict[str, Any]]) -> str:
+        """Make a generation of the sources' directories, as a surveyor does; answers its name."""
+        self._surveys += 1
+        work = self._folder / f"survey-{self._surveys}"
+        sources = [{"name": source, "local": {"path": f"/{source}"}} for source in roots]
+        spec = {"sources": sources, "tree": tree}
+        view = self._folder / f"survey-{self._surveys}.yaml"
+        view.write_text(yaml.safe_dump({"kind": "ArchiveView", "metadata": {"name": name}, "spec": spec}))
+        given = [word for source, root in roots.items() for word in ("--source", f"{source}={root}")]
+        for words in (
+            ["plan", *given, "--view", view, "--out", work, "--settle", "0"],
+            ["catalog", "--generation", work],
+        ):
+            command = [sys.executable, "-m", "pdshub.archive.main", *map(str, words)]
+            done = subprocess.run(command, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+        found = str(json.loads((work / "manifest.json").read_text())["generation"])
+        place = self.generations / found.removeprefix("sha256:")
+        if not place.exists():
+            work.rename(place)
+        return found
 
     def target(self) -> Path:
         """Where the kubelet would ask for the volume of a new pod."""

@@ -46,7 +46,7 @@ class Catalog:
         self.data, self.names, self.point = folder / "data", folder / "names", folder / "volume" / "view"
         for path in (self.data, self.names, self.point):
             path.mkdir(parents=True)
-        sh("mount", "-t", "nfs4", "-o", "ro,vers=4.2,soft", f"{ADDRESS}:/{name}", self.data)
+        sh("mount", "-t", "nfs4", "-o", "ro,vers=4.2,soft,timeo=50,retrans=2", f"{ADDRESS}:/{name}", self.data)
         for path, text in files.items():
             made = self.names / path
             made.parent.mkdir(parents=True, exist_ok=True)
@@ -171,7 +171,7 @@ def test_another_export_under_the_same_name(nas: Nas, hourly: Node) -> None:
     print("said:", health["message"])
     words = eventually("it is called wrong", lambda: "right export" in (m := hourly.health(target)["message"]) and m)
     assert "the marker marker is not there" in words
-    sh("umount", server)
+    sh("umount", "-l", server)
     sh("exportfs", "-f")
     hourly.ready(target)
     assert eventually("the file is back", lambda: file.read_text()) == "there"

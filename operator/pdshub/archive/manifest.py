@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pdshub.archive.catalog import TOP, Image
+from pdshub.archive.catalog import FORMAT, TOP, Image
 from pdshub.archive.plan import Plan
 
 FILE = "manifest.json"
@@ -22,6 +22,18 @@ def digest_of(images: Sequence[Image], layering: dict[str, Any]) -> str:
     """The generation's digest: over the images' digests and how they are stacked, not over times or findings."""
     stacked = {"images": [[i.name, i.digest] for i in images], "layering": layering}
     return "sha256:" + hashlib.sha256(json.dumps(stacked, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def same_images(before: dict[str, Any], plan: Plan, tool: str) -> bool:
+    """Whether the images of a former manifest are those that this plan would get."""
+    known = (before.get("plan") or {}).get("digest"), before.get("catalog"), before.get("tool")
+    return known == (plan_digest(plan)[0], FORMAT, tool)
+
+
+def plan_digest(plan: Plan) -> tuple[str, int]:
+    """(sha256:…, size) of the plan's file."""
+    with plan.path.open("rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
 
 
 def build(plan: Plan, images: Sequence[Image], surveyed_at: str, tool: str) -> dict[str, Any]:
@@ -37,14 +49,14 @@ def build(plan: Plan, images: Sequence[Image], surveyed_at: str, tool: str) -> d
             if name in roots
         ],
     }
-    raw = plan.path.read_bytes()
+    digest, size = plan_digest(plan)
     findings = Counter(f["severity"] for f in plan.tail["findings"])
     return {
         "schema": SCHEMA,
         "generation": digest_of(images, layering),
         "view": plan.header["view"],
         "surveyedAt": surveyed_at,
-        "plan": {"digest": "sha256:" + hashlib.sha256(raw).hexdigest(), "size": len(raw)},
+        "plan": {"digest": digest, "size": size},
         "images": [
             {
                 "name": i.name,
@@ -61,6 +73,7 @@ def build(plan: Plan, images: Sequence[Image], surveyed_at: str, tool: str) -> d
         "findings": dict(sorted(findings.items())),
         "authority": plan.header["authority"],
         "tool": tool,
+        "catalog": FORMAT,
     }
 
 

@@ -81,23 +81,31 @@ def link(path: bytes, target: bytes, mtime: int) -> bytes:
     return _entry(b"2", (0o777, 0, 0), body)
 
 
+@lru_cache(maxsize=4096)
+def _size(size: int) -> bytes:
+    return record(b"size=", b"%d" % size)
+
+
 def file(path: bytes, attr: Attr, size: int, mtime: int, redirect: bytes, owners: bytes = b"") -> bytes:
     """A regular file whose data overlayfs takes from ``redirect`` (absolute in a data layer)."""
-    return _entry(
-        b"0",
-        attr,
-        b"".join(
-            (
-                record(b"path=", path),
-                record(b"size=", b"%d" % size),
-                record(b"mtime=", _time(mtime)),
-                _EMPTY,
-                record(_REDIRECT, redirect),
-                owners,
-            )
-        ),
-    )
+    # called for every file: records are written out here
+    time = _time(mtime)
+    body = b"".join(
+        (
+            _PREFIX[len(path) + 7], b"path=", path, b"\n",
+            _size(size),
+            _PREFIX[len(time) + 8], b"mtime=", time, b"\n",
+            _EMPTY,
+            _PREFIX[len(redirect) + _REDIRECT_LENGTH], _REDIRECT, redirect, b"\n",
+            owners,
+        )
+    )  # fmt: skip
+    length = len(body)
+    return b"".join((_header(b"x", length, _NOBODY), body, _PADDING[length % 512], _header(b"0", 0, attr)))
 
 
+_NOBODY: Attr = (0, 0, 0)
+_PADDING = [bytes(-n % 512) for n in range(512)]
+_REDIRECT_LENGTH = len(_REDIRECT) + 2
 _EMPTY = record(_METACOPY, b"")
 _OPAQUE = record(b"SCHILY.xattr.trusted.overlay.opaque=", b"y")

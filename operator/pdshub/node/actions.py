@@ -33,8 +33,8 @@ class Actions:
         """Returns whether the mount table may have changed. `held` gets the points whose old tree is in use."""
         progress = False
         for kind, group in itertools.groupby(steps, _alike):
-            if isinstance(kind, tuple):
-                progress |= await self._switch(view, list(group), held)  # type: ignore[arg-type]
+            if kind is not None:
+                progress |= await self._together(view, list(group), held)  # type: ignore[arg-type]
                 continue
             for step in group:
                 progress |= await self._one(view, step, held)
@@ -53,21 +53,20 @@ class Actions:
             case Attach(target, at, key, sub):
                 origin = self._origin(view, key, sub)
                 return await self.attempt("attach", origin=origin, target=target, at=at, front=above) is not False
-            case Detach(target, at, lazy):
-                done = await self.attempt("detach", target=target, at=at, front=above, lazy=lazy)
-                if done == "held":
-                    held.add((target, at))
-                return done == "switched"
             case Drop(key):
                 return await self.attempt("drop", point=str(self._layout.entry(view.name, key))) is not False
         return False
 
-    async def _switch(self, view: View, steps: list[Switch], held: set[Point]) -> bool:
-        """One content for many targets in one call."""
-        results = await self.attempt(
-            "switch", origin=self._origin(view, steps[0].key, steps[0].sub), front=str(self._layout.front(view.name)),
-            points=[[step.target, step.at, step.depth] for step in steps],
-        )  # fmt: skip
+    async def _together(self, view: View, steps: Sequence[Switch | Detach], held: set[Point]) -> bool:
+        """The same for many targets, in one call."""
+        first, above = steps[0], str(self._layout.front(view.name))
+        if isinstance(first, Switch):
+            points: list[list[object]] = [[s.target, s.at, s.depth] for s in steps if isinstance(s, Switch)]
+            origin = self._origin(view, first.key, first.sub)
+            results = await self.attempt("switch", origin=origin, points=points, front=above)
+        else:
+            points = [[s.target, s.at] for s in steps]
+            results = await self.attempt("detach", points=points, front=above, lazy=first.lazy)
         if not isinstance(results, list):
             return False
         for step, result in zip(steps, results, strict=True):
@@ -76,7 +75,7 @@ class Actions:
             elif result == "switched":
                 self.switches += 1
             else:
-                log.warning("switch: %s", result)
+                log.warning("%s: %s", type(first).__name__.lower(), result)
         return "switched" in results
 
     async def _build(self, view: View, step: Build) -> bool:
@@ -138,5 +137,10 @@ class Actions:
 
 
 def _alike(step: Step) -> object:
-    """Switches to one content go together."""
-    return (step.key, step.sub) if isinstance(step, Switch) else None
+    """Switches to one content go together, and what is taken away."""
+    match step:
+        case Switch():
+            return (step.key, step.sub)
+        case Detach():
+            return step.lazy
+    return None

@@ -58,6 +58,7 @@ class Known:
     built: Mapping[str, Built] = field(default_factory=dict)  # by key
     children: Mapping[str, Children] = field(default_factory=dict)  # by key
     shown: Mapping[str, str] = field(default_factory=dict)
+    patient: bool = False  # a source that is away has not been so for long
     worn: Collection[str] = ()  # keys of catalogs that shall be mounted anew
     renewals: int = 0  # how often that was so
     last: str = ""  # what new targets got before
@@ -68,7 +69,8 @@ def catalog(view: View, generation: Generation, known: Known) -> Want:
     """The catalog of a generation over those of its sources that are there.
 
     Names need no source, so one that is away is left out of a new mount; it is mounted anew when the source is back.
-    A mount that has the source stays: it heals by itself.
+    A mount that has the source stays: it heals by itself. So does for a while the mount of another generation: a
+    source that is back in a moment costs its readers nothing then.
     """
     layers: list[LayerAt] = []
     reasons: list[str] = []
@@ -79,7 +81,7 @@ def catalog(view: View, generation: Generation, known: Known) -> Want:
         if source is None:
             reasons.append(f"the view has no source {layer.source} any more")
             layers.append(LayerAt(layer.source, layer.path, ""))
-            certain.append(True)
+            certain.append(False)
             continue
         state = known.states.get(source.name, State())
         looked = state.ready and layer.path in state.layers
@@ -94,16 +96,21 @@ def catalog(view: View, generation: Generation, known: Known) -> Want:
         layers.append(LayerAt(source.digest, layer.path, identity))
         certain.append(looked)
     reason = "; ".join(dict.fromkeys(reasons))
+
+    def waits(found: list[LayerAt]) -> bool:
+        return known.patient and not all(at.identity for at in found)
+
     fitting = [
         key for key, one in known.built.items() if key not in known.worn and _fits(one, generation, layers, certain)
     ]
     if fitting:
         best = max(fitting, key=lambda key: (sum(bool(at.identity) for at in known.built[key].layers), key))
-        return Want(best, known.built[best].layers, None, True, reason, generation.name)
+        layers = list(known.built[best].layers)
+        return Want(best, tuple(layers), None, True, reason, generation.name, waits=waits(layers))
     if unknown:
         return Want(None, healthy=False, reason=reason, generation=generation.name)
     key = digest([generation.name, known.renewals, [[at.source, at.path, at.identity] for at in layers]])
-    return Want(key, tuple(layers), None, True, reason, generation.name)
+    return Want(key, tuple(layers), None, True, reason, generation.name, waits=waits(layers))
 
 
 def _fits(one: Built, generation: Generation, layers: list[LayerAt], certain: list[bool]) -> bool:

@@ -73,8 +73,7 @@ class Health:
         self._reconciler, self._every = reconciler, canary_seconds
 
     async def run(self) -> None:
-        """For ever. Proofs and looks are beside each other, and neither of them is beside another of its kind: a
-        view whose source hangs makes the others wait for its time limit, not for its source."""
+        """For ever. Each view has its own process for each purpose; one that hangs is killed within a bound."""
         await asyncio.gather(self._turn(self._prove, TICK), self._turn(self._watch, self._every))
 
     async def _turn(self, look: Callable[[Subject], Awaitable[None]], seconds: float) -> None:
@@ -83,8 +82,9 @@ class Health:
                 subjects = published(self._reconciler)
                 self.prover.forget({subject.view for subject in subjects})
                 self.watcher.forget({subject.view for subject in subjects})
-                for subject in subjects:
-                    await look(subject)
+                for problem in await asyncio.gather(*map(look, subjects), return_exceptions=True):
+                    if problem:
+                        log.error("health: %r", problem)
             except Exception:
                 log.exception("health")
             await asyncio.sleep(seconds)

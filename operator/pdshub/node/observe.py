@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from pdshub.node.catalog import LABEL
 from pdshub.node.choice import LIVE, Built
 from pdshub.node.layout import Layout
 from pdshub.node.plan import Actual, Content, LayerAt
+
+BENEATH = tuple(int(part) for part in re.findall(r"\d+", os.uname().release)[:2]) >= (6, 5)
 
 
 def observe(mounts: list[mountinfo.Mount], layout: Layout, view: str) -> Actual:
@@ -29,7 +33,7 @@ def observe(mounts: list[mountinfo.Mount], layout: Layout, view: str) -> Actual:
             point.removeprefix(target + "/"): tuple(m.content for m in mountinfo.stack(here, point))
             for point in {m.point for m in here}
         }
-    return Actual(entries, found, _notes(mounts, layout, view))
+    return Actual(entries, found, BENEATH, _notes(mounts, layout, view))
 
 
 def _notes(mounts: Iterable[mountinfo.Mount], layout: Layout, view: str) -> dict[str, Content]:
@@ -81,3 +85,10 @@ def leftovers(layout: Layout, view: str, entries: Collection[str], wanted: Colle
     """Folders of entries that were never finished and that nobody wants any more."""
     folder = layout.entries(view)
     return [p for p in folder.iterdir() if p.name not in entries and p.name not in wanted] if folder.is_dir() else []
+
+
+def scaffolding(mounts: Iterable[mountinfo.Mount], layout: Layout, view: str) -> list[str]:
+    """What a worker that was killed had mounted beside an entry to build it."""
+    prefix = f"{layout.entries(view)}/"
+    points = {m.point for m in mounts if m.point.startswith(prefix)}
+    return sorted(point for point in points if not point.endswith("/mnt"))

@@ -38,6 +38,7 @@ class Want:
     generation: str = ""
     sub: str = ""
     placed: bool = True  # False: only to be built, where it goes is not known before
+    waits: bool = False  # put where nothing is, but not yet in another content's place
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,10 @@ class Actual:
     entries: Mapping[str, Content] = field(default_factory=dict)  # key -> what is mounted there
     #: target -> mount point relative to it -> contents, lowest first
     targets: Mapping[str, Mapping[str, tuple[Content, ...]]] = field(default_factory=dict)
-    notes: Mapping[str, Content] = field(
-        default_factory=dict
-    )  # like entries, for what is not built: folders of the front
+    #: Whether this kernel slides new mounts beneath old ones (Linux >= 6.5); if not, old ones pile up below.
+    beneath: bool = True
+    #: Like entries, for what is not built: folders of the front.
+    notes: Mapping[str, Content] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def plan(
     for target, points in actual.targets.items():
         wanted = own.get(target, wants)
         if wanted is not None:
-            steps.extend(_of_target(target, points, wanted, contents, overdue))
+            steps.extend(_of_target(target, points, wanted, contents, overdue, actual.beneath))
     if all(want.key in contents for want in needed):
         keys = {want.key for want in needed}
         steps.extend(Drop(key) for key in actual.entries if key not in keys)
@@ -141,6 +143,7 @@ def _of_target(
     wants: Mapping[str, Want],
     contents: Mapping[str, Content],
     overdue: Collection[tuple[str, str]],
+    beneath: bool,
 ) -> list[Step]:
     steps: list[Step] = []
     there: dict[str, bool] = {}
@@ -149,7 +152,12 @@ def _of_target(
         key = want.key or ""
         content = part(contents[key], want.sub) if key in contents else None
         there[at] = bool(want.placed and here and here[-1] == content)
+        if there[at] and len(here) > 1 and beneath:
+            # Wanted again while it was still on top of its successor: the two change places.
+            steps.append(Detach(target, at, lazy=False))
         if content is None or there[at] or not want.healthy or not want.placed:
+            continue
+        if want.waits and any(points[other] for other in points if other == at or nested(at, other)):
             continue
         if not here:
             steps.append(Attach(target, at, key, want.sub))

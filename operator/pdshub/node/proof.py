@@ -18,8 +18,8 @@ FIRST = 60.0
 """Seconds after a view or a generation appeared, and until an unfinished proof is tried again."""
 TARGETS = 64  # of one view that are tried in one proof
 READING = 60.0  # seconds in which files are begun
-TIMEOUT = READING + 45
-AWAY_TIMEOUT = 15.0  # while a source is known not to answer
+TRYING = 15.0  # seconds for all attempts; then the process is killed
+READING_TIMEOUT = READING + 30  # more, where there is a sample
 POINTS = 200  # mounts of one target: more than one only beside live entries
 _EXAMPLES = 10
 
@@ -200,7 +200,7 @@ class Prover:
         leash = self._leashes.setdefault(subject.view, workers.Leash("examine"))
         try:
             answer = await leash.once(
-                "prove", TIMEOUT if subject.reachable else AWAY_TIMEOUT,
+                "prove", TRYING + (READING_TIMEOUT if names else 0),
                 targets={target: list(points[:POINTS]) for target, points in some.items()},
                 roots=subject.roots, names=names, reading=READING,
             )  # fmt: skip

@@ -7,22 +7,22 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from pdshub.node import front, mountinfo
 from pdshub.node.actions import Actions, Point
-from pdshub.node.choice import LIVE, Children, Decision, Known, above, choose, decide
+from pdshub.node.choice import Children, Decision, Known, above, choose, decide
 from pdshub.node.feed import Feed
 from pdshub.node.keepers import Keepers
 from pdshub.node.layout import Layout
-from pdshub.node.observe import built, leftovers, note_key, observe, shown
+from pdshub.node.observe import built, leftovers, note_key, observe, scaffolding, shown
+from pdshub.node.patience import Patience
 from pdshub.node.plan import Actual, Want, plan
 from pdshub.node.policy import PolicyFile
 from pdshub.node.shelf import Shelf
 from pdshub.node.sources import CONNECTING_SECONDS, Helper, Keeper, State
 from pdshub.node.spec import SOURCES, View, sources_view
-from pdshub.node.telling import Showing, documents, health_document, view_document
+from pdshub.node.telling import Showing, documents, health_document, showing_of, view_document
 from pdshub.node.wants import Story, tell
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Reconciler:
         self.last_turn = 0.0  # monotonic
         self.health: Callable[[str], dict[str, Any]] = lambda _: {}  # what else health.json says of a view
         self.known: dict[str, View] = {}  # with those deleted from the API while pods still use them
-        self._busy_since: dict[Point, float] = {}
+        self._patience = Patience(hold_seconds)
         self._children: dict[tuple[str, tuple[str, ...]], Children] = {}
         self._expected: dict[str, float] = {}
         self._worn: dict[str, set[str]] = {}  # view -> keys of catalogs that are to be mounted anew
@@ -70,7 +70,7 @@ class Reconciler:
                 log.exception("reconcile")
             self.last_turn = time.monotonic()
             try:
-                async with asyncio.timeout(0.5 if self._busy_since else 3):
+                async with asyncio.timeout(0.5 if self._patience.targets else 3):
                     await self._wake.wait()
             except TimeoutError:
                 pass
@@ -176,17 +176,16 @@ class Reconciler:
                 if view is None:
                     break
                 await self._list(view, decision, actual)
-                steps = plan(decision.wants, actual, self._overdue(view), decision.own)
+                steps = plan(decision.wants, actual, self._patience.overdue(view, self.showing[name]), decision.own)
                 moved = await self.actions.do(view, steps, held)
-                for point in held:
-                    self._busy_since.setdefault(point, time.monotonic())
+                self._patience.hold(held)
                 decision, actual = self._look(name, view, problem)
                 if not moved:
                     break
             if view is not None:
                 await self._tidy(name, decision, actual)
             self.target_count[name] = len(actual.targets)
-            self._forget_busy(actual, held)
+            self._patience.forget(actual, held)
             mounted = _mounted(decision, actual)
             self.remember(name, tell(name, decision.wants, problem, mounted, self.actions.failed), connecting)
             self._arrange(name, view, decision, problem)
@@ -202,6 +201,7 @@ class Reconciler:
         live_points = {view.at(entry) for entry in view.tree if entry.live} if view.cataloged else set()
         actual = observe(mounts, self.layout, name)
         known = Known(
+            patient=self._patience.young(name),
             worn=self._worn.get(name, ()), renewals=self._renewals.get(name, 0),
             states=self.states(view), connecting=self.connecting(view), stored=self.shelf.store.all(),
             built=built(self.layout, name, actual.entries), last=before.current,
@@ -211,19 +211,16 @@ class Reconciler:
         )  # fmt: skip
         decision = decide(view, known, self._hold)
         self._catalogs[name] = decision.keys(catalogs=True)
-        made = all(want.key in actual.entries for want in decision.wants.values() if want.generation)
-        common = [of for target, of in known.shown.items() if of and target not in decision.own]
-        current = decision.generation if made or not common else common[0]
+        held = self._patience.targets
         fetching = view.released.name if view.released and choose(view, known) != view.released.name else ""
-        forms = [known.built[w.key].form for w in decision.wants.values() if w.key and w.key in known.built]
-        held = frozenset(target for target, _ in self._busy_since)
-        showing = Showing(current, forms[0] if forms else "", known.shown, fetching, held)
+        showing = showing_of(decision, known, actual.entries, held, fetching)
+        self._patience.watch(name, decision)
         self.showing[name] = showing
         # A target that keeps another generation for long says so itself.
         own = dict(decision.own)
         for target, of in known.shown.items():
             wanted = own.get(target, decision.wants)
-            if of and of != current and wanted is not None and (target in own or target in held):
+            if of and of != showing.current and wanted is not None and (target in own or target in held):
                 own[target] = {**wanted, front.SHOWN: Want(note_key(of))}
         decision = replace(decision, own=own)
         self._arrange(name, view, decision, problem)
@@ -250,27 +247,10 @@ class Reconciler:
         points = dict.fromkeys(at for at, _ in decision.all() if not at.startswith(".pdshub/"))
         front.arrange(self.layout.front(name), list(points), document, health, story.notice)
 
-    def _overdue(self, view: View) -> frozenset[Point]:
-        """Points that were in use for longer than they may. A mount that is only renewed, its generation the same, is
-        not worth as long a wait as a change of what is shown."""
-        now, showing = time.monotonic(), self.showing.get(view.name, Showing())
-        late = set()
-        for (target, at), since in self._busy_since.items():
-            hold = view.uptake(target, self._hold).hold
-            if showing.targets.get(target, "") in (showing.current, LIVE):
-                hold = min(hold, self._hold)
-            if now - since >= hold:
-                late.add((target, at))
-        return frozenset(late)
-
-    def _forget_busy(self, actual: Actual, held: set[Point]) -> None:
-        """What is not held any more, or is gone, may be held anew later."""
-        for which in list(self._busy_since):
-            if which not in held and (which[0] in actual.targets or not Path(which[0]).exists()):
-                del self._busy_since[which]
-
     async def _tidy(self, name: str, decision: Decision, actual: Actual) -> None:
-        """Remove what a worker that was killed left of an entry that is not wanted any more."""
+        """Remove what a worker that was killed left: parts of an entry, or of one that is not wanted any more."""
+        for point in scaffolding(mountinfo.read(), self.layout, name):
+            await self.actions.attempt("unmount", point=point)
         for path in leftovers(self.layout, name, actual.entries, decision.keys()):
             await self.actions.attempt("drop", point=str(path / "mnt"))
 

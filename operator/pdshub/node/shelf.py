@@ -27,18 +27,19 @@ class Shelf:
         self.failures: dict[str, str] = {}  # generation -> why the last attempt failed
         self._certificates, self._folder = certificates, folder
         self.changed: Callable[[], None] = lambda: None
-        self._running: dict[str, tuple[Fetch | None, asyncio.Task[None]]] = {}
+        self._running: dict[str, tuple[Fetch | None, asyncio.Task[None], str]] = {}
 
     def _shop(self, address: str) -> Shop:
         return Folder(self._folder) if self._folder else Surveyor(address, self._certificates)
 
     def need(self, wanted: Mapping[str, str]) -> None:
         """`wanted`: generation -> address of a surveyor that has it."""
-        for name in self._running.keys() - wanted.keys():
-            self._end(name)
+        for name, (_, _, address) in list(self._running.items()):
+            if wanted.get(name) != address:
+                self._end(name)
         for name, address in wanted.items():
             if name not in self._running and (address or self._folder) and self.store.get(name) is None:
-                self._running[name] = (None, asyncio.create_task(self._bring(name, address)))
+                self._running[name] = (None, asyncio.create_task(self._bring(name, address)), address)
 
     def progress(self, name: str) -> str:
         """In words, what keeps a generation from being here."""
@@ -60,7 +61,7 @@ class Shelf:
         wait = RETRY_SECONDS[0]
         while True:
             fetch = Fetch(name, self._shop(address), self.store)
-            self._running[name] = (fetch, self._running[name][1])
+            self._running[name] = (fetch, self._running[name][1], address)
             started = time.monotonic()
             try:
                 await asyncio.to_thread(fetch.run)
@@ -86,7 +87,7 @@ class Shelf:
         self.changed()
 
     def _end(self, name: str) -> None:
-        fetch, task = self._running.pop(name)
+        fetch, task, _ = self._running.pop(name)
         if fetch:
             fetch.stop()
         task.cancel()
@@ -96,7 +97,7 @@ class Shelf:
         return self.store.get(name)
 
     async def close(self) -> None:
-        tasks = [task for _, task in self._running.values()]
+        tasks = [task for _, task, _ in self._running.values()]
         for name in list(self._running):
             self._end(name)
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -54,8 +54,31 @@ def switch(origin: str, points: list[tuple[str, str, int]], front: str) -> list[
             with place(target, at, front) as point:
                 results.append(_slide(origin, point, depth))
         except OSError as error:
-            results.append(f"{error.strerror or error} ({target}/{at})")
-    # a moment's use (an open) is waited out, for all of them together
+            results.append(_words(error, target, at))
+    return _take_all([(target, at) for target, at, _ in points], front, results)
+
+
+def detach(points: list[tuple[str, str]], front: str, lazy: bool) -> list[str]:
+    """Take the topmost mounts away; results as those of `switch`."""
+    if not lazy:
+        return _take_all(points, front, ["held"] * len(points))
+    results = []
+    for target, at in points:
+        try:
+            with place(target, at, front) as point:
+                kernel.umount(point, lazy=True)
+            results.append("switched")
+        except OSError as error:
+            results.append(_words(error, target, at))
+    return results
+
+
+def _words(error: OSError, target: str, at: str) -> str:
+    return f"{error.strerror or error} ({target}/{at})"
+
+
+def _take_all(points: list[tuple[str, str]], front: str, results: list[str]) -> list[str]:
+    """Those of `points` whose result is "held". A moment's use (an open) is waited out, for all of them together."""
     for turn in range(_TRIES):
         waiting = [n for n, result in enumerate(results) if result == "held"]
         if not waiting:
@@ -63,8 +86,11 @@ def switch(origin: str, points: list[tuple[str, str, int]], front: str) -> list[
         if turn:
             time.sleep(_MOMENT)
         for n in waiting:
-            with place(*points[n][:2], front) as point:
-                results[n] = _take(point)
+            try:
+                with place(*points[n], front) as point:
+                    results[n] = _take(point)
+            except OSError as error:
+                results[n] = _words(error, *points[n])
     return results
 
 
@@ -111,16 +137,3 @@ def _take(point: str) -> str:
             return "held"
         kernel.umount(point, lazy=True)
     return "switched"
-
-
-def detach(target: str, at: str, front: str, lazy: bool) -> str:
-    """Take the topmost mount away; "held" if somebody works in it. A moment's use is waited out."""
-    with place(target, at, front) as point:
-        if lazy:
-            kernel.umount(point, lazy=True)
-            return "switched"
-        for _ in range(_TRIES):
-            if _take(point) == "switched":
-                return "switched"
-            time.sleep(_MOMENT)
-    return "held"

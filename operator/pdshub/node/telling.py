@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pdshub.node.choice import LIVE
+from pdshub.node.choice import LIVE, Decision, Known
 from pdshub.node.generations import Generation
 from pdshub.node.plan import Want
 from pdshub.node.sources import State
@@ -24,6 +24,18 @@ class Showing:
     targets: Mapping[str, str] = field(default_factory=dict)  # target -> what it shows
     fetching: str = ""  # the released generation, until it is here
     held: frozenset[str] = frozenset()  # targets whose former tree is in use
+
+
+def showing_of(
+    decision: Decision, known: Known, entries: Collection[str], held: frozenset[str], fetching: str
+) -> Showing:
+    """Once the decision's catalogs are built, the switch to them is a moment away."""
+    catalogs = [want for want in decision.wants.values() if want.generation]
+    ready = all(want.key in entries and not want.waits for want in catalogs)
+    common = [of for target, of in known.shown.items() if of and target not in decision.own]
+    current = decision.generation if ready or not common else common[0]
+    forms = [known.built[want.key].form for want in catalogs if want.key and want.key in known.built]
+    return Showing(current, forms[0] if forms else "", known.shown, fetching, held)
 
 
 def document(view: View, what: str, form: str, generation: Generation | None) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import os
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -15,11 +17,12 @@ import pdshub
 _WHERE = str(Path(next(iter(pdshub.__path__))).parent)
 
 
-async def _start(module: str = "worker") -> asyncio.subprocess.Process:
+async def _start(module: str = "worker", group: bool = False) -> asyncio.subprocess.Process:
+    """`group`: at the head of a process group of its own, to be ended with the processes that it starts."""
     code = f"import sys; sys.path.insert(0, {_WHERE!r}); from pdshub.node.{module} import main; main()"
     return await asyncio.create_subprocess_exec(
         sys.executable, "-I", "-S", "-c", code,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=group,
     )  # fmt: skip
 
 
@@ -74,10 +77,23 @@ class Leash:
 
     async def once(self, do: str, seconds: float, **arguments: Any) -> Any:
         """Raises OSError, TimeoutError after `seconds` or at once while the last process can't be ended."""
-        if self._process is not None and self._process.returncode is None:
+        if self._hangs():
             raise TimeoutError(errno.ETIMEDOUT, "the last look at it hangs still")
-        self._process = await _start(self._module)
-        return await _once(self._process, do, seconds, arguments)
+        self._process = process = await _start(self._module, group=True)
+        try:
+            return await _once(process, do, seconds, arguments)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+    def _hangs(self) -> bool:
+        """Whether the last process, or one that it started, can't be ended."""
+        if self._process is not None and self._process.returncode is not None:
+            try:
+                os.killpg(self._process.pid, 0)
+            except ProcessLookupError:
+                self._process = None
+        return self._process is not None
 
 
 class Lane:

@@ -25,6 +25,8 @@ def survey(s: Surveyor) -> Json:
         state, message = "failed", p.message
     elif p.settles is not None:
         state, message = "waiting", f"{p.settling} datasets are still being copied"
+        if not p.settling:
+            message = "looks again when what may have been copied just now has settled"
     return {
         "state": state,
         "phase": s.phase,

@@ -51,7 +51,7 @@ KINDS: Mapping[str, Callable[[Json, Say], Json]] = {
 
 def in_words(error: Exception, memory: int) -> str:
     """What went wrong and what to do about it."""
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or str(error) == "can't start new thread":
         return f"more than {memory >> 20} MiB of memory are needed: give the surveyor more"
     if isinstance(error, OSError) and error.errno in (28, 122):  # ENOSPC, EDQUOT
         return "the store is full: enlarge spec.survey.storage or lower spec.survey.keep"
@@ -76,10 +76,10 @@ def main() -> int:
     """Does one task."""
     task = json.loads(sys.stdin.readline())
     memory = int(task.get("memory") or 0)
-    if memory:
-        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     threading.stack_size(STACK)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
+    if memory:
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     os.nice(int(task.get("nice") or 0))
     said = 0.0
 

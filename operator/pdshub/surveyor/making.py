@@ -54,7 +54,8 @@ def make(task: Json, say: Any) -> Json:
     """Surveys into ``task["work"]``; returns what the surveyor keeps in mind.
 
     The task: name, spec, sources (directory), work, now (seconds), and if there are any: previous (directory of
-    the newest generation), baseline (of the one to compare with), restatSince (seconds).
+    the newest generation), baseline (of the one to compare with), restatSince (seconds), settleSeconds (instead of
+    the view's).
     """
     view = view_from_spec(task["name"], task["spec"])
     work, now = Path(task["work"]), float(task["now"])
@@ -64,15 +65,18 @@ def make(task: Json, say: Any) -> Json:
     options = Options(
         now_ns=int(now * 10**9),
         workers=int(task.get("workers") or 8),
+        settle_seconds=task.get("settleSeconds"),
         progress=say,
         restat=restat(task.get("restatSince"), now, float(task.get("restatHours") or 0)),
     )
     result = survey(view, roots, work, options, previous)
     if identities(roots) != before:
         raise SourceError("a source was mounted anew during the survey")
-    document = _catalog(work, now, say)
+    newest = (read_json(previous / manifest.FILE) if previous else None) or {}
+    unchanged = manifest.same_images(newest, open_plan(work), catalog.tool())
+    document = newest if unchanged else _catalog(work, now, say)
     name = document["generation"]
-    known = previous is not None and (read_json(previous / manifest.FILE) or {}).get("generation") == name
+    known = newest.get("generation") == name
     if not known:
         say("taking the sample")
         former = read_json(previous / PROOF) if previous else None
@@ -86,6 +90,7 @@ def make(task: Json, say: Any) -> Json:
         "counts": document["counts"],
         "counters": asdict(result.counters),
         "settling": result.held_back,
+        "unchanged": unchanged,
         "changes": {} if known else changes(baseline, work, document),
     }
 

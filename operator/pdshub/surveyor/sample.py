@@ -25,6 +25,7 @@ BYTES = 64 << 20
 LARGE = 8 << 20  # bytes; a larger file is chosen only where a dataset has nothing else
 CANDIDATES = 4  # at least so many are kept of each dataset while the plan is read
 MAX_DATASETS = 20_000
+MAX_PATH = 512  # characters; 200 such paths stay far below what nodes accept
 _LABEL = re.compile(r"\.(xml|lblx)$", re.IGNORECASE)
 
 
@@ -71,10 +72,14 @@ def _of_group(plan: Plan, place: str, group: Json, total: int, worst: tuple[bool
     labels = {name.rpartition(".")[0].lower(): name for name in group["names"] if _LABEL.search(name)}
     prefix = f"{place}/" if place else ""
     base = f"{group['path']}/" if group["path"] else ""
+    if "\n" in prefix:
+        return
     start = crc32(prefix.encode("utf-8", "surrogateescape"))
     for name, size, mtime in zip(group["names"], group["sizes"], group["mtimes"], strict=True):
         checksum = crc32(name.encode("utf-8", "surrogateescape"), start)
         if not 0 < size <= total or (False, False, checksum) > worst:
+            continue
+        if "\n" in name or len(prefix) + len(name) > MAX_PATH:
             continue
         own = "" if _LABEL.search(name) else labels.get(name.rpartition(".")[0].lower() or name.lower(), "")
         rank = (size > LARGE, not own, checksum)

@@ -166,12 +166,16 @@ class Surveyor:
         base = self.baseline()
         newest = self.entries[0] if self.entries else None
         settle = view.authority.settle_seconds
+        # Users have no generation yet: they see what the sources hold, and to withhold what may still be copied would
+        # only take it away. It is looked at again when it may have settled.
+        first = newest is None and not wish.keep
         with self.store.workplace() as work:
             task: Json = {
                 "name": wish.view, "spec": wish.wire, "sources": str(self.sources), "work": str(work), "now": began,
                 "previous": str(newest.directory) if newest else None,
                 "baseline": str(base.directory) if base else None,
                 "restatSince": p.restat_at, "restatHours": wish.spec.survey.restat_hours,
+                "settleSeconds": 0 if first else None,
             }  # fmt: skip
             self._job = Job("survey", task, memory=self.memory)
             result = await self._job.run(self._say)
@@ -187,7 +191,8 @@ class Surveyor:
         self.entries = self.store.read()
         log.info("generation %s: %s files", entry.name, result["counts"]["files"])
         p.restat_at, p.counters, p.settling = began, result["counters"], int(result["settling"])
-        p.settles = self.clock() + max(schedule.MIN_SETTLE_SECONDS, settle) if p.settling else None
+        again = p.settling or (first and settle)
+        p.settles = self.clock() + max(schedule.MIN_SETTLE_SECONDS, settle) if again else None
         await asyncio.to_thread(self.drop)
 
     def _say(self, text: str) -> None:

@@ -46,10 +46,10 @@ def _views(views: dict[str, Any]) -> Iterator[str]:
     yield (
         f"{_where(views)}. Virtual machine: Linux {machine['kernel']}, {machine['accelerator']}, {machine['cores']} "
         f"cores, {machine['memoryMB']:,} MB. Archive: {machine['files']:,} labels and data files of 2 kB, 50 FITS "
-        f"files of 128 kB, one file of {machine['sizeMB']} MB, on a tmpfs exported by kernel nfsd over NFSv4.2; `tc netem` "
-        f"delays the loopback device. Every contender has an NFS mount of its own with the node plugin's options; the "
-        f"unions join it with an empty directory, the least that they can be asked for. Catalog: `pdshub-survey plan` "
-        f"and `catalog`, mounted by the node plugin's code ({views['form']}). Versions: "
+        f"files of 128 kB, one file of {machine['sizeMB']} MB, on a tmpfs that kernel nfsd exports over NFSv4.2; `tc "
+        "netem` delays the loopback device. Every contender has an NFS mount of its own with the node plugin's "
+        "options; the unions join it with an empty directory, the least that they can be asked for. Catalog: "
+        f"`pdshub-survey plan` and `catalog`, mounted by the node plugin's code ({views['form']}). Versions: "
         f"{', '.join(machine.get('packages', [])) or 'unknown'}."
     )
     if machine["accelerator"] != "KVM":

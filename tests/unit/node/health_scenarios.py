@@ -279,12 +279,13 @@ def wrong_export(folder: Path) -> None:
 
 #: A file system that answers until it is told to be silent.
 STUB = """
-import sys, time, stat, os, mfusepy
+import errno, sys, time, stat, os, mfusepy
 class Stub(mfusepy.Operations):
     def wait(self):
         while os.path.exists(sys.argv[2]): time.sleep(0.1)
     def getattr(self, path, fh=None):
         self.wait()
+        if path not in ('/', '/f'): raise mfusepy.FuseOSError(errno.ENOENT)
         mode = stat.S_IFREG | 0o644 if path.endswith('f') else stat.S_IFDIR | 0o755
         return {'st_mode': mode, 'st_nlink': 2, 'st_size': 4, 'st_ino': 7}
     def readdir(self, path, fh): return ['.', '..', 'f']
@@ -298,6 +299,12 @@ def hanging_source(folder: Path) -> None:
     """A source that stops answering: said, never waited for, and no processes gather. By a stopped server (the
     request is taken back when its process is killed) and by one that took the request and keeps it (it is not)."""
     m = Machine(folder)
+    m.options = ("--proof-seconds", "5")
+    os.environ["PDSHUB_TEST"] = str(m.directory)
+
+    def proven(view: str) -> str:
+        return str((m.health(view).get("proof") or {}).get("result", ""))
+
     try:
         point, silent = m.directory / "nas/hang", m.directory / "silent"
         point.mkdir()
@@ -309,7 +316,9 @@ def hanging_source(folder: Path) -> None:
         m.start()
         eventually(lambda: m.health()["ready"] and m.health("fine")["ready"])
         m.publish()
+        m.publish("other", "fine")
         for kind in ("stopped", "keeps"):
+            eventually(lambda: proven("sbn") == proven("fine") == "intact", f"before {kind}")
             if kind == "stopped":
                 server.send_signal(signal.SIGSTOP)
             else:
@@ -320,16 +329,19 @@ def hanging_source(folder: Path) -> None:
                 target = m.publish(pod, view)
                 m.unpublish(pod)
                 assert time.monotonic() - started < 10, (kind, view)
-            time.sleep(12)  # several looks
+            eventually(lambda: proven("sbn") == "incomplete", "no alarm, but no proof either")
+            assert proven("fine") == "intact"
+            time.sleep(20)  # several looks and proofs
             looks = children(m)
-            assert len(looks) <= 3, (kind, looks)
+            # lane and probes of the other view; one probe, and one proof with its user's process
+            assert len(looks) <= 6, (kind, looks)
             assert m.health("fine")["ready"] and not target.exists()
             if kind == "stopped":
                 server.send_signal(signal.SIGCONT)
             else:
                 silent.unlink()
             eventually(lambda: m.health()["ready"], f"heals after {kind}")
-            eventually(lambda: len(children(m)) <= 2)  # the lane, and a look under way
+            eventually(lambda: len(children(m)) <= 3)  # the lane, and what is under way
     finally:
         silent.unlink(missing_ok=True)
         server.send_signal(signal.SIGCONT)
@@ -338,15 +350,14 @@ def hanging_source(folder: Path) -> None:
 
 
 def children(m: Machine) -> list[str]:
-    """Command lines of the plugin's child processes."""
-    assert m.plugin
+    """Command lines of the plugin's child processes, theirs, and those that lost their parent."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/status"):
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            status, line = path.read_text(), path.with_name("cmdline").read_bytes()
+            line, environment = path.read_bytes(), path.with_name("environ").read_bytes()
         except OSError:
             continue
-        if b"pdshub.node." in line and f"PPid:\t{m.plugin.pid}\n" in status:
+        if b"from pdshub.node." in line and f"PDSHUB_TEST={m.directory}".encode() in environment:
             found.append(line.decode())
     return found
 

@@ -76,7 +76,7 @@ class Machine:
         ]  # fmt: skip
 
     def spawn(self, *command: str, **options: Any) -> subprocess.Popen[Any]:
-        environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'operator'}:{os.environ.get('PYTHONPATH', '')}"}
+        environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}:{os.environ.get('PYTHONPATH', '')}"}
         process = subprocess.Popen(command, env=environment, start_new_session=True, **options)
         self._processes.append(process)
         return process

@@ -388,9 +388,9 @@ ALL = {
 }  # fmt: skip
 
 
-def run(scenario: Callable[[Machine], None]) -> None:
+def run(scenario: Callable[[Machine], None], make: type[Machine] = Machine) -> None:
     directory = Path(tempfile.mkdtemp(prefix="pdshub-node-"))
-    machine = Machine(directory)
+    machine = make(directory)
     try:
         scenario(machine)
     finally:

@@ -1,4 +1,4 @@
-"""Generations on a node with real mounts (generation_scenarios.py)."""
+"""Generations on a node with real mounts (generation_scenarios.py, crash_scenarios.py)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.node import generation_scenarios, generations
+from tests.unit.node import crash_scenarios, generation_scenarios, generations
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -21,11 +21,19 @@ pytestmark = [
 
 @pytest.mark.parametrize("name", generation_scenarios.ALL)
 def test_scenario(name: str) -> None:
+    run("generation_scenarios", name)
+
+
+@pytest.mark.parametrize("name", crash_scenarios.ALL)
+def test_killed(name: str) -> None:
+    run("crash_scenarios", name)
+
+
+def run(module: str, name: str) -> None:
     done = subprocess.run(
-        ["unshare", "-m", "--propagation", "private", sys.executable, "-m", "tests.unit.node.generation_scenarios",
-         name],
+        ["unshare", "-m", "--propagation", "private", sys.executable, "-m", f"tests.unit.node.{module}", name],
         cwd=ROOT, env={**os.environ, "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}:{os.environ.get('PYTHONPATH', '')}"},
-        capture_output=True, text=True, timeout=180, check=False,
+        capture_output=True, text=True, timeout=400, check=False,
     )  # fmt: skip
     print(done.stdout, done.stderr)
     assert done.returncode == 0, done.stderr[-3000:]

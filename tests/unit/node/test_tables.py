@@ -35,8 +35,12 @@ BUILD = Build("k", LAYERS, None)
         ),
         pytest.param({"v/d": K}, Actual({"k": NEW}, targets={"t": {"v/d": (NEW,)}}), [], id="done"),
         pytest.param(
-            {"v/d": K}, Actual({"k": NEW}, targets={"t": {"v/d": (OLD, NEW)}}), [],
+            {"v/d": K}, Actual({"k": NEW}, {"t": {"v/d": (OLD, NEW)}}, beneath=False), [],
             id="an old one below stays (before 6.5)",
+        ),
+        pytest.param(
+            {"v/d": K}, Actual({"k": NEW}, {"t": {"v/d": (OLD, NEW)}}), [Detach("t", "v/d", False)],
+            id="wanted again while its successor waited below",
         ),
         pytest.param(
             {"v/d": K}, Actual({"k": NEW}, targets={"t": {"v/d": (OLD,)}}), [Switch("t", "v/d", "k", 1)], id="switch"
@@ -71,6 +75,11 @@ BUILD = Build("k", LAYERS, None)
         pytest.param(
             {"v/a/d": Want("k", LAYERS, sub="a/d")}, Actual({"k": NEW}, targets={"t": {"v/a/d": (("0:9", "/a/d"),)}}),
             [], id="a part of a content",
+        ),
+        pytest.param(
+            {"v": Want("k", LAYERS, waits=True)},
+            Actual({"k": NEW}, {"t": {"v": (OLD,)}, "u": {"v/d": (OLD,)}, "w": {}}),
+            [Attach("w", "v", "k")], id="not in another content's place while a source may be back in a moment",
         ),
         pytest.param(
             {"v": Want("k", LAYERS, placed=False)}, Actual({"k": NEW}, targets={"t": {"v": (OLD,)}}), [],

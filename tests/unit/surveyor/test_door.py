@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import http.client
@@ -22,7 +23,11 @@ import pytest
 import zstandard
 from prometheus_client.parser import text_string_to_metric_families
 
+from pdshub import pki
 from pdshub.api.generation import digits
+from pdshub.node import fetch, generations, sample
+from pdshub.reconcile.tls import context
+from pdshub.survey_api import SurveyApi, SurveyError
 from pdshub.surveyor.main import main, memory_bound
 from tests.unit.archive.archive_support import build
 from tests.unit.surveyor.support import archive, body, certificates, needs_mkfs
@@ -210,6 +215,33 @@ def test_what_the_operator_asks(program: Running, newest: str) -> None:
     assert program.ask("operator", "POST", "/verify", {"generation": before})[0] == 202
     verify = until(lambda: (v := program.get("/state")["verify"]).get("state") == "done" and v)
     assert verify["generation"] == before and verify["drifted"] == 0
+
+
+def test_the_operators_own_client(program: Running, newest: str) -> None:
+    pair = pki.Pair(*((program.keys["operator"] / name).read_bytes() for name in ("tls.crt", "tls.key")))
+    tls = context(pki.Credentials(pair, (program.keys["operator"] / "ca.crt").read_bytes()))
+    address = f"127.0.0.1:{program.port}"
+
+    async def run() -> None:
+        surveys = SurveyApi()
+        state = await surveys.state(tls, address)
+        assert digits(state.generations[0].name) == newest and state.view == "sbn"
+        kept = state.generations
+        assert (await surveys.changes(tls, address, kept[1].name, kept[0].name)).files_added == 1
+        assert kept[0].changes and kept[0].changes.files_added == 1
+        await surveys.put_spec(tls, address, body(request=state.survey.request))
+        with pytest.raises(SurveyError, match="422"):
+            await surveys.put_spec(tls, address, {})
+
+    asyncio.run(run())
+
+
+def test_the_nodes_own_client(program: Running, newest: str, tmp_path: Path) -> None:
+    shop = fetch.Surveyor(f"127.0.0.1:{program.port}", program.keys["node"])
+    name = f"sha256:{newest}"
+    found = fetch.Fetch(name, shop, generations.Store(tmp_path)).run()
+    assert found.name == name and found.counts["files"] == 15
+    assert {k.path for k in sample.read(tmp_path / newest / "proof.json")} >= {"a/x/data/added.dat", "b/y/readme.txt"}
 
 
 @pytest.mark.parametrize(

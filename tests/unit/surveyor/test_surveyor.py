@@ -16,7 +16,7 @@ import pytest
 import zstandard
 
 from pdshub.api.generation import digits
-from pdshub.archive import manifest
+from pdshub.archive import catalog, manifest
 from pdshub.archive.catalog import Image
 from pdshub.surveyor import answers
 from pdshub.surveyor.jobs import Job, JobError
@@ -67,6 +67,25 @@ def test_a_generation_is_whole(bench: Bench) -> None:
         assert files["a/x/data/p.dat"]["md5"] == MD5_HELLO and files["a/x/data/p.dat"]["from"] == "label"
         assert files["b/y/readme.txt"]["sha256"] == hashlib.sha256(b"read me").hexdigest()
         assert not list((bench.path / "work").iterdir())
+
+    bench.run(run)
+
+
+def test_an_unchanged_survey_writes_no_image(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        bench.put()
+        first = await bench.turn()
+        program = bench.path.parent / "mkfs.erofs"  # says its version and can do nothing else
+        told = catalog.tool()
+        program.write_text(f"#!/bin/sh\n[ $1 = --version ] || exit 1\necho '{told}'\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PDSHUB_MKFS_EROFS", str(program))
+        again = await bench.turn(after=3601)
+        assert names(again) == names(first) and again["survey"]["state"] == "idle", again["survey"]
+        add(bench)
+        changed = await bench.turn(after=3601)
+        assert changed["survey"]["state"] == "failed" and "mkfs.erofs failed" in changed["survey"]["message"]
+        assert names(changed) == names(first)
 
     bench.run(run)
 
@@ -181,31 +200,31 @@ def test_an_earlier_state_becomes_the_newest_again(bench: Bench) -> None:
     bench.run(run)
 
 
-@pytest.mark.parametrize(
-    ("change", "surveyed"),
-    [
-        ({}, False),
-        ({"release": "approve"}, False),
-        ({"pin": "a" * 64}, False),
-        ({"survey": {"intervalSeconds": 7200}}, False),
-        ({"authority": {"shrinkThresholdPercent": 90}}, False),
-        ({"authority": {"superseded": "hide"}}, False),  # the default, spelled out
-        ({"generation": 7}, False),
-        ({"keep": ["sha256:" + "a" * 64]}, False),
-        ({"request": "now"}, True),
-        ({"authority": {"rules": [{"hide": "urn:nasa:pds:y"}]}}, True),
-        ({"authority": {"superseded": "sibling"}}, True),
-        ({"form": "live"}, False),
-    ],
-)
-def test_what_asks_for_a_survey(bench: Bench, change: dict[str, Any], surveyed: bool) -> None:
+SURVEYED: list[tuple[dict[str, Any], bool]] = [
+    ({}, False),
+    ({"release": "approve"}, False),
+    ({"pin": "a" * 64}, False),
+    ({"survey": {"intervalSeconds": 7200}}, False),
+    ({"authority": {"shrinkThresholdPercent": 90}}, False),
+    ({"authority": {"superseded": "hide"}}, False),  # the default, spelled out
+    ({"generation": 7}, False),
+    ({"keep": ["sha256:" + "a" * 64]}, False),
+    ({"form": "live"}, False),
+    ({"request": "now"}, True),
+    ({"authority": {"rules": [{"hide": "urn:nasa:pds:y"}]}}, True),
+    ({"authority": {"superseded": "sibling"}}, True),
+]
+
+
+def test_what_asks_for_a_survey(bench: Bench) -> None:
     async def run() -> None:
         bench.put()
         await bench.turn()
-        before = bench.surveyor.progress.surveys
-        bench.put(**change)
-        await bench.turn()
-        assert (bench.surveyor.progress.surveys > before) is surveyed
+        for change, surveyed in SURVEYED:
+            before = bench.surveyor.progress.surveys
+            bench.put(**change)
+            await bench.turn()
+            assert (bench.surveyor.progress.surveys > before) is surveyed, change
 
     bench.run(run)
 
@@ -229,13 +248,28 @@ def test_the_stamp_file_asks_for_a_survey(bench: Bench) -> None:
 def test_a_dataset_that_is_being_copied_waits(bench: Bench) -> None:
     async def run() -> None:
         bench.clock.now = time.time()
-        bench.put(authority={"settleSeconds": 60})
+        bench.put(authority={"settleSeconds": 60}, keep=["sha256:" + "a" * 64])  # users have a generation already
         state = await bench.turn(after=0)
         assert state["survey"]["state"] == "waiting" and state["survey"]["settling"] == 3
         assert state["generations"][0]["counts"]["files"] == 0
         assert (await bench.turn(after=30))["survey"]["state"] == "waiting"
         state = await bench.turn(after=31)
         assert state["survey"]["state"] == "idle" and state["generations"][0]["counts"]["files"] == 14
+
+    bench.run(run)
+
+
+def test_the_first_generation_withholds_nothing(bench: Bench) -> None:
+    async def run() -> None:
+        bench.clock.now = time.time()
+        bench.put(authority={"settleSeconds": 60})
+        state = await bench.turn(after=0)
+        assert state["survey"]["state"] == "waiting" and state["generations"][0]["counts"]["files"] == 14
+        add(bench)  # what changes from now on waits
+        state = await bench.turn(after=31)
+        assert state["generations"][0]["counts"]["files"] == 14
+        state = await bench.turn(after=31)
+        assert state["survey"]["state"] == "idle" and state["generations"][0]["counts"]["files"] == 15
 
     bench.run(run)
 
@@ -425,11 +459,14 @@ def test_one_surveyor_a_store(bench: Bench) -> None:
     [
         ("explain", {"generation": "/nowhere", "path": "x"}, 0, "No such file"),
         ("survey", {"name": "v", "spec": {}, "sources": "/", "work": "/", "now": 0}, 0, "sources"),
-        ("survey", {}, 1 << 20, "."),  # no memory at all
+        ("explain", {"generation": "HUGE", "path": "x"}, 40 << 20, "more than 40 MiB of memory are needed"),
         ("nonsense", {}, 0, "KeyError"),
     ],
 )
-def test_jobs_fail_in_words(kind: str, task: dict[str, Any], memory: int, words: str) -> None:
+def test_jobs_fail_in_words(tmp_path: Path, kind: str, task: dict[str, Any], memory: int, words: str) -> None:
+    if task.get("generation") == "HUGE":
+        task = {**task, "generation": str(tmp_path)}
+        (tmp_path / "plan.json").write_text("[" + " " * (200 << 20))
     with pytest.raises(JobError, match=words):
         asyncio.run(Job(kind, task, memory=memory).run())
 

@@ -1,0 +1,202 @@
+"""The update storm: the NAS changes in every way while users read and surveys and switches follow.
+
+Until a change is surveyed a reader can meet an error; each is counted and must be explained by a change of that very
+path. After the last survey every byte is the NAS's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from nas import ADDRESS, Nas
+from node import PATIENCE, Node, entry, eventually, source
+from storm import CACHE_SECONDS, READER, Error, Storm, explain
+
+from pdshub.archive import main as archive
+from pdshub.node import worker
+
+READERS = 8
+SHORT = int(os.environ.get("LAB_STORM_CHANGES", "300"))
+ALL = "0/1"
+"""A survey that looks at every file: directory times do not tell of writes in place."""
+
+
+class Surveys:
+    """Generations of one view, made over an NFS mount of the surveyor's own and handed to the node."""
+
+    def __init__(self, node: Node, folder: Path, name: str, export: str) -> None:
+        self.node, self.name = node, name
+        self._nas, self._work, self._shelf = folder / "nas", folder / "surveys", folder / "generations"
+        self._document = {
+            "apiVersion": "pdshub.dev/v1alpha1",
+            "kind": "ArchiveView",
+            "metadata": {"name": name, "generation": 1},
+            "spec": {
+                "sources": [source("nas", export)],
+                "tree": [entry(".", "nas:.")],
+                "authority": {"settleSeconds": 0},
+            },
+        }
+        for path in (self._nas, self._work, self._shelf):
+            path.mkdir(exist_ok=True)
+        (self._work / "view.yaml").write_text(yaml.safe_dump(self._document))
+        worker.mount_nfs(ADDRESS, export, 2049, "4.2", str(self._nas), f"{ADDRESS}:{export}")
+        self.made: list[tuple[float, float, str]] = []
+        """(survey began, seen by pods, generation)."""
+        self._last: Path | None = None
+
+    def survey(self, restat: str) -> tuple[float, str]:
+        """Plan and catalog; answers when it began and the generation's name."""
+        began, out = time.monotonic(), self._work / f"g{len(list(self._work.iterdir()))}"
+        words = ["plan", "--source", f"nas={self._nas}", "--view", str(self._work / "view.yaml"), "--out", str(out)]
+        words += ["--accept-shrink", "--restat", restat]
+        words += ["--previous", str(self._last)] if self._last else []
+        assert archive.main(words) == 0
+        assert archive.main(["catalog", "--generation", str(out), "--accept-shrink"]) == 0
+        name = json.loads((out / "manifest.json").read_text())["generation"]
+        place = self._shelf / name.removeprefix("sha256:")
+        if not place.exists():
+            shutil.copytree(out, place, ignore=shutil.ignore_patterns("plan.json", "*.gz", "findings*"))
+        self._last = out
+        return began, name
+
+    def release(self, began: float, name: str) -> None:
+        """What the operator does: the view's status names the generation. Waits until the node shows it."""
+        document = {**self._document, "status": {"generation": {"name": name}}}
+        new = self.node.views / f".{self.name}.new"
+        new.write_text(yaml.safe_dump(document))
+        new.rename(self.node.views / f"{self.name}.yaml")
+        if self.made:
+            self.confirm(name)
+        self.made.append((began, time.monotonic(), name))
+
+    def confirm(self, name: str) -> None:
+        def shown() -> bool:
+            found = self.node.look(self.node.layout.front(self.name)) / ".pdshub/generation.json"
+            return name in found.read_text()
+
+        eventually(f"{name} is shown", shown)
+
+    def since(self, moment: float) -> float:
+        """Changes before this can't be met at ``moment``: surveyed, switched to, and out of the client's cache."""
+        return max((began for began, seen, _ in self.made if seen <= moment), default=0.0) - CACHE_SECONDS
+
+    def close(self) -> None:
+        subprocess.run(["umount", "--lazy", self._nas], check=False)
+
+
+@pytest.fixture
+def folder() -> Path:
+    made = Path(tempfile.mkdtemp(prefix="storm-", dir="/run/lab"))
+    made.chmod(0o755)
+    return made
+
+
+@pytest.fixture
+def storm_node(nas: Nas, folder: Path) -> Iterator[Node]:
+    (folder / "generations").mkdir()
+    options = ("--generations-from", str(folder / "generations"), "--metrics-port", "0")
+    made = Node(folder / "node", (*options, "--hold-seconds", "5"))
+    made.start()
+    yield made
+    made.close()
+
+
+def differences(server: Path, seen: Path) -> list[str]:
+    """Paths that differ in kind, size, or any byte; at most ten."""
+    there, here = ({str(p.relative_to(top)) for p in top.rglob("*")} for top in (server, seen))
+    found = [f"{path} is only {'on the NAS' if path in there else 'in the view'}" for path in sorted(there ^ here)]
+    for path in sorted(there & here):
+        one, other = server / path, seen / path
+        if one.is_dir() or len(found) >= 10:
+            continue
+        try:
+            if one.stat().st_size != other.stat().st_size or one.read_bytes() != other.read_bytes():
+                found.append(f"{path} differs")
+        except OSError as error:
+            found.append(f"{path}: {error.strerror}")
+    return found[:10]
+
+
+@pytest.mark.parametrize("changes", [SHORT, pytest.param(10_000, marks=pytest.mark.long)])
+def test_update_storm(
+    nas: Nas, storm_node: Node, folder: Path, kernel: tuple[int, int], changes: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if kernel < (6, 5):
+        pytest.skip("data-only layers need Linux 6.5")
+    name = f"storm-{changes}"
+    server = nas.export(name, {})
+    storm = Storm(server, directories=20 if changes < 1000 else 60, files=20)
+    surveys = Surveys(storm_node, folder, name, f"/{name}")
+    surveys.release(*surveys.survey(ALL))
+    target = storm_node.publish(name)
+    storm_node.ready(target)
+    seen = storm_node.look(target) / name
+    eventually("the first generation is whole", lambda: not differences(server, seen))
+    stop, ends = folder / "stop", threading.Event()
+    logs = [folder / f"reader-{n}.jsonl" for n in range(READERS)]
+    readers = []
+    for n, log in enumerate(logs):
+        with log.open("wb") as out:
+            command = storm_node.pod("python3", "-c", READER, str(target / name), str(stop), str(n))
+            readers.append(subprocess.Popen(command, stdout=out))
+    work = threading.Thread(target=storm.run, args=(changes, 0.02, ends))
+    try:
+        eventually("all readers read", lambda: all(log.read_text() for log in logs))
+        work.start()
+        turn = 0
+        while work.is_alive():
+            surveys.release(*surveys.survey(f"{turn % 4}/4"))
+            turn += 1
+        work.join()
+        until = time.monotonic() + PATIENCE
+        while True:  # a survey can see what the NFS client remembers: it is followed by another
+            surveys.release(*surveys.survey(ALL))
+            left = differences(server, seen)
+            if not left or time.monotonic() > until:
+                break
+            time.sleep(1)
+        assert not left, left
+    finally:
+        ends.set()
+        stop.touch()
+        for reader in readers:
+            reader.wait(60)
+        surveys.close()
+    errors, totals = _logs(logs)
+    unexplained = [e for e in errors if not explain(e, storm.log, surveys.since(e.listed))]
+    with capsys.disabled():
+        print(
+            f"\nstorm: {storm.counts.total()} changes {dict(storm.counts)}; {len(surveys.made)} surveys, {turn} "
+            f"during it; readers: {dict(totals)}; errors, all explained but {len(unexplained)}: "
+            f"{dict(Counter(e.kind for e in errors))}"
+        )
+    assert storm.counts.total() == changes
+    assert totals["readers"] == READERS, "each reader reached its end"
+    assert not unexplained, unexplained[:10]
+    storm_node.unpublish(name, target)
+    assert not [m for m in storm_node.mounts() if m.point.startswith(str(target))]
+
+
+def _logs(logs: list[Path]) -> tuple[list[Error], Counter[str]]:
+    errors: list[Error] = []
+    totals: Counter[str] = Counter()
+    for log in logs:
+        for line in log.read_text().splitlines()[1:]:
+            found = json.loads(line)
+            if isinstance(found, dict):
+                totals.update({**found, "readers": 1})
+            else:
+                errors.append(Error(*found))
+    return errors, totals
