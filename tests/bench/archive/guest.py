@@ -25,6 +25,8 @@ FOLDER = Path("/run/lab/bench")
 EXPORT = Path("/run/lab/nas/bench")
 DELAYS = (0.5, 2.0)
 """Milliseconds of a round trip."""
+FEW = 100
+"""Small files of a run in pairs."""
 Parts = list[tuple[str, Callable[[Place], int]]]
 
 
@@ -128,9 +130,9 @@ class Bench:
             ("FITS", [(f"astropy opens {tree.FITS_FILES} FITS, cold", lambda p: work.open_fits(p.root))]),
             ("glob", [("glob, cold", lambda p: work.globbing(p.root))]),
         ]
-        for title, parts in sessions:
-            for delay in sorted(DELAYS, reverse=True):
-                set_delay(delay)
+        for delay in sorted(DELAYS, reverse=True):
+            set_delay(delay)
+            for title, parts in sessions:
                 found = self.part(f"{title}, {delay:g} ms", lambda: self.session(title, parts))  # noqa: B023
                 if found:
                     self.figures["views"].setdefault(f"{delay:g}", {}).update(found)
@@ -139,7 +141,7 @@ class Bench:
     def paired(self) -> None:
         """NFS and catalog mounted beside each other, each with a cache of its own."""
         set_delay(DELAYS[0])
-        small = tree.small(EXPORT, work.SMALL_FILES)
+        small = tree.small(EXPORT, FEW)
         with self.contenders.mounted("NFS") as plain, self.contenders.mounted("catalog") as catalog:
             places: dict[str, Place] = {"NFS": plain, "catalog": catalog}
             reads: dict[str, Traffic] = {}
@@ -157,8 +159,8 @@ class Bench:
             works: list[tuple[str, Callable[[Path], object], bool]] = [
                 ("sequential, cold", work.read_big, True),
                 ("sequential, warm", work.read_big, False),
-                ("small files, cold", lambda root: work.read_small(root, small), True),
-                ("small files, warm", lambda root: work.read_small(root, small), False),
+                (f"{FEW} small files, cold", lambda root: work.read_small(root, small), True),
+                (f"{FEW} small files, warm", lambda root: work.read_small(root, small), False),
             ]
             for what, do, cold in works:
                 found = self.part(

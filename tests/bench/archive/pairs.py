@@ -44,4 +44,5 @@ def in_turn(measure: Callable[[str], float], count: int, late: Callable[[], bool
             seconds = measure(name)
             if n >= 0:
                 times[name].append(seconds)
+        print(f"    pair {n + 1}: {', '.join(f'{k} {v[-1]:.2f} s' for k, v in times.items() if v)}", flush=True)
     return summary(times["NFS"], times["catalog"])
