@@ -37,8 +37,8 @@ def _shared(half: dict[str, Any]) -> Iterator[str]:
     run = half["run"]
     if run["loadBefore"] > run["cores"] / 2:
         yield (
-            f"Other work shared the machine: before the run a load of {run['loadBefore']} on {run['cores']} cores. Times "
-            "are longer than they would be alone; counts are not touched by it."
+            f"Other work shared the machine: before the run a load of {run['loadBefore']} on {run['cores']} cores. "
+            "Times are longer than they would be alone; counts are not touched by it."
         )
 
 
