@@ -41,11 +41,14 @@ class Catalog:
 
     def __init__(self, nas: Nas, name: str, files: dict[str, str]) -> None:
         self.server = nas.export(name, files)
-        folder = Path(tempfile.mkdtemp(prefix="catalog-", dir="/run/lab"))
+        folder = Path(tempfile.mkdtemp(prefix="catalog-", dir="/run/lab"))  # a tmpfs: it keeps trusted.* attributes
         folder.chmod(0o755)
         self.data, self.names, self.point = folder / "data", folder / "names", folder / "volume" / "view"
-        for path in (self.data, self.names, self.point):
+        for path in (self.data, self.names, self.point.parent):
             path.mkdir(parents=True)
+        sh("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", self.point.parent)
+        self.point.mkdir()
+        sh("mount", "-o", "remount,bind,ro", self.point.parent)
         sh("mount", "-t", "nfs4", "-o", "ro,vers=4.2,soft,timeo=50,retrans=2", f"{ADDRESS}:/{name}", self.data)
         for path, text in files.items():
             made = self.names / path
@@ -68,6 +71,7 @@ class Catalog:
 
     def close(self) -> None:
         subprocess.run(["umount", "-l", self.point], check=False)
+        subprocess.run(["umount", "-l", self.point.parent], check=False)
         subprocess.run(["umount", "-l", self.data], check=False)
 
 

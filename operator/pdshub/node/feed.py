@@ -97,6 +97,7 @@ class ApiFeed(Feed):
     def __init__(self, cache: Path, changed: Callable[[], None]) -> None:
         super().__init__(changed)
         self._cache = cache
+        self._written: dict[str, str] = {}
         for path in sorted(cache.glob("*.json")):
             with suppress(OSError, ValueError):
                 super().put(json.loads(path.read_text()))
@@ -111,12 +112,16 @@ class ApiFeed(Feed):
                 "spec": document.get("spec"),
                 "status": {key: status[key] for key in STATUS if key in status},
             }
-            new = self._cache / f".{name}.new"
-            new.write_text(json.dumps(kept))
-            new.rename(self._cache / f"{name}.json")
+            text = json.dumps(kept)
+            if self._written.get(name) != text:  # a status changes often, what is kept of it seldom
+                new = self._cache / f".{name}.new"
+                new.write_text(text)
+                new.rename(self._cache / f"{name}.json")
+                self._written[name] = text
 
     def remove(self, name: str) -> None:
         super().remove(name)
+        self._written.pop(name, None)
         (self._cache / f"{name}.json").unlink(missing_ok=True)
 
     async def run(self) -> None:

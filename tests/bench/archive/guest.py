@@ -25,7 +25,7 @@ FOLDER = Path("/run/lab/bench")
 EXPORT = Path("/run/lab/nas/bench")
 DELAYS = (0.5, 2.0)
 """Milliseconds of a round trip."""
-FEW = 100
+FEW = 50
 """Small files of a run in pairs."""
 Parts = list[tuple[str, Callable[[Place], int]]]
 

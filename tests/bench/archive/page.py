@@ -33,6 +33,15 @@ def _where(half: dict[str, Any]) -> str:
     )
 
 
+def _shared(half: dict[str, Any]) -> Iterator[str]:
+    run = half["run"]
+    if run["loadBefore"] > run["cores"] / 2:
+        yield (
+            f"Other work shared the machine: before the run a load of {run['loadBefore']} on {run['cores']} cores. "
+            "Times are longer than they would be alone; counts are not touched by it."
+        )
+
+
 def _cell(one: dict[str, Any] | None, value: Any) -> str:
     if one is None:
         return "-"
@@ -57,6 +66,7 @@ def _views(views: dict[str, Any]) -> Iterator[str]:
             "The processor is emulated: times hold processor time many times over, so that ratios of times are smaller "
             "than on a real machine where waiting is all; calls are exact."
         )
+    yield from _shared(views)
     yield "Cold: mounted anew, caches dropped. A cell is the median time and the NFS calls of one run."
     for delay, found in sorted(views["views"].items()):
         yield f"### {delay} ms round trip"
@@ -107,6 +117,7 @@ def _survey(survey: dict[str, Any]) -> Iterator[str]:
         f"{survey['imageCpuSeconds'][0]:.1f} s and {survey['imageCpuSeconds'][1]:.1f} s. Second survey: "
         f"{survey['againSeconds']:.1f} s."
     )
+    yield from _shared(survey)
 
 
 def render(document: dict[str, Any]) -> str:
