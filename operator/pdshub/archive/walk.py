@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 
+from pdshub.archive import fresh
+
 # A directory that changed this shortly before it was read may change again within the same clock tick of the
 # server; its record is not trusted by the next survey. NFS servers store times of 1 s at worst; FAT-like ones 2 s.
 RACY_NS = 2_000_000_000
@@ -176,7 +178,7 @@ def scan(
 
     def visit(path: str) -> tuple[DirRecord | None, bool]:
         full = f"{root}/{path}" if path else root
-        st = os.lstat(full) if path else os.stat(full)  # noqa: PTH116 (hot)
+        st = fresh.lstat(full) if path else fresh.lstat(f"{full}/.")  # the root itself may be a link
         if not stat.S_ISDIR(st.st_mode):
             return None, False  # a link or a file took its place meanwhile
         if st.st_dev != device:  # overlayfs reads a source without what is mounted inside it

@@ -101,7 +101,8 @@ class ExportFileSystem(mfusepy.Operations):  # type: ignore[misc]
 
     def getattr(self, path: str, fh: int | None = None) -> dict[str, Any]:
         known = self._attributes.get(path)
-        if known and known[0] > time.monotonic():
+        # a directory is asked for anew: the kernel remembers it too, and a survey wants to know what it is now
+        if known and known[0] > time.monotonic() and not modes.S_ISDIR(known[1]["st_mode"]):
             return known[1]
         return self._remember(path, self._server.call(lambda _, client, __: client.stat(self._path(path))))
 
