@@ -22,7 +22,7 @@ from pdshub.archive.places import Homes, contributions, with_parents
 from pdshub.archive.refs import declared_paths
 from pdshub.archive.settle import hold_back
 from pdshub.archive.view import View
-from pdshub.archive.walk import Counters, Scan, SourceError, scan
+from pdshub.archive.walk import RACY_NS, Counters, Scan, SourceError, scan
 
 DATASET_LABELS = frozenset({"Product_Bundle", "Product_Collection"})
 LABEL_BUDGET = 1000  # labels that may be opened for their company alone, or one in 200 files if that is more
@@ -36,6 +36,8 @@ class Options:
     workers: int = 8
     settle_seconds: int | None = None
     restat: Callable[[str], bool] = lambda path: False
+    racy_ns: int = RACY_NS
+    """A directory that had changed this shortly before it was read is read again by the next survey."""
     progress: Callable[[str], None] = lambda text: None
 
 
@@ -118,6 +120,7 @@ def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, p
             workers=options.workers,
             exclude=view.authority.exclude,
             restat=options.restat,
+            racy_ns=options.racy_ns,
             progress=lambda n: options.progress(f"{n} entries"),
         )
         for name, value in asdict(scans[source].counters).items():

@@ -104,6 +104,7 @@ def _read(
     table: _AttrTable,
     now_ns: int,
     exclude: frozenset[str],
+    racy_ns: int,
 ) -> DirRecord:
     rows: list[tuple[str, int, int, int]] = []
     dirs: list[str] = []
@@ -145,7 +146,7 @@ def _read(
         links=tuple(sorted(links)),
         others=tuple(sorted(others)),
         youngest=youngest,
-        trusted=abs(now_ns - max(st.st_mtime_ns, st.st_ctime_ns)) > RACY_NS,
+        trusted=abs(now_ns - max(st.st_mtime_ns, st.st_ctime_ns)) > racy_ns,
     )
 
 
@@ -158,12 +159,14 @@ def scan(
     workers: int = 8,
     exclude: Iterable[str] = (),
     restat: Callable[[str], bool] = lambda path: False,
+    racy_ns: int = RACY_NS,
     progress: Callable[[int], None] = lambda n: None,
 ) -> Scan:
     """Walks the directories ``tops`` of the source at ``root``; ``workers`` hide the latency of NFS.
 
     A directory whose times are those in ``previous`` is taken from there without listing it, except where
-    ``restat(path)`` asks (directory times miss writes in place: a rolling slice is read again).
+    ``restat(path)`` asks (directory times miss writes in place: a rolling slice is read again), and where the
+    directory had changed within ``racy_ns`` nanoseconds before it was read.
     Raises SourceError where a directory fails otherwise than by permission or by having gone away.
     """
     table = _AttrTable(previous.attrs if previous else ())
@@ -194,7 +197,7 @@ def scan(
         ):
             return former, False
         try:
-            return _read(root, path, st, device, table, time.time_ns(), excluded), True
+            return _read(root, path, st, device, table, time.time_ns(), excluded, racy_ns), True
         except PermissionError:
             return DirRecord(path, st.st_mtime_ns, st.st_ctime_ns, (0o555, st.st_uid, st.st_gid), denied=True), True
 

@@ -55,7 +55,7 @@ def make(task: Json, say: Any) -> Json:
 
     The task: name, spec, sources (directory), work, now (seconds), and if there are any: previous (directory of
     the newest generation), baseline (of the one to compare with), restatSince (seconds), settleSeconds (instead of
-    the view's).
+    the view's), staleSeconds (a directory that changed so shortly before is read again next time).
     """
     view = view_from_spec(task["name"], task["spec"])
     work, now = Path(task["work"]), float(task["now"])
@@ -68,6 +68,7 @@ def make(task: Json, say: Any) -> Json:
         settle_seconds=task.get("settleSeconds"),
         progress=say,
         restat=restat(task.get("restatSince"), now, float(task.get("restatHours") or 0)),
+        racy_ns=int(task["staleSeconds"]) * 10**9,
     )
     result = survey(view, roots, work, options, previous)
     if identities(roots) != before:

@@ -31,6 +31,10 @@ Json = dict[str, Any]
 class Surveyor:
     """Everything but the network. ``memory``: bytes that a survey's process may take, 0 for no bound."""
 
+    stale_seconds = 120
+    """Servers and clients remember listings for a minute and more (Ganesha's Attr_Expiration_Time, acdirmax): one that
+    was read this soon after its directory had changed may be older than the change, and is read again."""
+
     def __init__(self, store: Store, sources: Path, *, memory: int = 0, clock: Callable[[], float] = time.time) -> None:
         self.store, self.sources, self.memory, self.clock = store, sources, memory, clock
         self.progress = Progress.load(store.path / "state.json")
@@ -175,7 +179,7 @@ class Surveyor:
                 "previous": str(newest.directory) if newest else None,
                 "baseline": str(base.directory) if base else None,
                 "restatSince": p.restat_at, "restatHours": wish.spec.survey.restat_hours,
-                "settleSeconds": 0 if first else None,
+                "settleSeconds": 0 if first else None, "staleSeconds": self.stale_seconds,
             }  # fmt: skip
             self._job = Job("survey", task, memory=self.memory)
             result = await self._job.run(self._say)

@@ -142,11 +142,22 @@ def test_what_a_second_survey_makes(
     bench.run(run)
 
 
+def test_a_listing_that_may_be_older_than_the_change_is_read_again(bench: Bench) -> None:
+    async def run() -> None:
+        bench.put()
+        await bench.turn()
+        counters = (await bench.turn(after=3601))["survey"]["counters"]
+        assert counters["directories_read"] == counters["directories_checked"]  # all of them were made just now
+
+    bench.run(run)
+
+
 def test_only_what_changed_is_read(bench: Bench) -> None:
     async def run() -> None:
         bench.put()
         for folder, _, _ in os.walk(bench.sources):  # young directories are not trusted, however old their times
             os.utime(folder, (OLD, OLD))
+        bench.surveyor.stale_seconds = 1
         await asyncio.sleep(2.1)
         await bench.turn()
         add(bench)
