@@ -19,7 +19,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -200,9 +200,13 @@ class Store:
         return path if _HEX.fullmatch(digest) and path.is_file() else None
 
     def stored_bytes(self, entry: Entry) -> int:
-        """What a generation takes: its files and its images as stored."""
-        paths = [*entry.directory.iterdir(), *(self.images / f"{image}.zst" for image in entry.images)]
-        return sum(path.stat().st_size for path in paths if path.exists())
+        """What a generation takes: its files and its images as stored. What is being dropped takes nothing."""
+        total = 0
+        with suppress(FileNotFoundError):
+            for path in (*entry.directory.iterdir(), *(self.images / f"{image}.zst" for image in entry.images)):
+                with suppress(FileNotFoundError):
+                    total += path.stat().st_size
+        return total
 
 
 def _entry(directory: Path) -> Entry | None:
