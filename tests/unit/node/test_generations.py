@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,20 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("name", generation_scenarios.ALL)
+#: Minutes long: a hundred switches, and a kill before every step.
+LONG = ("a_hundred_switches", "every_way", *crash_scenarios.ALL)
+
+
+def table(names: Iterable[str]) -> list[object]:
+    return [pytest.param(name, marks=[pytest.mark.long] if name in LONG else []) for name in names]
+
+
+@pytest.mark.parametrize("name", table(generation_scenarios.ALL))
 def test_scenario(name: str) -> None:
     run("generation_scenarios", name)
 
 
-@pytest.mark.parametrize("name", crash_scenarios.ALL)
+@pytest.mark.parametrize("name", table(crash_scenarios.ALL))
 def test_killed(name: str) -> None:
     run("crash_scenarios", name)
 
