@@ -111,13 +111,6 @@ class Bench:
         sessions: list[tuple[str, Parts]] = [
             ("os.walk + stat", [("os.walk + stat, cold", lambda p: work.walk(p.root))]),
             (
-                "small files",
-                [
-                    (f"{len(small)} small files, cold", lambda p: work.read_small(p.root, small)),
-                    (f"{len(small)} small files, warm", lambda p: work.read_small(p.root, small)),
-                ],
-            ),
-            (
                 "sequential",
                 [
                     (f"{self.options.size} MB sequential, cold", lambda p: work.read_big(p.root)),
@@ -129,6 +122,13 @@ class Bench:
             ("random", [(f"{work.RANDOM_READS} random 4 kB reads, cold", lambda p: work.read_random(p.root))]),
             ("FITS", [(f"astropy opens {tree.FITS_FILES} FITS, cold", lambda p: work.open_fits(p.root))]),
             ("glob", [("glob, cold", lambda p: work.globbing(p.root))]),
+            (
+                "small files",
+                [
+                    (f"{len(small)} small files, cold", lambda p: work.read_small(p.root, small)),
+                    (f"{len(small)} small files, warm", lambda p: work.read_small(p.root, small)),
+                ],
+            ),
         ]
         for delay in sorted(DELAYS, reverse=True):
             set_delay(delay)
