@@ -15,6 +15,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from pdshub.node import worker
 
 READERS = 8
 SHORT = int(os.environ.get("LAB_STORM_CHANGES", "300"))
+SWITCH_SECONDS = 15.0
 ALL = "0/1"
 """A survey that looks at every file: directory times do not tell of writes in place."""
 
@@ -129,6 +131,26 @@ def differences(server: Path, seen: Path) -> list[str]:
     return found[:10]
 
 
+def absences(log: str) -> list[tuple[float, float]]:
+    """When the plugin took the source for unreachable (an overloaded machine answers its probes late), until it had
+    mounted the catalog with it again; monotonic seconds."""
+    shift = time.monotonic() - time.time()
+    found: list[tuple[float, float]] = []
+    began = back = 0.0
+    for line in log.splitlines():
+        try:
+            moment = datetime.strptime(line[:23], "%Y-%m-%d %H:%M:%S,%f").astimezone().timestamp() + shift
+        except ValueError:
+            continue
+        if " pdshub.node.sources: source " in line:
+            ready = line.endswith(" ready")
+            began, back = (began, moment) if ready else (began or moment, 0.0)
+        elif began and back and " built " in line:
+            found.append((began, moment + SWITCH_SECONDS))
+            began = back = 0.0
+    return [*found, (began, back + SWITCH_SECONDS if back else float("inf"))] if began else found
+
+
 @pytest.mark.parametrize("changes", [SHORT, pytest.param(10_000, marks=pytest.mark.long)])
 def test_update_storm(
     nas: Nas, storm_node: Node, folder: Path, kernel: tuple[int, int], changes: int, capsys: pytest.CaptureFixture[str]
@@ -175,11 +197,18 @@ def test_update_storm(
             reader.wait(60)
         surveys.close()
     errors, totals = _logs(logs)
-    unexplained = [e for e in errors if not explain(e, storm.log, surveys.since(e.listed))]
+    away = absences(storm_node.log())
+    unexplained = [
+        e
+        for e in errors
+        if not explain(e, storm.log, surveys.since(e.listed))
+        and not (e.kind == "ENOTCONN" and any(begin <= e.ended and e.listed <= end for begin, end in away))
+    ]
     with capsys.disabled():
         print(
             f"\nstorm: {storm.counts.total()} changes {dict(storm.counts)}; {len(surveys.made)} surveys, {turn} "
-            f"during it; readers: {dict(totals)}; errors, all explained but {len(unexplained)}: "
+            f"during it; readers: {dict(totals)}; {len(away)} times without its source; errors, all "
+            f"explained but {len(unexplained)}: "
             f"{dict(Counter(e.kind for e in errors))}"
         )
     assert storm.counts.total() == changes

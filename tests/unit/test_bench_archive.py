@@ -42,7 +42,7 @@ def test_bounds_of_a_median(count: int, ranks: tuple[int, int]) -> None:
 
 
 def _one(seconds: float, calls: int, read: int = 0) -> dict[str, object]:
-    return {"seconds": seconds, "calls": calls, "byOperation": {"READ": read}, "bytesRead": read * 10, "value": 1}
+    return {"seconds": seconds, "calls": calls, "reads": read, "bytesRead": read * 10, "value": 1}
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,8 @@ def main(argv: list[str]) -> int:
         with log_to(paths.logs / "lab.log"):
             if os.geteuid():
                 raise StepFailed("run this as root: the guest sees this machine's files as its own")
+            if (args.results or args.junit) and paths.cache.resolve().is_relative_to("/tmp"):  # noqa: S108
+                raise StepFailed(f"the cache is {paths.cache}: the guest's /tmp is memory, results there are lost")
             with lock(paths.locks / "lab", lambda: say("another hack/lab is at work: waiting for it")):
                 for left in (paths.cache / "lab").glob("*-*"):  # by a run that was killed
                     if left.is_dir():

@@ -23,6 +23,10 @@ class Traffic:
         return Traffic(self.calls - before.calls, self.bytes_read - before.bytes_read)
 
     @property
+    def reads(self) -> int:
+        return self.calls["READ"] + self.calls["READ_PLUS"]
+
+    @property
     def total(self) -> int:
         return self.calls.total()
 

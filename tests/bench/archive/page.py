@@ -77,8 +77,8 @@ def _views(views: dict[str, Any]) -> Iterator[str]:
         yield table(["work", *CONTENDERS], rows)
     yield "### Pairs, 0.5 ms"
     yield (
-        "NFS and catalog in turn, both mounted all the time; speed of the catalog as a share of NFS's (1 is equal, "
-        "less is slower), bounds by order statistics. READ calls and bytes are those of one run."
+        "An NFS mount, and the catalog over this very mount, in turn; speed of the catalog as a share of NFS's (1 is "
+        "equal, less is slower), bounds by order statistics. READ calls and bytes are those of one run."
     )
     rows = []
     for what, pair in views["pairs"].items():
