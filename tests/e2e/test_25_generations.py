@@ -175,7 +175,7 @@ def test_a_release_reaches_running_notebooks_and_helm_never_ran(release: Release
     # whoever holds a file of the old tree keeps that tree, until it is closed or spec.archive.maxHoldSeconds are over
     assert running.run("print(started, len(kept.read()) > 100); kept.close()").ok() == "before the switch True"
     eventually(lambda: names(running), lambda found: found == ["orex.ola", OTES], what="the new bundle is there")
-    assert generation(running)["generation"] == after
+    eventually(lambda: generation(running)["generation"], lambda name: name == after, what="generation.json follows")
     assert release.cluster.run("helm", "history", "releases", "-n", SPACE, "-o", "json") == history
     said = json.loads(release.plugin("archive", "diff", VIEW, before, after, "--output", "json"))
     assert "orex.ola" in json.dumps(said)
