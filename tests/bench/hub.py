@@ -7,6 +7,8 @@ in the archive are measured in turn, so that a drift of the machine meets both.
 from __future__ import annotations
 
 import json
+import os
+import re
 import statistics
 import sys
 import time
@@ -19,10 +21,11 @@ from typing import Any
 import yaml
 
 from tests.e2e.cluster import Cluster
-from tests.e2e.conftest import ROOT, namespace, person, variant, wait_ready
+from tests.e2e.conftest import ROOT, SYSTEM, namespace, person, variant, wait_ready
 from tests.e2e.hubclient import Person
 
 SERIAL, AT_ONCE = 20, 10
+PROGRAMS = ("bin/pdshub-operator", "bin/pdshub-node --", "pdshub-node nfs-helper", "pdshub-surveyor serve")
 USERS = [f"user{n:02d}" for n in range(max(SERIAL, AT_ONCE))]
 
 
@@ -92,6 +95,12 @@ def memory(cluster: Cluster, program: str) -> int:
     return max((int(r[r.index("VmRSS:") + 1]) * 1024 for r in rows), default=0)
 
 
+def published(cluster: Cluster) -> list[float]:
+    """Milliseconds that the node plugin took for each volume it published."""
+    log = cluster.kubectl("logs", "-n", SYSTEM, "-l", "app.kubernetes.io/component=node", "--tail=-1")
+    return [float(ms) for ms in re.findall(r"published \S+ at \S+ in (\d+) ms", log)]
+
+
 def report(cluster: Cluster) -> dict[str, Any]:
     """The view's node report, as kubectl shows it in the view's status."""
     found: dict[str, Any] = cluster.get("archiveview", "bench-archive-bench")["status"]
@@ -99,7 +108,7 @@ def report(cluster: Cluster) -> dict[str, Any]:
 
 
 def summary(times: list[float]) -> dict[str, float]:
-    """Median and worst, in seconds."""
+    """Median and worst, in the unit of the times."""
     return {"median": round(statistics.median(times), 2), "worst": round(max(times), 2)}
 
 
@@ -125,8 +134,14 @@ def main() -> None:
             "spawnAtOnceSeconds": {k: summary(v) for k, v in many.items()},
             "memoryMB": {
                 p: round(memory(cluster, p) / 1e6, 1)
-                for p in ("pdshub-operator", "bin/pdshub-node$", "pdshub-node nfs-helper")
+                for p in (
+                    "bin/pdshub-operator",
+                    "bin/pdshub-node --",
+                    "pdshub-node nfs-helper",
+                    "pdshub-surveyor serve",
+                )
             },
+            "publishMilliseconds": summary(published(cluster)),
             "view": report(cluster),
             "raw": {"serial": one, "atOnce": many},
         }
@@ -147,12 +162,22 @@ def main() -> None:
             "",
         ),
         ("the same without archive", "{median} / {worst} s".format(**figures["spawnAtOnceSeconds"]["plain"]), ""),
+        (
+            "the archive's volume published, median / worst",
+            "{median} / {worst} ms".format(**figures["publishMilliseconds"]),
+            "",
+        ),
         *(
-            (f"memory of {name}", f"{mb} MB", "<= 120 MB" if "helper" not in name else "")
+            (f"memory of {name}", f"{mb} MB", "<= 120 MB" if name.startswith("bin/") else "")
             for name, mb in figures["memoryMB"].items()
         ),
     ]
-    text = "# Figures of a hub\n\nWritten by `./hack/bench hub`; raw data in hub.json.\n\n"
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    text = (
+        f"# Figures of a hub\n\nWritten by `./hack/bench hub` on {time.strftime('%Y-%m-%d')}; raw data in hub.json. "
+        f"{os.cpu_count()} processors, Linux {os.uname().release.partition('-')[0]}, load at the end {load}. "
+        f"{SERIAL} users one after another, {AT_ONCE} at once, the hub with the archive and the other in turn.\n\n"
+    )
     text += "| what | measured | bar |\n|---|---|---|\n"
     (out / "hub.md").write_text(text + "".join(f"| {a} | {b} | {c} |\n" for a, b, c in rows))
     print((out / "hub.md").read_text())
