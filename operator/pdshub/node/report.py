@@ -13,6 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
+from pdshub import mutual_tls
 from pdshub.node.csi import Node, program_version
 from pdshub.node.reconcile import Reconciler
 from pdshub.node.telling import Showing
@@ -74,22 +75,6 @@ def is_operator(certificate: Any) -> bool:
     return any(pair == ("commonName", OPERATOR) for part in subject for pair in part)
 
 
-def _tls(directory: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.load_cert_chain(directory / "tls.crt", directory / "tls.key")
-    context.load_verify_locations(directory / "ca.crt")
-    context.verify_mode = ssl.CERT_REQUIRED
-    return context
-
-
-def _stamp(directory: Path) -> tuple[int, ...] | None:
-    try:
-        return tuple((directory / name).stat().st_mtime_ns for name in ("ca.crt", "tls.crt", "tls.key"))
-    except OSError:
-        return None
-
-
 async def serve_report(directory: Path, port: int, make: Callable[[], dict[str, Any]]) -> None:
     """Serve for ever. Waits for the certificate files and starts anew when they change."""
 
@@ -102,10 +87,10 @@ async def serve_report(directory: Path, port: int, make: Callable[[], dict[str, 
     seen: tuple[int, ...] | None = None
     runner: web.AppRunner | None = None
     while True:
-        stamp = _stamp(directory)
+        stamp = mutual_tls.stamp(directory)
         if stamp and stamp != seen:
             try:
-                context = _tls(directory)
+                context = mutual_tls.context(directory)
                 if runner:
                     await runner.cleanup()
                 app = web.Application()

@@ -12,6 +12,7 @@ from typing import Any
 import zstandard
 from aiohttp import web
 
+from pdshub import mutual_tls
 from pdshub.archive import manifest, plan
 from pdshub.surveyor import answers, tls
 from pdshub.surveyor.checks import findings_of
@@ -223,10 +224,10 @@ async def serve(door: Door, directory: Path, port: int, every: float = 5.0) -> N
     seen: tuple[int, ...] | None = None
     try:
         while True:
-            stamp = tls.stamp(directory)
+            stamp = mutual_tls.stamp(directory)
             if stamp and stamp != seen:
                 try:
-                    context = tls.context(directory)
+                    context = mutual_tls.context(directory)
                     if site:
                         await site.stop()
                     site = web.TCPSite(runner, None, port, ssl_context=context, reuse_address=True)
