@@ -44,12 +44,14 @@ def own_view(spec: PDSHubSpec, names: Names) -> dict[str, Any]:
     }
 
 
-def volume(names: Names, view: str) -> dict[str, Any]:
-    """The PersistentVolume of a view for one hub. The driver knows the rest by the view's name."""
+def static_volume(
+    metadata: dict[str, Any], namespace: str, claim: str, handle: str, attributes: dict[str, str]
+) -> dict[str, Any]:
+    """A PersistentVolume of the project's driver that one claim alone can bind. ``handle`` differs for each volume."""
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
-        "metadata": {"name": names.volume(view), "labels": {**names.labels, VIEW_LABEL: view}},
+        "metadata": metadata,
         "spec": {
             "capacity": {"storage": CAPACITY},
             "accessModes": ["ReadOnlyMany"],
@@ -58,33 +60,38 @@ def volume(names: Names, view: str) -> dict[str, Any]:
             "claimRef": {
                 "apiVersion": "v1",
                 "kind": "PersistentVolumeClaim",
-                "namespace": names.namespace,
-                "name": names.claim(view),
+                "namespace": namespace,
+                "name": claim,
             },
-            "csi": {
-                "driver": DRIVER,
-                "volumeHandle": f"{names.namespace}.{names.name}.{view}",
-                "readOnly": True,
-                "volumeAttributes": {"view": view},
-            },
+            "csi": {"driver": DRIVER, "volumeHandle": handle, "readOnly": True, "volumeAttributes": attributes},
         },
     }
 
 
-def claim(names: Names, view: str) -> dict[str, Any]:
+def static_claim(metadata: dict[str, Any], volume: str) -> dict[str, Any]:
     """The PersistentVolumeClaim that binds ``volume`` and nothing else."""
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": {
-            "name": names.claim(view),
-            "namespace": names.namespace,
-            "labels": {**names.labels, VIEW_LABEL: view},
-        },
+        "metadata": metadata,
         "spec": {
             "accessModes": ["ReadOnlyMany"],
             "storageClassName": "",
-            "volumeName": names.volume(view),
+            "volumeName": volume,
             "resources": {"requests": {"storage": CAPACITY}},
         },
     }
+
+
+def volume(names: Names, view: str) -> dict[str, Any]:
+    """The PersistentVolume of a view for one hub. The driver knows the rest by the view's name."""
+    metadata = {"name": names.volume(view), "labels": {**names.labels, VIEW_LABEL: view}}
+    handle = f"{names.namespace}.{names.name}.{view}"
+    return static_volume(metadata, names.namespace, names.claim(view), handle, {"view": view})
+
+
+def claim(names: Names, view: str) -> dict[str, Any]:
+    """The PersistentVolumeClaim that binds ``volume`` and nothing else."""
+    labels = {**names.labels, VIEW_LABEL: view}
+    metadata = {"name": names.claim(view), "namespace": names.namespace, "labels": labels}
+    return static_claim(metadata, names.volume(view))

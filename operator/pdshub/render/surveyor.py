@@ -9,8 +9,8 @@ from typing import Any
 
 from pdshub.api.view import ArchiveViewSpec
 from pdshub.installation import Surveyor
-from pdshub.render.archive import CAPACITY
-from pdshub.render.names import DRIVER, GROUP, MANAGER, VIEW_LABEL, short
+from pdshub.render.archive import static_claim, static_volume
+from pdshub.render.names import GROUP, MANAGER, VIEW_LABEL, short
 
 PORT = 9810
 METRICS_PORT = 9811
@@ -96,44 +96,14 @@ def store(names: SurveyorNames, spec: ArchiveViewSpec) -> dict[str, Any]:
 
 def sources_volume(names: SurveyorNames, uid: str) -> dict[str, Any]:
     """The PersistentVolume that shows each source whole, as /<name of the source>."""
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": _meta(names, names.sources, uid, namespaced=False),
-        "spec": {
-            "capacity": {"storage": CAPACITY},
-            "accessModes": ["ReadOnlyMany"],
-            "persistentVolumeReclaimPolicy": "Retain",
-            "storageClassName": "",
-            "claimRef": {
-                "apiVersion": "v1",
-                "kind": "PersistentVolumeClaim",
-                "namespace": names.namespace,
-                "name": names.sources,
-            },
-            "csi": {
-                "driver": DRIVER,
-                "volumeHandle": f"{names.namespace}.{names.sources}",
-                "readOnly": True,
-                "volumeAttributes": {"view": names.view, "content": SOURCES},
-            },
-        },
-    }
+    metadata = _meta(names, names.sources, uid, namespaced=False)
+    handle, attributes = f"{names.namespace}.{names.sources}", {"view": names.view, "content": SOURCES}
+    return static_volume(metadata, names.namespace, names.sources, handle, attributes)
 
 
 def sources_claim(names: SurveyorNames, uid: str) -> dict[str, Any]:
     """The claim that binds ``sources_volume`` and nothing else."""
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": _meta(names, names.sources, uid),
-        "spec": {
-            "accessModes": ["ReadOnlyMany"],
-            "storageClassName": "",
-            "volumeName": names.sources,
-            "resources": {"requests": {"storage": CAPACITY}},
-        },
-    }
+    return static_claim(_meta(names, names.sources, uid), names.sources)
 
 
 def service(names: SurveyorNames, uid: str) -> dict[str, Any]:
