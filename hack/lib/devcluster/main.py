@@ -79,18 +79,10 @@ def _env(paths: Paths, args: argparse.Namespace) -> int:
     return 0
 
 
-def _venv(paths: Paths, args: argparse.Namespace) -> int:
-    del args
-    with log_to(paths.logs / "venv.log"):
-        path, _ = venv().ensure(paths)
-    print(path)
-    return 0
-
-
-def _docs_venv(paths: Paths, args: argparse.Namespace) -> int:
-    del args
-    with log_to(paths.logs / "docs-venv.log"):
-        path, _ = docs().ensure(paths)
+def _environment(paths: Paths, args: argparse.Namespace) -> int:
+    made = venv() if args.command == "venv" else docs()
+    with log_to(paths.logs / f"{args.command}.log"):
+        path, _ = made.ensure(paths)
     print(path)
     return 0
 
@@ -112,7 +104,7 @@ _COMMANDS = {
     "generate": _generate,
     "repair": _repair,
     "env": _env,
-    "venv": _venv,
-    "docs-venv": _docs_venv,
+    "venv": _environment,
+    "docs-venv": _environment,
     "figures": _figures,
 }
