@@ -27,7 +27,7 @@ from pdshub.node.sample import Known
 from pdshub.node.subjects import Subject
 from pdshub.node.watch import Watcher
 from tests.unit.node import machine
-from tests.unit.node.machine import ROOT, Machine
+from tests.unit.node.machine import Machine
 
 PORT = 29807
 ACTIONS = {"create", "mkdir", "symlink", "change", "open", "chmod", "rename", "remove"}
@@ -458,17 +458,6 @@ ALL = {
         generation_by_the_plugin,
     )
 }  # fmt: skip
-
-
-def run(name: str) -> None:
-    """For pytest: in a mount namespace of its own."""
-    done = subprocess.run(
-        ["unshare", "-m", "--propagation", "private", sys.executable, "-m", "tests.unit.node.health_scenarios", name],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}"},
-        capture_output=True, text=True, timeout=400, check=False,
-    )  # fmt: skip
-    print(done.stdout, done.stderr)
-    assert done.returncode == 0, done.stderr[-3000:]
 
 
 def main(name: str) -> None:

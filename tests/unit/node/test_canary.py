@@ -20,7 +20,7 @@ from pdshub.node.shelf import Shelf
 from pdshub.node.spec import SpecError, parse_view
 from pdshub.node.subjects import Subject
 from pdshub.node.watch import SLICE, SLOT, Watch
-from tests.unit.node import generations, health_scenarios
+from tests.unit.node import apart, generations, health_scenarios
 
 GENERATION = "sha256:0123456789abcdef"
 T = 100 * SLOT
@@ -159,7 +159,7 @@ def test_marker_makes_another_mount() -> None:
 def test_scenario(name: str) -> None:
     if name.startswith("generation") and not generations.able():
         pytest.skip("needs mkfs.erofs >= 1.8 (PATH or $PDSHUB_MKFS_EROFS)")
-    health_scenarios.run(name)
+    apart.run("health_scenarios", name)
 
 
 def report_of(tmp_path: Path, watch: Watch, changed: str, as_of: str) -> dict[str, Any]:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterable
-from pathlib import Path
 
 import pytest
 
-from tests.unit.node import crash_scenarios, generation_scenarios, generations
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.unit.node import apart, crash_scenarios, generation_scenarios, generations
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root"),
@@ -30,19 +25,9 @@ def table(names: Iterable[str]) -> list[object]:
 
 @pytest.mark.parametrize("name", table(generation_scenarios.ALL))
 def test_scenario(name: str) -> None:
-    run("generation_scenarios", name)
+    apart.run("generation_scenarios", name)
 
 
 @pytest.mark.parametrize("name", table(crash_scenarios.ALL))
 def test_killed(name: str) -> None:
-    run("crash_scenarios", name)
-
-
-def run(module: str, name: str) -> None:
-    done = subprocess.run(
-        ["unshare", "-m", "--propagation", "private", sys.executable, "-m", f"tests.unit.node.{module}", name],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}:{os.environ.get('PYTHONPATH', '')}"},
-        capture_output=True, text=True, timeout=400, check=False,
-    )  # fmt: skip
-    print(done.stdout, done.stderr)
-    assert done.returncode == 0, done.stderr[-3000:]
+    apart.run("crash_scenarios", name)

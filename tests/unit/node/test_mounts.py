@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from tests.unit.node import scenarios
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.unit.node import apart, scenarios
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 
@@ -21,10 +16,4 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 def test_scenario(name: str) -> None:
     if name.startswith("nfs_") and not shutil.which("ganesha.nfsd"):
         pytest.skip("needs nfs-ganesha and nfs-ganesha-vfs")
-    done = subprocess.run(
-        ["unshare", "-m", "--propagation", "private", sys.executable, "-m", "tests.unit.node.scenarios", name],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}"},
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    print(done.stdout, done.stderr)
-    assert done.returncode == 0, done.stderr[-3000:]
+    apart.run("scenarios", name, seconds=120)
