@@ -181,8 +181,8 @@ def main() -> None:
     text = (
         f"# Figures of a hub\n\nWritten by `./hack/bench hub` on {time.strftime('%Y-%m-%d')}; raw data in hub.json. "
         f"{os.cpu_count()} processors, Linux {os.uname().release.partition('-')[0]}, load at the end {load}. "
-        f"{SERIAL} users one after another, {ROUNDS} times {AT_ONCE} at once, the hub with the archive and the other in "
-        "turn.\n\n"
+        f"{SERIAL} users one after another, {ROUNDS} times {AT_ONCE} at once, the hub with the archive and the other "
+        "in turn.\n\n"
     )
     text += "| what | measured | bar |\n|---|---|---|\n"
     (out / "hub.md").write_text(text + "".join(f"| {a} | {b} | {c} |\n" for a, b, c in rows))

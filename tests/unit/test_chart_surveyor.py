@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from pdshub.api.view import ArchiveViewSpec
 from pdshub.installation import Installation
 from pdshub.render import surveyor
 from tests.unit import chart
-from tests.unit.chart import Document
+from tests.unit.chart import ROOT, Document
 
 NAMES = surveyor.SurveyorNames("pdshub-system", "sbn")
 
