@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -15,6 +16,7 @@ from .console import complain, say
 from .facts import read
 from .run import StepFailed, log_to
 from .settings import Paths
+from .steps import Step, run_steps
 from .venv import docs, venv
 
 
@@ -93,10 +95,10 @@ def _env(paths: Paths, args: argparse.Namespace) -> int:
 
 
 def _environment(paths: Paths, args: argparse.Namespace) -> int:
-    made = venv() if args.command == "venv" else docs()
-    with log_to(paths.logs / f"{args.command}.log"):
-        path, _ = made.ensure(paths)
-    print(path)
+    made, what = (venv(), "python environment") if args.command == "venv" else (docs(), "the manual's environment")
+    with contextlib.redirect_stdout(sys.stderr):  # standard output is for the path alone
+        run_steps([Step(what, "python", lambda: made.ensure(paths)[1])], paths.logs)
+    print(made.path(paths))
     return 0
 
 
