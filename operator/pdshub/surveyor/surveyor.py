@@ -228,6 +228,10 @@ class Surveyor:
             self.store.drop(gone)
             self.entries = self.store.read()
 
+    def look_again(self) -> None:
+        """Reads the store: what is known of a generation changed there."""
+        self.entries = self.store.read()
+
     def find(self, reference: str) -> Entry | None:
         """The generation that a name, or its beginning, means; "" is the newest."""
         return next((entry for entry in self.entries if not reference or named(reference, entry.name)), None)
