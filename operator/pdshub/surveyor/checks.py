@@ -11,7 +11,7 @@ from pdshub.archive.audit import Audit, Pace
 from pdshub.archive.findings import Finding, Findings
 from pdshub.archive.plan import Plan, open_plan
 from pdshub.archive.verify import verify as compare
-from pdshub.surveyor.files import read_json, write_json
+from pdshub.files import read_json, write_json
 from pdshub.surveyor.sample import differs
 from pdshub.surveyor.store import AUDIT, PROOF
 
@@ -33,7 +33,7 @@ def audit(task: Json, say: Any) -> Json:
     counts = severities(found)
     if generation.is_dir():  # it may have been dropped meanwhile
         said = {"labels": run.labels, "counts": counts, "findings": [f.wire() for f in found]}
-        write_json(generation / AUDIT, said)
+        write_json(generation / AUDIT, said, durable=True)
     return {"labels": run.labels, "findings": counts}
 
 
