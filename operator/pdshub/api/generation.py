@@ -123,7 +123,9 @@ class Candidate(StatusModel):
     reason: str = Field(default="", description="Approve or Shrink.")
     message: str = Field(default="", description="What to look at and how to release it.")
     counts: Counts = Field(default_factory=Counts)
-    changes: Changes = Field(default_factory=Changes)
+    changes: Changes | None = Field(
+        default=None, description="What differs from the generation that users see; absent while that is not known."
+    )
 
 
 class SurveyStatus(StatusModel):
