@@ -373,6 +373,7 @@ def test_a_pod_that_cannot_start_is_named() -> None:
 REFUSALS: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("no default class", {"storage": False}, {}, "NoStorageClass", "storageClassName"),
     ("no such class", {}, {"survey": {"storageClassName": "fast"}}, "NoStorageClass", "fast"),
+    ("too large a store", {}, {"survey": {"storage": "101Gi"}}, "StorageTooLarge", "spec.survey.storage: 101Gi"),
     ("no image", {"image": ""}, {}, "NoImage", "image"),
     (
         "a server that is not allowed",
@@ -498,6 +499,36 @@ def test_a_larger_store(expands: bool) -> None:
     bench.look()
     claim = bench.kube.objects[("persistentvolumeclaims", "pdshub-system", "survey-sbn")]
     assert claim["spec"]["resources"]["requests"]["storage"] == ("20Gi" if expands else "10Gi")
+
+
+def test_too_large_a_store_stops_nothing_that_runs() -> None:
+    bench = served(None, A)
+    default = {"storageclass.kubernetes.io/is-default-class": "true"}
+    meta = {"name": "standard", "annotations": default}
+    bench.kube.put(STORAGE_CLASS, {"metadata": meta, "allowVolumeExpansion": True})
+    bench.world._lists.clear()
+    bench.apply({**SPEC, "survey": {"storage": "500Gi"}})
+    bench.surveys.keep(B, previous=A)
+    bench.look()
+    claim = bench.kube.objects[("persistentvolumeclaims", "pdshub-system", "survey-sbn")]
+    assert claim["spec"]["resources"]["requests"]["storage"] == "10Gi"
+    assert bench.status["generation"]["name"] == B and bench.condition("Ready")[0] == "True"
+    status, reason, says = bench.condition("Surveyed")
+    assert (status, reason) == ("False", "StorageTooLarge")
+    assert says.startswith("spec.survey.storage: 500Gi is more") and says.endswith("with the store that there is")
+    bench.surveys.survey |= {"state": "failed", "message": "the store is full"}
+    bench.look()
+    assert bench.condition("Surveyed")[1] == "SurveyFailed"
+    assert (
+        "the store is full" in bench.condition("Surveyed")[2]
+        and "surveyor.maxStorage" in bench.condition("Surveyed")[2]
+    )
+    bench.surveys.survey |= {"state": "idle"}
+    bench.apply({**SPEC, "survey": {"storage": "20Gi"}})
+    bench.look()
+    claim = bench.kube.objects[("persistentvolumeclaims", "pdshub-system", "survey-sbn")]
+    assert claim["spec"]["resources"]["requests"]["storage"] == "20Gi"
+    assert bench.condition("Surveyed")[0] == "True"
 
 
 def test_who_asks_for_a_survey() -> None:
