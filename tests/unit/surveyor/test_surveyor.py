@@ -18,6 +18,7 @@ import zstandard
 from pdshub.api.generation import digits
 from pdshub.archive import catalog, manifest
 from pdshub.archive.catalog import Image
+from pdshub.files import partial
 from pdshub.surveyor import answers
 from pdshub.surveyor.jobs import Job, JobError
 from pdshub.surveyor.store import Store, StoreError
@@ -408,7 +409,7 @@ def _wrong_name(path: Path, whole: Path) -> None:
 
 
 def _half_file(path: Path, whole: Path) -> None:
-    (whole / "facts.json.partial").write_text("{")
+    partial(whole / "facts.json").write_text("{")
 
 
 def _left_work(path: Path, whole: Path) -> None:
