@@ -71,4 +71,4 @@ class Comparisons:
 
     async def close(self) -> None:
         """Waits for what runs; its jobs are stopped by their owner."""
-        await asyncio.gather(*self._tasks.values())
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
