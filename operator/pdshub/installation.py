@@ -13,7 +13,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field
 
-from pdshub.api.base import Model
+from pdshub.api.base import Model, Quantity, parse_quantity
 from pdshub.api.view import Source
 
 DEFAULT_PATH = Path("/etc/pdshub/installation/installation.yaml")
@@ -65,6 +65,8 @@ class Surveyor(Model):
     node_selector: dict[str, str] = Field(default_factory=dict)
     tolerations: list[dict[str, Any]] = Field(default_factory=list)
     affinity: dict[str, Any] = Field(default_factory=dict)
+    max_storage: Quantity = "100Gi"
+    """The largest store that a view may ask for: whoever may write a PDSHub may write a view inside of it."""
 
 
 class Installation(Model):
@@ -114,3 +116,13 @@ def refusal(source: Source, allowed: Allowed) -> str:
                 f"add a prefix of it to archive.allowedLocalPrefixes of the pdshub chart"
             )
     return ""
+
+
+def storage_refusal(storage: str, surveyor: Surveyor, field: str = "spec.survey.storage") -> str:
+    """Why this installation does not allow a store of that size; empty when it does. ``field``: where it is asked."""
+    if parse_quantity(storage) <= parse_quantity(surveyor.max_storage):
+        return ""
+    return (
+        f"{field}: {storage} is more than this installation allows, {surveyor.max_storage}: "
+        f"ask for less, or raise surveyor.maxStorage of the pdshub chart"
+    )

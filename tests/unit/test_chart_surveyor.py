@@ -35,6 +35,8 @@ def installation(**values: Any) -> Installation:
         ({"imagePullSecrets": [{"name": "pull"}]}, "image_pull_secrets", [{"name": "pull"}]),
         ({"surveyor": {"nodeSelector": {"disk": "ssd"}}}, "node_selector", {"disk": "ssd"}),
         ({"surveyor": {"tolerations": [{"operator": "Exists"}]}}, "tolerations", [{"operator": "Exists"}]),
+        ({}, "max_storage", "100Gi"),
+        ({"surveyor": {"maxStorage": "2Ti"}}, "max_storage", "2Ti"),
         ({"surveyor": {"resources": {"limits": {"memory": "8Gi"}}}}, "resources", None),
     ],
 )

@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pdshub.files import write_text
 from pdshub.node import kernel, mountinfo
 from pdshub.node.layout import Layout
 
@@ -117,10 +118,7 @@ def write(path: Path, text: str) -> None:
             return
     except OSError:
         pass
-    new = path.with_name(f".{path.name}.new")
-    new.write_text(text)
-    new.chmod(0o644)
-    new.rename(path)
+    write_text(path, text, durable=False, mode=0o644)
 
 
 def arrange(front: Path, points: Collection[str], view: Any, health: Any, unavailable: str) -> None:

@@ -58,6 +58,8 @@ class SurveyorObjects:
     """Why there is none, or why it does not run: a word and a sentence."""
     runs: bool = False
     """Its pod is available."""
+    refused: str = ""
+    """What the view asks for and does not get, though its surveyor goes on."""
 
 
 @dataclass(frozen=True)

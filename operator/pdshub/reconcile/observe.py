@@ -169,7 +169,7 @@ async def _wanted(world: World, facts: Facts, spec: PDSHubSpec, memory: HubMemor
         view = archive.view_of(spec, names, folder)
         assert view is not None  # noqa: S101 - the spec has an archive
         facts = replace(facts, view=view)
-        state = observe_archive.state(view, seen, spec.archive.inline, world.installation.archive)
+        state = observe_archive.state(view, seen, spec.archive.inline, world.installation)
         if view.owned and _view_differs(spec, names, seen):
             view_steps = [Step(f"ArchiveView {view.name} is written", archive.own_view(spec, names), "apply")]
     volumes = await observe_archive.volumes(kube, names, facts.view)

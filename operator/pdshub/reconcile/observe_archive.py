@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pdshub.api.view import ArchiveViewSpec
-from pdshub.installation import Allowed, refusal
+from pdshub.installation import Allowed, Installation, refusal, storage_refusal
 from pdshub.kube import CLAIM, VOLUME, Kube, Object
 from pdshub.reconcile.facts import ArchiveState, Step
 from pdshub.render import archive
 from pdshub.render.archive import ViewRef
 from pdshub.render.names import HUB_LABEL, NAMESPACE_LABEL, VIEW_LABEL, Names
 
+INLINE_STORAGE = "spec.archive.inline.survey.storage"
 
-def state(view: ViewRef, seen: Object | None, inline: ArchiveViewSpec | None, allowed: Allowed) -> ArchiveState:
+
+def state(
+    view: ViewRef, seen: Object | None, inline: ArchiveViewSpec | None, installation: Installation
+) -> ArchiveState:
     """Health of the archive as the view's status says, or why nothing can be said."""
+    found = _state(view, seen, inline, installation.archive)
+    if inline is None or found.ready is False:
+        return found
+    # who writes a view inside of a hub may not be allowed to read the view's own conditions
+    words = storage_refusal(inline.survey.storage, installation.surveyor, INLINE_STORAGE)
+    return replace(found, message="; ".join(filter(None, (found.message, words))))
+
+
+def _state(view: ViewRef, seen: Object | None, inline: ArchiveViewSpec | None, allowed: Allowed) -> ArchiveState:
     if inline is not None:
         refused = "; ".join(filter(None, (refusal(source, allowed) for source in inline.sources)))
         if refused:

@@ -155,7 +155,7 @@ def test_marker_makes_another_mount() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
-@pytest.mark.parametrize("name", [name for name in health_scenarios.ALL if not name.startswith("proof")])
+@pytest.mark.parametrize("name", health_scenarios.ALL)
 def test_scenario(name: str) -> None:
     if name.startswith("generation") and not generations.able():
         pytest.skip("needs mkfs.erofs >= 1.8 (PATH or $PDSHUB_MKFS_EROFS)")
