@@ -12,6 +12,7 @@ from devcluster import (
     figures,
     settings,
     steps,
+    up,
 )
 from devcluster.run import StepFailed
 
@@ -133,3 +134,20 @@ def test_figures_are_read_from_logs_and_proc_and_say_only_what_was_measured() ->
     assert figures.resident_mb("") is None
     told = figures.lines(figures.Figures(apply_to_ready_seconds=12.5))
     assert len(told) == 1 and told[0].startswith("kubectl apply to Ready") and told[0].endswith("12.5 s")
+
+
+@pytest.mark.parametrize(
+    ("built", "kind"),
+    [
+        ({"image hub": True, "go": None, "go kubernetes": False, "cluster": True, "load images": False}, "cold"),
+        ({"image hub": False, "go": None, "cluster": True, "nas": True, "operator": True}, "warm"),
+        ({"image hub": True, "go helm": False, "cluster": True}, ""),
+        ({"image hub": False, "cluster": False}, ""),
+    ],
+    ids=["cold", "warm", "half", "nothing made"],
+)
+def test_what_kind_of_run_it_was(built: dict[str, bool | None], kind: str, tmp_path: Path) -> None:
+    done = [steps.Step(name, "x", lambda: None, built=how) for name, how in built.items()]
+    assert up.kind_of_run(done) == kind
+    found = steps.record(done, tmp_path / "figures.json", {up.kind_of_run(done): 61.26})
+    assert found.get(steps.WHOLE) == ({kind: 61.3} if kind else None)

@@ -22,7 +22,7 @@ from . import (
     repair,
     store,
 )
-from .console import say
+from .console import elapsed, say
 from .engine import LABEL, NETWORK, Engine
 from .facts import write
 from .run import StepFailed, log_to
@@ -50,11 +50,25 @@ def up(paths: Paths, *, cluster_only: bool, demo: bool) -> None:
         steps += install.steps(world, demo=demo)
     try:
         run_steps(steps, paths.logs)
-    finally:
-        known = record(steps, paths.cache / "figures.json")
+        whole = {kind_of_run(steps): elapsed()} if demo and not cluster_only else {}
+        known = record(steps, paths.cache / "figures.json", whole)
+    except StepFailed:
+        record(steps, paths.cache / "figures.json")
+        raise
     print(f"\n{table(steps, known)}\n", flush=True)
     print(f"facts for scripts: {paths.env}\nkubectl: export KUBECONFIG={paths.kubeconfig} PATH={paths.bin}:$PATH")
     install.farewell(world)
+
+
+def kind_of_run(steps: Sequence[Step]) -> str:
+    """``cold`` when nothing was found in the cache, ``warm`` when only a cluster had to be made, else nothing."""
+    anew = {"cluster", "nas", "operator", "load images"}
+    made = {s.name for s in steps if s.built}
+    found = {s.name for s in steps if s.built is False} - anew
+    if "cluster" not in made:
+        return ""
+    # kubectl is built of the same sources, before
+    return "warm" if made <= anew else "" if found - {"go kubernetes"} else "cold"
 
 
 def prepare(world: World) -> list[Step]:
