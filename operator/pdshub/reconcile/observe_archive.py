@@ -75,6 +75,8 @@ class Volumes:
     stale: tuple[tuple[str, str], ...] = ()
     unbound: str = ""
     """Why no server can start with the archive yet."""
+    taken: str = ""
+    """Why the volume can't be made."""
 
 
 def judge_volumes(names: Names, view: ViewRef | None, claims: list[Object], volumes: list[Object]) -> Volumes:
@@ -119,8 +121,31 @@ def orphaned(volume: Object, claim: Object | None) -> bool:
     return bool(bound) and (claim is None or claim["metadata"].get("uid") != bound)
 
 
+def taken(kind: str, found: Object | None, names: Names) -> str:
+    """Why a cluster-scoped object of this hub's name is not this hub's; empty when it is, or there is none.
+
+    Names are joined of namespace and hub, and so can meet: a-b/c and a/b-c have the same.
+    """
+    if found is None:
+        return ""
+    labels = found["metadata"].get("labels") or {}
+    owner = (labels.get(NAMESPACE_LABEL), labels.get(HUB_LABEL))
+    if owner == (names.namespace, names.name):
+        return ""
+    whose = f"belongs to PDSHub {owner[0]}/{owner[1]}" if all(owner) else "was not made for a PDSHub"
+    return (
+        f"{kind} {found['metadata']['name']} {whose}, and this hub would need one of that name: give the PDSHub "
+        f"or its namespace another name"
+    )
+
+
 async def volumes(kube: Kube, names: Names, view: ViewRef | None) -> Volumes:
     """Read and compare."""
     claims = await kube.items(CLAIM, names.namespace, labels=f"{HUB_LABEL}={names.name},{VIEW_LABEL}")
     labels = f"{HUB_LABEL}={names.name},{NAMESPACE_LABEL}={names.namespace},{VIEW_LABEL}"
-    return judge_volumes(names, view, claims, await kube.items(VOLUME, labels=labels))
+    mine = await kube.items(VOLUME, labels=labels)
+    if view and names.volume(view.name) not in {item["metadata"]["name"] for item in mine}:
+        said = taken("PersistentVolume", await kube.get(VOLUME, names.volume(view.name)), names)
+        if said:
+            return Volumes(taken=said)
+    return judge_volumes(names, view, claims, mine)

@@ -11,7 +11,7 @@ from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus
 from pdshub.installation import Allowed, Installation
 from pdshub.reconcile import view_status
 from pdshub.reconcile.events import happened
-from pdshub.reconcile.observe_archive import judge_volumes, sentence, state
+from pdshub.reconcile.observe_archive import judge_volumes, sentence, state, taken
 from pdshub.reconcile.reports import NodeReport
 from pdshub.render import archive
 from pdshub.render.archive import ViewRef
@@ -189,6 +189,24 @@ def test_an_inline_archive_that_asks_for_too_large_a_store_is_shown_all_the_same
     said = "spec.archive.inline.survey.storage: 200Gi" in beyond.message and "surveyor.maxStorage" in beyond.message
     assert said is (ready != "False"), "what is broken comes first, and is what users read"
     assert "survey.storage" not in state(REFERRED, seen(ready), None, INSTALLATION).message
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        (None, ""),
+        ({"pdshub.dev/namespace": "a", "pdshub.dev/hub": "b-c"}, ""),
+        ({"pdshub.dev/namespace": "a-b", "pdshub.dev/hub": "c"}, "belongs to PDSHub a-b/c"),
+        ({"pdshub.dev/namespace": "a"}, "was not made for a PDSHub"),
+        ({}, "was not made for a PDSHub"),
+    ],
+)
+def test_names_of_two_hubs_that_meet(found: dict[str, str] | None, says: str) -> None:
+    mine = Names("a", "b-c")
+    assert mine.own_view == Names("a-b", "c").own_view
+    view = None if found is None else {"metadata": {"name": mine.own_view, "labels": found}}
+    said = taken("ArchiveView", view, mine)
+    assert (says in said and "another name" in said) if says else not said
 
 
 def claim(view: str = "ns-demo", uid: str = "u1", going: bool = False, phase: str = "Bound") -> dict[str, Any]:
