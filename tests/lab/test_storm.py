@@ -116,8 +116,11 @@ def storm_node(nas: Nas, folder: Path) -> Iterator[Node]:
 
 
 def differences(server: Path, seen: Path) -> list[str]:
-    """Paths that differ in kind, size, or any byte; at most ten."""
-    there, here = ({str(p.relative_to(top)) for p in top.rglob("*")} for top in (server, seen))
+    """Paths that differ in kind, size, or any byte; at most ten. A walk that meets a switch sees both trees."""
+    try:
+        there, here = ({str(p.relative_to(top)) for p in top.rglob("*")} for top in (server, seen))
+    except OSError as error:
+        return [f"{error.filename}: {error.strerror}"]
     found = [f"{path} is only {'on the NAS' if path in there else 'in the view'}" for path in sorted(there ^ here)]
     for path in sorted(there & here):
         one, other = server / path, seen / path
