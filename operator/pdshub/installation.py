@@ -5,16 +5,15 @@ Written by the chart ``charts/pdshub`` into a ConfigMap; read by the operator an
 
 from __future__ import annotations
 
-import fnmatch
-import ipaddress
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import yaml
 from pydantic import Field
 
-from pdshub.api.base import Model
+from pdshub.api.base import Model, Quantity, parse_quantity
 from pdshub.api.view import Source
+from pdshub.servers import matches
 
 DEFAULT_PATH = Path("/etc/pdshub/installation/installation.yaml")
 
@@ -25,6 +24,8 @@ class ChartDefaults(Model):
     source: Literal["Repository", "Airgap"] = "Repository"
     repository: str = "https://hub.jupyter.org/helm-chart/"
     version: str = "4.4.0"
+    allowed_repositories: list[str] = Field(default_factory=list)
+    """Those that a PDSHub may name beside ``repository``: the operator installs charts with its own rights."""
 
 
 class ImageDefaults(Model):
@@ -65,6 +66,8 @@ class Surveyor(Model):
     node_selector: dict[str, str] = Field(default_factory=dict)
     tolerations: list[dict[str, Any]] = Field(default_factory=list)
     affinity: dict[str, Any] = Field(default_factory=dict)
+    max_storage: Quantity = "100Gi"
+    """The largest store that a view may ask for: whoever may write a PDSHub may write a view inside of it."""
 
 
 class Installation(Model):
@@ -85,23 +88,9 @@ def load(path: Path = DEFAULT_PATH) -> Installation:
     return Installation.model_validate(yaml.safe_load(path.read_text()) or {})
 
 
-def server_allowed(server: str, allowed: list[str]) -> bool:
-    """Whether an NFS server is allowed: equal name, *.suffix pattern, or an address inside a CIDR."""
-    name = server.strip("[]").lower().rstrip(".")
-    for pattern in allowed:
-        if fnmatch.fnmatchcase(name, pattern.strip("[]").lower().rstrip(".")):
-            return True
-        try:
-            if "/" in pattern and ipaddress.ip_address(name) in ipaddress.ip_network(pattern, strict=False):
-                return True
-        except ValueError:
-            continue
-    return False
-
-
 def refusal(source: Source, allowed: Allowed) -> str:
     """Why this installation does not allow a source; empty when it does."""
-    if source.nfs and not server_allowed(source.nfs.server, allowed.allowed_servers):
+    if source.nfs and not any(matches(source.nfs.server, rule) for rule in allowed.allowed_servers):
         return (
             f"source {source.name}: NFS server {source.nfs.server} is not allowed by this installation: "
             f"add it to archive.allowedServers of the pdshub chart"
@@ -114,3 +103,13 @@ def refusal(source: Source, allowed: Allowed) -> str:
                 f"add a prefix of it to archive.allowedLocalPrefixes of the pdshub chart"
             )
     return ""
+
+
+def storage_refusal(storage: str, surveyor: Surveyor, field: str = "spec.survey.storage") -> str:
+    """Why this installation does not allow a store of that size; empty when it does. ``field``: where it is asked."""
+    if parse_quantity(storage) <= parse_quantity(surveyor.max_storage):
+        return ""
+    return (
+        f"{field}: {storage} is more than this installation allows, {surveyor.max_storage}: "
+        f"ask for less, or raise surveyor.maxStorage of the pdshub chart"
+    )

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import logging
 import os
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +113,18 @@ class Operator:
         self.hubs.poke_all()
 
 
+def by_address(info: kopf.ConnectionInfo | None, environ: Mapping[str, str]) -> kopf.ConnectionInfo | None:
+    """The service account's login with the API server's address for its name.
+
+    kopf goes to kubernetes.default.svc: a cluster whose DNS is down, or not up yet, would have no operator.
+    Source: Kubernetes, "Accessing the API from within a Pod" (the certificate names the address, too).
+    """
+    host, port = environ.get("KUBERNETES_SERVICE_HOST", ""), environ.get("KUBERNETES_SERVICE_PORT", "443")
+    if info is None or not host:
+        return info
+    return dataclasses.replace(info, server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}")
+
+
 def registry(started: dict[str, Operator], make: Any) -> kopf.OperatorRegistry:
     """What kopf calls."""
     found = kopf.OperatorRegistry()
@@ -137,7 +151,8 @@ def registry(started: dict[str, Operator], make: Any) -> kopf.OperatorRegistry:
 
     @kopf.on.login(registry=found)
     async def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+        mine = by_address(kopf.login_with_service_account(**kwargs), os.environ)
+        return mine or kopf.login_with_kubeconfig(**kwargs)
 
     @kopf.on.event(GROUP, "v1alpha1", "pdshubs", registry=found)
     async def hub_event(namespace: str | None, name: str, **_: Any) -> None:

@@ -18,6 +18,9 @@ from pdshub.api.generation import Changes, Counts, FindingCounts
 SERVER_NAME = "pdshub-surveyor"
 TIMEOUT = 5.0
 """Seconds for one request: a surveyor answers from memory."""
+DIFF_SECONDS = 2
+"""Seconds for which a look waits for a comparison; one that takes longer is asked for again with the next look."""
+STILL_AT_IT = 202
 LIMIT = 8 << 20
 """Bytes of an answer; a state with 100 generations has some 60 kB."""
 
@@ -139,7 +142,8 @@ class SurveyApi:
 
     async def _request(
         self, tls: ssl.SSLContext, method: str, address: str, path: str, body: dict[str, Any] | None = None
-    ) -> bytes:
+    ) -> tuple[int, bytes]:
+        """Status (below 300) and body of the answer. Raises SurveyError."""
         timeout = aiohttp.ClientTimeout(total=TIMEOUT)
         url = f"https://{address}{path}"
         try:
@@ -156,7 +160,7 @@ class SurveyApi:
                 if answer.status >= 300:
                     words = data[:300].decode(errors="replace").strip()
                     raise SurveyError(f"the surveyor answers {method} {path} with {answer.status}: {words}")
-                return data
+                return answer.status, data
         except TimeoutError:
             raise SurveyError(f"the surveyor did not answer within {TIMEOUT:.0f} s") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -168,16 +172,18 @@ class SurveyApi:
 
     async def state(self, tls: ssl.SSLContext, address: str) -> State:
         """What the surveyor keeps and does. Raises SurveyError."""
-        data = await self._request(tls, "GET", address, "/state")
+        _, data = await self._request(tls, "GET", address, "/state")
         try:
             return State.model_validate_json(data)
         except ValidationError as error:
             raise SurveyError(f"the surveyor's state is not understood: {error.errors()[0]['msg']}") from None
 
-    async def changes(self, tls: ssl.SSLContext, address: str, before: str, after: str) -> Changes:
-        """What differs between two generations. Raises SurveyError."""
-        query = urlencode({"from": before, "to": after, "limit": "1"}, quote_via=quote)
-        data = await self._request(tls, "GET", address, f"/diff?{query}")
+    async def changes(self, tls: ssl.SSLContext, address: str, before: str, after: str) -> Changes | None:
+        """What differs between two generations; None while that is worked out. Raises SurveyError."""
+        query = urlencode({"from": before, "to": after, "limit": "0", "wait": str(DIFF_SECONDS)}, quote_via=quote)
+        status, data = await self._request(tls, "GET", address, f"/diff?{query}")
+        if status == STILL_AT_IT:
+            return None
         try:
             return counted(Diff.model_validate_json(data))
         except ValidationError as error:

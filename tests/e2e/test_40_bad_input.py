@@ -92,6 +92,12 @@ def test_refused_at_apply(
 CHART = {"source": "Airgap", "version": "99.0.0"}
 IN_A_CONDITION: list[tuple[str, dict[str, Any], str, list[str]]] = [
     ("chart version", {"chart": CHART}, "Ready", ["99.0.0", "spec.chart.version"]),
+    (
+        "chart repository",
+        {"chart": {"source": "Repository", "repository": "https://charts.example.org/", "version": "4.4.0"}},
+        "Ready",
+        ["https://charts.example.org/", "spec.chart.repository", "defaults.chart.allowedRepositories"],
+    ),
     ("schema", {"values": {"hub": {"nosuchkey": 1}}}, "Ready", ["nosuchkey", "spec.values"]),
     (
         "server not allowed",

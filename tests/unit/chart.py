@@ -16,6 +16,8 @@ from tests.unit.test_airgap_chart import helm
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "pdshub"
 SYSTEM = "pdshub-system"
+IMAGE = "registry.example.org/pdshub/operator:0"
+"""The one value that has no default."""
 Document = dict[str, Any]
 
 
@@ -23,7 +25,8 @@ def run(what: str, *more: str, values: Document | None = None) -> subprocess.Com
     # a helm built from its module claims Kubernetes 1.20
     version = ["--kube-version", "1.34.0", "--namespace", SYSTEM]
     command = [helm(), what, *more, str(CHART), *version, "--values", "-"]
-    return subprocess.run(command, input=json.dumps(values or {}), capture_output=True, text=True, check=False)
+    given = {"image": IMAGE, **(values or {})}
+    return subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, check=False)
 
 
 @functools.cache

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +12,14 @@ from pdshub import pki
 from pdshub.api.view import ArchiveViewSpec
 from pdshub.installation import Installation
 from pdshub.render import surveyor
-from tests.unit.test_airgap_chart import helm
+from tests.unit import chart
+from tests.unit.chart import ROOT, Document
 
-ROOT = Path(__file__).parents[2]
-CHART = ROOT / "charts/pdshub"
-Document = dict[str, Any]
 NAMES = surveyor.SurveyorNames("pdshub-system", "sbn")
 
 
-@functools.cache
-def _text(values: str) -> str:
-    command = [helm(), "template", "pdshub", str(CHART), "-n", "pdshub-system", "--kube-version", "1.34.0", "-f", "-"]
-    done = subprocess.run(command, input=values, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def rendered(**values: Any) -> dict[tuple[str, str], Document]:
-    """Objects by kind and name."""
-    text = _text(json.dumps(values, sort_keys=True))
-    found = [d for d in yaml.load_all(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if d]
-    return {(d["kind"], d["metadata"]["name"]): d for d in found}
+    return chart.rendered(values)
 
 
 def installation(**values: Any) -> Installation:
@@ -51,6 +35,8 @@ def installation(**values: Any) -> Installation:
         ({"imagePullSecrets": [{"name": "pull"}]}, "image_pull_secrets", [{"name": "pull"}]),
         ({"surveyor": {"nodeSelector": {"disk": "ssd"}}}, "node_selector", {"disk": "ssd"}),
         ({"surveyor": {"tolerations": [{"operator": "Exists"}]}}, "tolerations", [{"operator": "Exists"}]),
+        ({}, "max_storage", "100Gi"),
+        ({"surveyor": {"maxStorage": "2Ti"}}, "max_storage", "2Ti"),
         ({"surveyor": {"resources": {"limits": {"memory": "8Gi"}}}}, "resources", None),
     ],
 )

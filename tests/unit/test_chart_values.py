@@ -80,6 +80,9 @@ REFUSED: list[tuple[str, Document, str]] = [
     ("a word for a truth", {"defaults": {"enforcesHomeSize": "no"}}, "/defaults/enforcesHomeSize"),
     ("one server instead of a list", {"archive": {"allowedServers": "nas"}}, "/archive/allowedServers"),
     ("an empty server", {"archive": {"allowedServers": [""]}}, "/archive/allowedServers/0"),
+    ("no image", {"image": ""}, "./hack/images --push REGISTRY/PATH"),
+    ("no size", {"surveyor": {"maxStorage": "much"}}, "/surveyor/maxStorage"),
+    ("no store at all", {"surveyor": {"maxStorage": "0"}}, "/surveyor/maxStorage"),
     ("pull policy", {"imagePullPolicy": "Sometimes"}, "/imagePullPolicy"),
     ("relative kubelet directory", {"nodePlugin": {"kubeletDir": "kubelet"}}, "/nodePlugin/kubeletDir"),
     *(

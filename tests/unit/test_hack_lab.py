@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "hack" / "lib"))
-
-from devcluster import machine as host  # noqa: E402
-from devcluster.run import StepFailed  # noqa: E402
-from labvm import main, packages  # noqa: E402
-from labvm.machine import EMULATED, Machine  # noqa: E402
+from devcluster import machine as host
+from devcluster.run import StepFailed
+from labvm import main, packages
+from labvm.machine import EMULATED, Machine
 
 
 @pytest.fixture

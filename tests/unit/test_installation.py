@@ -8,27 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from pdshub.api.view import Source
-from pdshub.installation import Allowed, Installation, load, refusal, server_allowed
-
-
-@pytest.mark.parametrize(
-    ("server", "allowed", "answer"),
-    [
-        ("nas.example.org", [], False),
-        ("nas.example.org", ["nas.example.org"], True),
-        ("NAS.example.org.", ["nas.example.org"], True),
-        ("evilnas.example.org", ["nas.example.org"], False),
-        ("a.nas.example.org", ["*.nas.example.org"], True),
-        ("nas.example.org", ["*.nas.example.org"], False),
-        ("10.0.0.7", ["10.0.0.0/24"], True),
-        ("10.0.1.7", ["10.0.0.0/24"], False),
-        ("nas.example.org", ["10.0.0.0/24"], False),
-        ("[fd00::7]", ["fd00::/64"], True),
-        ("10.0.0.7", ["not/a/range"], False),
-    ],
-)
-def test_server_allowed(server: str, allowed: list[str], answer: bool) -> None:
-    assert server_allowed(server, allowed) is answer
+from pdshub.installation import Allowed, Installation, Surveyor, load, refusal, storage_refusal
 
 
 @pytest.mark.parametrize(
@@ -46,6 +26,24 @@ def test_local_paths(path: str, prefixes: list[str], refused: bool) -> None:
     said = refusal(source, Allowed(allowed_local_prefixes=prefixes))
     assert bool(said) is refused
     assert not refused or (path in said and "archive.allowedLocalPrefixes" in said)
+
+
+@pytest.mark.parametrize(
+    ("storage", "limit", "refused"),
+    [
+        ("10Gi", None, False),
+        ("100Gi", None, False),
+        ("101Gi", None, True),
+        ("1e30", None, True),
+        ("110G", "100Gi", True),
+        ("107G", "100Gi", False),
+        ("2Ti", "2048Gi", False),
+    ],
+)
+def test_stores(storage: str, limit: str | None, refused: bool) -> None:
+    said = storage_refusal(storage, Surveyor(**{"max_storage": limit} if limit else {}), "spec.where")
+    assert bool(said) is refused
+    assert not refused or (said.startswith(f"spec.where: {storage} is more") and "surveyor.maxStorage" in said)
 
 
 def test_a_missing_file_allows_nothing(tmp_path: Path) -> None:

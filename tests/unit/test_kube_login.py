@@ -8,10 +8,12 @@ import datetime
 import json
 from pathlib import Path
 
+import kopf
 import pytest
 
 from pdshub import pki
 from pdshub.kube import POD, Kube, KubeError
+from pdshub.operator import by_address
 from tests.unit.apiserver import TOKEN, ApiServer, listening
 from tests.unit.test_kube import thing
 from tests.unit.test_pki import context
@@ -70,3 +72,19 @@ def test_logging_in(
                 await kube.close()
 
     asyncio.run(test())
+
+
+@pytest.mark.parametrize(
+    ("environ", "server"),
+    [
+        ({"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"}, "https://10.96.0.1:443"),
+        ({"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "6443"}, "https://[fd00::1]:6443"),
+        ({}, "https://kubernetes.default.svc"),
+    ],
+)
+def test_the_watches_need_no_cluster_dns(environ: dict[str, str], server: str) -> None:
+    info = kopf.ConnectionInfo(server="https://kubernetes.default.svc", token="t", ca_path="/ca", default_namespace="n")
+    found = by_address(info, environ)
+    assert found is not None
+    assert (found.server, found.token, found.ca_path) == (server, "t", "/ca")
+    assert by_address(None, environ) is None

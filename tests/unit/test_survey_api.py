@@ -154,6 +154,74 @@ def test_what_is_sent() -> None:
     assert seen[1][0] == "GET" and seen[1][1].startswith("/diff?from=sha256")
 
 
+def test_a_comparison_that_takes_longer_is_no_answer_and_no_error() -> None:
+    async def ask(api: SurveyApi, address: str) -> Any:
+        return await api.changes(OPERATOR, address, A, A)
+
+    assert survey_api.DIFF_SECONDS < survey_api.TIMEOUT
+    assert asyncio.run(with_surveyor(text('{"phase": "half"}', 202), ask)) is None
+
+
+def test_a_diff_that_takes_long_over_the_surveyors_own_door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("zstandard")
+    from pdshub.surveyor import server
+    from pdshub.surveyor.jobs import JobError
+    from pdshub.surveyor.store import Entry, Store
+    from pdshub.surveyor.surveyor import Surveyor
+
+    monkeypatch.setattr(survey_api, "DIFF_SECONDS", 0)
+    many = {"count": 5000, "paths": [f"p{n}" for n in range(1000)]}
+    diff = {"datasets": {"added": [{}]}, "files": {"added": many, "removed": {"count": 0, "paths": []}}}
+    jobs: list[str] = []
+
+    async def run() -> None:
+        door = server.Door(Surveyor(Store(tmp_path), tmp_path))
+        monkeypatch.setattr(door.surveyor, "find", lambda name: Entry(name, tmp_path, {}, {}, {}))
+        go = asyncio.Event()
+
+        class Slow:
+            def __init__(self, kind: str, task: Any, memory: int) -> None:
+                jobs.append(kind)
+
+            async def run(self, say: Callable[[str], None], seconds: float) -> Any:
+                say("half")
+                await go.wait()
+                if len(jobs) > 1:
+                    raise JobError("more memory is needed")
+                return diff
+
+            def stop(self, why: str) -> None:
+                go.set()
+
+        monkeypatch.setattr(server, "Job", Slow)
+        runner = web.AppRunner(door.app())
+        await runner.setup()
+        SERVER.minimum_version = ssl.TLSVersion.TLSv1_3
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=SERVER).start()
+        api, address = SurveyApi(), f"127.0.0.1:{runner.addresses[0][1]}"
+        try:
+            for _ in range(3):
+                assert await api.changes(OPERATOR, address, A, A) is None
+            assert jobs == ["diff"]
+            go.set()
+            monkeypatch.setattr(survey_api, "DIFF_SECONDS", 60)
+            for _ in range(2):
+                assert await api.changes(OPERATOR, address, A, A) == Changes(datasets_added=1, files_added=5000)
+            assert jobs == ["diff"]
+            for limit, named in (("limit=2&", 2), ("", 1000), ("limit=9999&", 1000)):
+                _, raw = await api._request(OPERATOR, "GET", address, f"/diff?{limit}from={A}&to={A}")
+                assert len(json.loads(raw)["files"]["added"]["paths"]) == named
+            with pytest.raises(SurveyError, match="500: more memory is needed"):
+                await api.changes(OPERATOR, address, A, A[:-1] + "b")
+            await door.close()
+            with pytest.raises(SurveyError, match="500: the surveyor ends"):
+                await api.changes(OPERATOR, address, A, A[:-1] + "c")
+        finally:
+            await runner.cleanup()
+
+    asyncio.run(run())
+
+
 def test_operator_and_surveyor_speak_the_same_language(tmp_path: Path) -> None:
     """Both ends are ours: what the operator sends, a real surveyor takes, and the other way round."""
     pytest.importorskip("zstandard")

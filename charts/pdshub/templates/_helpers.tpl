@@ -28,3 +28,8 @@ app.kubernetes.io/component: {{ .component }}
 {{- end }}
 {{- uniq $found | toJson }}
 {{- end }}
+
+{{- /* The image of all programs. There is none to fall back on: said here, not by a pod that can't be pulled. */}}
+{{- define "pdshub.image" -}}
+{{ required "image is empty: `./hack/images --push REGISTRY/PATH --values images.yaml` builds, pushes and writes it; then add --values images.yaml" .Values.image }}
+{{- end }}

@@ -10,10 +10,15 @@ _started = time.monotonic()
 _lock = threading.Lock()
 
 
+def elapsed() -> float:
+    """Seconds since the command began."""
+    return time.monotonic() - _started
+
+
 def say(text: str) -> None:
     """Print ``text`` behind the elapsed seconds."""
     with _lock:
-        print(f"{time.monotonic() - _started:5.0f}s  {text}", flush=True)
+        print(f"{elapsed():5.0f}s  {text}", flush=True)
 
 
 def complain(text: str) -> None:

@@ -13,7 +13,7 @@ from .app_images import IN_CLUSTER
 from .artefact import digest, files_digest
 from .console import say
 from .run import StepFailed, output, run
-from .settings import CHART, ROOT
+from .settings import CHART, ROOT, TEST_CHARTS
 from .steps import Step
 from .venv import venv
 
@@ -32,9 +32,8 @@ USER = "ada"
 def values(world: World) -> dict[str, Any]:
     """Values of charts/pdshub for this cluster: the images made here, the NAS as the one allowed server."""
     images = {n: world.images.get(n, "") for n in ("hub", "proxy", "user")}
-    chart = {"source": "Repository", "version": CHART}
-    if not world.registry:
-        chart = {"source": "Airgap", "version": CHART}
+    source = "Repository" if world.registry else "Airgap"
+    chart = {"source": source, "version": CHART, "allowedRepositories": [TEST_CHARTS]}
     return {
         "image": world.images["operator"],
         "imagePullPolicy": "IfNotPresent",

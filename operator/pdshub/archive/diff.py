@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from pdshub.archive.plan import Json, Plan, open_plan
 
+STEP = 10_000
+"""Directories between two words of how far it is."""
 
-def diff(old: Path, new: Path, limit: int = 1000) -> dict[str, Any]:
+
+def diff(
+    old: Path, new: Path, limit: int = 1000, progress: Callable[[str], None] = lambda text: None
+) -> dict[str, Any]:
     """Compares two plans; lists at most ``limit`` files of each kind and counts all."""
     before, after = open_plan(old), open_plan(new)
-    return {"datasets": _datasets(before, after), "files": _files(before, after, limit)}
+    return {"datasets": _datasets(before, after), "files": _files(before, after, limit, progress)}
 
 
 def _shown(plan: Plan) -> dict[tuple[str, str], Json]:
@@ -84,7 +89,7 @@ def _pairs(before: Plan, after: Plan) -> Iterator[tuple[str, Json | None, Json |
             a, b = next(left, None), next(right, None)
 
 
-def _files(before: Plan, after: Plan, limit: int) -> dict[str, Any]:
+def _files(before: Plan, after: Plan, limit: int, progress: Callable[[str], None]) -> dict[str, Any]:
     out: dict[str, Any] = {k: {"count": 0, "paths": []} for k in ("added", "removed", "replaced", "rehomed")}
 
     def note(kind: str, path: str) -> None:
@@ -92,7 +97,10 @@ def _files(before: Plan, after: Plan, limit: int) -> dict[str, Any]:
         if len(out[kind]["paths"]) < limit:
             out[kind]["paths"].append(path)
 
-    for path, a, b in _pairs(before, after):
+    of = max(plan.tail["counts"].get("directories", 0) for plan in (before, after))
+    for number, (path, a, b) in enumerate(_pairs(before, after)):
+        if number % STEP == 0:
+            progress(f"{number} of some {of} directories are compared")
         if (
             a is not None
             and b is not None

@@ -12,6 +12,7 @@ from typing import Any
 
 from pdshub.archive.catalog import FORMAT, TOP, Image
 from pdshub.archive.plan import Plan
+from pdshub.files import write_text
 
 FILE = "manifest.json"
 SCHEMA = "pdshub.dev/archive-generation/v1"
@@ -78,10 +79,8 @@ def build(plan: Plan, images: Sequence[Image], surveyed_at: str, tool: str) -> d
 
 
 def write(path: Path, manifest: dict[str, Any]) -> None:
-    """Writes atomically."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="ascii")
-    partial.replace(path)
+    """Replaces the file. Not forced to the disk: a generation is, as a whole, when it is put where it is kept."""
+    write_text(path, json.dumps(manifest, indent=1, sort_keys=True) + "\n", durable=False)
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pdshub.api.authority import Authority
-from pdshub.archive.authority import Decision
 from pdshub.archive.datasets import Dataset, LayerDatasets
+from pdshub.archive.decision import Decision
 from pdshub.archive.findings import Findings
 
 

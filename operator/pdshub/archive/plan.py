@@ -6,10 +6,12 @@ So a reader needs one directory in memory at a time. The same input gives the sa
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -95,6 +97,19 @@ class Plan:
     @property
     def sources(self) -> list[str]:
         return [s["name"] for s in self.header["sources"]]
+
+    def tree_digest(self) -> str:
+        """SHA-256 of the sources and the tree: which files there are, where from, their sizes and times.
+
+        What is said about them may differ. Raises OSError.
+        """
+        digest = hashlib.sha256(_dump(self.sources).encode())
+        with self.path.open("rb") as lines:
+            for line in islice(lines, 2, None):  # after the header
+                if line == b"],\n":
+                    break
+                digest.update(line)
+        return digest.hexdigest()
 
     def tree(self) -> Iterator[Json]:
         """The directories in the plan's order."""

@@ -11,8 +11,9 @@ from typing import Any
 
 from pdshub.archive import plan as plans
 from pdshub.archive import record
-from pdshub.archive.authority import Decision, decide
+from pdshub.archive.authority import decide
 from pdshub.archive.datasets import Dataset, Facts, LayerDatasets, discover
+from pdshub.archive.decision import Decision
 from pdshub.archive.findings import Findings, as_text
 from pdshub.archive.label_pds3 import read_volume
 from pdshub.archive.label_pds4 import LabelError, read_label

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
 from pdshub.archive.datasets import Dataset
+from pdshub.archive.decision import Decision, rank
 from pdshub.archive.findings import Findings
 from pdshub.archive.label_pds4 import split_lidvid
 
-if TYPE_CHECKING:
-    from pdshub.archive.authority import Decision
 
-
-def decide_versions(
-    datasets: Sequence[Dataset],
-    decisions: list[Decision],
-    rank: Callable[[Dataset], Any],
-    findings: Findings,
-) -> None:
+def decide_versions(datasets: Sequence[Dataset], decisions: list[Decision], findings: Findings) -> None:
     """Decides every dataset that no rule decided. Outer datasets first: what is nested depends on them."""
     depth = [0] * len(datasets)
     for dataset in datasets:
@@ -30,13 +22,8 @@ def decide_versions(
         if dataset.key:
             groups[(order.get(dataset.kind, 2), dataset.key)].append(dataset.index)
     for _, indexes in sorted(groups.items(), key=lambda g: (g[0][0], min(depth[i] for i in g[1]), g[0][1])):
-        _group(
-            [i for i in indexes if not decisions[i].final and decisions[i].state == "shown"],
-            datasets,
-            decisions,
-            rank,
-            findings,
-        )
+        undecided = [i for i in indexes if not decisions[i].final and decisions[i].state == "shown"]
+        _group(undecided, datasets, decisions, findings)
     for dataset in datasets:  # nights and declared directories have no versions of their own
         if dataset.parent is None or dataset.key or decisions[dataset.index].state != "shown":
             continue
@@ -73,13 +60,7 @@ def _listed(datasets: Sequence[Dataset], decisions: list[Decision], index: int, 
     return False
 
 
-def _group(
-    indexes: list[int],
-    datasets: Sequence[Dataset],
-    decisions: list[Decision],
-    rank: Callable[[Dataset], Any],
-    findings: Findings,
-) -> None:
+def _group(indexes: list[int], datasets: Sequence[Dataset], decisions: list[Decision], findings: Findings) -> None:
     """All copies of one identity that rules left."""
     shadows = {i: a for i in indexes if (a := _lost_ancestor(datasets, decisions, i)) is not None}
     live = [i for i in indexes if i not in shadows]

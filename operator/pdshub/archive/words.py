@@ -6,6 +6,9 @@ from typing import Any
 
 from pdshub.archive.findings import printable
 
+PROGRESS = "… "
+"""Begins a line on standard error that says how far a command is."""
+
 
 def explained(answer: dict[str, Any]) -> str:
     """An answer of ``explain``."""

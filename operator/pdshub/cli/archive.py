@@ -50,11 +50,15 @@ def _surveyor(kubectl: Kubectl, args: argparse.Namespace) -> tuple[str, str]:
     raise CliError(f"view {args.view} has no surveyor: {why}")
 
 
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{printable(text)}\n")
+
+
 def _asked(kubectl: Kubectl, args: argparse.Namespace, *command: str) -> Json:
     """The answer of a command in the surveyor's container."""
     namespace, name = _surveyor(kubectl, args)
     line = ["pdshub-surveyor", command[0], "--output", "json", *command[1:]]
-    text = kubectl.execute(namespace, f"deployment/{name}", "surveyor", line)
+    text = kubectl.execute(namespace, f"deployment/{name}", "surveyor", line, _tell)
     try:
         answer = json.loads(text)
     except ValueError:
@@ -146,7 +150,7 @@ def approve(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     if name != waiting["name"]:
         raise CliError(f"{words.short(name)} does not wait for approval; {words.short(waiting['name'])} does")
     kubectl.patch(VIEWS, args.view, {"spec": {"approved": name}})
-    brings = words.changes(waiting.get("changes") or {})
+    brings = words.changes(waiting.get("changes"))
     return {"view": args.view, "approved": name}, f"approved {words.short(name)}: {brings}", 0
 
 
@@ -183,5 +187,5 @@ def refresh(
             )
         if (message := survey.get("message") or "") != told and message:
             told = message
-            sys.stderr.write(f"{printable(message)}\n")
+            _tell(message)
         sleep(POLL_SECONDS)

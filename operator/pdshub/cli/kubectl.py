@@ -6,9 +6,12 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
+
+from pdshub.archive.words import PROGRESS
 
 Json = dict[str, Any]
 SECONDS = 60.0
@@ -27,9 +30,7 @@ class Kubectl:
 
     def run(self, *arguments: str, seconds: float | None = SECONDS) -> str:
         """What kubectl prints. Raises KubectlError."""
-        program = self.program or os.environ.get("KUBECTL") or shutil.which("kubectl")
-        if not program:
-            raise KubectlError("kubectl is not on PATH")
+        program = self._program()
         try:
             done = subprocess.run(
                 [program, *self.flags, *arguments],
@@ -44,10 +45,13 @@ class Kubectl:
             raise KubectlError(f"{program}: {error.strerror}") from error
         except subprocess.TimeoutExpired:
             raise KubectlError(f"kubectl {arguments[0]}: no answer within {seconds:.0f} s") from None
-        if done.returncode:
-            words = (done.stderr or done.stdout).strip()
-            raise KubectlError(_first_useful(words) or f"kubectl {arguments[0]} ended with code {done.returncode}")
-        return done.stdout
+        return _printed(arguments[0], done.returncode, done.stdout, done.stderr)
+
+    def _program(self) -> str:
+        program = self.program or os.environ.get("KUBECTL") or shutil.which("kubectl")
+        if not program:
+            raise KubectlError("kubectl is not on PATH")
+        return program
 
     def get(self, *arguments: str) -> Json:
         """An object or a list. Raises KubectlError."""
@@ -68,9 +72,50 @@ class Kubectl:
         """A merge patch. Raises KubectlError."""
         self.run("patch", kind, name, "--type=merge", "-p", json.dumps(change, separators=(",", ":")))
 
-    def execute(self, namespace: str, target: str, container: str, command: Sequence[str]) -> str:
-        """What a command inside a container prints. Raises KubectlError."""
-        return self.run("exec", "-n", namespace, target, "-c", container, "--", *command, seconds=None)
+    def execute(
+        self, namespace: str, target: str, container: str, command: Sequence[str], told: Callable[[str], None]
+    ) -> str:
+        """What a command inside a container prints, however long it takes; ``told`` hears how far it is.
+
+        Raises KubectlError.
+        """
+        line = ["exec", "-n", namespace, target, "-c", container, "--", *command]
+        program = self._program()
+        words: list[str] = []
+
+        def listen(stream: IO[str]) -> None:
+            for said in stream:
+                if said.startswith(PROGRESS):
+                    told(said.removeprefix(PROGRESS).rstrip("\n"))
+                else:
+                    words.append(said)
+
+        try:
+            process = subprocess.Popen(
+                [program, *self.flags, *line],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                errors="replace",
+            )
+        except OSError as error:
+            raise KubectlError(f"{program}: {error.strerror}") from error
+        assert process.stdout and process.stderr  # noqa: S101 - asked for above
+        with process:  # waits for its end
+            listener = threading.Thread(target=listen, args=(process.stderr,))
+            listener.start()
+            printed = process.stdout.read()
+            listener.join()
+        return _printed("exec", process.returncode, printed, "".join(words))
+
+
+def _printed(verb: str, code: int, printed: str, words: str) -> str:
+    """What was printed, unless the command failed. Raises KubectlError."""
+    if code:
+        useful = _first_useful((words or printed).strip())
+        raise KubectlError(useful or f"kubectl {verb} ended with code {code}")
+    return printed
 
 
 def _first_useful(words: str) -> str:

@@ -60,8 +60,10 @@ def views(found: Iterable[Json]) -> str:
     return table(rows) if len(rows) > 1 else "no archive views"
 
 
-def changes(found: Json) -> str:
-    """Numbers of a candidate's changes."""
+def changes(found: Json | None) -> str:
+    """Numbers of a candidate's changes; None where the operator does not know them yet."""
+    if found is None:
+        return "what it changes is not known yet"
     parts = [
         f"{found[f'{what}{kind}']} {what} {kind.lower()}"
         for what in ("datasets", "files")
@@ -92,7 +94,7 @@ def _summary(thing: Json) -> list[str]:
         lines.append(f"Pinned at {spec['pin']}")
     if candidate:
         lines.append(f"Waiting: {candidate.get('message')}")
-        lines.append(f"  it brings: {changes(candidate.get('changes') or {})}")
+        lines.append(f"  it brings: {changes(candidate.get('changes'))}")
     if survey:
         words = f": {survey['message']}" if survey.get("message") else ""
         lines.append(f"Survey: {survey.get('state')}{words}; the last ended {survey.get('lastFinished') or 'never'}")

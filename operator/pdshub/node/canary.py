@@ -3,13 +3,12 @@ the file system's identity and for the marker file, in a process that can be kil
 
 from __future__ import annotations
 
-import json
 import logging
 import time
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pdshub.files import read_json, write_json
 from pdshub.node import workers
 from pdshub.node.spec import Source
 
@@ -40,9 +39,8 @@ class Canary:
         self._wrong = ""
         self._next = 0.0
         self._layers: dict[str, str | None] | None = None
-        with suppress(OSError, ValueError, AttributeError):
-            kept = json.loads(self._note.read_text())
-            self.identity, self.changed = str(kept.get("identity", "")), str(kept.get("changed", ""))
+        kept = read_json(self._note) or {}
+        self.identity, self.changed = str(kept.get("identity", "")), str(kept.get("changed", ""))
 
     async def look(self, point: str, layers: dict[str, str | None]) -> str:
         """`layers`: the keeper's, as it has just found them: if they differ, it looks before they are used.
@@ -75,8 +73,7 @@ class Canary:
         self.identity = identity
         try:
             self._note.parent.mkdir(parents=True, exist_ok=True)
-            new = self._note.with_suffix(".new")
-            new.write_text(json.dumps({"identity": identity, "changed": self.changed}))
-            new.rename(self._note)
+            # not forced to the disk: what is lost costs one comparison
+            write_json(self._note, {"identity": identity, "changed": self.changed}, durable=False)
         except OSError as error:
             log.warning("%s: %s", self._note, error)

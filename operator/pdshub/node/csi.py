@@ -153,6 +153,11 @@ class Node(services.NodeServicer):
         front.ensure(self._layout, view)
         Path(target).mkdir(parents=True, exist_ok=True)
         front.publish(self._layout, view, target)
+        made = mountinfo.top(mountinfo.read(), target)
+        if made is None or not front.is_front(made, view):
+            # the view was taken for a leftover, and its front away, in just this moment
+            front.unpublish(target)
+            raise OSError(errno.EAGAIN, "its directory has just been removed: it is made anew at the next try")
         return ""
 
     async def NodeUnpublishVolume(self, request: Any, context: Any) -> Any:

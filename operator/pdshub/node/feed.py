@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pdshub.files import write_text
 from pdshub.node.spec import SpecError, View, parse_view
 
 log = logging.getLogger(__name__)
@@ -114,9 +115,8 @@ class ApiFeed(Feed):
             }
             text = json.dumps(kept)
             if self._written.get(name) != text:  # a status changes often, what is kept of it seldom
-                new = self._cache / f".{name}.new"
-                new.write_text(text)
-                new.rename(self._cache / f"{name}.json")
+                # not forced to the disk: a restart of the machine asks the API server, too
+                write_text(self._cache / f"{name}.json", text, durable=False)
                 self._written[name] = text
 
     def remove(self, name: str) -> None:

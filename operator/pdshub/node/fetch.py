@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from pdshub.archive.catalog import Image
+from pdshub.files import sync
 from pdshub.node.generations import BLOCK, MANIFEST, MAX_MANIFEST, PROOF, Generation, GenerationError, Store, parse
 
 SURVEYOR = "pdshub-surveyor"  # the name in its certificate
@@ -152,7 +153,7 @@ class Fetch:
         try:
             found = self._fill(aside)
             for path in (aside, aside.parent):
-                self._sync(path)
+                sync(path)
             aside.rename(self._store.path(self.name))
         except BaseException:
             shutil.rmtree(aside, ignore_errors=True)
@@ -178,11 +179,3 @@ class Fetch:
             os.truncate(aside / PROOF, size)
         (aside / MANIFEST).write_bytes(raw)
         return found
-
-    @staticmethod
-    def _sync(path: Path) -> None:
-        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -9,14 +9,20 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
+import threading
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pdshub.files import write_text
 from pdshub.node import kernel, mountinfo
 from pdshub.node.layout import Layout
+
+log = logging.getLogger(__name__)
+_making = threading.Lock()
 
 UNAVAILABLE = "ARCHIVE-UNAVAILABLE.txt"
 GENERATION = ".pdshub/generation.json"
@@ -48,16 +54,28 @@ def targets(mounts: Iterable[mountinfo.Mount], layout: Layout) -> dict[str, str]
 
 
 def ensure(layout: Layout, view: str) -> Path:
-    """The view's front, mounted. One that was lost is taken back from a target that still shows it."""
+    """The view's front, mounted. One that was lost is taken back from a target that still shows it.
+
+    Called by a publish and by the reconciler, in threads: of two that find none, only one may make it, or targets
+    would show a tmpfs of their own, into which nothing is ever mounted.
+    """
+    with _making:
+        return _ensure(layout, view)
+
+
+def _ensure(layout: Layout, view: str) -> Path:
     path = layout.front(view)
     mounts = mountinfo.read()
-    present = mountinfo.top(mounts, str(path))
-    if present is not None:
+    shown = [point for point, of in targets(mounts, layout).items() if of == view]
+    known = {mount.content for point in shown if (mount := mountinfo.top(mounts, point))}
+    for present in reversed(mountinfo.stack(mounts, str(path))):
         if not is_front(present, view):
             raise OSError(errno.EEXIST, f"{path} is a mount of {present.source}, not PDSHub's")
-        return path
+        if not known or present.content in known:
+            return path
+        log.warning("view %s: its front is one that no target shows; it is taken away", view)
+        kernel.umount(str(path), lazy=True)
     path.mkdir(parents=True, exist_ok=True)
-    shown = [point for point, of in targets(mounts, layout).items() if of == view]
     if shown:
         copy = kernel.clone(shown[0])
         kernel.set_attributes(copy, clear=kernel.ATTR_RDONLY, propagation=kernel.MS_PRIVATE)
@@ -100,10 +118,7 @@ def write(path: Path, text: str) -> None:
             return
     except OSError:
         pass
-    new = path.with_name(f".{path.name}.new")
-    new.write_text(text)
-    new.chmod(0o644)
-    new.rename(path)
+    write_text(path, text, durable=False, mode=0o644)
 
 
 def arrange(front: Path, points: Collection[str], view: Any, health: Any, unavailable: str) -> None:

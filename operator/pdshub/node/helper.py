@@ -16,7 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pdshub.node import kernel, mountinfo, requests
+from pdshub.files import read_json
+from pdshub.node import kernel, mountinfo
 from pdshub.node.layout import Layout
 
 log = logging.getLogger(__name__)
@@ -86,7 +87,7 @@ def _turn(directory: Path, children: dict[str, Child]) -> None:
     for digest in children.keys() - found.keys():
         children.pop(digest).stop()
     for digest, path in found.items():
-        request = requests.read(path)
+        request = read_json(path)
         if request is None:
             continue
         child = children.get(digest)

@@ -19,6 +19,7 @@ from typing import Any
 
 import mfusepy
 
+from pdshub.files import read_json
 from pdshub.node import kernel, mountinfo, requests
 from pdshub.node.nfsclient import Connection, Server
 
@@ -154,7 +155,7 @@ def _clear(point: Path) -> None:
 
 def run(request_file: Path) -> None:
     """Connect, mount, serve until unmounted or killed. The status file says how it goes."""
-    request = requests.read(request_file)
+    request = read_json(request_file)
     if request is None:
         raise SystemExit(f"{request_file}: no request")
     status = request_file.with_suffix(".status")

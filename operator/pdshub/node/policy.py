@@ -5,12 +5,12 @@ Source: `archive` of /etc/pdshub/installation/installation.yaml (the Helm value 
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pdshub.node.spec import Source
+from pdshub.servers import matches
 
 
 @dataclass(frozen=True)
@@ -44,27 +44,12 @@ class Policy:
                 f"local path {source.local} is in none of the installation's archive.allowedLocalPrefixes"
                 f" ({', '.join(self.local_prefixes) or 'none set'})"
             )
-        if any(server_matches(source.server, rule) for rule in self.servers):
+        if any(matches(source.server, rule) for rule in self.servers):
             return ""
         return (
             f"NFS server {source.server} is not among the installation's archive.allowedServers"
             f" ({', '.join(self.servers) or 'none set'})"
         )
-
-
-def server_matches(server: str, rule: str) -> bool:
-    """Exact name or address, `*.suffix` (a name below it), or CIDR (addresses only, names never)."""
-    server, rule = server.lower().rstrip("."), rule.lower().rstrip(".")
-    try:
-        address = ipaddress.ip_address(server)
-    except ValueError:
-        if rule.startswith("*."):
-            return server.endswith(rule[1:]) and len(server) > len(rule) - 1
-        return server == rule
-    try:
-        return address in ipaddress.ip_network(rule, strict=False)
-    except ValueError:
-        return False
 
 
 class PolicyFile:

@@ -258,6 +258,8 @@ class Reconciler:
         entries = self.layout.entries(name)
         for path in list(entries.iterdir()) if entries.is_dir() else ():
             await self.actions.attempt("drop", point=str(path / "mnt"))
+        if name in self._expected:  # since this turn has begun
+            return
         await self.actions.attempt("unmount", point=str(self.layout.front(name)))
         for path in (entries, entries.parent):
             try:

@@ -6,11 +6,11 @@ helper every two seconds. All are written whole (rename).
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any
 
+from pdshub.files import read_json, write_json
 from pdshub.node.layout import Layout
 from pdshub.node.spec import Source
 
@@ -18,17 +18,8 @@ ALIVE_SECONDS = 15.0
 
 
 def write(path: Path, document: dict[str, Any]) -> None:
-    new = path.with_name(f".{path.name}.new")
-    new.write_text(json.dumps(document))
-    new.rename(path)
-
-
-def read(path: Path) -> dict[str, Any] | None:
-    try:
-        document = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return document if isinstance(document, dict) else None
+    """Both sides begin anew with the machine: nothing is forced to the disk. Raises OSError."""
+    write_json(path, document, durable=False)
 
 
 def request(source: Source, layout: Layout) -> dict[str, Any]:
@@ -52,7 +43,7 @@ class HelperRequests:
 
     def ask(self, source: Source) -> None:
         path, wanted = self._layout.helper / f"{source.digest}.json", request(source, self._layout)
-        if read(path) != wanted:
+        if read_json(path) != wanted:
             write(path, wanted)
 
     def answer(self, source: Source) -> str:
@@ -66,12 +57,12 @@ class HelperRequests:
                 "this kernel has no NFS client, and the user-space helper (DaemonSet pdshub-nfs-helper)"
                 " does not run on this node"
             )
-        status = read(self._layout.helper / f"{source.digest}.status") or {}
+        status = read_json(self._layout.helper / f"{source.digest}.status") or {}
         return str(status.get("message") or f"the user-space helper is connecting to {source.device_name}")
 
     def tried(self, source: Source) -> bool:
         """Whether the helper has tried to mount the source and could not."""
-        status = read(self._layout.helper / f"{source.digest}.status") or {}
+        status = read_json(self._layout.helper / f"{source.digest}.status") or {}
         return status.get("ready") is False
 
     def forget(self, source_digest: str) -> None:

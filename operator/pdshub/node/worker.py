@@ -2,7 +2,7 @@
 
 One JSON object a line on standard input, one JSON answer a line on standard output: {"ok": …} or
 {"error": text, "errno": number}. The parent kills it when it takes too long (workers.py). It imports
-nothing but the standard library, kernel.py and targets.py, so that it starts in some 30 ms.
+nothing but the standard library, files.py, kernel.py and targets.py, so that it starts in some 30 ms.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pdshub.files import partial, write_json
 from pdshub.node import kernel
 from pdshub.node.targets import attach, detach, put, switch
 
@@ -189,8 +190,8 @@ def drop(point: str) -> None:
     """Remove an entry's mount and directory; copies in targets live on."""
     folder = Path(point).parent
     clear(str(folder))
-    for name in ("entry.json", "entry.new"):
-        (folder / name).unlink(missing_ok=True)
+    for path in (folder / "entry.json", partial(folder / "entry.json")):
+        path.unlink(missing_ok=True)
     with suppress(FileNotFoundError):
         folder.rmdir()
 
@@ -202,21 +203,16 @@ def build_catalog(point: str, note: dict[str, Any], **arguments: Any) -> str:
     folder = Path(point).parent
     clear(str(folder))  # of one that was killed
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "entry.json", {**note, "form": ""})  # beforehand: a mount without a note would tell nothing
+    note_file = folder / "entry.json"  # not forced to the disk: it goes with the mount
+    write_json(note_file, {**note, "form": ""}, durable=False)  # first: a mount without a note would tell nothing
     try:
         form = catalog.build(point, **arguments)
     finally:
         for path in folder.iterdir():
             if path.is_dir() and path != Path(point):
                 unmount(str(path))
-    _write(folder / "entry.json", {**note, "form": form})
+    write_json(note_file, {**note, "form": form}, durable=False)
     return form
-
-
-def _write(path: Path, document: dict[str, Any]) -> None:
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps(document))
-    new.rename(path)
 
 
 OPERATIONS: dict[str, Callable[..., Any]] = {

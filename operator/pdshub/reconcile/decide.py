@@ -100,6 +100,8 @@ def _refuse(facts: Facts) -> Action | None:
             "ReleaseNotOurs",
             f"Helm release {name} {whose} is in this namespace: give the PDSHub another name, or uninstall it",
         )
+    if facts.taken:
+        return Action(Kind.STALL, "NameTaken", facts.taken)
     return None
 
 
@@ -119,7 +121,7 @@ def _prepare(facts: Facts) -> Action | None:
     if facts.missing_secret:
         return Action(Kind.STALL, "SecretMissing", facts.missing_secret)
     if facts.chart is not None and facts.chart.trouble:
-        return Action(Kind.STALL, "ChartNotFound", facts.chart.trouble)
+        return Action(Kind.STALL, facts.chart.reason, facts.chart.trouble)
     return None
 
 

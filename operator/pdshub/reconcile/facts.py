@@ -58,6 +58,8 @@ class SurveyorObjects:
     """Why there is none, or why it does not run: a word and a sentence."""
     runs: bool = False
     """Its pod is available."""
+    refused: str = ""
+    """What the view asks for and does not get, though its surveyor goes on."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ class Facts:
     """Why the spec is refused, field by field."""
     rival: str = ""
     """An older PDSHub of the same namespace."""
+    taken: str = ""
+    """A cluster-scoped name of this hub that something else has, and what to do."""
     terminating: bool = False
     """The namespace is being deleted, and takes no new objects."""
     development: bool = False

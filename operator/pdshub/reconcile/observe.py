@@ -160,6 +160,11 @@ async def _wanted(world: World, facts: Facts, spec: PDSHubSpec, memory: HubMemor
     names, kube = facts.names, world.kube
     namespace = await kube.get(NAMESPACE, names.namespace) or {}
     labels = (namespace.get("metadata") or {}).get("labels") or {}
+    facts = replace(
+        facts,
+        terminating=(namespace.get("status") or {}).get("phase") == "Terminating",
+        development=labels.get(ENVIRONMENT_LABEL) == "development",
+    )
     seen, state, view_steps = None, facts.archive, list[Step]()
     settling, stale = "", tuple[tuple[str, str], ...]()
     if spec.archive is not None:
@@ -169,10 +174,15 @@ async def _wanted(world: World, facts: Facts, spec: PDSHubSpec, memory: HubMemor
         view = archive.view_of(spec, names, folder)
         assert view is not None  # noqa: S101 - the spec has an archive
         facts = replace(facts, view=view)
-        state = observe_archive.state(view, seen, spec.archive.inline, world.installation.archive)
+        state = observe_archive.state(view, seen, spec.archive.inline, world.installation)
+        taken = observe_archive.taken("ArchiveView", seen, names) if view.owned else ""
+        if taken:
+            return await _serving(world, replace(facts, taken=taken))
         if view.owned and _view_differs(spec, names, seen):
             view_steps = [Step(f"ArchiveView {view.name} is written", archive.own_view(spec, names), "apply")]
     volumes = await observe_archive.volumes(kube, names, facts.view)
+    if volumes.taken:
+        return await _serving(world, replace(facts, taken=volumes.taken))
     settling, stale = volumes.settling, volumes.stale
     if volumes.unbound and state.ready is not False:
         state = ArchiveState(None, "Binding", volumes.unbound)
@@ -193,8 +203,6 @@ async def _wanted(world: World, facts: Facts, spec: PDSHubSpec, memory: HubMemor
     in_sync = release is not None and same(dict(release.values), wanted)
     facts = replace(
         facts,
-        terminating=(namespace.get("status") or {}).get("phase") == "Terminating",
-        development=labels.get(ENVIRONMENT_LABEL) == "development",
         missing_secret=await _secret_trouble(world, spec, names),
         chart=ref,
         values=wanted,

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pdshub.api.view import ArchiveViewSpec
-from pdshub.installation import Allowed, refusal
+from pdshub.installation import Allowed, Installation, refusal, storage_refusal
 from pdshub.kube import CLAIM, VOLUME, Kube, Object
 from pdshub.reconcile.facts import ArchiveState, Step
 from pdshub.render import archive
 from pdshub.render.archive import ViewRef
 from pdshub.render.names import HUB_LABEL, NAMESPACE_LABEL, VIEW_LABEL, Names
 
+INLINE_STORAGE = "spec.archive.inline.survey.storage"
 
-def state(view: ViewRef, seen: Object | None, inline: ArchiveViewSpec | None, allowed: Allowed) -> ArchiveState:
+
+def state(
+    view: ViewRef, seen: Object | None, inline: ArchiveViewSpec | None, installation: Installation
+) -> ArchiveState:
     """Health of the archive as the view's status says, or why nothing can be said."""
+    found = _state(view, seen, inline, installation.archive)
+    if inline is None or found.ready is False:
+        return found
+    # who writes a view inside of a hub may not be allowed to read the view's own conditions
+    words = storage_refusal(inline.survey.storage, installation.surveyor, INLINE_STORAGE)
+    return replace(found, message="; ".join(filter(None, (found.message, words))))
+
+
+def _state(view: ViewRef, seen: Object | None, inline: ArchiveViewSpec | None, allowed: Allowed) -> ArchiveState:
     if inline is not None:
         refused = "; ".join(filter(None, (refusal(source, allowed) for source in inline.sources)))
         if refused:
@@ -62,6 +75,8 @@ class Volumes:
     stale: tuple[tuple[str, str], ...] = ()
     unbound: str = ""
     """Why no server can start with the archive yet."""
+    taken: str = ""
+    """Why the volume can't be made."""
 
 
 def judge_volumes(names: Names, view: ViewRef | None, claims: list[Object], volumes: list[Object]) -> Volumes:
@@ -106,8 +121,31 @@ def orphaned(volume: Object, claim: Object | None) -> bool:
     return bool(bound) and (claim is None or claim["metadata"].get("uid") != bound)
 
 
+def taken(kind: str, found: Object | None, names: Names) -> str:
+    """Why a cluster-scoped object of this hub's name is not this hub's; empty when it is, or there is none.
+
+    Names are joined of namespace and hub, and so can meet: a-b/c and a/b-c have the same.
+    """
+    if found is None:
+        return ""
+    labels = found["metadata"].get("labels") or {}
+    owner = (labels.get(NAMESPACE_LABEL), labels.get(HUB_LABEL))
+    if owner == (names.namespace, names.name):
+        return ""
+    whose = f"belongs to PDSHub {owner[0]}/{owner[1]}" if all(owner) else "was not made for a PDSHub"
+    return (
+        f"{kind} {found['metadata']['name']} {whose}, and this hub would need one of that name: give the PDSHub "
+        f"or its namespace another name"
+    )
+
+
 async def volumes(kube: Kube, names: Names, view: ViewRef | None) -> Volumes:
     """Read and compare."""
     claims = await kube.items(CLAIM, names.namespace, labels=f"{HUB_LABEL}={names.name},{VIEW_LABEL}")
     labels = f"{HUB_LABEL}={names.name},{NAMESPACE_LABEL}={names.namespace},{VIEW_LABEL}"
-    return judge_volumes(names, view, claims, await kube.items(VOLUME, labels=labels))
+    mine = await kube.items(VOLUME, labels=labels)
+    if view and names.volume(view.name) not in {item["metadata"]["name"] for item in mine}:
+        said = taken("PersistentVolume", await kube.get(VOLUME, names.volume(view.name)), names)
+        if said:
+            return Volumes(taken=said)
+    return judge_volumes(names, view, claims, mine)

@@ -15,9 +15,19 @@ def now() -> str:
 
 
 def changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    """The merge patch from one status to another: null for what is gone, nothing for what stayed."""
-    patch = {key: value for key, value in after.items() if before.get(key) != value}
-    return patch | {key: None for key in before if key not in after}
+    """The merge patch from one status to another: null for what is gone, nothing for what stayed.
+
+    Inside of objects too: a merge patch would leave there what is no longer said.
+    """
+    patch: dict[str, Any] = {key: None for key in before if key not in after}
+    for key, value in after.items():
+        was = before.get(key)
+        if isinstance(was, dict) and isinstance(value, dict):
+            if inside := changes(was, value):
+                patch[key] = inside
+        elif was != value:
+            patch[key] = value
+    return patch
 
 
 async def write(kube: Kube, resource: Resource, about: Object, status: Model) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pdshub.api.base import parse_quantity
 from pdshub.api.view import ArchiveViewSpec
-from pdshub.installation import Installation, refusal
+from pdshub.installation import Installation, refusal, storage_refusal
 from pdshub.kube import CLAIM, DEPLOYMENT, POD, SERVICE, VOLUME, Kube, Object, Resource
 from pdshub.reconcile.facts import Step, SurveyorObjects
 from pdshub.reconcile.observe_archive import orphaned
@@ -28,6 +29,8 @@ def refused(
         return "NoImage", "the installation names no image for surveyors: users see the sources live"
     if words := "; ".join(filter(None, (refusal(source, installation.archive) for source in spec.sources))):
         return "NotAllowed", words
+    if store is None and (words := storage_refusal(spec.survey.storage, installation.surveyor)):
+        return "StorageTooLarge", words
     chosen = spec.survey.storage_class_name
     if store is None and homes.find(chosen, classes) is None:
         what = f"StorageClass {chosen} does not exist" if chosen else "the cluster has no default StorageClass"
@@ -70,9 +73,10 @@ def judge_objects(
             return SurveyorObjects(reason="Settling", trouble=f"{what} of an earlier surveyor is still going")
     steps: list[Step] = []
     store, claim, volume = found["store"], found["claim"], found["volume"]
+    too_large = storage_refusal(spec.survey.storage, installation.surveyor)
     if store is None:
         steps.append(Step(f"claim {names.name} is made", surveyor.store(names, spec)))
-    elif smaller(store, spec) and _grows(store, classes):
+    elif smaller(store, spec) and not too_large and _grows(store, classes):
         steps.append(Step(f"claim {names.name} grows", surveyor.store(names, spec), "resize"))
     if volume is None:
         steps.append(Step(f"volume {names.sources} is made", surveyor.sources_volume(names, uid)))
@@ -88,7 +92,7 @@ def judge_objects(
         wanted = body["metadata"]["annotations"][RENDERED]
         if have is None or (have["metadata"].get("annotations") or {}).get(RENDERED) != wanted:
             steps.append(Step(f"{body['kind']} {names.name} is written", body, "apply"))
-    return SurveyorObjects(steps=tuple(steps), address=address(service))
+    return SurveyorObjects(steps=tuple(steps), address=address(service), refused=too_large)
 
 
 def _grows(store: Object, classes: Sequence[Any]) -> bool:
@@ -140,10 +144,10 @@ async def observe(
         return judged
     work = judge(deployment, [])
     if work.available:
-        return SurveyorObjects(judged.steps, judged.address, runs=True)
+        return replace(judged, runs=True)
     labels = ",".join(f"{key}={value}" for key, value in names.selector.items())
     work = judge(deployment, await kube.items(POD, names.namespace, labels=labels))
-    return SurveyorObjects(judged.steps, judged.address, "NotRunning", work.trouble or "its pod is starting")
+    return replace(judged, reason="NotRunning", trouble=work.trouble or "its pod is starting")
 
 
 def left(found: Mapping[str, Object | None], names: SurveyorNames, keep_store: bool) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pdshub.api.generation import Changes, named
+from pdshub.api.generation import named
 from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus
 from pdshub.reconcile.generations import Kept, Verdict
 from pdshub.reconcile.reports import NodeReport
@@ -25,6 +25,9 @@ NODES_EVERY = 60.0
 """Seconds between two surveys that nodes ask for."""
 PHASE_EVERY = 5.0
 """Seconds between two words of a survey that runs: each is a write, and an event for everybody who watches."""
+BEING_COMPARED = "What it changes for users is being worked out"
+CANNOT_COMPARE = "What it changes for users is not known: the surveyor no longer keeps what they see"
+NOT_COMPARED = "What it changes for users could not be worked out"
 _NODES = re.compile(r"\+[0-9a-f]{8}$")
 _NAME = re.compile(r"sha256:[0-9a-f]{64}")
 _LONGEST = 200
@@ -150,18 +153,28 @@ async def talk(
 
 
 async def compared(world: World, memory: ViewMemory, address: str, verdict: Verdict, state: State) -> Verdict:
-    """The verdict with what a candidate changes for users: the surveyor compares with its own last one."""
+    """The verdict with what a candidate changes for users: the surveyor's own numbers are of its last one.
+
+    ``address``: "" while the surveyor does not answer. Where the numbers are not known yet the candidate has none,
+    and says so: none would look like no change.
+    """
     waits, seen = verdict.candidate, verdict.released
-    if waits is None or seen is None or seen.name not in [item.name for item in state.generations]:
+    if waits is None or seen is None:
         return verdict
     previous = next((item.previous for item in state.generations if item.name == waits.name), None)
     if previous == seen.name:
         return verdict
     pair = (seen.name, waits.name)
-    if pair not in memory.changes:
+    known = memory.changes.get(pair, BEING_COMPARED)
+    if isinstance(known, str) and seen.name not in [item.name for item in state.generations]:
+        known = CANNOT_COMPARE
+    elif isinstance(known, str) and address:
         try:
-            memory.changes = {pair: await world.surveys.changes(await world.tls.get(), address, *pair)}
-        except SurveyError:
-            memory.changes = {}
-    changed = waits.model_copy(update={"changes": memory.changes.get(pair, Changes())})
-    return replace(verdict, candidate=changed)
+            known = await world.surveys.changes(await world.tls.get(), address, *pair) or BEING_COMPARED
+        except SurveyError as error:
+            known = f"{NOT_COMPARED}: {error}"
+    memory.changes = {pair: known}
+    more: dict[str, Any] = {"changes": known}
+    if isinstance(known, str):
+        more = {"changes": None, "message": f"{waits.message}. {known}"}
+    return replace(verdict, candidate=waits.model_copy(update=more))

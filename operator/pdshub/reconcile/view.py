@@ -113,8 +113,8 @@ async def _cataloged(
         state, error = await surveytalk.talk(world, memory, objects.address, wish)
     kept = surveytalk.kept(state) if state else None
     verdict = decide(spec, before.generation, kept, before.candidate)
-    if state and not error:
-        verdict = await surveytalk.compared(world, memory, objects.address, verdict, state)
+    if state:
+        verdict = await surveytalk.compared(world, memory, "" if error else objects.address, verdict, state)
     rows = [
         view_rows.released(verdict, before.conditions),
         view_rows.surveyed(objects, state, error),

@@ -22,7 +22,16 @@ def released(verdict: Verdict, before: Iterable[Condition]) -> Row:
 
 
 def surveyed(objects: SurveyorObjects, state: State | None, error: str) -> Row:
-    """Whether the sources are surveyed as the view asks."""
+    """Whether the sources are surveyed as the view asks; what it asks for and does not get is no reason to stop."""
+    kind, status, reason, message = _surveyed(objects, state, error)
+    if not objects.refused:
+        return kind, status, reason, message
+    if status == "True":
+        return kind, "False", "StorageTooLarge", f"{objects.refused}. Surveys go on with the store that there is"
+    return kind, status, reason, f"{message}; {objects.refused}"
+
+
+def _surveyed(objects: SurveyorObjects, state: State | None, error: str) -> Row:
     if objects.reason == "Settling":
         return "Surveyed", "Unknown", objects.reason, objects.trouble
     if objects.trouble and objects.reason != "NotRunning":

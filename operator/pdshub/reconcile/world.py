@@ -76,7 +76,8 @@ class ViewMemory:
     """Requests of nodes that the present token stands for."""
     token: str = ""
     token_at: float = 0.0
-    changes: dict[tuple[str, str], Changes] = field(default_factory=dict)
+    changes: dict[tuple[str, str], Changes | str] = field(default_factory=dict)
+    """What a candidate changes for users, or why that is not known, by the pair that is compared."""
 
 
 @dataclass

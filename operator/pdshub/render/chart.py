@@ -25,7 +25,9 @@ class ChartRef:
     identity: str
     """Changes whenever the chart's content may have changed."""
     trouble: str = ""
-    """Why there is no such chart, where that is known without asking Helm."""
+    """Why there is no such chart, or why it is not taken, where that is known without asking Helm."""
+    reason: str = "ChartNotFound"
+    """Of the trouble, as one word."""
 
     @property
     def title(self) -> str:
@@ -51,7 +53,14 @@ def choose(asked: Chart, defaults: ChartDefaults, airgap: str, airgap_version: s
         return ChartRef("Airgap", airgap, None, airgap_version, identity, trouble)
     repository = asked.repository or defaults.repository
     version = asked.version or defaults.version
-    return ChartRef("Repository", "jupyterhub", repository, version, f"{repository}@{version}")
+    identity = f"{repository}@{version}"
+    if repository.rstrip("/") in {known.rstrip("/") for known in (defaults.repository, *defaults.allowed_repositories)}:
+        return ChartRef("Repository", "jupyterhub", repository, version, identity)
+    trouble = (
+        f"spec.chart.repository: {repository} is not allowed by this installation: leave it out, or add it to "
+        f"defaults.chart.allowedRepositories of the pdshub chart"
+    )
+    return ChartRef("Repository", "jupyterhub", repository, version, identity, trouble, "ChartNotAllowed")
 
 
 def digest(chart: ChartRef, values: Mapping[str, Any]) -> str:

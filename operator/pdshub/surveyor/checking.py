@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
 
 from pdshub.api.generation import named
 from pdshub.surveyor.jobs import Job, JobError
 from pdshub.surveyor.making import rfc3339
+from pdshub.surveyor.progress import Progress
 from pdshub.surveyor.store import Entry
-
-if TYPE_CHECKING:
-    from pdshub.surveyor.surveyor import Surveyor
+from pdshub.surveyor.wish import Wish
 
 log = logging.getLogger(__name__)
 
@@ -21,10 +22,34 @@ VERIFY_SECONDS = 86400.0
 """A pinned generation is compared with its sources at least this often."""
 
 
+class Checked(Protocol):
+    """Whose generations are looked at: what of the surveyor the checks need, and no more."""
+
+    memory: int
+    sources: Path
+    progress: Progress
+
+    @property
+    def clock(self) -> Callable[[], float]: ...
+    @property
+    def wish(self) -> Wish | None: ...
+    @property
+    def entries(self) -> Sequence[Entry]: ...
+
+    def find(self, reference: str) -> Entry | None:
+        """The generation that a name, or its beginning, means."""
+
+    def look_again(self) -> None:
+        """An audit added findings to a generation."""
+
+    def save(self) -> None:
+        """Keeps the progress."""
+
+
 class Checks:
     """Runs them and keeps their results in the surveyor's progress."""
 
-    def __init__(self, surveyor: Surveyor) -> None:
+    def __init__(self, surveyor: Checked) -> None:
         self._of = surveyor
         self._jobs: dict[str, tuple[Job, str]] = {}  # kind -> (job, generation)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -107,5 +132,5 @@ class Checks:
             return
         now = self._of.clock()
         setattr(self._of.progress, kind, {**head, **end, "at": rfc3339(now), "seconds": now})
-        self._of.entries = self._of.store.read()  # an audit adds findings
+        self._of.look_again()
         self._of.save()

@@ -11,7 +11,9 @@ from pdshub.archive.audit import Audit, Pace
 from pdshub.archive.findings import Finding, Findings
 from pdshub.archive.plan import Plan, open_plan
 from pdshub.archive.verify import verify as compare
-from pdshub.surveyor.files import read_json, write_json
+from pdshub.files import read_json, write_json
+from pdshub.surveyor.journal import FILE as JOURNAL
+from pdshub.surveyor.journal import Journal
 from pdshub.surveyor.sample import differs
 from pdshub.surveyor.store import AUDIT, PROOF
 
@@ -24,16 +26,22 @@ def _roots(plan: Plan, sources: str) -> dict[str, Path]:
 
 
 def audit(task: Json, say: Any) -> Json:
-    """Opens every label of a generation at ``task["rate"]`` a second; writes audit.json beside its plan."""
+    """Opens every label of a generation at ``task["rate"]`` a second; writes audit.json beside its plan.
+
+    One that was interrupted goes on where it ended.
+    """
     generation = Path(task["generation"])
     plan, findings = open_plan(generation), Findings()
-    run = Audit(plan, _roots(plan, task["sources"]), findings, Pace(float(task["rate"])))
+    journal = Journal(generation / JOURNAL, plan.tree_digest())
+    pace = Pace(float(task["rate"]))
+    run = Audit(plan, _roots(plan, task["sources"]), findings, pace, known=journal.known(), note=journal.note)
     run.run(say)
     found = findings.sorted()
     counts = severities(found)
     if generation.is_dir():  # it may have been dropped meanwhile
         said = {"labels": run.labels, "counts": counts, "findings": [f.wire() for f in found]}
-        write_json(generation / AUDIT, said)
+        write_json(generation / AUDIT, said, durable=True)
+        journal.remove()
     return {"labels": run.labels, "findings": counts}
 
 

@@ -37,7 +37,7 @@ def _explain(task: Json, say: Say) -> Json:
 
 
 def _diff(task: Json, say: Say) -> Json:
-    return diff(Path(task["from"]), Path(task["to"]), int(task.get("limit", 1000)))
+    return diff(Path(task["from"]), Path(task["to"]), int(task["limit"]), say)
 
 
 KINDS: Mapping[str, Callable[[Json, Say], Json]] = {

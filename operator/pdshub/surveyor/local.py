@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,20 @@ Json = dict[str, Any]
 Said = tuple[Json, str]
 """The same for programs and for people."""
 SHORT = 12
+TOLD_SECONDS = 2.0
+
+
+class Teller:
+    """Says on standard error how far a command is, every two seconds: who waits for a short one reads nothing."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._told = clock, clock()
+
+    def __call__(self, text: str) -> None:
+        if self._clock() - self._told >= TOLD_SECONDS:
+            self._told = self._clock()
+            sys.stderr.write(f"{words.PROGRESS}{text}\n")
+            sys.stderr.flush()
 
 
 def _entry(store: Store, reference: str) -> Entry:
@@ -40,7 +57,7 @@ def run_diff(args: argparse.Namespace) -> Said:
     """What differs between two generations."""
     store = Store(args.store)
     old, new = _entry(store, args.old), _entry(store, args.new)
-    answer = diff(old.directory, new.directory, args.limit)
+    answer = diff(old.directory, new.directory, args.limit, Teller())
     return {"from": old.name, "to": new.name, **answer}, words.differences(answer)
 
 
@@ -56,7 +73,7 @@ def run_findings(args: argparse.Namespace) -> Said:
 def run_verify(args: argparse.Namespace) -> Said:
     """Whether the sources still hold what a generation shows."""
     entry = _entry(Store(args.store), args.generation)
-    answer = verify({"generation": str(entry.directory), "sources": str(args.sources)}, lambda text: None)
+    answer = verify({"generation": str(entry.directory), "sources": str(args.sources)}, Teller())
     lines = [f"{answer['files']} files, {answer['drifted']} differ from the sources"]
     return {"generation": entry.name, **answer}, "\n".join(lines + [f"  {printable(p)}" for p in answer["examples"]])
 

@@ -75,7 +75,7 @@ async def serve(args: argparse.Namespace) -> None:
         for task in done:
             task.result()
     finally:
-        door.close()
+        await door.close()
         await surveyor.close()
         for task in tasks[1:]:
             task.cancel()

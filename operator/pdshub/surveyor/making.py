@@ -21,7 +21,7 @@ from pdshub.archive.plan import open_plan
 from pdshub.archive.survey import Options, survey
 from pdshub.archive.view import view_from_spec
 from pdshub.archive.walk import SourceError
-from pdshub.surveyor.files import read_json
+from pdshub.files import read_json
 from pdshub.surveyor.sample import take
 from pdshub.surveyor.schedule import restat
 from pdshub.surveyor.store import PROOF

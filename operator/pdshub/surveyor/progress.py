@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
-from pdshub.surveyor.files import read_json, write_json
+from pdshub.files import read_json, write_json
 
 Json = dict[str, Any]
 
@@ -47,4 +47,4 @@ class Progress:
 
     def save(self, path: Path) -> None:
         """Keeps it. Raises OSError."""
-        write_json(path, asdict(self))
+        write_json(path, asdict(self), durable=True)

@@ -7,7 +7,6 @@ import logging
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import zstandard
 from aiohttp import web
@@ -16,6 +15,7 @@ from pdshub import mutual_tls
 from pdshub.archive import manifest, plan
 from pdshub.surveyor import answers, tls
 from pdshub.surveyor.checks import findings_of
+from pdshub.surveyor.comparing import Comparisons, Json, Say
 from pdshub.surveyor.jobs import Job, JobError
 from pdshub.surveyor.store import PROOF, Entry
 from pdshub.surveyor.surveyor import Surveyor
@@ -27,8 +27,8 @@ MAX_BODY = 4 << 20
 CHUNK = 1 << 18
 QUESTION_SECONDS = 300.0
 FINDINGS = 1000
-ANSWERS = 16
-MAX_FILES = 10_000  # of each kind that a diff names
+MAX_FILES = 1000  # of each kind that a diff names
+WAIT_SECONDS = 60
 FOR_NODES = ("/generations/", "/images/")
 _GENERATION = r"{hex:[0-9a-f]{64}}"
 
@@ -41,7 +41,8 @@ class Door:
         self.sent = {"image": 0, "manifest": 0, "proof": 0, "plan": 0}
         self._questions = asyncio.Semaphore(1)  # each may take hundreds of megabytes for a moment
         self._job: Job | None = None
-        self._diffs: dict[tuple[str, str, int], Any] = {}  # an operator that could not wait asks again
+        self._closing = False
+        self.comparisons = Comparisons(self._compare)
 
     def app(self) -> web.Application:
         """The application, without TLS."""
@@ -61,10 +62,12 @@ class Door:
         )
         return app
 
-    def close(self) -> None:
-        """Leaves the question that is being answered without an answer."""
+    async def close(self) -> None:
+        """Leaves the questions that are being answered without an answer."""
+        self._closing = True
         if self._job:
             self._job.stop("the surveyor ends")
+        await self.comparisons.close()
 
     async def put_spec(self, request: web.Request) -> web.Response:
         try:
@@ -93,22 +96,23 @@ class Door:
     async def get_explain(self, request: web.Request) -> web.Response:
         entry = self._entry(request.query.get("generation", ""))
         path = request.query.get("path", "")
-        async with self._questions:
-            return await self._asked("explain", {"generation": str(entry.directory), "path": path})
+        try:
+            return web.json_response(await self._asked("explain", {"generation": str(entry.directory), "path": path}))
+        except JobError as error:
+            raise web.HTTPInternalServerError(text=str(error)) from None
 
     async def get_diff(self, request: web.Request) -> web.Response:
+        """The whole comparison; 202 and how far it is where that takes longer than ``wait`` seconds."""
         old, new = (self._entry(request.query.get(side, "")) for side in ("from", "to"))
-        limit = min(_number(request, "limit", 1000), MAX_FILES)
-        key = (old.name, new.name, limit)
-        async with self._questions:
-            if key not in self._diffs:
-                answer = await self._asked(
-                    "diff", {"from": str(old.directory), "to": str(new.directory), "limit": limit}
-                )
-                while len(self._diffs) >= ANSWERS:
-                    del self._diffs[next(iter(self._diffs))]
-                self._diffs[key] = answer.body
-            return web.Response(body=self._diffs[key], content_type="application/json")
+        limit, wait = _number(request, "limit", MAX_FILES), _number(request, "wait", WAIT_SECONDS)
+        try:
+            answer = await self.comparisons.ask(old, new, min(wait, WAIT_SECONDS))
+        except JobError as error:
+            raise web.HTTPInternalServerError(text=str(error)) from None
+        if isinstance(answer, str):
+            return web.json_response({"state": "running", "phase": answer}, status=202)
+        files = {kind: {**item, "paths": item["paths"][:limit]} for kind, item in answer["files"].items()}
+        return web.json_response({**answer, "files": files})
 
     async def get_findings(self, request: web.Request) -> web.Response:
         entry, limit = self._entry(request.match_info["hex"]), _number(request, "limit", FINDINGS)
@@ -146,15 +150,20 @@ class Door:
             raise web.HTTPNotFound(text=f"no generation {reference or 'yet'}")
         return entry
 
-    async def _asked(self, kind: str, task: dict[str, Any]) -> web.Response:
-        self._job = Job(kind, task, memory=self.surveyor.memory // 2)
-        try:
-            answer = await self._job.run(seconds=QUESTION_SECONDS)
-        except JobError as error:
-            raise web.HTTPInternalServerError(text=str(error)) from None
-        finally:
-            self._job = None
-        return web.json_response(answer)
+    async def _compare(self, old: Entry, new: Entry, say: Say) -> Json:
+        task = {"from": str(old.directory), "to": str(new.directory), "limit": MAX_FILES}
+        return await self._asked("diff", task, say)
+
+    async def _asked(self, kind: str, task: Json, say: Say = lambda text: None) -> Json:
+        """The answer of a job. Raises JobError."""
+        async with self._questions:
+            if self._closing:
+                raise JobError("the surveyor ends")
+            self._job = Job(kind, task, memory=self.surveyor.memory // 2)
+            try:
+                return dict(await self._job.run(say, seconds=QUESTION_SECONDS))
+            finally:
+                self._job = None
 
     async def _send(
         self, request: web.Request, kind: str, pieces: Iterator[bytes], *, encoded: bool, length: int | None = None

@@ -26,7 +26,7 @@ from typing import Any
 
 from pdshub.api.generation import digits, named
 from pdshub.archive import manifest, plan, record
-from pdshub.surveyor.files import read_json, sync, write_json
+from pdshub.files import read_json, sync, write_json
 
 FACTS, PROOF, FINDINGS, AUDIT = "facts.json", "proof.json", "findings.txt", "audit.json"
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -154,10 +154,10 @@ class Store:
         if any(entry.name == name for entry in before):
             self._renew(target, made, document)
             newest = before[0].name == name
-            write_json(target / FACTS, before[0].facts if newest else numbered)
+            write_json(target / FACTS, before[0].facts if newest else numbered, durable=True)
         else:
             _remove(made / "images")
-            write_json(made / FACTS, numbered)
+            write_json(made / FACTS, numbered, durable=True)
             for file in made.iterdir():
                 sync(file)
             sync(made)
@@ -176,7 +176,7 @@ class Store:
             sync(file)
             file.replace(target / file.name)
         kept = {key: old[key] for key in ("surveyedAt", "tool", "proof") if key in old}
-        write_json(target / manifest.FILE, {**document, **kept})
+        write_json(target / manifest.FILE, {**document, **kept}, durable=True)
 
     def drop(self, names: Collection[str]) -> None:
         """Removes generations, then the images that no other one needs."""

@@ -13,9 +13,9 @@ from typing import Any
 from pdshub.api.generation import digits, named
 from pdshub.archive.guard import guard
 from pdshub.archive.view import View, view_from_spec
+from pdshub.files import read_json, write_json
 from pdshub.surveyor import retention, schedule
 from pdshub.surveyor.checking import Checks
-from pdshub.surveyor.files import read_json, write_json
 from pdshub.surveyor.jobs import Job, JobError
 from pdshub.surveyor.making import rfc3339
 from pdshub.surveyor.progress import Progress
@@ -58,7 +58,7 @@ class Surveyor:
             self.refused += 1
             raise WishError(f"name: this is the surveyor of {self.wish.view}")
         if self.wish is None or wish.body() != self.wish.body():
-            write_json(self.store.path / "spec.json", wish.body())
+            write_json(self.store.path / "spec.json", wish.body(), durable=True)
             if self._job and self.wish and wish.content != self.wish.content:
                 self._job.stop("the view changed meanwhile")
             self.wish = wish
@@ -227,6 +227,10 @@ class Surveyor:
             log.info("dropped: %s", ", ".join(digits(name)[:12] for name in gone))
             self.store.drop(gone)
             self.entries = self.store.read()
+
+    def look_again(self) -> None:
+        """Reads the store: what is known of a generation changed there."""
+        self.entries = self.store.read()
 
     def find(self, reference: str) -> Entry | None:
         """The generation that a name, or its beginning, means; "" is the newest."""

@@ -27,6 +27,8 @@ DELAYS = (0.5, 2.0)
 """Milliseconds of a round trip."""
 FEW = 50
 """Small files of a run in pairs."""
+PART = 64
+"""MB of the large file that a run in pairs reads, so that many pairs fit into the time."""
 Parts = list[tuple[str, Callable[[Place], int]]]
 
 
@@ -142,7 +144,7 @@ class Bench:
         """NFS, and the catalog over that very mount: of two mounts by one client the server gives only the first the
         delegations that spare its second OPEN."""
         set_delay(DELAYS[0])
-        small = tree.small(EXPORT, FEW)
+        small, part = tree.small(EXPORT, FEW), min(PART, self.options.size)
         with self.contenders.mounted("catalog") as catalog:
             places: dict[str, Place] = {"NFS": Place(catalog.nfs, catalog.nfs), "catalog": catalog}
             reads: dict[str, Traffic] = {}
@@ -158,8 +160,8 @@ class Bench:
                 return seconds
 
             works: list[tuple[str, Callable[[Path], object], bool]] = [
-                ("sequential, cold", work.read_big, True),
-                ("sequential, warm", work.read_big, False),
+                (f"{part} MB sequential, cold", lambda root: work.read_big(root, part << 20), True),
+                (f"{part} MB sequential, warm", lambda root: work.read_big(root, part << 20), False),
                 (f"{FEW} small files, cold", lambda root: work.read_small(root, small), True),
                 (f"{FEW} small files, warm", lambda root: work.read_small(root, small), False),
             ]

@@ -49,11 +49,12 @@ def read_small(root: Path, names: Sequence[str]) -> int:
     return total
 
 
-def read_big(root: Path) -> int:
+def read_big(root: Path, most: int = 1 << 62) -> int:
+    """The large file from its beginning, or the first ``most`` bytes of it."""
     total = 0
     buffer = bytearray(1 << 20)
     with open(root / tree.BIG, "rb", buffering=0) as f:
-        while count := f.readinto(buffer):
+        while total < most and (count := f.readinto(buffer)):
             total += count
     return total
 

@@ -84,6 +84,7 @@ for key in sorted(answers, key=len, reverse=True):
         answer = answers[key]
         if isinstance(answer, str):
             sys.stderr.write(answer); sys.exit(1)
+        sys.stderr.buffer.write(answer.pop("told", "").encode()) if isinstance(answer, dict) else None
         print(json.dumps(answer)); sys.exit(0)
 sys.stderr.write("error: no answer to " + " ".join(words)); sys.exit(1)
 """
@@ -236,6 +237,35 @@ def test_a_view_without_what_is_asked_for(
     kubectl.write()
     assert main(line.split()) == 1
     assert words in capsys.readouterr().err
+
+
+def test_who_waits_reads_how_far_it_is(kubectl: Fake, capsys: pytest.CaptureFixture[str]) -> None:
+    kubectl.answer(exec_diff={**DIFFED, "told": "… 10000 of some 20000\nnoise\n… 20000 \x1b[1m\n"})
+    kubectl.write()
+    assert main(["archive", "diff", "sbn"]) == 0
+    out, err = capsys.readouterr()
+    assert err == "10000 of some 20000\n20000 \\x1b[1m\n" and "added urn:x::1.0" in out
+    kubectl.answer(exec_diff="… 10000 of some 20000\npdshub-surveyor: no generation\n")
+    kubectl.write()
+    assert main(["archive", "diff", "sbn"]) == 1
+    assert capsys.readouterr().err == "10000 of some 20000\nkubectl pdshub: pdshub-surveyor: no generation\n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [(None, "what it changes is not known yet"), ({}, "no change of names"), ({"filesAdded": 3}, "3 files added")],
+)
+def test_what_a_candidate_brings(
+    kubectl: Fake, capsys: pytest.CaptureFixture[str], changes: dict[str, Any] | None, words: str
+) -> None:
+    waits = {k: v for k, v in VIEW["status"]["candidate"].items() if k != "changes"}
+    waits |= {} if changes is None else {"changes": changes}
+    status = {**VIEW["status"], "candidate": waits}
+    kubectl.answer(**{"get_archiveviews__pdshub__dev_sbn": {**VIEW, "status": status}})
+    kubectl.write()
+    assert main(["archive", "status", "sbn"]) == 0 and main(["archive", "approve", "sbn"]) == 0
+    out = capsys.readouterr().out
+    assert f"it brings: {words}" in out and f"approved aaaaaaaaaaaa: {words}" in out
 
 
 def test_flags_are_handed_on(kubectl: Fake) -> None:

@@ -13,8 +13,7 @@ import grpc
 
 from pdshub.node import mountinfo
 from tests.unit.node import scenarios
-from tests.unit.node.generation_scenarios import LABEL, catalogs, two_releases
-from tests.unit.node.generations import Release
+from tests.unit.node.generations import LABEL, Release, catalogs, two_releases
 from tests.unit.node.machine import Machine, eventually
 
 READER = """

@@ -1,30 +1,19 @@
-"""Generations on a node, with real mounts; each function is one test of test_generations.py."""
+"""Generations on a node, with real mounts: what each pod sees of releases. Each function is one test of
+test_generations.py."""
 
 from __future__ import annotations
 
 import errno
-import json
-import os
 import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
-from typing import Any
 
 import grpc
 
-from pdshub.node import mountinfo
 from tests.unit.node import scenarios
-from tests.unit.node.generations import Release
+from tests.unit.node.generations import Release, catalogs, two_releases
 from tests.unit.node.machine import Machine, eventually
-
-LABEL = "pdshub-generation:"
-
-
-def catalogs(m: Machine, pod: str = "one") -> list[str]:
-    """The catalogs mounted in a target, by generation."""
-    return [f"sha256:{x.source.removeprefix(LABEL)}" for x in m.mounts(pod) if x.source.startswith(LABEL)]
 
 
 def released(m: Machine) -> None:
@@ -62,20 +51,6 @@ def released(m: Machine) -> None:
     eventually(lambda: len(m.mounts()) == 3 and view.shown()["form"] == "live")
     m.unpublish()
     assert not m.mounts() and not target.exists()
-
-
-def two_releases(m: Machine) -> tuple[Release, str, str]:
-    """Two generations, of two sources: `both` is equal, `f` has another content, `old/` is only in the first, `new/`
-    in the second."""
-    files = {"both": "the same", "d/common": "c"}
-    for path, text in {**files, "f": "first", "old/x": "x", "old/deep/y": "y", "d/one": "1"}.items():
-        m.file(f"first/{path}", text)
-    for path, text in {**files, "f": "second!", "new/z": "z", "d/two": "2"}.items():
-        m.file(f"second/{path}", text)
-    view = Release(m, {".": ["first"]}, "first", "second")
-    first = view.survey()
-    view.tree = {".": ["second"]}
-    return view, first, view.survey()
 
 
 def each_server_its_own(m: Machine) -> None:
@@ -122,6 +97,7 @@ sys.stdin.readline()
 print(os.getcwd(), sorted(os.listdir(".")), flush=True)
 sys.stdin.readline()
 """
+
 KEEPER = """
 import mmap, sys
 from pathlib import Path
@@ -170,107 +146,6 @@ def hold(m: Machine) -> None:
     # an open file holds its mount, too: it was taken away from under it after the hold time
     assert out == "first first second!\n", out
     inside.kill()
-
-
-STORM = """
-import errno, json, os, sys
-root, stop, out = sys.argv[1:]
-counts, bad, seen = {"opens": 0, "lists": 0, "gone": 0}, {}, set()
-def wrong(what): bad[what] = bad.get(what, 0) + 1
-while not os.path.exists(stop):
-    for _ in range(50):
-        for name in ("both", "f", "d/common"):
-            counts["opens"] += 1
-            try:
-                with open(f"{root}/{name}") as file: text = file.read()
-                if name == "f": seen.add(text)
-                if text not in {"both": ["the same"], "f": ["first", "second!"], "d/common": ["c"]}[name]: wrong(text)
-            except OSError as error: wrong(f"{name}: {errno.errorcode[error.errno]}")
-        counts["lists"] += 1
-        try:
-            names = sorted(os.listdir(f"{root}/d"))
-            if names not in (["common", "one"], ["common", "two"]): wrong(str(names))
-            top = sorted(os.listdir(root))
-            if top not in (["both", "d", "f", "old"], ["both", "d", "f", "new"]): wrong(str(top))
-        except OSError as error: wrong(f"list: {errno.errorcode[error.errno]}")
-        for name in ("old/deep/y", "new/z"):
-            try:
-                with open(f"{root}/{name}") as file: file.read()
-            except FileNotFoundError: counts["gone"] += 1
-            except OSError as error: wrong(f"{name}: {errno.errorcode[error.errno]}")
-with open(out, "w") as file: json.dump([counts, bad, sorted(seen)], file)
-"""
-
-
-def a_hundred_switches(m: Machine) -> None:
-    """Eight readers: no open of a path in both generations fails, a listing is wholly old or wholly new, and what is
-    gone is ENOENT."""
-    view, first, second = two_releases(m)
-    view.release(first)
-    m.start()
-    eventually(lambda: m.health()["ready"])
-    m.publish()
-    eventually(lambda: catalogs(m) == [first])
-    (m.directory / "storm.py").write_text(STORM)
-    stop = m.directory / "stop"
-    readers = [
-        m.pod(f"exec nice {sys.executable} {m.directory}/storm.py $A/sbn {stop} {m.directory}/out{n}") for n in range(8)
-    ]
-    started = time.monotonic()
-    for turn in range(100):
-        name = (second, first)[turn % 2]
-        view.release(name)
-        eventually(lambda name=name: catalogs(m)[-1:] == [name], 30)  # type: ignore[misc]
-    took = time.monotonic() - started
-    stop.touch()
-    for reader in readers:
-        assert reader.wait(60) == 0
-    results = [json.loads((m.directory / f"out{n}").read_text()) for n in range(8)]
-    total = {key: sum(counts[key] for counts, _, _ in results) for key in ("opens", "lists", "gone")}
-    print(f"100 switches in {took:.1f} s under 8 readers: {total}, wrong: {[bad for _, bad, _ in results if bad]}")
-    assert not any(bad for _, bad, _ in results), results
-    assert all(seen == ["first", "second!"] for _, _, seen in results)
-    eventually(lambda: catalogs(m) == [first] and len(m.mounts()) == 2)
-
-
-def fifty_targets(m: Machine) -> None:
-    """The bar: 200 ms for all of them, measured in the plugin from the first switch to the last."""
-    view, first, second = two_releases(m)
-    view.release(first)
-    m.start()
-    eventually(lambda: m.health()["ready"])
-    pods = [f"p{n}" for n in range(50)]
-    for pod in pods:
-        m.publish(pod)
-    eventually(lambda: all(catalogs(m, pod) == [first] for pod in pods), 30)
-    times = []
-    for name in (second, first, second, first, second):
-        view.release(name)
-        watched = [str(m.target(pod) / "sbn") for pod in pods]
-        begun, done = 0.0, False
-        while not done:
-            now = time.monotonic()
-            sources = labels(watched)
-            new = sum(source.endswith(name.removeprefix("sha256:")) for source in sources)
-            if new and not begun:
-                begun = now
-            done = new == len(watched)
-        times.append(time.monotonic() - (begun or now))
-    print("50 targets switched within", [f"{t * 1000:.0f} ms" for t in times])
-    eventually(lambda: all(len(m.mounts(pod)) == 2 for pod in pods))
-    assert min(times) < 0.2, times
-
-
-def labels(points: list[str]) -> list[str]:
-    """The sources of the topmost mounts."""
-    found: dict[str, str] = {}
-    wanted = set(points)
-    mounts = [mount for mount in mountinfo.read() if mount.point in wanted]
-    for point in points:
-        here = mountinfo.stack([x for x in mounts if x.point == point], point)
-        if here:
-            found[point] = here[-1].source
-    return list(found.values())
 
 
 def a_source_is_away(m: Machine) -> None:
@@ -383,128 +258,11 @@ def not_what_it_says(m: Machine) -> None:
     eventually(lambda: catalogs(m, "two") == [second])
 
 
-def every_way(m: Machine) -> None:
-    """Images and layers in all the ways that kernels know, with a source away, and with users of their own."""
-    for n, (shared, refuse) in enumerate(
-        (shared, refuse)
-        for shared in (False, True)
-        for refuse in ("", "file", "file fsconfig", "data", "fsconfig data")
-    ):
-        way(m, f"{n}", shared, refuse)
-
-
-def way(m: Machine, number: str, shared: bool, refuse: str) -> None:
-    """In a process of its own: the kernel's calls are replaced."""
-    if os.fork():
-        assert os.wait()[1] == 0, (number, shared, refuse)
-        return
-    try:
-        _way(m, number, shared, refuse.split())
-        os._exit(0)
-    except BaseException as error:
-        print(number, shared, refuse, repr(error), file=sys.stderr)
-        os._exit(1)
-
-
-def _way(m: Machine, number: str, shared: bool, refuse: list[str]) -> None:
-    from pdshub.node import catalog, generations, kernel, worker
-
-    new, image, overlay = kernel.new_filesystem, catalog.mount_image, catalog.overlay
-
-    def no(code: int) -> OSError:
-        return OSError(code, "not known")
-
-    def new_filesystem(fstype: str, *more: Any) -> int:
-        if fstype == "overlay" and "fsconfig" in refuse:
-            raise no(errno.EINVAL)
-        return new(fstype, *more)
-
-    def mount_image(path: str, place: str, loop: bool) -> str:
-        if "file" in refuse and not loop:
-            raise no(errno.ENOTBLK)
-        return image(path, place, loop)
-
-    def one_overlay(place: str, label: str, lowers: Any, data: Any) -> None:
-        if data and "data" in refuse:
-            raise no(errno.EINVAL)
-        overlay(place, label, lowers, data)
-
-    kernel.new_filesystem, catalog.mount_image, catalog.overlay = new_filesystem, mount_image, one_overlay
-    files = {"main/t": "t", "main/x/f": "from main", "more/u": "u", "more/y/g": "from more"}
-    files |= {"main/x/both": "wins", "more/x/both": "loses!"} if shared else {}
-    nas = m.directory / "nas" / number
-    for path, text in files.items():
-        m.file(f"{number}/{path}", text)
-    (nas / "main/.pdshub-catalog").mkdir()
-    (nas / "main/.pdshub-catalog/sneaked").write_text("in")
-    view = Release(m, {".": [f"{number}/main", f"{number}/more"]}, f"{number}/main", f"{number}/more")
-    view.tree, view.sources = {".": ["main", "more"]}, ("main", "more")
-    made = generations.parse((view.made(nas) / "manifest.json").read_bytes())
-    assert made.nested is shared
-    for path in (view.folder / made.digits).glob("*.erofs"):
-        os.truncate(path, -(-path.stat().st_size // 4096) * 4096)
-    empty = m.directory / "empty"
-    empty.mkdir(exist_ok=True)
-    for case in ("all", "away", "none", "users"):
-        users = {"main": [1234, 1234], "more": [1235, 1235]} if case == "users" else {}
-        data = []
-        for layer in made.data:
-            place = nas / layer.source / layer.path
-            if users:
-                (nas / layer.source).chmod(0o700)
-                os.chown(nas / layer.source, *users[layer.source])
-            gone = case == "none" or (case == "away" and layer.source == "main")
-            data.append({
-                "source": layer.source, "base": str(nas / layer.source), "path": layer.path,
-                "identity": "" if gone else worker.identity(place.stat()), "runAs": users.get(layer.source),
-            })  # fmt: skip
-        point = m.directory / "entries" / number / case / "mnt"
-        form = worker.build_catalog(
-            str(point), {"generation": made.name, "layers": []}, generation=made.name, nested=made.nested, top=made.top,
-            images=[{"path": str(view.folder / made.digits / i.name), "source": i.source} for i in made.images],
-            data=data, empty=str(empty),
-        )  # fmt: skip
-        assert form == ("catalog-merged" if "data" in refuse else "catalog")
-        assert sorted(p.name for p in point.parent.iterdir()) == ["entry.json", "mnt"]
-        assert sorted(p.name for p in point.iterdir()) == [".pdshub-catalog", "t", "u", "x", "y"]
-        assert [p.name for p in (point / "x").iterdir()] == (["both", "f"] if shared else ["f"])
-        main, more = case not in ("none", "away"), case != "none"
-        expect(point / "x/f", "from main" if main else None, "data" in refuse)
-        expect(point / "y/g", "from more" if more else None, "data" in refuse)
-        if shared:
-            expect(point / "x/both", "wins" if main else None, "data" in refuse)
-        if users:
-            os.chown(nas / "main/x/f", 0, 0)
-            (nas / "main/x/f").chmod(0o600)
-            try:
-                (point / "x/f").read_text()
-            except PermissionError:
-                pass
-            else:
-                raise AssertionError("read as root, not as runAs")
-        worker.drop(str(point))
-    kernel.new_filesystem = new
-
-
-def expect(path: Path, text: str | None, merged: bool) -> None:
-    """`text` None: its source is away. Only kernels without data-only layers need it for `stat`."""
-    if text is not None:
-        assert path.stat().st_size == len(text) and path.read_text() == text
-        return
-    assert merged or path.stat().st_size > 0
-    try:
-        path.read_text()
-    except OSError as error:
-        assert error.errno == errno.ENOTCONN, error
-    else:
-        raise AssertionError(f"{path} was read without its source")
-
-
 ALL = {
     f.__name__: f
     for f in (
-        released, each_server_its_own, hold, a_hundred_switches, fifty_targets, a_source_is_away, live_parts,
-        sources_for_the_surveyor, not_what_it_says, every_way,
+        released, each_server_its_own, hold, a_source_is_away, live_parts, sources_for_the_surveyor,
+        not_what_it_says,
     )
 }  # fmt: skip
 

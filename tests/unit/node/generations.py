@@ -14,6 +14,8 @@ from pdshub.archive.main import main
 from tests.unit.archive.archive_support import OLD, run, spec
 from tests.unit.node.machine import Machine
 
+LABEL = "pdshub-generation:"
+
 
 def able() -> bool:
     """Whether there is an mkfs.erofs that writes catalogs."""
@@ -76,3 +78,22 @@ class Release:
         """What new targets get."""
         front = self.machine.kubelet / "plugins/archive.pdshub.dev/views/sbn/front/.pdshub/generation.json"
         return str(json.loads(front.read_text())["generation"])
+
+
+def catalogs(m: Machine, pod: str = "one") -> list[str]:
+    """The catalogs mounted in a target, by generation."""
+    return [f"sha256:{x.source.removeprefix(LABEL)}" for x in m.mounts(pod) if x.source.startswith(LABEL)]
+
+
+def two_releases(m: Machine) -> tuple[Release, str, str]:
+    """Two generations, of two sources: `both` is equal, `f` has another content, `old/` is only in the first, `new/`
+    in the second."""
+    files = {"both": "the same", "d/common": "c"}
+    for path, text in {**files, "f": "first", "old/x": "x", "old/deep/y": "y", "d/one": "1"}.items():
+        m.file(f"first/{path}", text)
+    for path, text in {**files, "f": "second!", "new/z": "z", "d/two": "2"}.items():
+        m.file(f"second/{path}", text)
+    view = Release(m, {".": ["first"]}, "first", "second")
+    first = view.survey()
+    view.tree = {".": ["second"]}
+    return view, first, view.survey()

@@ -1,204 +1,23 @@
-"""Canary and proof with real mounts and real child processes; each function is one test of test_canary.py or
-test_proof.py, in a process and a mount namespace of its own."""
+"""The canary with real mounts and real child processes; each function is one test of test_canary.py, in a process and
+a mount namespace of its own."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import hashlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-import urllib.request
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from prometheus_client.parser import text_string_to_metric_families
-
-from pdshub.node import examine, user
-from pdshub.node.proof import Prover
-from pdshub.node.sample import Known
-from pdshub.node.subjects import Subject
+from pdshub.node import examine
 from pdshub.node.watch import Watcher
-from tests.unit.node import machine
+from tests.unit.node.health import ACTIONS, PORT, Catalog, eventually, known, run, scraped
 from tests.unit.node.machine import Machine
-
-PORT = 29807
-ACTIONS = {"create", "mkdir", "symlink", "change", "open", "chmod", "rename", "remove"}
-
-
-def eventually(what: Callable[[], Any], text: str = "") -> Any:
-    """Several looks at a source, on a machine with busy neighbours."""
-    return machine.eventually(what, 90, text)
-
-
-def sh(*command: str | Path) -> None:
-    subprocess.run(command, check=True)
-
-
-def tree(folder: Path) -> dict[str, tuple[int, int, bytes]]:
-    """All that an attempt could have changed."""
-    return {
-        str(path.relative_to(folder)): (
-            path.lstat().st_mode, path.lstat().st_mtime_ns, path.read_bytes() if path.is_file() else b"",
-        )
-        for path in folder.rglob("*")
-    }  # fmt: skip
-
-
-def scraped(port: int) -> dict[tuple[str, str], float]:
-    """(metric, source or empty) -> value, by Prometheus' own parser."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-        text = answer.read().decode()
-    families = text_string_to_metric_families(text)
-    return {(s.name, s.labels.get("source", "")): s.value for family in families for s in family.samples}
-
-
-def known(path: str, text: str, origin: str = "survey") -> Known:
-    name = "md5" if origin == "label" else "sha256"
-    return Known(path, len(text), name, hashlib.new(name, text.encode()).hexdigest(), origin)
-
-
-class Catalog:
-    """A published catalog made by hand: an overlay of metacopy files over a data-only layer, as a generation's is."""
-
-    FILES: ClassVar = {"data/a.dat": "a" * 5000, "data/deep/b.dat": "bb", "c.xml": "<c/>"}
-
-    def __init__(self, folder: Path) -> None:
-        sh("mount", "-t", "tmpfs", "tmpfs", folder)  # it keeps trusted.* attributes
-        self.nas, self.names = folder / "nas", folder / "names"
-        self.volume = folder / "private" / "volume"
-        self.private = folder / "private"
-        for path in (self.nas, self.names, self.volume):
-            path.mkdir(parents=True)
-        self.private.chmod(0o700)  # as the kubelet's directories are
-        for path, text in self.FILES.items():
-            for top in (self.nas, self.names):
-                (top / path).parent.mkdir(parents=True, exist_ok=True)
-            (self.nas / path).write_text(text)
-            (self.nas / path).chmod(0o666)
-            name = self.names / path
-            name.touch()
-            os.truncate(name, len(text))
-            os.setxattr(name, "trusted.overlay.metacopy", b"")
-            os.setxattr(name, "trusted.overlay.redirect", f"/{path}".encode())
-        for top in (self.nas, self.names):
-            for path in (top, *(p for p in top.rglob("*") if p.is_dir())):
-                path.chmod(0o777)
-        sh("mount", "-t", "tmpfs", "-o", "mode=755", "pdshub:sbn", self.volume)
-        self.point = self.volume / "sbn"
-        self.point.mkdir()
-        self.mount()
-        sh("mount", "-o", "remount,bind,ro", self.volume)
-        self.subject = Subject(
-            "sbn", "sbn", {str(self.volume): ("sbn",)}, "sha256:" + "ab" * 32,
-            (known("data/a.dat", "a" * 5000), known("data/deep/b.dat", "bb", "label"), known("c.xml", "<c/>")),
-        )  # fmt: skip
-
-    def mount(self) -> None:
-        options = f"ro,metacopy=on,redirect_dir=on,lowerdir={self.names}::{self.nas}"
-        sh("mount", "-t", "overlay", "-o", options, "pdshub", self.point)
-
-    def renew(self) -> None:
-        sh("umount", "-l", self.point)
-        self.mount()
-
-
-def proven(catalog: Catalog) -> Any:
-    return asyncio.run(Prover(1).prove(catalog.subject)).document()
-
-
-def proof_of_an_intact_view(folder: Path) -> None:
-    catalog = Catalog(folder)
-    before = tree(catalog.nas)
-    proof = proven(catalog)
-    assert proof["ok"] and proof["result"] == "intact", proof
-    assert proof["identity"] == {
-        "uid": user.UID, "gid": user.GID, "groups": [], "capabilities": [], "noNewPrivileges": True,
-    }  # fmt: skip
-    assert set(proof["tried"].items()) == {(action, "EROFS") for action in ACTIONS}, proof["tried"]
-    files = proof["files"]
-    assert (files["sampled"], files["digested"], files["byLabel"], files["bytes"]) == (3, 3, 1, 5006), files
-    assert files["differing"] == 0 and proof["targets"] == 1 and proof["generation"].startswith("sha256:abab")
-    assert time.strptime(proof["at"], "%Y-%m-%dT%H:%M:%SZ")
-    # what users may not read can't be compared, and is said
-    (catalog.names / "c.xml").chmod(0o600)
-    catalog.renew()
-    proof = proven(catalog)
-    assert proof["ok"] and proof["files"]["private"] == 1 and proof["files"]["digested"] == 2, proof
-    assert tree(catalog.nas) == before
-
-
-def proof_of_a_writable_view(folder: Path) -> None:
-    """A read-write mount is found, what succeeded is named, and nothing of the archive is harmed by finding out."""
-    catalog = Catalog(folder)
-    sh("umount", catalog.point)
-    sh("mount", "--bind", catalog.nas, catalog.point)
-    before = tree(catalog.nas)
-    proof = proven(catalog)
-    assert not proof["ok"] and proof["result"] == "violated", proof
-    for action in ("create", "mkdir", "symlink", "open", "chmod", "rename", "remove"):
-        assert proof["tried"][action] == "succeeded" and action in proof["message"], proof
-    assert proof["tried"]["change"] == "EPERM", "a user may not set another's times, but the mount let it come so far"
-    assert "in 1 of 1 volumes, at ['sbn']" in proof["message"], proof
-    assert str(folder) not in str(proof), "paths of other people's pods are nobody's business"
-    changed = tree(catalog.nas)
-    assert changed == before
-    # only permissions are in the way now: that is no read-only archive either
-    for path in (catalog.nas, *catalog.nas.rglob("*")):
-        path.chmod(0o755 if path.is_dir() else 0o644)
-    proof = proven(catalog)
-    assert not proof["ok"] and "should have been refused with EROFS" in proof["message"], proof
-    assert proof["tried"]["create"] == "EACCES" and "create (EACCES)" in proof["message"]
-    # the volume's own small directory
-    sh("mount", "-o", "remount,bind,ro", catalog.point)
-    assert proven(catalog)["ok"]
-    sh("mount", "-o", "remount,bind,rw", catalog.volume)
-    catalog.volume.chmod(0o777)
-    proof = proven(catalog)
-    assert not proof["ok"] and "create" in proof["message"] and "['.']" in proof["message"], proof
-
-
-def proof_of_a_changed_file(folder: Path) -> None:
-    for path, change, words in (
-        ("data/a.dat", lambda p: p.write_text("b" * 5000), "has other bytes"),
-        ("data/a.dat", lambda p: p.write_text("a" * 5001), "has another size"),
-        ("data/deep/b.dat", lambda p: p.write_text(""), "has another size"),
-        ("c.xml", lambda p: p.unlink(), ""),
-    ):
-        inside = folder / path.replace("/", "-") / str(len(words))
-        inside.mkdir(parents=True)
-        catalog = Catalog(inside)
-        change(catalog.nas / path)
-        proof = proven(catalog)
-        assert not proof["ok"] and proof["files"]["digested"] >= 2, proof
-        if words:
-            assert f"1 file of 3 sampled: {path} {words}" in proof["message"], proof
-        else:  # kernels answer ENOENT or EIO where the data of a name is missing
-            assert proof["files"]["differing"] + proof["files"]["unread"] == 1, proof
-
-
-def proof_is_a_user(folder: Path) -> None:
-    """The identity is checked by its own process: with root left over there is no proof."""
-    who, uid = user.as_user(os.getuid)
-    assert uid == user.UID and who["capabilities"] == []
-    secret = folder / "secret"
-    secret.write_text("root's")
-    secret.chmod(0o600)
-    for work in (secret.read_text, lambda: sh("mount", "-t", "tmpfs", "none", folder)):
-        try:
-            user.as_user(work)
-        except OSError as error:
-            assert error.errno in (errno.EACCES, errno.EPIPE), error
-        else:
-            raise AssertionError("root's work was done")
-    assert os.getuid() == 0
 
 
 def replaced_file(folder: Path) -> None:
@@ -362,37 +181,6 @@ def children(m: Machine) -> list[str]:
     return found
 
 
-def proof_by_the_plugin(folder: Path) -> None:
-    """In health.json beside the archive, in the plugin's own time; a hole that opens later is found."""
-    m = Machine(folder)
-    m.options = ("--proof-seconds", "1", "--canary-seconds", "1", "--metrics-port", str(PORT))
-    try:
-        m.file("main/f", "f")
-        m.file("main/d/g", "g")
-        for path in (m.directory / "nas/main", *(m.directory / "nas/main").rglob("*")):
-            path.chmod(0o777)
-        m.view({"x": ["main"], "y": ["main:d"]}, main="main")
-        m.start()
-        target = m.publish()
-        m.publish("two")
-        proof = eventually(lambda: m.health().get("proof"))
-        assert proof["ok"] and proof["result"] == "intact" and set(proof["tried"]) == ACTIONS, proof
-        assert eventually(lambda: m.health()["proof"]["targets"] == 2)
-        # flags of a mount are its namespace's own
-        there = ("nsenter", f"--target={m.plugin.pid}", "--mount", "mount", "-o") if m.plugin else ()
-        sh(*there, "remount,bind,rw", target / "sbn/x")
-        bad = eventually(lambda: not m.health()["proof"]["ok"] and m.health()["proof"])
-        assert "create" in bad["message"] and "in 1 of 2 volumes, at ['sbn/x']" in bad["message"], bad
-        sh(*there, "remount,bind,ro", target / "sbn/x")
-        eventually(lambda: m.health()["proof"]["ok"])
-        assert sorted(tree(m.directory / "nas/main")) == ["d", "d/g", "f"]
-        values = scraped(PORT)
-        assert values["pdshub_node_proof_ok", ""] == values["pdshub_node_source_up", "main"] == 1
-        assert values["pdshub_node_view_targets", ""] == values["pdshub_node_publishes_total", ""] == 2
-    finally:
-        m.stop()
-
-
 def generation_by_the_plugin(folder: Path) -> None:
     """A released generation with its sample: proven; a file that changes under it is met, its mount is renewed; the
     next generation is proven, too."""
@@ -450,27 +238,8 @@ def generation_by_the_plugin(folder: Path) -> None:
         m.stop()
 
 
-ALL = {
-    f.__name__: f
-    for f in (
-        proof_of_an_intact_view, proof_of_a_writable_view, proof_of_a_changed_file, proof_is_a_user, replaced_file,
-        wrong_export, hanging_source, proof_by_the_plugin,
-        generation_by_the_plugin,
-    )
-}  # fmt: skip
-
-
-def main(name: str) -> None:
-    folder = Path(tempfile.mkdtemp(prefix="pdshub-health-"))
-    try:
-        ALL[name](folder)
-    finally:
-        for line in reversed(Path("/proc/self/mountinfo").read_text().splitlines()):
-            point = line.split()[4]
-            if point.startswith(str(folder)):
-                subprocess.run(["umount", "-l", point], check=False, capture_output=True)
-        shutil.rmtree(folder, ignore_errors=True)
+ALL = {f.__name__: f for f in (replaced_file, wrong_export, hanging_source, generation_by_the_plugin)}
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    run(ALL[sys.argv[1]])

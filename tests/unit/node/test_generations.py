@@ -1,4 +1,4 @@
-"""Generations on a node with real mounts (generation_scenarios.py, crash_scenarios.py)."""
+"""Generations on a node with real mounts (generation_, switch_, kernel_ and crash_scenarios.py)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from collections.abc import Iterable
 
 import pytest
 
-from tests.unit.node import apart, crash_scenarios, generation_scenarios, generations
+from tests.unit.node import (
+    apart,
+    crash_scenarios,
+    generation_scenarios,
+    generations,
+    kernel_scenarios,
+    switch_scenarios,
+)
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root"),
@@ -26,6 +33,16 @@ def table(names: Iterable[str]) -> list[object]:
 @pytest.mark.parametrize("name", table(generation_scenarios.ALL))
 def test_scenario(name: str) -> None:
     apart.run("generation_scenarios", name)
+
+
+@pytest.mark.parametrize("name", table(switch_scenarios.ALL))
+def test_switches(name: str) -> None:
+    apart.run("switch_scenarios", name)
+
+
+@pytest.mark.parametrize("name", table(kernel_scenarios.ALL))
+def test_kernels(name: str) -> None:
+    apart.run("kernel_scenarios", name)
 
 
 @pytest.mark.parametrize("name", table(crash_scenarios.ALL))

@@ -1,4 +1,4 @@
-"""Real mounts of the node plugin (scenarios.py); root is needed, a cluster is not."""
+"""Real mounts of the node plugin (…scenarios.py); root is needed, a cluster is not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from tests.unit.node import apart, scenarios
+from tests.unit.node import apart, front_scenarios, scenarios
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 
@@ -17,3 +17,8 @@ def test_scenario(name: str) -> None:
     if name.startswith("nfs_") and not shutil.which("ganesha.nfsd"):
         pytest.skip("needs nfs-ganesha and nfs-ganesha-vfs")
     apart.run("scenarios", name, seconds=120)
+
+
+@pytest.mark.parametrize("name", front_scenarios.ALL)
+def test_front(name: str) -> None:
+    apart.run("front_scenarios", name, seconds=120)

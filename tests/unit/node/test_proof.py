@@ -13,7 +13,7 @@ from pdshub.node import attempts, proof, sample
 from pdshub.node.proof import Proof, due, judge
 from pdshub.node.sample import Known
 from pdshub.node.subjects import Subject
-from tests.unit.node import apart, health_scenarios
+from tests.unit.node import apart, proof_scenarios
 
 REFUSED = dict.fromkeys(("create", "chmod", "rename", "remove"), "EROFS")
 NAMES = (Known("a", 1, "md5", "0" * 32, "label"), Known("b/c", 2, "sha256", "1" * 64))
@@ -164,6 +164,6 @@ def test_names_that_are_no_text_are_escaped() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
-@pytest.mark.parametrize("name", [name for name in health_scenarios.ALL if name.startswith("proof")])
+@pytest.mark.parametrize("name", proof_scenarios.ALL)
 def test_scenario(name: str) -> None:
-    apart.run("health_scenarios", name)
+    apart.run("proof_scenarios", name)

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from pdshub.api.generation import Survey
 from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus
-from pdshub.installation import Allowed
+from pdshub.installation import Allowed, Installation
 from pdshub.reconcile import view_status
 from pdshub.reconcile.events import happened
-from pdshub.reconcile.observe_archive import judge_volumes, sentence, state
+from pdshub.reconcile.observe_archive import judge_volumes, sentence, state, taken
 from pdshub.reconcile.reports import NodeReport
 from pdshub.render import archive
 from pdshub.render.archive import ViewRef
@@ -29,6 +30,7 @@ SPEC = ArchiveViewSpec.model_validate(
     }
 )
 ALLOWED = Allowed(allowed_servers=["10.0.0.0/24"])
+INSTALLATION = Installation(archive=ALLOWED)
 NOW = 1000.0
 
 
@@ -143,7 +145,7 @@ def test_a_source_that_connects_is_neither_ready_nor_an_alarm() -> None:
     assert found.nodes[0].message == "is connecting to the sources"
     (condition,) = found.conditions
     view = seen(condition.status, reason=condition.reason)
-    judged = state(REFERRED, view, None, ALLOWED)
+    judged = state(REFERRED, view, None, INSTALLATION)
     assert (judged.ready, judged.reason, sentence(judged)) == (None, "Connecting", "")
     assert happened([], found.conditions) == []
 
@@ -169,14 +171,42 @@ def seen(ready: str | None, generation: int = 1, observed: int = 1, reason: str 
     ],
 )
 def test_state(view: ViewRef, found: dict[str, Any] | None, ready: bool | None, says: str) -> None:
-    judged = state(view, found, None, ALLOWED)
+    judged = state(view, found, None, INSTALLATION)
     assert judged.ready is ready and says in judged.message
     assert bool(sentence(judged)) is (ready is False)
 
 
 def test_an_inline_archive_of_a_server_that_is_not_allowed() -> None:
-    judged = state(OWN, seen("True"), SPEC, Allowed())
+    judged = state(OWN, seen("True"), SPEC, Installation())
     assert judged.ready is False and "10.0.0.1" in judged.message and "archive.allowedServers" in judged.message
+
+
+@pytest.mark.parametrize("ready", ["True", "False", "Unknown"])
+def test_an_inline_archive_that_asks_for_too_large_a_store_is_shown_all_the_same(ready: str) -> None:
+    asks = SPEC.model_copy(update={"survey": Survey(storage="200Gi")})
+    within, beyond = (state(OWN, seen(ready), spec, INSTALLATION) for spec in (SPEC, asks))
+    assert (beyond.ready, beyond.reason, sentence(beyond)) == (within.ready, within.reason, sentence(within))
+    said = "spec.archive.inline.survey.storage: 200Gi" in beyond.message and "surveyor.maxStorage" in beyond.message
+    assert said is (ready != "False"), "what is broken comes first, and is what users read"
+    assert "survey.storage" not in state(REFERRED, seen(ready), None, INSTALLATION).message
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        (None, ""),
+        ({"pdshub.dev/namespace": "a", "pdshub.dev/hub": "b-c"}, ""),
+        ({"pdshub.dev/namespace": "a-b", "pdshub.dev/hub": "c"}, "belongs to PDSHub a-b/c"),
+        ({"pdshub.dev/namespace": "a"}, "was not made for a PDSHub"),
+        ({}, "was not made for a PDSHub"),
+    ],
+)
+def test_names_of_two_hubs_that_meet(found: dict[str, str] | None, says: str) -> None:
+    mine = Names("a", "b-c")
+    assert mine.own_view == Names("a-b", "c").own_view
+    view = None if found is None else {"metadata": {"name": mine.own_view, "labels": found}}
+    said = taken("ArchiveView", view, mine)
+    assert (says in said and "another name" in said) if says else not said
 
 
 def claim(view: str = "ns-demo", uid: str = "u1", going: bool = False, phase: str = "Bound") -> dict[str, Any]:

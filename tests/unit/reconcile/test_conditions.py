@@ -133,6 +133,11 @@ def test_the_same_look_twice_changes_nothing() -> None:
         ({"a": 1}, {}, {"a": None}),
         ({}, {"b": [1]}, {"b": [1]}),
         ({"b": [1]}, {"b": [2]}, {"b": [2]}),
+        ({"c": {"d": 1, "e": 1}}, {"c": {"d": 1, "e": 1}}, {}),
+        ({"c": {"d": 1, "e": 1}}, {"c": {"d": 2}}, {"c": {"d": 2, "e": None}}),
+        ({"c": {"d": {"e": 1, "f": 2}}}, {"c": {"d": {"f": 2}}}, {"c": {"d": {"e": None}}}),
+        ({"c": {"d": 1}}, {"c": [1]}, {"c": [1]}),
+        ({"c": None}, {"c": {"d": 1}}, {"c": {"d": 1}}),
     ],
 )
 def test_changes(before: dict[str, Any], after: dict[str, Any], patch: dict[str, Any]) -> None:

@@ -70,6 +70,8 @@ CASES: list[tuple[str, Facts, Kind, str]] = [
     ("somebody's release", facts(release=release(owner="")), Kind.STALL, "uninstall it"),
     ("another hub's release", facts(release=release(owner="other")), Kind.STALL, "other"),
     ("another hub", facts(rival="first"), Kind.STALL, "first"),
+    ("its name is taken", facts(taken="ArchiveView a-b-c belongs"), Kind.STALL, "a-b-c"),
+    ("its name is taken, not installed", facts(taken="x", finalizer=False, release=None), Kind.STALL, "x"),
     ("refused", facts(spec=None, invalid="spec.x: no"), Kind.STALL, "spec.x: no"),
     ("suspended", facts(spec=SUSPENDED, in_sync=False), Kind.SUSPEND, ""),
     ("suspended and interrupted", facts(spec=SUSPENDED, release=release("pending-upgrade")), Kind.SUSPEND, ""),

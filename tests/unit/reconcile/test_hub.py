@@ -10,7 +10,7 @@ import pytest
 
 from pdshub.helm import Helm, HelmError
 from pdshub.installation import Installation
-from pdshub.kube import ARCHIVE_VIEW, CLAIM, NAMESPACE, PDSHUB, POD, SECRET, STORAGE_CLASS, VOLUME, Kube
+from pdshub.kube import ARCHIVE_VIEW, CLAIM, NAMESPACE, PDSHUB, POD, SECRET, STORAGE_CLASS, VOLUME, Kube, Resource
 from pdshub.reconcile import hub
 from pdshub.reconcile.world import CarriedChart, World
 from tests.unit.reconcile.fakes import FakeHelm, FakeKube
@@ -303,3 +303,31 @@ def test_a_spec_that_only_the_operator_refuses_names_the_field() -> None:
     bench = Bench({**SPEC, "server": {"resources": {"memory": {"limit": "1Gi", "guarantee": "2Gi"}}}})
     bench.run()
     assert "spec.server.resources.memory" in bench.condition("Stalled")["message"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "labels"),
+    [
+        (ARCHIVE_VIEW, "ns-demo", {}),
+        (ARCHIVE_VIEW, "ns-demo", {"pdshub.dev/namespace": "other", "pdshub.dev/hub": "hub"}),
+        (VOLUME, "pdshub-ns-demo-archive", {"pdshub.dev/namespace": "other", "pdshub.dev/hub": "hub"}),
+    ],
+    ids=["a data manager's view", "another hub's view", "another hub's volume"],
+)
+@pytest.mark.parametrize("installed", [False, True])
+def test_what_somebody_else_has_under_that_name_is_left_alone(
+    kind: Resource, name: str, labels: dict[str, str], installed: bool
+) -> None:
+    bench = Bench()
+    if installed:
+        bench.run()
+    theirs = {"metadata": {"name": name, "labels": labels}, "spec": {"sources": "theirs"}, "kind": kind.kind}
+    bench.kube.put(kind, theirs)
+    bench.helm.runs.clear()
+    bench.run()
+    said = bench.condition("Stalled")
+    assert (said["status"], said["reason"]) == ("True", "NameTaken")
+    assert name in said["message"] and "another name" in said["message"]
+    assert bench.kube.objects[(kind.plural, "", name)]["spec"] == {"sources": "theirs"}
+    assert bench.helm.runs == []
+    assert bench.condition("Ready")["status"] == ("True" if installed else "False"), "what ran before goes on"

@@ -228,3 +228,26 @@ def test_overrides_do_not_change_what_was_rendered() -> None:
     before = rendered(spec, LOCAL, chart(spec, LOCAL), NAMES)
     assert values(spec, LOCAL, chart(spec, LOCAL), NAMES)["hub"]["config"] is None
     assert rendered(spec, LOCAL, chart(spec, LOCAL), NAMES) == before
+
+
+@pytest.mark.parametrize(
+    ("asked", "allowed", "taken"),
+    [
+        (None, [], True),
+        ("https://hub.jupyter.org/helm-chart", [], True),
+        ("https://charts.example.org/", [], False),
+        ("https://charts.example.org/", ["https://charts.example.org"], True),
+        ("https://charts.example.org/evil", ["https://charts.example.org"], False),
+        ("https://charts.example.org.evil.org/", ["https://charts.example.org"], False),
+    ],
+)
+def test_charts_come_from_repositories_that_the_installation_allows(
+    asked: str | None, allowed: list[str], taken: bool
+) -> None:
+    defaults = Defaults.model_validate({"chart": {"allowedRepositories": allowed}})
+    spec = PDSHubSpec.model_validate({"signIn": DEVELOPMENT, "chart": {"repository": asked} if asked else {}})
+    found = chart(spec, defaults)
+    assert (not found.trouble) is taken
+    if not taken:
+        assert found.reason == "ChartNotAllowed"
+        assert asked and asked in found.trouble and "defaults.chart.allowedRepositories" in found.trouble

@@ -127,6 +127,16 @@ class Bench:
         return answers.state(self.surveyor)
 
 
+def names(state: dict[str, Any]) -> list[str]:
+    """Of the generations in a state, newest first."""
+    return [g["name"] for g in state["generations"]]
+
+
+def add(bench: Bench, number: int = 1) -> None:
+    """A file more in the archive."""
+    build(bench.sources / "main", {f"x/data/new{number}.dat": "new"})
+
+
 def certificates(folder: Path) -> dict[str, Path]:
     """name -> directory with tls.crt, tls.key, ca.crt. The stranger is of another authority."""
     now = datetime.now(UTC)

@@ -1,0 +1,162 @@
+"""A view over an API server, a surveyor and nodes in memory, and the moves of the world around it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from pdshub.api.generation import Changes
+from pdshub.helm import Helm
+from pdshub.installation import Installation
+from pdshub.kube import ARCHIVE_VIEW, STORAGE_CLASS, Kube
+from pdshub.reconcile import view
+from pdshub.reconcile.reports import NodeReport
+from pdshub.reconcile.world import CarriedChart, World
+from pdshub.survey_api import State, SurveyApi, SurveyError
+from tests.unit.reconcile.fakes import FakeKube
+
+SPEC: dict[str, Any] = {
+    "sources": [{"name": "main", "nfs": {"server": "10.0.0.1", "export": "/pds"}}],
+    "tree": [{"path": "pds4", "layers": [{"source": "main"}]}],
+}
+
+A, B, C = ("sha256:" + letter * 64 for letter in "abc")
+
+PARTS = {
+    "deployments/survey-sbn",
+    "services/survey-sbn",
+    "persistentvolumeclaims/survey-sbn",
+    "persistentvolumeclaims/survey-sbn-sources",
+    "persistentvolumes/survey-sbn-sources",
+}
+
+
+class FakeSurveys:
+    """A surveyor that keeps what it is told to have."""
+
+    def __init__(self) -> None:
+        self.generations: list[dict[str, Any]] = []
+        self.survey: dict[str, Any] = {"state": "idle", "lastFinished": "2026-01-01T00:00:00Z"}
+        self.verified: dict[str, Any] = {}
+        self.spec: str | None = None
+        self.error, self.view = "", ""
+        self.puts: list[dict[str, Any]] = []
+        self.asked: list[str] = []
+        self.compared: Changes | SurveyError | None = Changes(files_added=7)
+
+    def keep(self, name: str, files: int = 100, previous: str | None = None, as_of: str = "2026-01-01") -> None:
+        counts = {"files": files, "directories": 1, "links": 0, "bytes": files}
+        self.generations.insert(0, {"name": name, "asOf": as_of, "counts": counts, "previous": previous})
+
+    async def state(self, tls: Any, address: str) -> State:
+        if self.error:
+            raise SurveyError(self.error)
+        body = {
+            "view": self.view,
+            "spec": self.spec,
+            "survey": self.survey,
+            "generations": self.generations,
+            "verify": self.verified,
+        }
+        return State.model_validate(body)
+
+    async def put_spec(self, tls: Any, address: str, body: dict[str, Any]) -> None:
+        self.puts.append(body)
+        self.spec = str(len(self.puts))
+        self.survey["request"] = body["request"]
+
+    async def changes(self, tls: Any, address: str, before: str, after: str) -> Changes | None:
+        self.asked.append(f"diff {before[7]}{after[7]}")
+        if isinstance(self.compared, SurveyError):
+            raise self.compared
+        return self.compared
+
+
+class FakeTls:
+    async def get(self) -> Any:
+        """The fake surveyor looks at no certificate."""
+
+
+class Bench:
+    """A view on the fakes, and the moves of the world around it."""
+
+    def __init__(self, spec: dict[str, Any] | None = None, storage: bool = True, image: str = "pdshub:1") -> None:
+        self.kube, self.surveys = FakeKube(), FakeSurveys()
+        self.world = self.start(image)
+        if storage:
+            default = {"storageclass.kubernetes.io/is-default-class": "true"}
+            self.kube.put(STORAGE_CLASS, {"metadata": {"name": "standard", "annotations": default}})
+        self.generation, self.words = 0, dict[str, Any]()
+        self.apply(spec or SPEC)
+
+    def start(self, image: str = "pdshub:1") -> World:
+        """A new process of the operator."""
+        settings = {"archive": {"allowedServers": ["10.0.0.0/8"]}, "surveyor": {"image": image}}
+        self.world = World(
+            cast(Kube, self.kube),
+            cast(Helm, None),
+            Installation.model_validate(settings),
+            CarriedChart("/charts/airgap", "0.1.0", "abc"),
+            "pdshub-system",
+            surveys=cast(SurveyApi, self.surveys),
+            _tls=cast(Any, FakeTls()),
+        )
+        return self.world
+
+    def apply(self, spec: dict[str, Any], **annotations: str) -> None:
+        self.generation += 1
+        old = self.kube.objects.get(("archiveviews", "", "sbn"), {"metadata": {}})
+        meta = {**old["metadata"], "name": "sbn", "generation": self.generation, "annotations": annotations}
+        self.kube.put(ARCHIVE_VIEW, {**old, "metadata": meta, "spec": spec})
+
+    def annotate(self, **annotations: str) -> None:
+        meta = self.kube.objects[("archiveviews", "", "sbn")]["metadata"]
+        meta["annotations"] = {f"pdshub.dev/{key}": text for key, text in annotations.items()}
+
+    def delete(self) -> None:
+        self.kube.objects[("archiveviews", "", "sbn")]["metadata"]["deletionTimestamp"] = "2026-01-02T00:00:00Z"
+
+    def runs(self) -> None:
+        """Kubernetes does its part: an address for the Service, a pod for the Deployment."""
+        self.kube.objects[("services", "pdshub-system", "survey-sbn")]["spec"]["clusterIP"] = "10.96.0.7"
+        deployment = self.kube.objects[("deployments", "pdshub-system", "survey-sbn")]
+        deployment["status"] = {"updatedReplicas": 1, "availableReplicas": 1, "replicas": 1}
+
+    def look(self) -> float | None:
+        reports = {"n1": NodeReport("n1", self.report(), view.time.monotonic())}
+        for memory in self.world.views.values():
+            memory.seen_at = -1e9  # a while later
+        return asyncio.run(view.reconcile(self.world, "sbn", reports, True))
+
+    def report(self) -> dict[str, Any]:
+        words = {"generation": self.generation, "form": "live", "ready": True, "targets": 1, "message": ""}
+        source = {"ready": True, "mode": "kernel-nfs", "message": ""}
+        return {"views": {"sbn": {**words, **self.words}}, "sources": {"sbn": {"main": source}}}
+
+    def serve(self) -> None:
+        """Up to a surveyor that runs."""
+        self.look()
+        self.runs()
+        self.look()
+
+    @property
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.kube.objects[("archiveviews", "", "sbn")]["status"]
+        return found
+
+    def condition(self, kind: str) -> tuple[str, str, str]:
+        found: dict[str, Any] = next((c for c in self.status["conditions"] if c["type"] == kind), {})
+        return found.get("status", ""), found.get("reason", ""), found.get("message", "")
+
+    @property
+    def parts(self) -> set[str]:
+        mine = ("deployments", "services", "persistentvolumeclaims", "persistentvolumes")
+        return {f"{plural}/{name}" for plural, _, name in self.kube.objects if plural in mine}
+
+
+def served(spec: dict[str, Any] | None = None, *names: str) -> Bench:
+    bench = Bench(spec)
+    for name in names:
+        bench.surveys.keep(name)
+    bench.serve()
+    return bench
