@@ -27,7 +27,7 @@ from pdshub.node.layout import Layout
 PATIENCE = 180.0
 """Seconds for anything that has to happen by itself; an emulated machine with busy neighbours is slow."""
 _HOLD = 'mount --bind "$0" "$0"; mount --make-rshared "$0"; echo ready; exec sleep infinity'
-_USER = ("setpriv", "--reuid=1000", "--regid=100", "--clear-groups", "--no-new-privs", "--bounding-set=-all")
+_USER = ("setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", "--no-new-privs", "--bounding-set=-all")
 
 
 def eventually(what: str, check: Callable[[], Any], seconds: float = PATIENCE) -> Any:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-UID, GID = 1000, 100  # what the hub's servers run as (jovyan)
+UID, GID = 1000, 1000  # what the hub's servers run as (render/server.py)
 _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 24, 38
 _CAPABILITY_VERSION_3 = 0x20080522
 #: A user's answer: a few hundred short lines at most.

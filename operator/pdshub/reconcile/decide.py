@@ -100,8 +100,9 @@ def _refuse(facts: Facts) -> Action | None:
             "ReleaseNotOurs",
             f"Helm release {name} {whose} is in this namespace: give the PDSHub another name, or uninstall it",
         )
-    if facts.taken:
-        return Action(Kind.STALL, "NameTaken", facts.taken)
+    reason, message = facts.refused
+    if message:
+        return Action(Kind.STALL, reason, message)
     return None
 
 

@@ -85,8 +85,8 @@ class Facts:
     """Why the spec is refused, field by field."""
     rival: str = ""
     """An older PDSHub of the same namespace."""
-    taken: str = ""
-    """A cluster-scoped name of this hub that something else has, and what to do."""
+    refused: tuple[str, str] = ("", "")
+    """Why the installation can't have this hub: a word, and a sentence that says what to do."""
     terminating: bool = False
     """The namespace is being deleted, and takes no new objects."""
     development: bool = False

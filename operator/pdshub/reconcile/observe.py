@@ -177,12 +177,12 @@ async def _wanted(world: World, facts: Facts, spec: PDSHubSpec, memory: HubMemor
         state = observe_archive.state(view, seen, spec.archive.inline, world.installation)
         taken = observe_archive.taken("ArchiveView", seen, names) if view.owned else ""
         if taken:
-            return await _serving(world, replace(facts, taken=taken))
+            return await _serving(world, replace(facts, refused=("NameTaken", taken)))
         if view.owned and _view_differs(spec, names, seen):
             view_steps = [Step(f"ArchiveView {view.name} is written", archive.own_view(spec, names), "apply")]
     volumes = await observe_archive.volumes(kube, names, facts.view)
     if volumes.taken:
-        return await _serving(world, replace(facts, taken=volumes.taken))
+        return await _serving(world, replace(facts, refused=("NameTaken", volumes.taken)))
     settling, stale = volumes.settling, volumes.stale
     if volumes.unbound and state.ready is not False:
         state = ArchiveState(None, "Binding", volumes.unbound)
@@ -199,6 +199,8 @@ async def _wanted(world: World, facts: Facts, spec: PDSHubSpec, memory: HubMemor
     ref = chart.choose(spec.chart, world.installation.defaults.chart, carried.path, carried.version, carried.digest)
     where = (facts.view.name, facts.view.folder) if facts.view else ("", "")
     wanted: dict[str, Any] = values.values(spec, world.installation.defaults, ref, names, *where)
+    if trouble := values.template_trouble(wanted):
+        return await _serving(world, replace(facts, refused=("ValuesRefused", trouble)))
     release = facts.release
     in_sync = release is not None and same(dict(release.values), wanted)
     facts = replace(

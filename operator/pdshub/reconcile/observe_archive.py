@@ -60,10 +60,12 @@ def sentence(found: ArchiveState) -> str:
     """What users read on the hub's pages; empty while the archive is whole or nothing is known against it."""
     if found.ready is not False:
         return ""
-    return (
-        f"The archive is not complete: {found.message}. Servers start all the same; "
-        f"files that are missing come back by themselves."
+    missing = (
+        "whoever runs this hub has to see to what is missing."
+        if found.reason in ("NotAllowed", "NoSuchView")
+        else "files that are missing come back by themselves."
     )
+    return f"The archive is not complete: {found.message}. Servers start all the same; {missing}"
 
 
 @dataclass(frozen=True)

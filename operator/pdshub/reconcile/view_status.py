@@ -139,6 +139,8 @@ def nodes(name: str, generation: int, reports: Mapping[str, NodeReport], now: fl
             message = "is connecting to the sources"
         elif view.get("fetching") and not message:
             message = f"is fetching generation {short(str(view['fetching']))}"
+        elif (held := _number(view.get("held"))) and not message:
+            message = f"servers that still use what was shown before: {held}"
         rows.append(
             NodeStatus(
                 name=node,

@@ -13,7 +13,7 @@ PASSWORD_KEY = "password"  # noqa: S105 - the name of a key
 
 _FROM_ENV = """\
 import os
-c.{section}.{trait} = os.environ["{variable}"]
+c.{section}.{trait} = os.environ["{variable}"].strip()
 if not c.{section}.{trait}:
     raise SystemExit("{variable} is empty: fill the Secret that spec.signIn names")
 """
@@ -56,6 +56,8 @@ def render(spec: PDSHubSpec, names: Names) -> dict[str, Any]:
         config["JupyterHub"] = {"authenticator_class": "google"}
         config["GoogleOAuthenticator"] = {
             "client_id": google.client_id,
+            # with one hosted domain the name would lose it, and be another than the one on the allow list
+            "strip_domain": False,
             **({"hosted_domain": list(google.hosted_domains)} if google.hosted_domains else {}),
             **({"oauth_callback_url": callback} if callback else {}),
         }

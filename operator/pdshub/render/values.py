@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -86,6 +87,27 @@ def rendered(
         },
         "cull": _culling(spec),
     }
+
+
+TEMPLATES = (("hub", "command"), ("hub", "args"), ("proxy", "chp", "extraCommandLineFlags"))
+"""Values that zero-to-jupyterhub runs as templates (``tpl``). Source: the chart's hub/ and proxy/deployment.yaml."""
+
+
+def template_trouble(document: Mapping[str, Any]) -> str:
+    """Which value would be run as a template; empty when none would.
+
+    ``lookup`` works in templates: whoever writes a PDSHub could read every Secret with the operator's rights.
+    """
+    for path in TEMPLATES:
+        found: Any = document
+        for key in path:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        if "{{" in json.dumps(found):
+            field = ".".join(("spec.values", *path))
+            return (
+                f"{field} is refused: the chart would run it as a template with the operator's rights: leave out '{{{{'"
+            )
+    return ""
 
 
 def values(

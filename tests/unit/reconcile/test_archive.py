@@ -11,6 +11,7 @@ from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus
 from pdshub.installation import Allowed, Installation
 from pdshub.reconcile import view_status
 from pdshub.reconcile.events import happened
+from pdshub.reconcile.facts import ArchiveState
 from pdshub.reconcile.observe_archive import judge_volumes, sentence, state, taken
 from pdshub.reconcile.reports import NodeReport
 from pdshub.render import archive
@@ -174,6 +175,13 @@ def test_state(view: ViewRef, found: dict[str, Any] | None, ready: bool | None, 
     judged = state(view, found, None, INSTALLATION)
     assert judged.ready is ready and says in judged.message
     assert bool(sentence(judged)) is (ready is False)
+
+
+@pytest.mark.parametrize(
+    ("reason", "itself"), [("SourceUnreachable", True), ("NotAllowed", False), ("NoSuchView", False)]
+)
+def test_users_are_told_whether_to_wait(reason: str, itself: bool) -> None:
+    assert ("by themselves" in sentence(ArchiveState(False, reason, "why"))) is itself
 
 
 def test_an_inline_archive_of_a_server_that_is_not_allowed() -> None:

@@ -305,6 +305,14 @@ def test_a_spec_that_only_the_operator_refuses_names_the_field() -> None:
     assert "spec.server.resources.memory" in bench.condition("Stalled")["message"]
 
 
+def test_a_template_in_values_is_refused_and_never_reaches_helm() -> None:
+    bench = Bench({**SPEC, "values": {"hub": {"args": ["{{ (lookup `v1` `Secret` `kube-system` `x`).data }}"]}}})
+    bench.run()
+    assert bench.condition("Stalled")["reason"] == "ValuesRefused"
+    assert "spec.values.hub.args" in bench.condition("Ready")["message"]
+    assert bench.helm.runs == []
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "labels"),
     [

@@ -14,7 +14,7 @@ from pdshub.api.hub import PDSHubSpec
 from pdshub.installation import Defaults
 from pdshub.render.chart import ChartRef, choose
 from pdshub.render.names import Names
-from pdshub.render.values import rendered, values
+from pdshub.render.values import rendered, template_trouble, values
 
 SCHEMA = Path(__file__).parents[2] / "data" / "z2jh-4.4.0-values.schema.yaml"
 NAMES = Names("ns", "demo")
@@ -143,6 +143,7 @@ CASES: list[tuple[str, str, Any]] = [
         "google",
         "hub/config/GoogleOAuthenticator",
         {
+            "strip_domain": False,
             "client_id": "id",
             "hosted_domain": ["example.org"],
             "oauth_callback_url": "https://hub.example.org/hub/oauth_callback",
@@ -251,3 +252,18 @@ def test_charts_come_from_repositories_that_the_installation_allows(
     if not taken:
         assert found.reason == "ChartNotAllowed"
         assert asked and asked in found.trouble and "defaults.chart.allowedRepositories" in found.trouble
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({}, ""),
+        ({"hub": {"extraConfig": {"10-x": "x = {{}}; y = f'{{x}}'"}, "args": ["--debug"], "command": None}}, ""),
+        ({"hub": {"args": ["--x={{ lookup }}"]}}, "spec.values.hub.args"),
+        ({"hub": {"command": ["sh", {"a": "{{- x }}"}]}}, "spec.values.hub.command"),
+        ({"proxy": {"chp": {"extraCommandLineFlags": "{{x"}}}, "spec.values.proxy.chp.extraCommandLineFlags"),
+    ],
+)
+def test_no_value_is_run_as_a_template_with_the_operators_rights(given: dict[str, Any], field: str) -> None:
+    said = template_trouble(render({"signIn": DEVELOPMENT, "values": given}))
+    assert (field in said and "leave out '{{'" in said) if field else not said
