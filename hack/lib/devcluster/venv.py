@@ -9,7 +9,7 @@ from .artefact import Artefact, digest
 from .run import output, run
 from .settings import ROOT
 
-EXTRAS = "operator,node,archive,surveyor,test"
+EXTRAS = "operator,node,surveyor,test"
 PYPROJECT = ROOT / "pyproject.toml"
 
 
