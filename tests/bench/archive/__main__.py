@@ -29,7 +29,7 @@ def options(argv: list[str]) -> argparse.Namespace:
     p.add_argument("--quick", action="store_true", help="a smoke run of some minutes, written to a temporary folder")
     p.add_argument("--only", choices=["views", "survey"], help="one half; the page keeps the other as it was")
     p.add_argument("--files", type=int, help="small files of the archive (3,000; 20,000 with KVM)")
-    p.add_argument("--size", type=int, help="MB of its large file (16; 500 with KVM)")
+    p.add_argument("--size", type=int, help="MB of its large file, default 500")
     p.add_argument("--pairs", type=int, default=15, help="pairs of runs, default 15")
     p.add_argument("--rounds", type=int, default=3, help="rounds of the other runs at most, default 3")
     p.add_argument("--budget", type=float, default=32, help="minutes after which no part begins, default 32")
@@ -62,7 +62,7 @@ def views(o: argparse.Namespace, tools: Path) -> dict[str, Any]:
     """In the lab's machine. Raises SystemExit when it did not get to its end."""
     known = (Paths.from_environment().cache / "lab").glob("accel-*")
     kvm = any(note.read_text().strip() for note in known)
-    files, size = o.files or (20_000 if kvm else 3_000), o.size or (500 if kvm else 16)
+    files, size = o.files or (20_000 if kvm else 3_000), o.size or 500
     guest = ["python", "-m", "tests.bench.archive.guest", "--files", files, "--size", size, "--pairs", o.pairs]
     guest += ["--rounds", o.rounds, "--patience", 20, "--budget", o.budget]
     script = f"PYTHONPATH=$PYTHONPATH:$PWD {shlex.join(map(str, guest))}"
