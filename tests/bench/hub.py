@@ -118,6 +118,44 @@ def summary(times: list[float]) -> dict[str, float]:
     return {"median": round(statistics.median(times), 2), "worst": round(max(times), 2)}
 
 
+def added(serial: dict[str, list[float]]) -> tuple[float, float]:
+    """Seconds that the archive adds: to the median spawn, and in the median of the pairs."""
+    pairs = zip(serial["archive"], serial["plain"], strict=True)
+    medians = statistics.median(serial["archive"]) - statistics.median(serial["plain"])
+    return round(medians, 3), round(statistics.median(a - b for a, b in pairs), 3)
+
+
+def page(figures: dict[str, Any]) -> str:
+    """hub.md: the figures of hub.json in words. Pure."""
+    run, serially, together = figures["run"], figures["spawnSerialSeconds"], figures["spawnAtOnceSeconds"]
+    to_median, of_pairs = added(figures["raw"]["serial"])
+    spread = statistics.stdev(
+        a - b for a, b in zip(*(figures["raw"]["serial"][k] for k in ("archive", "plain")), strict=True)
+    )
+    times, milliseconds = "{median} / {worst} s", "{median} / {worst} ms"
+    rows = [
+        ("apply to Ready, images present", f"{figures['applyToReadySeconds']['archive']} s", "<= 30 s"),
+        ("spawn, one after another, with archive: median / worst", times.format(**serially["archive"]), ""),
+        ("the same without archive", times.format(**serially["plain"]), ""),
+        ("the archive adds to the median spawn", f"{to_median} s", "<= 0.3 s"),
+        (f"median of the pairs' differences, which differ by {spread:.1f} s themselves", f"{of_pairs} s", ""),
+        (f"{AT_ONCE} at once, with archive: median / worst", times.format(**together["archive"]), ""),
+        ("the same without archive", times.format(**together["plain"]), ""),
+        ("the archive's volume published, median / worst", milliseconds.format(**figures["publishMilliseconds"]), ""),
+        *(
+            (f"memory of {name}", f"{mb} MB", "<= 120 MB" if name.startswith("bin/") else "")
+            for name, mb in figures["memoryMB"].items()
+        ),
+    ]
+    load = ", ".join(map(str, run["loadAtTheEnd"]))
+    head = (
+        f"# Figures of a hub\n\nWritten by `./hack/bench hub` on {run['date']}; raw data in hub.json. "
+        f"{run['processors']} processors, Linux {run['kernel']}, load at the end {load}. {SERIAL} users one after "
+        f"another, {ROUNDS} times {AT_ONCE} at once, the hub with the archive and the other in turn.\n\n"
+    )
+    return head + "| what | measured | bar |\n|---|---|---|\n" + "".join(f"| {a} | {b} | {c} |\n" for a, b, c in rows)
+
+
 def main() -> None:
     """Measure and write."""
     out = Path(sys.argv[1])
@@ -133,9 +171,6 @@ def main() -> None:
         figures: dict[str, Any] = {
             "applyToReadySeconds": {k: round(v, 1) for k, v in ready.items()},
             "spawnSerialSeconds": {k: summary(v) for k, v in one.items()},
-            "archiveAddsMedianSeconds": round(
-                statistics.median(a - b for a, b in zip(*(one[k] for k in ("archive", "plain")), strict=True)), 3
-            ),
             "spawnAtOnceSeconds": {k: summary(v) for k, v in many.items()},
             "memoryMB": {
                 p: round(memory(cluster, p) / 1e6, 1)
@@ -149,43 +184,16 @@ def main() -> None:
             "publishMilliseconds": summary(published(cluster)),
             "view": report(cluster),
             "raw": {"serial": one, "atOnce": many},
+            "run": {
+                "date": time.strftime("%Y-%m-%d"),
+                "processors": os.cpu_count(),
+                "kernel": os.uname().release.partition("-")[0],
+                "loadAtTheEnd": [round(value, 1) for value in os.getloadavg()],
+            },
         }
     out.mkdir(parents=True, exist_ok=True)
     (out / "hub.json").write_text(json.dumps(figures, indent=1) + "\n")
-    rows = [
-        ("apply to Ready, images present", f"{figures['applyToReadySeconds']['archive']} s", "<= 30 s"),
-        (
-            "spawn, one after another, with archive: median / worst",
-            "{median} / {worst} s".format(**figures["spawnSerialSeconds"]["archive"]),
-            "",
-        ),
-        ("the same without archive", "{median} / {worst} s".format(**figures["spawnSerialSeconds"]["plain"]), ""),
-        ("the archive adds, median of pairs", f"{figures['archiveAddsMedianSeconds']} s", "<= 0.3 s"),
-        (
-            "10 at once, with archive: median / worst",
-            "{median} / {worst} s".format(**figures["spawnAtOnceSeconds"]["archive"]),
-            "",
-        ),
-        ("the same without archive", "{median} / {worst} s".format(**figures["spawnAtOnceSeconds"]["plain"]), ""),
-        (
-            "the archive's volume published, median / worst",
-            "{median} / {worst} ms".format(**figures["publishMilliseconds"]),
-            "",
-        ),
-        *(
-            (f"memory of {name}", f"{mb} MB", "<= 120 MB" if name.startswith("bin/") else "")
-            for name, mb in figures["memoryMB"].items()
-        ),
-    ]
-    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    text = (
-        f"# Figures of a hub\n\nWritten by `./hack/bench hub` on {time.strftime('%Y-%m-%d')}; raw data in hub.json. "
-        f"{os.cpu_count()} processors, Linux {os.uname().release.partition('-')[0]}, load at the end {load}. "
-        f"{SERIAL} users one after another, {ROUNDS} times {AT_ONCE} at once, the hub with the archive and the other "
-        "in turn.\n\n"
-    )
-    text += "| what | measured | bar |\n|---|---|---|\n"
-    (out / "hub.md").write_text(text + "".join(f"| {a} | {b} | {c} |\n" for a, b, c in rows))
+    (out / "hub.md").write_text(page(figures))
     print((out / "hub.md").read_text())
 
 
