@@ -25,7 +25,7 @@ def wanted(name: str) -> list[Requirement]:
     if name == "operator":
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
         extras = project["optional-dependencies"]
-        lines = [*project["dependencies"], *(r for e in ("operator", "node", "archive", "surveyor") for r in extras[e])]
+        lines = [*project["dependencies"], *(r for e in ("operator", "node", "surveyor") for r in extras[e])]
     else:
         lines = (IMAGES / name / "requirements.in").read_text().splitlines()
     return [Requirement(text) for line in lines if (text := line.partition("#")[0].strip())]

@@ -13,6 +13,7 @@ from pdshub.node import kernel
 
 DEAD = (errno.ENOTCONN, errno.ESTALE, errno.ECONNABORTED)
 _TRIES, _MOMENT = 20, 0.005  # times, seconds between
+MOST = 6  # mounts of one point, where the kernel can't attach beneath
 
 
 def put(directory: int, path: str, point: str, *, beneath: bool = False) -> None:
@@ -109,10 +110,13 @@ def _slide(origin: str, point: str, depth: int) -> str:
 
 
 def _switch_on_top(origin: str, point: str, depth: int, *, dead: bool) -> str:
-    """Before Linux 6.5: put the new one on top; the old ones below stay until the pod ends, a few at most."""
-    if dead or depth >= 6 or is_dead(point):
-        for _ in range(depth):
-            kernel.umount(point, lazy=True)
+    """Before Linux 6.5: put the new one on top; the old ones below stay until the pod ends, a few at most.
+
+    When they are too many the lowest stays, and is what is seen for an instant: the point is never empty.
+    """
+    gone = depth if dead or is_dead(point) else depth - 1 if depth >= MOST else 0
+    for _ in range(gone):
+        kernel.umount(point, lazy=True)
     put(kernel.AT_FDCWD, origin, point)
     return "switched"
 

@@ -354,11 +354,19 @@ def old_kernel(m: Machine) -> None:
     worker.attach(first, str(m.directory), "target", front)
     assert (point / "f").read_text() == "odd" and (point / "g").read_text() == "main"
     second = built("two", "main")
+    umount = kernel.umount
+
+    def never_empty(target: str, *, lazy: bool = False) -> None:
+        umount(target, lazy=lazy)
+        assert mountinfo.stack(mountinfo.read(), str(point)), "for a moment nothing is there: ENOENT for readers"
+
+    kernel.umount = never_empty
     for depth in range(1, 12):
         origin = (second, first)[depth % 2]
         there = len(mountinfo.stack(mountinfo.read(), str(point)))
         assert worker.switch(origin, [(str(m.directory), "target", there)], front) == ["switched"]
         assert (point / "f").read_text() == ("main", "odd")[depth % 2]
+    kernel.umount = umount
     assert len(mountinfo.stack(mountinfo.read(), str(point))) <= 7, "a few at most"
     m.directory.chmod(0o700)
     if not os.fork():  # the child's identity changes for good
