@@ -38,6 +38,12 @@ def leaked(cluster: Cluster) -> list[str]:
     return [m for m in cluster.mounts() if (u := re.search(r"/pods/([0-9a-f-]{36})/", m)) and u[1] not in alive]
 
 
+def registry_mounts(cluster: Cluster) -> list[str]:
+    """Mounts over the folder where plugins register: a container that mounts it for itself leaves one at each start."""
+    table = cluster.node("cat", "/proc/1/mountinfo").splitlines()
+    return [line for line in table if line.split()[4].endswith("/plugins_registry")]
+
+
 def test_a_long_read_outlives_the_node_plugin(cluster: Cluster, ada: Person, manifest: dict[str, Any]) -> None:
     big = manifest["facts"]["big"]
     code = (
@@ -53,6 +59,7 @@ def test_a_long_read_outlives_the_node_plugin(cluster: Cluster, ada: Person, man
         text = kernel.wait(message, within=300).ok()
     plugin_ready(cluster)
     assert text.splitlines()[-1] == f"{big['size']} {big['sha256']}"
+    assert registry_mounts(cluster) == []
 
 
 def test_a_pod_deleted_while_the_plugin_is_down_leaves_nothing(cluster: Cluster, bela: Person) -> None:
@@ -177,3 +184,4 @@ def test_ten_kills_of_the_node_plugin_leak_nothing(cluster: Cluster, ada: Person
         eventually(lambda gone=name: [p["metadata"]["name"] for p in cluster.plugin_pods("node")] not in ([], [gone]))
         plugin_ready(cluster)
     eventually(lambda: len(cluster.mounts()), lambda count: count == before, what="as many mounts as before")
+    assert registry_mounts(cluster) == []

@@ -7,7 +7,7 @@ import pytest
 from pdshub import installation, kube, pki
 from pdshub.node.layout import DRIVER
 from pdshub.reconcile import reports
-from tests.unit.chart import SYSTEM, VALUES, Document, pods, rendered
+from tests.unit.chart import FULL, SYSTEM, VALUES, Document, pods, rendered
 
 Rules = dict[tuple[str, str], str]
 
@@ -172,3 +172,14 @@ def test_the_programs_find_each_other() -> None:
 
 def test_the_helper_can_be_left_out() -> None:
     assert set(pods({"nodePlugin": {"nfsHelper": {"enabled": False}}})) == {"pdshub-operator", "pdshub-node"}
+
+
+@pytest.mark.parametrize("name", ["pdshub-node", "pdshub-nfs-helper"])
+def test_nothing_is_mounted_inside_what_is_shared_with_the_host(name: str) -> None:
+    """It would be mounted on the host too, once more at each start of the container, and twice as often each time."""
+    (container,) = pods(FULL)[name]["containers"]
+    mounts = container["volumeMounts"]
+    shared = [m["mountPath"].rstrip("/") for m in mounts if m.get("mountPropagation") == "Bidirectional"]
+    assert shared
+    inside = [m["mountPath"] for m in mounts for top in shared if m["mountPath"].startswith(f"{top}/")]
+    assert inside == []
