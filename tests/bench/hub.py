@@ -118,20 +118,13 @@ def summary(times: list[float]) -> dict[str, float]:
     return {"median": round(statistics.median(times), 2), "worst": round(max(times), 2)}
 
 
-def added(serial: dict[str, list[float]]) -> tuple[float, float]:
-    """Seconds that the archive adds: to the median spawn, and in the median of the pairs."""
-    pairs = zip(serial["archive"], serial["plain"], strict=True)
-    medians = statistics.median(serial["archive"]) - statistics.median(serial["plain"])
-    return round(medians, 3), round(statistics.median(a - b for a, b in pairs), 3)
-
-
 def page(figures: dict[str, Any]) -> str:
     """hub.md: the figures of hub.json in words. Pure."""
     run, serially, together = figures["run"], figures["spawnSerialSeconds"], figures["spawnAtOnceSeconds"]
-    to_median, of_pairs = added(figures["raw"]["serial"])
-    spread = statistics.stdev(
-        a - b for a, b in zip(*(figures["raw"]["serial"][k] for k in ("archive", "plain")), strict=True)
-    )
+    archive, plain = (figures["raw"]["serial"][kind] for kind in ("archive", "plain"))
+    to_median = round(statistics.median(archive) - statistics.median(plain), 3)
+    differences = [a - b for a, b in zip(archive, plain, strict=True)]
+    of_pairs, spread = round(statistics.median(differences), 3), statistics.stdev(differences)
     times, milliseconds = "{median} / {worst} s", "{median} / {worst} ms"
     rows = [
         ("apply to Ready, images present", f"{figures['applyToReadySeconds']['archive']} s", "<= 30 s"),

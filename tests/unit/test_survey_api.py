@@ -66,6 +66,15 @@ def text(body: str, status: int = 200) -> Answer:
     return answer
 
 
+async def started(app: web.Application) -> tuple[web.AppRunner, str]:
+    """A surveyor's door with TLS 1.3 and client certificates, as the program has it; and its address."""
+    runner = web.AppRunner(app)
+    await runner.setup()
+    SERVER.minimum_version = ssl.TLSVersion.TLSv1_3
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=SERVER).start()
+    return runner, f"127.0.0.1:{runner.addresses[0][1]}"
+
+
 async def state(api: SurveyApi, address: str) -> survey_api.State:
     return await api.state(OPERATOR, address)
 
@@ -194,11 +203,8 @@ def test_a_diff_that_takes_long_over_the_surveyors_own_door(tmp_path: Path, monk
                 go.set()
 
         monkeypatch.setattr(server, "Job", Slow)
-        runner = web.AppRunner(door.app())
-        await runner.setup()
-        SERVER.minimum_version = ssl.TLSVersion.TLSv1_3
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=SERVER).start()
-        api, address = SurveyApi(), f"127.0.0.1:{runner.addresses[0][1]}"
+        runner, address = await started(door.app())
+        api = SurveyApi()
         try:
             for _ in range(3):
                 assert await api.changes(OPERATOR, address, A, A) is None
@@ -245,12 +251,8 @@ def test_operator_and_surveyor_speak_the_same_language(tmp_path: Path) -> None:
     node = context(pki.issue(pki.NODE, NOW, "pdshub-node", AUTHORITY, server=True, client=True), server=False)
 
     async def run() -> None:
-        runner = web.AppRunner(door.app())
-        await runner.setup()
-        # TLS 1.3 and client certificates, as the program has it
-        SERVER.minimum_version = ssl.TLSVersion.TLSv1_3
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=SERVER).start()
-        api, address = SurveyApi(), f"127.0.0.1:{runner.addresses[0][1]}"
+        runner, address = await started(door.app())
+        api = SurveyApi()
         try:
             assert (await api.state(OPERATOR, address)).spec is None
             body = surveytalk.body("sbn", 3, spec, "t1", [A])

@@ -48,13 +48,13 @@ def up(paths: Paths, *, cluster_only: bool, demo: bool) -> None:
     steps = prepare(world)
     if not cluster_only:
         steps += install.steps(world, demo=demo)
+    whole: dict[str, float] = {}
     try:
         run_steps(steps, paths.logs)
-        whole = {kind_of_run(steps): elapsed()} if demo and not cluster_only else {}
+        if demo and not cluster_only:
+            whole = {kind_of_run(steps): elapsed()}
+    finally:
         known = record(steps, paths.cache / "figures.json", whole)
-    except StepFailed:
-        record(steps, paths.cache / "figures.json")
-        raise
     print(f"\n{table(steps, known)}\n", flush=True)
     print(f"facts for scripts: {paths.env}\nkubectl: export KUBECONFIG={paths.kubeconfig} PATH={paths.bin}:$PATH")
     install.farewell(world)
