@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pdshub.files import read_json
-from pdshub.node import kernel, mountinfo
+from pdshub.node import alone, kernel, mountinfo
 from pdshub.node.layout import Layout
 
 log = logging.getLogger(__name__)
@@ -70,6 +70,8 @@ def run(layout: Layout) -> None:
     stopping: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda got, _: stopping.append(got))
+    if not alone.turn(layout.helper_lock, lambda: bool(stopping)):
+        return
     children: dict[str, Child] = {}
     for status in layout.helper.glob("*.status"):  # of a former helper
         status.unlink(missing_ok=True)

@@ -21,6 +21,16 @@ class Layout:
         return self.kubelet / "plugins" / DRIVER
 
     @property
+    def plugin_lock(self) -> Path:
+        """Held by the plugin that runs."""
+        return self.plugin / "lock"
+
+    @property
+    def helper_lock(self) -> Path:
+        """Held by the helper that runs."""
+        return self.helper / "lock"
+
+    @property
     def csi_socket(self) -> Path:
         return self.plugin / "csi.sock"
 

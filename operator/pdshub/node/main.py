@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
 async def plugin(options: argparse.Namespace) -> None:
     """Run until SIGTERM. Mounts stay: pods use them."""
     # Imported here: the helper's processes need none of it.
-    from pdshub.node import metrics, report, servers
+    from pdshub.node import alone, metrics, report, servers
     from pdshub.node.csi import Node
     from pdshub.node.feed import ApiFeed, DirectoryFeed, Feed
     from pdshub.node.generations import Store
@@ -62,6 +62,11 @@ async def plugin(options: argparse.Namespace) -> None:
     Keeper.probe_seconds = options.probe_seconds
     layout = Layout(options.kubelet_dir)
     layout.prepare()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if not await asyncio.to_thread(alone.turn, layout.plugin_lock, stop.is_set):
+        return
     shelf = Shelf(Store(layout.generations), options.tls, options.generations_from)
     policy, helper = PolicyFile(options.installation), HelperRequests(layout)
     reconciler = Reconciler(layout, policy, helper, shelf, options.hold_seconds)
@@ -90,9 +95,6 @@ async def plugin(options: argparse.Namespace) -> None:
         tasks.append(
             asyncio.create_task(report.serve_health(options.health_port, reconciler, lambda: servers.answers(layout)))
         )
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     waiting = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:

@@ -168,12 +168,13 @@ def a_source_is_away(m: Machine) -> None:
     else:
         raise AssertionError("read from nowhere")
     eventually(lambda: "more" in m.health()["message"])
-    assert "can't be read" in (target / "ARCHIVE-UNAVAILABLE.txt").read_text()
+    notice = target / "ARCHIVE-UNAVAILABLE.txt"
+    eventually(lambda: "can't be read" in notice.read_text(), text="told once it is mounted, so a moment after")
     pod = m.pod("while ! cat $A/sbn/b/y 2>/dev/null; do sleep 0.1; done", stdout=subprocess.PIPE, text=True)
     (m.directory / "nas/gone").rename(m.directory / "nas/more")
     assert pod.communicate(timeout=20)[0] == "more"
     eventually(lambda: m.health()["ready"] and catalogs(m) == [name] and len(m.mounts()) == 2)
-    eventually(lambda: not (target / "ARCHIVE-UNAVAILABLE.txt").exists())
+    eventually(lambda: not notice.exists())
     # A mount that has the source keeps it when it goes: nothing is mounted anew.
     contents = [x.content for x in m.mounts()]
     (m.directory / "nas/more").rename(m.directory / "nas/gone")

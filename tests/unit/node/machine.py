@@ -83,6 +83,10 @@ class Machine:
 
     def start(self) -> None:
         self.plugin = self.spawn(*self.command())
+        self.answering()
+
+    def answering(self) -> None:
+        """Until a plugin serves the socket."""
         options = [("grpc.default_authority", "localhost"), ("grpc.use_local_subchannel_pool", 1)]
 
         def answers() -> bool:
@@ -96,6 +100,11 @@ class Machine:
             return True
 
         eventually(answers, 30)
+
+    def name(self) -> str:
+        """Of the node, as the plugin that answers has it."""
+        answer: str = self.node.NodeGetInfo(csi.NodeGetInfoRequest(), timeout=20).node_id
+        return answer
 
     @property
     def socket(self) -> Path:

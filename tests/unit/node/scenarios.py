@@ -79,6 +79,32 @@ def restart(m: Machine) -> None:
     eventually(lambda: not list(views.iterdir()), text="a view of nobody is cleaned up")
 
 
+def one_at_a_time(m: Machine) -> None:
+    """The next plugin waits for the end of the one before, and nothing of it goes with that."""
+    m.file("main/f", "there")
+    m.view({".": ["main"]}, main="main")
+    m.start()
+    before, sockets = m.plugin, [m.socket, *(m.kubelet / "plugins_registry").iterdir()]
+    assert before and len(sockets) == 2
+    m.options = ("--node-name", "next")
+    said = m.directory / "said"
+    with said.open("w") as stderr:
+        after = m.spawn(*m.command(), stderr=stderr)
+    eventually(lambda: "waiting for its end" in said.read_text(), 30)
+    assert m.name() == "test"
+    before.terminate()
+    assert before.wait(20) == 0
+    m.plugin = after
+    m.answering()
+    assert m.name() == "next" and all(socket.is_socket() for socket in sockets)
+    # one that never had its turn leaves as quietly as it came
+    third = m.spawn(*m.command())
+    time.sleep(1)
+    third.terminate()
+    assert third.wait(20) == 0 and m.name() == "next" and all(socket.is_socket() for socket in sockets)
+    assert eventually(lambda: (m.publish() / "sbn/f").read_text()) == "there"
+
+
 def precedence(m: Machine) -> None:
     """The first layer wins for every name it has."""
     m.file("main/orex/a/x", "main")
@@ -114,8 +140,9 @@ def absent_then_back(m: Machine) -> None:
     target = m.publish()
     assert time.monotonic() - started < 3
     eventually(lambda: (target / "sbn/here/f").read_text() == "here")
-    notice = (target / "ARCHIVE-UNAVAILABLE.txt").read_text()
-    assert "sbn/late" in notice and "source late" in notice and "sbn/here" not in notice, notice
+    notice = target / "ARCHIVE-UNAVAILABLE.txt"
+    eventually(lambda: "sbn/here" not in notice.read_text(), text="what is there is not missed")
+    assert "sbn/late" in notice.read_text() and "source late" in notice.read_text(), notice.read_text()
     assert list((target / "sbn/late").iterdir()) == [] == list((target / "sbn/both").iterdir())
     eventually(lambda: "late" in m.health()["message"])
     wait = "while [ ! -e $A/sbn/late/f ]; do sleep 0.05; done; cat $A/sbn/late/f; ls $A"
@@ -295,7 +322,8 @@ def nfs_server_and_helper_come_and_go(m: Machine) -> None:
     started = time.monotonic()
     m.publish("two")
     assert time.monotonic() - started < 3, "a publish does not wait for a dead server"
-    assert "not there" in (m.target("two") / "ARCHIVE-UNAVAILABLE.txt").read_text() or m.health()["message"]
+    notice = m.target("two") / "ARCHIVE-UNAVAILABLE.txt"
+    eventually(lambda: "not there" in notice.read_text() or m.health()["message"])
     started = time.monotonic()
     try:
         (target / "sbn/d/f199").read_text()
@@ -390,7 +418,7 @@ def old_kernel(m: Machine) -> None:
 ALL = {
     f.__name__: f
     for f in (
-        publish_and_unpublish, restart, precedence, absent_then_back, switch_under_readers, not_allowed,
+        publish_and_unpublish, restart, one_at_a_time, precedence, absent_then_back, switch_under_readers, not_allowed,
         foreign_mount, many_targets, nfs_server_and_helper_come_and_go, old_kernel,
     )
 }  # fmt: skip
