@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from devcluster import (
@@ -56,6 +58,18 @@ def test_free_range(routes: str, found: str) -> None:
 def test_nas_address_in_podmans_and_dockers_networks(description: dict[str, object]) -> None:
     (net,) = engine.subnets(description)
     assert engine.nas_address(net) == "10.89.0.250"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("docker", "rm -f -v x"), ("podman", "rm -f -v -t 0 x")]
+)  # docker's rm refuses -t
+def test_remove_in_words_that_the_engine_knows(name: str, words: str, tmp_path: Path) -> None:
+    program = tmp_path / name
+    program.write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/said\n')
+    program.chmod(0o755)
+    with mock.patch.dict(os.environ, {"PATH": f"{tmp_path}:{os.environ['PATH']}"}):
+        assert engine.Engine(name).remove("x")
+    assert (tmp_path / "said").read_text() == f"{words}\n"
 
 
 def test_container_limits_are_never_above_the_hosts() -> None:

@@ -133,7 +133,7 @@ def remove(paths: Paths, engine: Engine, tools: Tools) -> None:
     argv: list[str | Path] = [tools.kind, "delete", "cluster", "--name", paths.cluster_name]
     argv += ["--kubeconfig", paths.kubeconfig]
     if not succeeds(argv, env=engine.env, timeout=120) or engine.inspect(paths.node_container):
-        engine.ok("rm", "-f", "-v", "-t", "0", paths.node_container, timeout=120)
+        engine.remove(paths.node_container, timeout=120)
     if engine.inspect(paths.node_container):
         raise StepFailed(f"{engine.name} can't remove {paths.node_container}: try {engine.name} rm -f yourself")
     for volume in volumes:  # the node's /var

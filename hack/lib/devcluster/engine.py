@@ -66,6 +66,11 @@ class Engine:
             return None
         return dict(found[0]) if found else None
 
+    def remove(self, container: str, timeout: float = 60) -> bool:
+        """Kill and remove ``container`` with its unnamed volumes."""
+        # docker's rm kills at once and knows no -t
+        return self.ok("rm", "-f", "-v", *(("-t", "0") if self.name == "podman" else ()), container, timeout=timeout)
+
     def settings(self) -> str:
         """Text of the project's own settings for the engine; they count when a container is created."""
         conf = self.env.get("CONTAINERS_CONF")

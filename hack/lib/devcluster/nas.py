@@ -57,4 +57,4 @@ def answers(address: str, seconds: float) -> bool:
 
 def remove(paths: Paths, engine: Engine) -> None:
     """Take the NAS container away; its data stays in the cache."""
-    engine.ok("rm", "-f", "-v", "-t", "0", paths.nas_container)
+    engine.remove(paths.nas_container)

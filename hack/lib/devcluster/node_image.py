@@ -164,7 +164,7 @@ def node_image(paths: Paths, engine: Engine) -> Artefact:
     root, images = rootfs(paths), control_plane(paths)
     kubernetes = golang.tool(paths, "kubernetes")
     own_files = {
-        "etc/cni/net.d/10-pdshub.conflist": KIND_FILES / "10-pdshub.conflist",
+        "kind/10-pdshub.conflist": KIND_FILES / "10-pdshub.conflist",
         "kind/manifests/default-storage.yaml": KIND_FILES / "storage.yaml",
     }
     key = digest([root.key, images.key, kubernetes.key, files_digest(own_files.values()), _own()])

@@ -106,11 +106,11 @@ def _remove(engine: Engine, belief: Belief) -> None:
     if not _is_ours(belief.name):
         engine.ok("container", "cleanup", belief.id)
         return
-    if engine.ok("rm", "-f", "-v", "-t", "0", belief.id, timeout=60) and not engine.inspect(belief.id):
+    if engine.remove(belief.id, timeout=60) and not engine.inspect(belief.id):
         return
     succeeds(["runc", "delete", "--force", belief.id])
     unmount_below(Path(f"/var/lib/containers/storage/overlay-containers/{belief.id}"))
-    if not engine.ok("rm", "-f", "-v", "-t", "0", belief.id) and engine.inspect(belief.id):
+    if not engine.remove(belief.id) and engine.inspect(belief.id):
         raise StepFailed(f"podman can't remove the dead container {belief.name}: try `podman rm -f {belief.name}`")
 
 

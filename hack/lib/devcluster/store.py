@@ -65,7 +65,7 @@ def store(
             mounts += ["-v", f"{control_plane}:/control-plane:ro"]
             archives.insert(0, "/control-plane/images.tar")
         name = f"pdshub-store-{paths.cluster_name}"
-        engine.ok("rm", "-f", "-v", "-t", "0", name)
+        engine.remove(name)
         try:
             engine.run(
                 *("run", "-d", "--name", name, "--privileged", "--network", "none", *mounts),
@@ -74,7 +74,7 @@ def store(
             kept = " ".join([*mine.values(), KUBE_ROUTER_IMAGE, LOCAL_PATH_IMAGE])
             engine.run("exec", name, "bash", "-euc", FILL, "fill", kept, *archives)
         finally:
-            engine.ok("rm", "-f", "-v", "-t", "0", name)
+            engine.remove(name)
             unmount_below(work)
         (work / "images").write_text("\n".join(mine.values()) + "\n")
         (work / "node").write_text(node_ref)
