@@ -7,14 +7,17 @@ import json
 import os
 import tarfile
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from devcluster import (
     app_images,
+    build_settings,
     oci,
     registry,
     store,
 )
+from devcluster.engine import Engine
 
 
 @pytest.mark.parametrize(
@@ -40,20 +43,46 @@ def test_inputs_of_an_image_are_its_dockerfile_and_what_it_copies(tmp_path: Path
 
 def test_build_args_are_those_declared_and_no_folder_of_this_machine() -> None:
     environ = {"PIP_INDEX_URL": "https://i", "PIP_FIND_LINKS": "/opt/w", "PIP_CERT": "/etc/ssl/certs/c", "X": "x"}
-    dockerfile = "ARG BASE\nARG PIP_INDEX_URL PIP_FIND_LINKS=1\nARG PIP_CERT PIP_PROXY"
+    environ |= {"BASE": "b", "BUILD_BASE": "b"}
+    dockerfile = "ARG BASE\nARG BUILD_BASE=${BASE}\nARG PIP_INDEX_URL PIP_FIND_LINKS=1\nARG PIP_CERT PIP_PROXY"
     assert app_images.build_args(dockerfile, environ) == ["PIP_INDEX_URL=https://i", "PIP_CERT=/etc/ssl/certs/c"]
 
 
 def test_settings_of_the_machine_for_builds(tmp_path: Path) -> None:
     listed = "global.cert='/etc/ssl/certs/c.crt'\nglobal.find-links='/opt'\nfreeze.timeout='9'\n"
-    conf = app_images.pip_conf(listed, {"PIP_INDEX_URL": "https://i", "HOME": "/root"})
+    conf = build_settings.pip_conf(listed, {"PIP_INDEX_URL": "https://i", "HOME": "/root"})
     assert conf == "[global]\ncert = /etc/ssl/certs/c.crt\nindex-url = https://i\n"
-    assert app_images.pip_conf("", {}) == ""
-    npm = app_images.npmrc("nodedir=/usr\nregistry=https://r\n", {"npm_config_proxy": "http://p"}, tmp_path / "no")
+    assert build_settings.pip_conf("", {}) == ""
+    npm = build_settings.npmrc("nodedir=/usr\nregistry=https://r\n", {"npm_config_proxy": "http://p"}, tmp_path / "no")
     assert npm == "registry=https://r\nproxy=http://p\n"
-    assert app_images.npmrc("", {}, tmp_path) == f"cafile={tmp_path}\n"
+    assert build_settings.npmrc("", {}, tmp_path) == f"cafile={tmp_path}\n"
     dump = 'Acquire::http::Proxy "http://p";\nAcquire::Retries "3";\nAcquire::https::Proxy "";\n'
-    assert app_images.apt_conf(dump) == 'Acquire::http::Proxy "http://p";\n'
+    assert build_settings.apt_conf(dump) == 'Acquire::http::Proxy "http://p";\n'
+
+
+def test_settings_are_mounted_by_podman_and_a_base_of_their_own_for_docker(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/ca.crt").write_text("ca")
+    (tmp_path / "etc/link.crt").symlink_to("ca.crt")
+    (tmp_path / "etc/nothing.crt").symlink_to("gone.crt")
+    for name in ("docker", "podman"):
+        program = tmp_path / name
+        script = (
+            f'echo "$*" >> {tmp_path}/said; [ $1 = build ] && find $4/settings -type f -name "*.crt" >> {tmp_path}/said'
+        )
+        program.write_text(f"#!/bin/sh\n{script}\nexit 0\n")
+        program.chmod(0o755)
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    with mock.patch.dict(os.environ, path), mock.patch.object(build_settings, "CERTIFICATES", tmp_path / "etc"):
+        with build_settings.given(Engine("podman"), "base:1") as words:
+            assert words[:2] == ["-v", f"{tmp_path}/etc:{tmp_path}/etc:ro"]
+        assert not (tmp_path / "said").exists()
+        with build_settings.given(Engine("docker"), "base:1") as words:
+            assert words[0] == "--build-arg" and words[1].startswith("BUILD_BASE=localhost/pdshub/build-base:")
+    built, *files, removed = (tmp_path / "said").read_text().splitlines()
+    ref = words[1].partition("=")[2]
+    assert built.startswith(f"build -t {ref} ") and removed == f"rmi {ref}"
+    assert sorted(Path(f).name for f in files) == ["ca.crt", "link.crt"], "links are files, dangling ones are left out"
 
 
 def test_image_archive_shares_layers(tmp_path: Path) -> None:

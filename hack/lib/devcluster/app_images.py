@@ -6,13 +6,10 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
-from . import golang
+from . import build_settings, golang
 from .artefact import Artefact, digest, files_digest
 from .engine import Engine
 from .machine import debian_mirror, debootstrap, unmount_below
@@ -24,7 +21,6 @@ NAMES = ("nas", "operator", "hub", "proxy", "user")
 IN_CLUSTER = ("operator", "hub", "proxy", "user")
 REGISTRY_BASE = f"docker.io/library/debian:{APP_SUITE}-slim"
 BUILD_BIN = ROOT / "build" / "bin"
-CERTIFICATES = Path("/etc/ssl/certs")
 
 
 def copied(dockerfile: str) -> list[str]:
@@ -46,8 +42,12 @@ def copied(dockerfile: str) -> list[str]:
 def build_args(dockerfile: str, environ: Mapping[str, str]) -> list[str]:
     """NAME=value for each ARG of a Dockerfile that ``environ`` sets; folders of this machine mean nothing there."""
     declared = [w.partition("=")[0] for x in re.findall(r"(?mi)^\s*ARG\s+(.*)$", dockerfile) for w in x.split()]
-    wanted = {n: environ[n] for n in declared if environ.get(n) and n != "BASE"}
-    return [f"{n}={v}" for n, v in wanted.items() if not v.startswith("/") or Path(v).is_relative_to(CERTIFICATES)]
+    wanted = {n: environ[n] for n in declared if environ.get(n) and n not in ("BASE", "BUILD_BASE")}
+    return [
+        f"{n}={v}"
+        for n, v in wanted.items()
+        if not v.startswith("/") or Path(v).is_relative_to(build_settings.CERTIFICATES)
+    ]
 
 
 def inputs(name: str, root: Path = ROOT) -> list[Path]:
@@ -113,12 +113,10 @@ def image(paths: Paths, engine: Engine, name: str, base_ref: str) -> Artefact:
     dockerfile = ROOT / "images" / name / "Dockerfile"
 
     def build(work: Path) -> None:
-        with host_settings() as mounts:
-            # docker has no such mounts at build time: there the daemon's own settings have to do
-            extra = [a for m in mounts for a in ("-v", m)] if engine.name == "podman" else []
-            layers = ["--layers"] if engine.name == "podman" else []
+        layers = ["--layers"] if engine.name == "podman" else []
+        with build_settings.given(engine, base_ref) as settings:
             engine.run(
-                *("build", "--network", "host", *extra, *layers, "--build-arg", f"BASE={base_ref}"),
+                *("build", "--network", "host", *settings, *layers, "--build-arg", f"BASE={base_ref}"),
                 *(a for b in build_args(dockerfile.read_text(), os.environ) for a in ("--build-arg", b)),
                 *("-f", dockerfile, "-t", ref, ROOT),
             )
@@ -155,72 +153,3 @@ def ensure(paths: Paths, engine: Engine, name: str, base_ref: str) -> tuple[str,
 def archive_name(name: str, ref: str) -> str:
     """File name of an image's archive in the folder that the node sees."""
     return f"{name}-{ref.rpartition(':')[2]}.tar"
-
-
-@contextmanager
-def host_settings() -> Iterator[list[str]]:
-    """Mounts (source:target:ro) that give a build the package settings of this machine, and nothing else.
-
-    They are mounts because nothing of them may remain in an image: certificates, and the settings of pip, npm
-    and apt.
-    """
-    with tempfile.TemporaryDirectory() as tmp:
-        mounts = [f"{CERTIFICATES}:{CERTIFICATES}:ro"]
-        files = {
-            "/etc/pip.conf": pip_conf(_output("pip", "config", "list"), os.environ),
-            "/root/.npmrc": npmrc(_read(Path.home() / ".npmrc"), os.environ, CERTIFICATES / "ca-certificates.crt"),
-            "/etc/apt/apt.conf.d/90pdshub-build": apt_conf(_output("apt-config", "dump", "Acquire")),
-        }
-        for n, (target, text) in enumerate(files.items()):
-            if text:
-                source = Path(tmp) / str(n)
-                source.write_text(text)
-                mounts.append(f"{source}:{target}:ro")
-        yield mounts
-
-
-def _read(path: Path) -> str:
-    return path.read_text() if path.exists() else ""
-
-
-def _output(*argv: str) -> str:
-    if not shutil.which(argv[0]):
-        return ""
-    return subprocess.run(argv, capture_output=True, text=True, check=False).stdout
-
-
-def pip_conf(listed: str, environ: Mapping[str, str]) -> str:
-    """A pip.conf out of ``pip config list`` and PIP_* variables; settings that name local folders are left out."""
-    wanted = {"index-url", "extra-index-url", "trusted-host", "cert", "proxy", "timeout", "default-timeout"}
-    found: dict[str, str] = {}
-    for line in listed.splitlines():
-        name, _, value = line.partition("=")
-        where, _, option = name.partition(".")
-        if option in wanted and where in ("global", "install", ":env:"):
-            found[option] = value.strip().strip("'\"")
-    for name, value in environ.items():
-        option = name.removeprefix("PIP_").lower().replace("_", "-")
-        if name.startswith("PIP_") and option in wanted:
-            found[option] = value
-    return "[global]\n" + "".join(f"{k} = {v}\n" for k, v in sorted(found.items())) if found else ""
-
-
-def npmrc(text: str, environ: Mapping[str, str], certificates: Path) -> str:
-    """An npmrc out of the user's own and NPM_CONFIG_* variables that say where to fetch from, and how.
-
-    npm brings its own certificates; where nothing else is said, it is told to take the machine's.
-    """
-    wanted = ("registry", "cafile", "proxy", "https-proxy", "noproxy", "strict-ssl")
-    lines = [x for x in text.splitlines() if x.partition("=")[0].strip() in wanted or x.startswith(("//", "@"))]
-    for name, value in environ.items():
-        option = name.lower().removeprefix("npm_config_").replace("_", "-")
-        if name.lower().startswith("npm_config_") and option in wanted:
-            lines.append(f"{option}={value}")
-    if certificates.exists() and not any(x.startswith("cafile") for x in lines):
-        lines.append(f"cafile={certificates}")
-    return "".join(f"{x}\n" for x in lines)
-
-
-def apt_conf(dump: str) -> str:
-    """Proxies in what ``apt-config dump`` prints."""
-    return "".join(f"{x}\n" for x in dump.splitlines() if re.match(r"Acquire::\w+::Proxy", x) and '""' not in x)
