@@ -12,11 +12,13 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from pdshub.archive.findings import MAX_EXAMPLES, Findings
-from pdshub.archive.label_pds4 import LabelError, parse_version, read_inventory, read_label, split_lidvid
+from pdshub.archive.fresh import settled
+from pdshub.archive.label_pds4 import Label, LabelError, parse_version, read_inventory, read_label, split_lidvid
 from pdshub.archive.plan import Json, Plan
 
 _LABEL = re.compile(r"\.(xml|lblx)$", re.IGNORECASE)
@@ -108,8 +110,7 @@ class Audit:
 
     def _read(self, directory: str, name: str, files: Mapping[str, Json]) -> Said:
         try:
-            with _open(self._path(files[name], name)) as stream:
-                label = read_label(stream)
+            label = settled(partial(_label, self._path(files[name], name)))
         except LabelError as error:
             return Said(trouble="broken-label", why=str(error))
         except OSError as error:
@@ -157,15 +158,12 @@ class Audit:
             self._collections.append(_Collection(lidvid, directory, where))
 
     def _checksum(self, directory: str, name: str, md5: str, group: Json) -> None:
-        digest = hashlib.md5(usedforsecurity=False)
         try:
-            with _open(self._path(group, name)) as stream:
-                while chunk := stream.read(1 << 20):
-                    digest.update(chunk)
+            found = settled(partial(_md5, self._path(group, name)))
         except OSError as error:
             self.findings.add("error", "unreadable", f"{error.strerror}", [f"{directory}/{name}"])
             return
-        if digest.hexdigest() != md5:
+        if found != md5:
             self.findings.add(
                 "error",
                 "checksum",
@@ -177,8 +175,7 @@ class Audit:
         for inventory, path in collection.inventories:
             place = f"{collection.directory}/{inventory}"
             try:
-                with _open(path) as stream:
-                    members, bad = read_inventory(stream)
+                members, bad = settled(partial(_inventory, path))
             except (LabelError, OSError) as error:
                 self.findings.add("error", "broken-inventory", str(error), [place])
                 continue
@@ -197,3 +194,21 @@ class Audit:
 
 def _open(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+
+
+def _label(path: Path) -> Label:
+    with _open(path) as stream:
+        return read_label(stream)
+
+
+def _inventory(path: Path) -> tuple[list[tuple[str, str]], int]:
+    with _open(path) as stream:
+        return read_inventory(stream)
+
+
+def _md5(path: Path) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    with _open(path) as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

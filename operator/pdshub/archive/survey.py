@@ -15,6 +15,7 @@ from pdshub.archive.authority import decide
 from pdshub.archive.datasets import Dataset, Facts, LayerDatasets, discover
 from pdshub.archive.decision import Decision
 from pdshub.archive.findings import Findings, as_text
+from pdshub.archive.fresh import settled
 from pdshub.archive.label_pds3 import read_volume
 from pdshub.archive.label_pds4 import LabelError, read_label
 from pdshub.archive.layering import common_directory, data_order, data_roots
@@ -83,12 +84,15 @@ class _Labels:
 
 
 def _read(path: Path, source: str) -> Facts | str:
-    try:
+    def read() -> Facts:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as stream:
             if path.name.lower().startswith("voldesc."):
                 return read_volume(stream)
             return read_label(stream, DATASET_LABELS)
+
+    try:
+        return settled(read)
     except LabelError as error:
         return str(error)
     except (PermissionError, FileNotFoundError) as error:

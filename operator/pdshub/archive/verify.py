@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from pdshub.archive.findings import Findings
+from pdshub.archive.fresh import settled
 from pdshub.archive.plan import Plan
 
 
@@ -23,7 +25,7 @@ def verify(plan: Plan, roots: Mapping[str, Path], findings: Findings) -> int:
             for name, size, mtime in zip(group["names"], group["sizes"], group["mtimes"], strict=True):
                 seen += 1
                 try:
-                    st = os.lstat(base / name)
+                    st = settled(partial(os.lstat, base / name))
                 except (FileNotFoundError, NotADirectoryError):
                     gone.append(name)
                     continue

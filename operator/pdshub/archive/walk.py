@@ -13,6 +13,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -207,7 +208,7 @@ def scan(
     def work() -> None:
         while (path := todo.get()) is not None:
             try:
-                record, read = visit(path)
+                record, read = fresh.settled(partial(visit, path))
                 done.put((path, record, read, None))
             except Exception as error:
                 done.put((path, None, False, error))

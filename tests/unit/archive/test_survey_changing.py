@@ -1,0 +1,86 @@
+"""An archive that changes while it is surveyed: what is removed or replaced meanwhile answers ESTALE over NFS."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from pdshub.archive.findings import Findings
+from pdshub.archive.fresh import settled
+from pdshub.archive.verify import verify
+from pdshub.archive.walk import SourceError
+from tests.unit.archive.archive_support import build, bundle, run, spec, visible
+
+FILES = {"a/f": "1", "b/f": "2", "x/bundle.xml": bundle("x"), "x/f": "3"}
+
+
+class Stale:
+    """Calls for paths that end in `name` fail with ESTALE, `times` times; then `then` happens, once."""
+
+    def __init__(self, function: Any, name: str, times: int, then: Any = lambda: None) -> None:
+        self.function, self.name, self.left, self.then = function, name, times, then
+
+    def __call__(self, path: Any, *more: Any, **options: Any) -> Any:
+        if str(path).endswith(self.name) and self.left:
+            self.left -= 1
+            if not self.left:
+                self.then()
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
+        return self.function(path, *more, **options)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[Path]:
+    yield build(tmp_path / "a", FILES)
+
+
+def test_a_directory_that_was_replaced_is_read_as_it_is_now(tmp_path: Path, root: Path) -> None:
+    with mock.patch.object(os, "scandir", Stale(os.scandir, "/b", 2, lambda: (root / "b/new").touch())):
+        plan, _ = run(tmp_path, {"a": root}, spec(["a"]), "g1")
+    assert {"a/f", "b/f", "b/new", "x/f"} <= set(visible(plan))
+
+
+def test_a_directory_that_went_away_is_away(tmp_path: Path, root: Path) -> None:
+    def remove() -> None:
+        (root / "b/f").unlink()
+        (root / "b").rmdir()
+
+    with mock.patch.object(os, "scandir", Stale(os.scandir, "/b", 1, remove)):
+        plan, _ = run(tmp_path, {"a": root}, spec(["a"]), "g1")
+    assert "a/f" in visible(plan) and "b/f" not in visible(plan)
+
+
+def test_a_label_that_was_replaced_is_read_as_it_is_now(tmp_path: Path, root: Path) -> None:
+    label = root / "x/bundle.xml"
+    with mock.patch.object(os, "open", Stale(os.open, "bundle.xml", 3, lambda: label.write_text(bundle("y")))):
+        plan, _ = run(tmp_path, {"a": root}, spec(["a"]), "g1")
+    assert "urn:nasa:pds:y" in plan.path.read_text() and "urn:nasa:pds:x" not in plan.path.read_text()
+
+
+def test_what_stays_stale_is_an_error_of_the_source(tmp_path: Path, root: Path) -> None:
+    with (
+        mock.patch.object(os, "scandir", Stale(os.scandir, "/b", -1)),
+        pytest.raises(SourceError, match=r"source a: .*Stale file handle"),
+    ):
+        run(tmp_path, {"a": root}, spec(["a"]), "g1")
+
+
+def test_verify_looks_again(tmp_path: Path, root: Path) -> None:
+    plan, _ = run(tmp_path, {"a": root}, spec(["a"]), "g1")
+    findings = Findings()
+    with mock.patch.object(os, "lstat", Stale(os.lstat, "b/f", 2, (root / "b/f").unlink)):
+        verify(plan, {"a": root}, findings)
+    assert [f.kind for f in findings.sorted()] == ["gone"]
+
+
+def test_other_errors_are_not_asked_again() -> None:
+    read = mock.Mock(side_effect=OSError(errno.EIO, "I/O"))
+    with pytest.raises(OSError, match="I/O"):
+        settled(read)
+    assert read.call_count == 1
