@@ -196,7 +196,7 @@ class Storm:
 
 @dataclass(frozen=True)
 class Error:
-    """What a reader met: between ``listed`` (when it learned the path) and ``ended``."""
+    """What a reader met between ``listed``, when it learned the path (or met the former file there), and ``ended``."""
 
     kind: str
     path: str
@@ -260,9 +260,10 @@ while not os.path.exists(stop):
             say('mixed', path, listed, repr(data[:30]))
         elif unit:
             tag = unit.split(b' ')[0].decode()
-            if known.setdefault(path, tag) != tag:
-                say('other file', path, listed, f'{known[path]} before, now {tag}')
-                known[path] = tag
+            before, since = known.get(path, (tag, listed))
+            if before != tag:
+                say('other file', path, since, f'{before} before, now {tag}')
+            known[path] = tag, listed
 print(json.dumps({'reads': reads, 'lists': lists}), flush=True)
 """
 """Reads files of a tree again and again, one line for whatever is not as it should be: [kind, path, times, detail]."""
