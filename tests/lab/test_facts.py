@@ -38,6 +38,7 @@ def test_nfs_client_speaks_4_2(nas: Nas, place: Path) -> None:
     sh("mount", "-t", "nfs4", "-o", "ro,vers=4.2", f"{ADDRESS}:/fact-version", place / "m")
     assert (place / "m/f").read_text() == "x"
     assert "vers=4.2" in Path("/proc/mounts").read_text()
+    assert (place / "m/f").stat().st_blksize >= 1 << 16, "it recommends to read all that one READ brings"
 
 
 def test_data_only_layers(place: Path, kernel: Kernel) -> None:

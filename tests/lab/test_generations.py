@@ -102,6 +102,8 @@ def test_what_is_shown_and_what_it_costs(nas: Nas, node: Node, kernel: tuple[int
     print(f"kernel {kernel}: os.walk and stat of 42 files: {cost} NFS calls with the probes' of that time")
     if kernel >= DATA_ONLY:
         assert cost < 10, "nothing but the plugin's own probes"
+        # smaller than NFS's own (test_facts): Python reads as much at once, and readahead grows from there (decision 8)
+        assert (seen / "a/f7").stat().st_blksize == 4096
     assert sorted(p.name for p in seen.iterdir()) == ["a", "b", "later"]
     assert len(list((seen / "a").iterdir())) == 40
     assert (seen / "a/f7").read_text() == "one 7" and (seen / "b/g").read_text() == "two"
@@ -122,7 +124,7 @@ def two_releases(nas: Nas, node: Node, name: str) -> tuple[Callable[[str], None]
     return (lambda generation: node.view(name, sources, tree, generation)), first, second
 
 
-@pytest.mark.parametrize("rounds", [5, pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rounds", [5, pytest.param(20, marks=pytest.mark.long)])
 def test_switches_under_readers(nas: Nas, node: Node, kernel: tuple[int, int], rounds: int) -> None:
     name = f"storm-{rounds}"
     release, first, second = two_releases(nas, node, name)
