@@ -103,7 +103,7 @@ def test_what_is_shown_and_what_it_costs(nas: Nas, node: Node, kernel: tuple[int
     if kernel >= DATA_ONLY:
         assert cost < 10, "nothing but the plugin's own probes"
         # smaller than NFS's own (test_facts): Python reads as much at once, and readahead grows from there (decision 8)
-        assert (seen / "a/f7").stat().st_blksize == 4096
+        assert (seen / "a/f7").stat().st_blksize <= 4096
     assert sorted(p.name for p in seen.iterdir()) == ["a", "b", "later"]
     assert len(list((seen / "a").iterdir())) == 40
     assert (seen / "a/f7").read_text() == "one 7" and (seen / "b/g").read_text() == "two"

@@ -17,7 +17,7 @@ from pdshub.archive.plan import Json, Plan
 FORMAT = 1  # raise it when equal plans get other images (a test tells): unchanged surveys keep their images by it
 UUID = "8b6d0a30-7d2c-4f0e-9a53-706473687562"  # fixed: an image is told by its digest, equal trees are equal images
 MAX_ENTRIES = 4_000_000  # of one image; mkfs.erofs holds about 900 bytes of memory for each
-BLOCK = 4096
+BLOCK = 4096  # asked for; from a tar's headers mkfs.erofs 1.8.6 makes blocks of 512 bytes all the same (decision 8)
 OPTIONS = (f"-b{BLOCK}", "-T0", "--mkfs-time", f"-U{UUID}", "--tar=headerball")
 TOP = ".pdshub-catalog"  # the view's own folder inside the image: no name of a source merges with what lies in it
 
