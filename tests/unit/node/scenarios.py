@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import grpc
 
@@ -87,10 +88,15 @@ def one_at_a_time(m: Machine) -> None:
     before, sockets = m.plugin, [m.socket, *(m.kubelet / "plugins_registry").iterdir()]
     assert before and len(sockets) == 2
     m.options = ("--node-name", "next")
-    said = m.directory / "said"
-    with said.open("w") as stderr:
-        after = m.spawn(*m.command(), stderr=stderr)
-    eventually(lambda: "waiting for its end" in said.read_text(), 30)
+
+    def waiting(name: str) -> subprocess.Popen[Any]:
+        said = m.directory / name
+        with said.open("w") as stderr:
+            process = m.spawn(*m.command(), stderr=stderr)
+        eventually(lambda: "waiting for its end" in said.read_text(), 30)
+        return process
+
+    after = waiting("after")
     assert m.name() == "test"
     before.terminate()
     assert before.wait(20) == 0
@@ -98,8 +104,7 @@ def one_at_a_time(m: Machine) -> None:
     m.answering()
     assert m.name() == "next" and all(socket.is_socket() for socket in sockets)
     # one that never had its turn leaves as quietly as it came
-    third = m.spawn(*m.command())
-    time.sleep(1)
+    third = waiting("third")
     third.terminate()
     assert third.wait(20) == 0 and m.name() == "next" and all(socket.is_socket() for socket in sockets)
     assert eventually(lambda: (m.publish() / "sbn/f").read_text()) == "there"
