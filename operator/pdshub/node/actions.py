@@ -12,7 +12,7 @@ from pdshub.node import front, workers
 from pdshub.node.generations import Generation, Store
 from pdshub.node.layout import Layout
 from pdshub.node.plan import Attach, Build, Detach, Drop, Step, Switch
-from pdshub.node.spec import View
+from pdshub.node.spec import Source, View
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class Actions:
         if isinstance(first, Switch):
             points: list[list[object]] = [[s.target, s.at, s.depth] for s in steps if isinstance(s, Switch)]
             origin = self._origin(view, first.key, first.sub)
-            results = await self.attempt("switch", origin=origin, points=points, front=above)
+            results = await self.attempt("switch", origin=origin, points=points, front=above, lazy=first.lazy)
         else:
             points = [[s.target, s.at] for s in steps]
             results = await self.attempt("detach", points=points, front=above, lazy=first.lazy)
@@ -107,7 +107,8 @@ class Actions:
             raise OSError(f"generation {step.generation} is not here any more")
         done = await workers.once(
             "build_catalog", _BUILD_SECONDS, point=point, generation=generation.name, nested=generation.nested,
-            top=generation.top, empty=str(self._layout.empty), note={"generation": generation.name, "layers": layers},
+            top=generation.top, empty=str(self._layout.empty), cover=step.cover,
+            note={"generation": generation.name, "layers": layers, "cover": step.cover},
             images=[{"path": str(self._store.path(generation.name) / i.name), "source": i.source}
                     for i in generation.images],
             data=self._data(view, generation, layers),
@@ -115,11 +116,11 @@ class Actions:
         return str(done)
 
     def _data(self, view: View, generation: Generation, layers: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        users = {source.digest: source.run_as for source in view.sources}
+        sources = {source.digest: source for source in view.sources}
         return [
             {
                 "source": layer.source, "base": str(self._layout.source(at["source"])), "path": at["path"],
-                "identity": at["identity"], "runAs": users.get(at["source"]),
+                "identity": at["identity"], **_mounted_as(sources.get(at["source"])),
             }
             for layer, at in zip(generation.data, layers, strict=True)
         ]  # fmt: skip
@@ -136,11 +137,22 @@ class Actions:
         await self._lane.close()
 
 
+def _mounted_as(source: Source | None) -> dict[str, Any]:
+    """How a source's directory is mounted once more, for a catalog alone."""
+    if source is None:
+        return {}
+    nfs = {
+        "server": source.server, "export": source.export, "port": source.port, "version": source.version,
+        "device": source.device_name,
+    }  # fmt: skip
+    return {"runAs": source.run_as, "nfs": nfs if source.server else None}
+
+
 def _alike(step: Step) -> object:
     """Switches to one content go together, and what is taken away."""
     match step:
         case Switch():
-            return (step.key, step.sub)
+            return (step.key, step.sub, step.lazy)
         case Detach():
             return step.lazy
     return None

@@ -6,6 +6,11 @@ last shows the same, because nothing of a source merges with the catalog's top f
 
 Only copies are ever attached to targets. The images and parts are mounted below the entry's folder for as long as
 this takes: overlayfs keeps mounts of its own.
+
+What a source's files were when they were opened is remembered for as long as the catalog is mounted: overlayfs asks
+for the blocks of each file whose data it has looked up once, so a `stat` would go to the NAS, and wait for one that
+hangs. Each catalog therefore has a file system of its own of each source, which nothing else is read through
+(docs/decisions/0010-a-nas-that-hangs.md).
 """
 
 from __future__ import annotations
@@ -19,13 +24,19 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from pdshub.node import kernel, targets
+from pdshub.node import kernel, mountinfo, targets
 
 CATALOG, MERGED = "catalog", "catalog-merged"
 MOUNT = "mnt"  # in the entry's folder
 LABEL = "pdshub-generation:"  # before the generation's digits: a catalog's source in the mount table
+COVER = ":cover"  # behind them: without a source that is away, over the same catalog that has it
+#: nfs(5): attributes are asked for at each open, and else once in a week. Names that are not there are asked for
+#: always: a file that was away for a moment is the generation's again when it is back.
+KEPT_OPTIONS = "actimeo=604800,lookupcache=positive"
+#: A name in the root of a user-space mount, listed nowhere: the same export, with attributes kept likewise.
+KEPT_NAME = ".pdshub-kept"
 _OPTIONS: tuple[tuple[str, str | None], ...] = (("ro", None), ("metacopy", "on"), ("redirect_dir", "on"))
 _FLAGS = kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOATIME
 _REFUSED = (errno.EINVAL, errno.ENOSYS, errno.ENOTBLK, errno.EOPNOTSUPP)
@@ -35,23 +46,52 @@ _LOOP_CONFIGURE, _LOOP_GET_FREE, _LOOP_MAJOR = 0x4C0A, 0x4C82, 7
 _LOOP_FLAGS = 1 | 4  # read-only, gone with its last user
 
 
+class MountNfs(Protocol):
+    """worker.mount_nfs."""
+
+    def __call__(
+        self, *, server: str, export: str, port: int, version: str, point: str, device: str, more: str
+    ) -> None: ...
+
+
 class Layer:
     """A source's directory as a data layer: opened as its user. `path` is None while the source is away."""
 
-    def __init__(self, raw: dict[str, Any], stack: ExitStack) -> None:
+    def __init__(self, raw: dict[str, Any], stack: ExitStack, place: str, mount_nfs: MountNfs) -> None:
+        """`place`: a directory for a mount of the source. Raises OSError."""
         self.source: str = raw["source"]
         self.run_as: tuple[int, int] | None = tuple(raw["runAs"]) if raw.get("runAs") else None
         self.path: str | None = None
         if raw["identity"]:
-            base = os.open(raw["base"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-            stack.callback(os.close, base)
-            with acting(self.run_as):
-                directory = kernel.open_beneath(base, raw["path"])
-            stack.callback(os.close, directory)
+            directory = self._open(raw["base"], raw["path"], stack)
             found = os.fstat(directory)
             if f"{os.major(found.st_dev)}:{os.minor(found.st_dev)}:{found.st_ino}" != raw["identity"]:
                 raise OSError(errno.ESTALE, f"{raw['path']} changed while it was mounted")
+            base = _kept(raw["base"], raw.get("nfs"), place, mount_nfs)
+            if base != raw["base"]:
+                directory = self._open(base, raw["path"], stack)
+                if os.fstat(directory).st_ino != found.st_ino:
+                    raise OSError(errno.ESTALE, f"{raw['path']} changed while it was mounted")
             self.path = f"/proc/self/fd/{directory}"
+
+    def _open(self, base: str, path: str, stack: ExitStack) -> int:
+        top = os.open(base, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        stack.callback(os.close, top)
+        with acting(self.run_as):
+            directory = kernel.open_beneath(top, path)
+        stack.callback(os.close, directory)
+        return directory
+
+
+def _kept(base: str, nfs: dict[str, Any] | None, place: str, mount_nfs: MountNfs) -> str:
+    """Where the source is mounted for catalogs; local directories have no attributes to keep."""
+    there = mountinfo.top(mountinfo.read(), base)
+    if nfs is None or there is None:
+        return base
+    if there.fstype.startswith("nfs"):
+        mount_nfs(**nfs, point=place, more=KEPT_OPTIONS)
+        return place
+    return f"{base}/{KEPT_NAME}"
 
 
 @contextmanager
@@ -69,9 +109,10 @@ def acting(run_as: tuple[int, int] | None) -> Iterator[None]:
 
 def build(
     point: str, generation: str, images: list[dict[str, Any]], data: list[dict[str, Any]], nested: bool, top: str,
-    empty: str,
+    empty: str, mount_nfs: MountNfs, cover: bool = False,
 ) -> str:  # fmt: skip
-    """Mount it; answers CATALOG or MERGED. `images`: {path, source}, `data`: {source, base, path, identity, runAs}.
+    """Mount it; answers CATALOG or MERGED. `images`: {path, source}, `data`: {source, base, path, identity, runAs,
+    nfs}.
 
     Raises OSError; ENODEV where the kernel has no EROFS.
     """
@@ -82,10 +123,10 @@ def build(
             with ExitStack() as stack:
                 nothing = os.open(empty, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
                 stack.callback(os.close, nothing)
-                layers = [Layer(raw, stack) for raw in data]
+                layers = [Layer(raw, stack, f"nfs{n}", mount_nfs) for n, raw in enumerate(data)]
                 broken = stack.enter_context(broken_layer("broken")) if any(not x.path for x in layers) else ""
                 found = [mount_image(image["path"], f"image{n}", loop) for n, image in enumerate(images)]
-                label = LABEL + generation.removeprefix("sha256:")
+                label = LABEL + generation.removeprefix("sha256:") + (COVER if cover else "")
                 if nested:
                     owners = [image["source"] for image in images]
                     return _nested(label, found, owners, layers, top, broken, f"/proc/self/fd/{nothing}")

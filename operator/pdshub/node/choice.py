@@ -28,6 +28,7 @@ class Built:
     generation: str
     layers: tuple[LayerAt, ...]
     form: str = ""  # catalog | catalog-merged
+    cover: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,9 @@ class Decision:
         return list(dict.fromkeys(item for one in wanted for item in one.items()))
 
     def keys(self, *, catalogs: bool = False) -> set[str]:
-        """What has to be built, or of that only the catalogs."""
-        return {want.key for _, want in self.all() if want.key and (want.generation or not catalogs)}
+        """What has to be built, or stay so; or of that only the catalogs."""
+        wanted = [want for _, want in self.all() if want.generation or not catalogs]
+        return {key for want in wanted for key in (want.key, want.covers) if key}
 
 
 @dataclass(frozen=True)
@@ -69,57 +71,89 @@ def catalog(view: View, generation: Generation, known: Known) -> Want:
     """The catalog of a generation over those of its sources that are there.
 
     Names need no source, so one that is away is left out of a new mount; it is mounted anew when the source is back.
-    A mount that has the source stays: it heals by itself. So does for a while the mount of another generation: a
-    source that is back in a moment costs its readers nothing then.
+    A mount that has the source stays: it heals by itself. While an NFS server is away a *cover* lies over it: the same
+    catalog without that source, which answers at once where the other would wait for the server.
     """
-    layers: list[LayerAt] = []
-    reasons: list[str] = []
-    certain: list[bool] = []
-    unknown = False
-    for layer in generation.data:
-        source = next((s for s in view.sources if s.name == layer.source), None)
-        if source is None:
-            reasons.append(f"the view has no source {layer.source} any more")
-            layers.append(LayerAt(layer.source, layer.path, ""))
-            certain.append(False)
-            continue
-        state = known.states.get(source.name, State())
-        looked = state.ready and layer.path in state.layers
-        identity = (state.layers[layer.path] or "") if looked else ""
-        if not state.ready:
-            reasons.append(f"source {source.name}: {state.message}")
-        elif not looked:
-            reasons.append(f"source {source.name}: {layer.path} not looked at yet")
-        elif not identity:
-            reasons.append(f"source {source.name}: {source.device_name} has no directory {layer.path}")
-        unknown |= not looked and (state.ready or source.name in known.connecting or state == State())
-        layers.append(LayerAt(source.digest, layer.path, identity))
-        certain.append(looked)
-    reason = "; ".join(dict.fromkeys(reasons))
+    found = _layers(view, generation, known)
+    layers = [one.at for one in found]
+    reason = "; ".join(dict.fromkeys(one.reason for one in found if one.reason))
+    built = {key: one for key, one in known.built.items() if key not in known.worn}
 
-    def waits(found: list[LayerAt]) -> bool:
-        return known.patient and not all(at.identity for at in found)
+    def fitting(cover: bool) -> str:
+        keys = [k for k, one in built.items() if one.cover is cover and _fits(one, generation, found)]
+        return max(keys, key=lambda key: (sum(bool(at.identity) for at in built[key].layers), key), default="")
 
-    fitting = [
-        key for key, one in known.built.items() if key not in known.worn and _fits(one, generation, layers, certain)
-    ]
-    if fitting:
-        best = max(fitting, key=lambda key: (sum(bool(at.identity) for at in known.built[key].layers), key))
-        layers = list(known.built[best].layers)
-        return Want(best, tuple(layers), None, True, reason, generation.name, waits=waits(layers))
-    if unknown:
+    def waits(of: Iterable[LayerAt]) -> bool:
+        return known.patient and not all(at.identity for at in of)
+
+    whole, cover = fitting(False), fitting(True)
+    sure = any(one.away or (one.lacking and not whole) for one in found)
+    # after a restart nothing is sure, and a cover that is there stays
+    if sure or (cover and not all(one.certain for one in found)):
+        key = cover or digest([generation.name, "cover", [[at.source, at.path, at.identity] for at in layers]])
+        below = tuple(built[cover].layers) if cover else tuple(layers)
+        return Want(
+            key, below, None, True, reason, generation.name, waits=not whole and waits(below), cover=True, covers=whole
+        )
+    if whole:
+        layers = list(built[whole].layers)
+        return Want(whole, tuple(layers), None, True, reason, generation.name, waits=waits(layers))
+    if any(one.unknown for one in found):
         return Want(None, healthy=False, reason=reason, generation=generation.name)
     key = digest([generation.name, known.renewals, [[at.source, at.path, at.identity] for at in layers]])
     return Want(key, tuple(layers), None, True, reason, generation.name, waits=waits(layers))
 
 
-def _fits(one: Built, generation: Generation, layers: list[LayerAt], certain: list[bool]) -> bool:
-    """Whether a catalog that is mounted shows the same; what is not certain is taken as it was then."""
+@dataclass(frozen=True)
+class _Found:
+    """One layer as it is now. `certain`: it has been looked at; `unknown`: it will be; `lacking`: its NFS server gave
+    no answer; `away`: nor when asked again."""
+
+    at: LayerAt
+    reason: str = ""
+    certain: bool = False
+    unknown: bool = False
+    lacking: bool = False
+    away: bool = False
+
+
+def _layers(view: View, generation: Generation, known: Known) -> list[_Found]:
+    found: list[_Found] = []
+    for layer in generation.data:
+        source = next((s for s in view.sources if s.name == layer.source), None)
+        if source is None:
+            reason = f"the view has no source {layer.source} any more"
+            found.append(_Found(LayerAt(layer.source, layer.path, ""), reason))
+            continue
+        state = known.states.get(source.name, State())
+        looked = state.ready and layer.path in state.layers
+        identity = (state.layers[layer.path] or "") if looked else ""
+        reason = ""
+        if not state.ready:
+            reason = f"source {source.name}: {state.message}"
+        elif not looked:
+            reason = f"source {source.name}: {layer.path} not looked at yet"
+        elif not identity:
+            reason = f"source {source.name}: {source.device_name} has no directory {layer.path}"
+        unknown = not looked and (state.ready or source.name in known.connecting or state == State())
+        at = LayerAt(source.digest, layer.path, identity)
+        lacking = bool(source.server) and not looked and not unknown
+        found.append(_Found(at, reason, looked, unknown, lacking, state.away))
+    return found
+
+
+def _fits(one: Built, generation: Generation, found: list[_Found]) -> bool:
+    """Whether a catalog that is mounted shows the same; what is not certain is taken as it was then, but a cover has
+    nothing of a source that is away, nor does without one that is there."""
     return (
         one.generation == generation.name
-        and len(one.layers) == len(layers)
-        and all(had == now or not sure for had, now, sure in zip(one.layers, layers, certain, strict=True))
+        and len(one.layers) == len(found)
+        and all(_same(had, now, one.cover) for had, now in zip(one.layers, found, strict=True))
     )
+
+
+def _same(had: LayerAt, now: _Found, cover: bool) -> bool:
+    return had == now.at or (not now.certain and not (cover and now.away and had.identity))
 
 
 def above(entries: Iterable[Entry]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from pdshub.node import front, mountinfo
-from pdshub.node.catalog import LABEL
+from pdshub.node.catalog import COVER, LABEL
 from pdshub.node.choice import LIVE, Built
 from pdshub.node.layout import Layout
 from pdshub.node.plan import Actual, Content, LayerAt
@@ -33,7 +33,8 @@ def observe(mounts: list[mountinfo.Mount], layout: Layout, view: str) -> Actual:
             point.removeprefix(target + "/"): tuple(m.content for m in mountinfo.stack(here, point))
             for point in {m.point for m in here}
         }
-    return Actual(entries, found, BENEATH, _notes(mounts, layout, view))
+    covers = frozenset(m.device for m in mounts if m.source.startswith(LABEL) and m.source.endswith(COVER))
+    return Actual(entries, found, BENEATH, _notes(mounts, layout, view), covers)
 
 
 def _notes(mounts: Iterable[mountinfo.Mount], layout: Layout, view: str) -> dict[str, Content]:
@@ -58,7 +59,8 @@ def shown(mounts: list[mountinfo.Mount], layout: Layout, view: str, live_points:
             continue
         here = [m for m in mounts if m.point.startswith(target + "/")]
         tops = {point: mountinfo.stack(here, point)[-1] for point in {m.point for m in here}}
-        generations = sorted(m.source.removeprefix(LABEL) for m in tops.values() if m.source.startswith(LABEL))
+        catalogs = (m.source for m in tops.values() if m.source.startswith(LABEL))
+        generations = sorted(source.removeprefix(LABEL).removesuffix(COVER) for source in catalogs)
         points = {point.removeprefix(target + "/") for point in tops} - set(live_points)
         if generations:
             result[target] = f"sha256:{generations[0]}"
@@ -75,7 +77,7 @@ def built(layout: Layout, view: str, keys: Iterable[str]) -> dict[str, Built]:
             note = json.loads((layout.entries(view) / key / "entry.json").read_text())
             if "generation" in note:
                 layers = tuple(LayerAt(**layer) for layer in note["layers"])
-                found[key] = Built(str(note["generation"]), layers, str(note["form"]))
+                found[key] = Built(str(note["generation"]), layers, str(note["form"]), bool(note.get("cover")))
         except (OSError, ValueError, KeyError, TypeError):
             continue  # of a worker that was killed: the entry is made anew
     return found

@@ -39,6 +39,9 @@ class Want:
     sub: str = ""
     placed: bool = True  # False: only to be built, where it goes is not known before
     waits: bool = False  # put where nothing is, but not yet in another content's place
+    cover: bool = False
+    """Laid over what is there while a source of that is away, and taken off when it is back (decision 10)."""
+    covers: str = ""  # key of the content below it, which stays built
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class Actual:
     beneath: bool = True
     #: Like entries, for what is not built: folders of the front.
     notes: Mapping[str, Content] = field(default_factory=dict)
+    #: Devices of covers, whether wanted still or not.
+    covers: Collection[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -60,10 +65,13 @@ class Build:
     layers: tuple[LayerAt, ...]
     run_as: tuple[int, int] | None
     generation: str = ""
+    cover: bool = False
 
 
 @dataclass(frozen=True)
 class Attach:
+    """Put it on top of what is there."""
+
     target: str
     at: str
     key: str
@@ -72,13 +80,14 @@ class Attach:
 
 @dataclass(frozen=True)
 class Switch:
-    """Slide the new content under the old one and take the old one away."""
+    """Slide the new content under the old one and take the old one away; `lazy`: at once, whoever uses it."""
 
     target: str
     at: str
     key: str
     depth: int  # mounts on the point now
     sub: str = ""
+    lazy: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,16 +132,16 @@ def plan(
     needed = list(dict.fromkeys(want for one in (wants, *own.values()) if one is not None for want in one.values()))
     for want in needed:
         if want.key and want.healthy and want.key not in actual.entries and want.key not in actual.notes:
-            build = Build(want.key, want.layers, want.run_as, want.generation)
+            build = Build(want.key, want.layers, want.run_as, want.generation, want.cover)
             if build not in steps:
                 steps.append(build)
     contents = {**actual.entries, **actual.notes}
     for target, points in actual.targets.items():
         wanted = own.get(target, wants)
         if wanted is not None:
-            steps.extend(_of_target(target, points, wanted, contents, overdue, actual.beneath))
+            steps.extend(_of_target(target, points, wanted, contents, overdue, actual))
     if all(want.key in contents for want in needed):
-        keys = {want.key for want in needed}
+        keys = {key for want in needed for key in (want.key, want.covers)}
         steps.extend(Drop(key) for key in actual.entries if key not in keys)
     return steps
 
@@ -143,7 +152,7 @@ def _of_target(
     wants: Mapping[str, Want],
     contents: Mapping[str, Content],
     overdue: Collection[tuple[str, str]],
-    beneath: bool,
+    actual: Actual,
 ) -> list[Step]:
     steps: list[Step] = []
     there: dict[str, bool] = {}
@@ -151,16 +160,23 @@ def _of_target(
         here = points.get(at, ())
         key = want.key or ""
         content = part(contents[key], want.sub) if key in contents else None
+        covered = bool(here) and here[-1][0] in actual.covers
         there[at] = bool(want.placed and here and here[-1] == content)
-        if there[at] and len(here) > 1 and beneath:
+        if there[at] and len(here) > 1 and actual.beneath and not covered:
             # Wanted again while it was still on top of its successor: the two change places.
             steps.append(Detach(target, at, lazy=False))
         if content is None or there[at] or not want.healthy or not want.placed:
             continue
         if want.waits and any(points[other] for other in points if other == at or nested(at, other)):
             continue
-        if not here:
+        if not here or (want.cover and not covered):
             steps.append(Attach(target, at, key, want.sub))
+        elif covered and (want.cover or len(here) == 1):
+            steps.append(Switch(target, at, key, len(here), want.sub, lazy=True))
+        elif covered:
+            # What it covers is what is wanted, or is switched next. Nobody has to leave first: a cover has no bytes
+            # to lose, and every path below it works again.
+            steps.append(Detach(target, at, lazy=True))
         elif content in here or (len(here) > 1 and (target, at) in overdue):
             steps.append(Detach(target, at, lazy=(target, at) in overdue))
         else:

@@ -7,7 +7,7 @@ import errno
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from pdshub.node import mountinfo, workers
@@ -19,6 +19,8 @@ from pdshub.node.spec import Source
 log = logging.getLogger(__name__)
 
 HEALTHY_SECONDS, UNHEALTHY_SECONDS = 10.0, 3.0
+#: After the first look that got no answer: one more, and its limit. Both are over within 30 s of a server's end.
+AGAIN_SECONDS, AGAIN_LIMIT = 1.0, 5.0
 CONNECTING_SECONDS = 30.0
 """A source whose first attempt to mount has not ended is connecting for so long, then it counts as away."""
 FUSE_TYPE = "fuse.pdshub-nfs"
@@ -36,6 +38,8 @@ class State:
     layers: dict[str, str | None] = field(default_factory=dict)
     pending: bool = False
     """An attempt to mount it is under way elsewhere: in the user-space helper."""
+    away: bool = False
+    """An NFS server did not answer twice in a row: whoever asks it waits in vain."""
 
 
 class Helper(Protocol):
@@ -87,6 +91,7 @@ class Keeper:
         self.layers: frozenset[str] = frozenset({"."})
         self._layout, self._policy, self._helper, self._changed = layout, policy, helper, changed
         self._since, self._tried = time.monotonic(), False
+        self._unanswered = 0  # looks in a row
         self.canary = Canary(source, layout.plugin / "canary")
         self._leash = workers.Leash()
         self._wake = asyncio.Event()
@@ -115,9 +120,11 @@ class Keeper:
 
     async def _run(self) -> None:
         while True:
+            answered = True
             try:
                 state = await self._look()
             except (OSError, TimeoutError) as error:
+                answered = False
                 text = error.strerror or str(error)
                 if isinstance(error, TimeoutError):
                     text = f"{self.source.device_name} does not answer ({text})"
@@ -125,14 +132,18 @@ class Keeper:
             except Exception as error:
                 log.exception("source %s", self.source.device_name)
                 state = State(False, self.state.mode, repr(error), 0.0, self.state.layers)
+            self._unanswered = 0 if answered else self._unanswered + 1
+            state = replace(state, away=bool(self.source.server) and self._unanswered > 1)
             old, self.state = self.state, state
             ended, self._tried = not (self._tried or state.pending), self._tried or not state.pending
-            if ended or (old.ready, old.message, old.layers) != (state.ready, state.message, state.layers):
+            if ended or replace(old, latency=0.0, pending=False) != replace(state, latency=0.0, pending=False):
                 if (old.ready, old.message) != (state.ready, state.message):
                     log.info("source %s: %s %s", self.source.device_name, state.mode, state.message or "ready")
                 self._changed()
             try:
-                async with asyncio.timeout(HEALTHY_SECONDS if state.ready else UNHEALTHY_SECONDS):
+                unhealthy = AGAIN_SECONDS if self._unanswered == 1 else UNHEALTHY_SECONDS
+                pause = HEALTHY_SECONDS if state.ready else unhealthy
+                async with asyncio.timeout(pause):
                     await self._wake.wait()
             except TimeoutError:
                 pass
@@ -158,9 +169,8 @@ class Keeper:
         nfs = {"server": source.server, "port": source.port} if source.server else {}
         local = {"local": source.local, "prefix": policy.prefix_for(source.local)} if source.local else {}
         try:
-            found = await self._leash.once(
-                "probe", self.probe_seconds, point=self.point, layers=sorted(self.layers), **nfs, **local
-            )
+            limit = min(self.probe_seconds, AGAIN_LIMIT) if self._unanswered == 1 else self.probe_seconds
+            found = await self._leash.once("probe", limit, point=self.point, layers=sorted(self.layers), **nfs, **local)
             wrong = "" if found.get("replaced") else await self.canary.look(self.point, found["layers"])
         except OSError as error:
             if error.errno != errno.ESTALE or mode_of(source, mount) != KERNEL:

@@ -46,17 +46,23 @@ def attach(origin: str, target: str, at: str, front: str) -> None:
         put(kernel.AT_FDCWD, origin, point)
 
 
-def switch(origin: str, points: list[tuple[str, str, int]], front: str) -> list[str]:
+def switch(origin: str, points: list[tuple[str, str, int]], front: str, lazy: bool = False) -> list[str]:
     """New content for all points (target, at, mounts there now): for each "switched", "held" while somebody still
-    uses the old one (it stays on top), or what went wrong."""
+    uses the old one (it stays on top), or what went wrong. `lazy`: nobody is waited for."""
     results: list[str] = []
     for target, at, depth in points:
         try:
             with place(target, at, front) as point:
-                results.append(_slide(origin, point, depth))
+                results.append(_slide(origin, point, 1 if lazy else depth))
         except OSError as error:
             results.append(_words(error, target, at))
-    return _take_all([(target, at) for target, at, _ in points], front, results)
+    places = [(target, at) for target, at, _ in points]
+    if not lazy:
+        return _take_all(places, front, results)
+    slid = [n for n, result in enumerate(results) if result == "held"]
+    for n, result in zip(slid, detach([places[n] for n in slid], front, lazy=True), strict=True):
+        results[n] = result
+    return results
 
 
 def detach(points: list[tuple[str, str]], front: str, lazy: bool) -> list[str]:

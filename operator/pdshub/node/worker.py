@@ -35,10 +35,10 @@ def reach(server: str, port: int, seconds: float) -> str:
         raise OSError(error.errno or errno.EHOSTUNREACH, f"NFS server {server} port {port}: {text}") from None
 
 
-def mount_nfs(server: str, export: str, port: int, version: str, point: str, device: str) -> None:
-    """Kernel NFS; ENODEV where the kernel has no client for it."""
+def mount_nfs(server: str, export: str, port: int, version: str, point: str, device: str, more: str = "") -> None:
+    """Kernel NFS; ENODEV where the kernel has no client for it. `more`: further options, as in nfs(5)."""
     address = reach(server, port, 4)
-    options = f"vers={version},addr={address},port={port},{NFS_OPTIONS}"
+    options = f"vers={version},addr={address},port={port},{NFS_OPTIONS}{more and f',{more}'}"
     if version.startswith("3"):
         options += f",mountaddr={address},mountproto=tcp,nolock"
     elif version in ("4", "4.0"):
@@ -206,7 +206,7 @@ def build_catalog(point: str, note: dict[str, Any], **arguments: Any) -> str:
     note_file = folder / "entry.json"  # not forced to the disk: it goes with the mount
     write_json(note_file, {**note, "form": ""}, durable=False)  # first: a mount without a note would tell nothing
     try:
-        form = catalog.build(point, **arguments)
+        form = catalog.build(point, **arguments, mount_nfs=mount_nfs)
     finally:
         for path in folder.iterdir():
             if path.is_dir() and path != Path(point):

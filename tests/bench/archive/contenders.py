@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pdshub.node import kernel, worker
 from pdshub.node.generations import Generation
@@ -53,9 +54,14 @@ def in_child(do: Callable[[], object]) -> None:
         raise Refused(text)
 
 
+def nfs(export: str) -> dict[str, Any]:
+    """The words of worker.mount_nfs, but for the mount point."""
+    return {"server": ADDRESS, "export": export, "port": 2049, "version": "4.2", "device": f"{ADDRESS}:{export}"}
+
+
 def mount_nfs(export: str, point: Path) -> None:
     point.mkdir(parents=True, exist_ok=True)
-    worker.mount_nfs(ADDRESS, export, 2049, "4.2", str(point), f"{ADDRESS}:{export}")
+    worker.mount_nfs(**nfs(export), point=str(point))
 
 
 def _run(*command: str) -> None:
@@ -139,13 +145,15 @@ class Contenders:
     def _catalog(self, place: Place) -> None:
         assert self.generation
         generation, directory = self.generation
-        build_catalog(generation, directory, place.nfs, place.root, self.empty)
+        build_catalog(generation, directory, place.nfs, place.root, self.empty, self._export)
         self.form = form(place.root)
 
 
-def build_catalog(generation: Generation, directory: Path, nfs: Path, point: Path, empty: Path) -> None:
+def build_catalog(
+    generation: Generation, directory: Path, source: Path, point: Path, empty: Path, export: str
+) -> None:
     """As the node plugin does: probe the source's directories, then mount the catalog over them."""
-    found = worker.probe(str(nfs), [layer.path for layer in generation.data])["layers"]
+    found = worker.probe(str(source), [layer.path for layer in generation.data])["layers"]
 
     def build() -> None:
         worker.build_catalog(
@@ -154,7 +162,10 @@ def build_catalog(generation: Generation, directory: Path, nfs: Path, point: Pat
             generation=generation.name,
             images=[{"path": str(directory / i.name), "source": i.source} for i in generation.images],
             data=[
-                {"source": x.source, "base": str(nfs), "path": x.path, "identity": found[x.path], "runAs": None}
+                {
+                    "source": x.source, "base": str(source), "path": x.path, "identity": found[x.path],
+                    "runAs": None, "nfs": nfs(export),
+                }
                 for x in generation.data
             ],
             nested=generation.nested,

@@ -17,11 +17,11 @@ from pdshub.node.csi import Node
 from pdshub.node.generations import Store
 from pdshub.node.layout import Layout
 from pdshub.node.plan import Want
-from pdshub.node.policy import PolicyFile
+from pdshub.node.policy import Policy, PolicyFile
 from pdshub.node.report import document
 from pdshub.node.requests import HelperRequests
 from pdshub.node.shelf import Shelf
-from pdshub.node.sources import Keeper
+from pdshub.node.sources import Keeper, State
 from pdshub.node.spec import Entry, Layer, Source, View
 from pdshub.node.wants import Story, tell
 
@@ -114,6 +114,29 @@ def test_connecting_is_bounded(place: Place, port: int, monkeypatch: pytest.Monk
         await until(lambda: keeper.state.mode)
         await until(lambda: not keeper.connecting, 2)
         assert "pdshub-nfs-helper" in keeper.state.message
+        await keeper.stop()
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize(("server", "away"), [("127.0.0.1", True), ("10.9.9.9", False)], ids=["no answer", "refused"])
+def test_away_is_who_gave_no_answer_twice(
+    place: Place, port: int, monkeypatch: pytest.MonkeyPatch, server: str, away: bool
+) -> None:
+    monkeypatch.setattr(sources, "AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(sources, "UNHEALTHY_SECONDS", 0.05)
+    looks, news = [0], list[State]()
+
+    def policy() -> Policy:
+        looks[0] += 1
+        return place.policy.current()
+
+    async def test() -> None:
+        source = Source("m", server=server, export="/m", port=port)
+        keeper = Keeper(source, place.layout, policy, place.requests, lambda: news.append(keeper.state))
+        await until(lambda: looks[0] > 3)
+        # what may not be mounted is not away; both are told once
+        assert [state.away for state in news] == ([False, True] if away else [False])
         await keeper.stop()
 
     asyncio.run(test())

@@ -1,0 +1,195 @@
+"""A NAS that hangs, after every file was opened: names, sizes and times go on listing at local speed and without a
+call, in servers that were there, that hold something, and that start meanwhile; opens fail at once; all heals by
+itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nas import Nas
+from node import Node, entry, eventually, source
+from test_generations import DATA_ONLY, calls, catalogs
+
+from pdshub.node import mountinfo
+from pdshub.node.catalog import COVER
+
+FILES = {f"d{n % 3}/s/f{n}": f"file {n}\n" * (n + 1) for n in range(60)}
+KEPT = 65.0
+"""Seconds after which the kernel's NFS client asks for attributes again, unless it is told otherwise (acregmax)."""
+NOTICED = 30.0
+"""Seconds from the end of the server, within which it is known to be away (docs/health.md)."""
+
+#: Walks a tree in three ways; prints seconds, files met and errors of each.
+_WALK = r"""
+import json, os, subprocess, sys, time
+root, found = sys.argv[1], {}
+def walk():
+    errors, files = [], 0
+    for top, _, names in os.walk(root, onerror=lambda e: errors.append(str(e))):
+        for name in names:
+            try:
+                os.stat(os.path.join(top, name)); files += 1
+            except OSError as error:
+                errors.append(str(error))
+    return files, errors
+def listed(*argv):
+    done = subprocess.run(argv, capture_output=True, text=True)
+    lines = [line for line in done.stdout.splitlines() if ' -r' in f' {line}']
+    return len(lines), done.stderr.splitlines()
+ways = {'walk': walk, 'ls': lambda: listed('ls', '-lR', root), 'find': lambda: listed('find', root, '-ls')}
+for name, do in ways.items():
+    began = time.monotonic()
+    files, errors = do()
+    found[name] = [round(time.monotonic() - began, 3), files, errors[:3]]
+print(json.dumps(found))
+"""
+_READ = r"""
+import json, os, sys, time
+root, found, errors = sys.argv[1], {}, {}
+began = time.monotonic()
+for top, _, names in os.walk(root):
+    for name in names:
+        path = os.path.join(top, name)
+        one = time.monotonic()
+        try:
+            with open(path, 'rb') as file:
+                found[os.path.relpath(path, root)] = file.read().decode()
+        except OSError as error:
+            errors[os.path.relpath(path, root)] = [error.errno, round(time.monotonic() - one, 2)]
+print(json.dumps([found, errors, round(time.monotonic() - began, 2)]))
+"""
+_HOLD = r"""
+import mmap, os, sys
+os.chdir(sys.argv[1] + '/d1/s')
+file = open('f1')
+mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+print('holds', flush=True)
+sys.stdin.readline()
+print(file.read() == mapped[:].decode(), os.getcwd().endswith('/d1/s'), len(os.listdir('.')),
+      len(open(os.getcwd() + '/f4').read()), len(open('f4').read()), flush=True)
+"""
+
+
+@pytest.fixture
+def quick_node(nas: Nas) -> Iterator[Node]:
+    """A node with the plugin's own times for a source that does not answer."""
+    folder = Path(tempfile.mkdtemp(prefix="node-", dir="/run/lab"))
+    folder.chmod(0o755)
+    made = Node(folder, ("--probe-seconds", "8"))
+    made.start()
+    yield made
+    made.close()
+
+
+def run(node: Node, code: str, root: Path) -> Any:
+    done = subprocess.run(node.pod("python3", "-c", code, str(root)), capture_output=True, text=True, timeout=560)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def published(nas: Nas, node: Node, name: str, servers: int) -> tuple[Path, list[Path]]:
+    """A generation of FILES in that many servers; answers the NAS's folder and their views."""
+    folder = nas.export(name, FILES)
+    tree = [entry(".", "nas")]
+    generation = node.survey(name, {"nas": folder}, tree)
+    node.view(name, [source("nas", f"/{name}")], tree, generation)
+    targets = [node.publish(name) for _ in range(servers)]
+    for target in targets:
+        node.ready(target)
+        eventually("the catalog is there", lambda t=target: catalogs(node, t) == [generation])
+    return folder, [target / name for target in targets]
+
+
+def covered(node: Node, view: Path) -> bool:
+    top = mountinfo.top(node.mounts(), str(view))
+    return top is not None and top.source.endswith(COVER)
+
+
+def test_a_walk_of_files_that_were_read_asks_nobody(nas: Nas, quick_node: Node, kernel: tuple[int, int]) -> None:
+    """overlayfs asks the source for the blocks of each file that was opened once; the plugin is stopped, so that every
+    call is the walk's."""
+    wait = float(os.environ.get("LAB_WALK_AFTER", str(KEPT)))
+    folder, (view,) = published(nas, quick_node, "asks", 1)
+    local = run(quick_node, _WALK, view)
+    costs = {}
+
+    def cost(when: str, code: str) -> Any:
+        before = calls()
+        found = run(quick_node, code, view)
+        costs[when] = (calls() - before, found["walk"][0] if isinstance(found, dict) else found[2])
+        return found
+
+    quick_node.kill()
+    cost("cold", _WALK)
+    read = cost("read", _READ)
+    assert read[0] == FILES and not read[1]
+    cost("just after reading", _WALK)
+    time.sleep(wait)
+    cost(f"{wait:g} s after reading", _WALK)
+    print(f"kernel {kernel}: calls and seconds of os.walk and stat of {len(FILES)} files: {costs}; at first {local}")
+    if kernel >= DATA_ONLY:
+        assert costs["cold"][0] == 0
+    assert costs["just after reading"][0] == 0 and costs[f"{wait:g} s after reading"][0] == 0
+    # close-to-open all the same: an open asks
+    (folder / "d0/s/f0").write_text("as long!\n"[: len(FILES["d0/s/f0"])])
+    assert run(quick_node, _READ, view)[0]["d0/s/f0"] == "as long!\n"[: len(FILES["d0/s/f0"])]
+
+
+def test_everything_was_opened_and_the_server_is_gone(nas: Nas, quick_node: Node, kernel: tuple[int, int]) -> None:
+    node = quick_node
+    _, (idle, holding) = published(nas, node, "hangs", 2)
+    local = run(node, _WALK, idle)
+    for view in (idle, holding):
+        assert run(node, _READ, view)[0] == FILES
+    holder = subprocess.Popen(
+        node.pod("python3", "-c", _HOLD, str(holding)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdin and holder.stdout
+    try:
+        assert holder.stdout.readline() == "holds\n"
+        nas.drop()
+        try:
+            gone = time.monotonic()
+            early = node.publish("hangs") / "hangs"  # before anybody knows
+            eventually("it is noticed", lambda: all(covered(node, v) for v in (idle, holding, early)))
+            noticed = time.monotonic() - gone
+            time.sleep(max(0.0, NOTICED - noticed))
+            late = node.publish("hangs") / "hangs"
+            eventually("a server that starts now has its names", lambda: covered(node, late))
+            walks = {}
+            for name, view in {"idle": idle, "holding": holding, "early": early, "late": late}.items():
+                before = calls()
+                walks[name] = run(node, _WALK, view)
+                walks[name]["calls"] = calls() - before
+                found, errors, seconds = run(node, _READ, view)
+                assert not found, f"{name}: bytes from nowhere"
+                assert len(errors) == len(FILES) if kernel >= DATA_ONLY else True
+                slowest = max((took for _, took in errors.values()), default=0.0)
+                assert slowest < 1, f"{name}: an open took {slowest} s"
+                walks[name]["opens"] = [seconds, sorted({number for number, _ in errors.values()})]
+            print(f"kernel {kernel}: noticed after {noticed:.1f} s; at first {local}; without the server {walks}")
+            if kernel >= DATA_ONLY:
+                for walk in walks.values():
+                    for way, (_, files, errors) in ((w, walk[w]) for w in ("walk", "ls", "find")):
+                        assert (way, files, errors) == (way, len(FILES), [])
+        finally:
+            nas.reach()
+        for view in (idle, holding, early, late):
+            eventually("the cover is gone", lambda v=view: not covered(node, v))
+            found, errors, _ = run(node, _READ, view)
+            assert found == FILES and not errors
+            assert len(catalogs(node, view.parent)) == 1, "one mount, as before"
+        holder.stdin.write("\n")
+        holder.stdin.flush()
+        assert holder.stdout.readline() == f"True True 20 {len(FILES['d1/s/f4'])} {len(FILES['d1/s/f4'])}\n"
+    finally:
+        holder.kill()
+        holder.wait()
