@@ -149,9 +149,7 @@ class Contenders:
         self.form = form(place.root)
 
 
-def build_catalog(
-    generation: Generation, directory: Path, source: Path, point: Path, empty: Path, export: str
-) -> None:
+def build_catalog(generation: Generation, directory: Path, source: Path, point: Path, empty: Path, export: str) -> None:
     """As the node plugin does: probe the source's directories, then mount the catalog over them."""
     found = worker.probe(str(source), [layer.path for layer in generation.data])["layers"]
 
@@ -163,8 +161,12 @@ def build_catalog(
             images=[{"path": str(directory / i.name), "source": i.source} for i in generation.images],
             data=[
                 {
-                    "source": x.source, "base": str(source), "path": x.path, "identity": found[x.path],
-                    "runAs": None, "nfs": nfs(export),
+                    "source": x.source,
+                    "base": str(source),
+                    "path": x.path,
+                    "identity": found[x.path],
+                    "runAs": None,
+                    "nfs": nfs(export),
                 }
                 for x in generation.data
             ],

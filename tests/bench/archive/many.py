@@ -72,7 +72,7 @@ def measure(contenders: Contenders, surveyed: Surveyed, folder: Path) -> dict[st
     assert contenders.generation
     for n, (generation, directory) in enumerate((contenders.generation, surveyed.make())):
         entries.append(folder / f"entries/g{n}/mnt")
-        build_catalog(generation, directory, nfs, entries[n], contenders.empty)
+        build_catalog(generation, directory, nfs, entries[n], contenders.empty, "/bench")
     points = [folder / f"pods/{n}/mount" for n in range(TARGETS)]
     for n, target in enumerate(points):
         target.mkdir(parents=True)
