@@ -55,7 +55,7 @@ class DirRecord:
     subdirs: int = 0  # listed ones, also those that the view excludes
     seen: int = 0  # when these times were met first, by this machine's clock
     doubt: str = ""  # "", CHANGED, INCOMPLETE, or the digest of a listing that contradicts this one
-    since: int = 0  # when that listing was met first
+    since: int = 0  # when that listing, or one that was believed only after a doubt, was met first
 
     def files(self) -> list[str]:
         """The file names, sorted."""
@@ -160,7 +160,7 @@ class Reader:
             again = former is not None and former.doubt == doubt
             record.doubt, record.since = doubt, former.since if again and former else now
             if again and doubt != INCOMPLETE and abs(now - record.since) > self.racy_ns:
-                record.doubt, record.since = "", 0  # a later survey was told the same: it is so
+                record.doubt = ""  # a later survey was told the same: it is so
         return record
 
     def _list(self, path: str, full: str, st: os.stat_result) -> tuple[DirRecord, bool, set[str]]:

@@ -93,7 +93,10 @@ def _again(former: DirRecord, read: DirRecord | None) -> DirRecord:
     """The former record, which the next survey reads again if this one read something else."""
     if read is None or read.sizes is former.sizes:
         return former
-    return replace(former, doubt=read.doubt or CHANGED, since=read.since)
+    doubt = read.doubt or CHANGED
+    if not read.doubt and read.same_times(former) and not read.same_names(former):
+        doubt = read.digest()  # it was believed now, and what holds it back is something else
+    return replace(former, doubt=doubt, since=read.since)
 
 
 def _put_back(scan: Scan, known: Mapping[str, DirRecord], read: Mapping[str, DirRecord], record: DirRecord) -> None:

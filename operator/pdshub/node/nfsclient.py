@@ -25,6 +25,7 @@ CONNECT_SECONDS, CALL_SECONDS = 4.0, 8.0
 PATIENCE_SECONDS = 25.0
 #: Once a call has waited that long, others fail after this, until the server is back.
 IMPATIENCE_SECONDS = 2.0
+RETRY_SECONDS = 0.5
 #: Clients of one server at most, made when they are needed: as many as the file system has threads, so that no call
 #: waits for another.
 CLIENTS = 16
@@ -206,7 +207,7 @@ class Server:
                     raise OSError(errno.EIO, str(error)) from None
                 failed += 1
                 if failed > 1:  # the first may have been the client's own trouble
-                    time.sleep(0.5)
+                    time.sleep(RETRY_SECONDS)
             else:
                 if self._down_since is not None:
                     log.info("server back")
