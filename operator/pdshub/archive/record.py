@@ -19,7 +19,9 @@ from pdshub.archive.label_pds4 import Label
 from pdshub.archive.walk import DirRecord, Scan
 
 FILE = "survey.jsonl.gz"
-FORMAT = "pdshub.dev/survey/v1"
+FORMAT = "pdshub.dev/survey/v2"
+FORMER = "pdshub.dev/survey/v1"
+"""Its listings were not compared with anything: they are known, and read again."""
 
 DAMAGE = (OSError, EOFError, zlib.error, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
 """What reading a damaged record raises beside ValueError."""
@@ -54,6 +56,7 @@ def write_record(path: Path, scans: Mapping[str, Scan], labels: Labels) -> None:
                             d.youngest,
                             d.trusted,
                             d.denied,
+                            [d.ino, d.nlink, d.subdirs, d.seen, d.doubt, d.since],
                         ],
                         separators=(",", ":"),
                     )
@@ -74,7 +77,7 @@ def read_record(path: Path) -> tuple[dict[str, Scan], Labels]:
     current: Scan | None = None
     try:
         with gzip.open(path, "rt", encoding="ascii") as lines:
-            if json.loads(next(lines, "{}")).get("format") != FORMAT:
+            if json.loads(next(lines, "{}")).get("format") not in (FORMAT, FORMER):
                 raise ValueError("another format")
             for line in lines:
                 item = json.loads(line)
@@ -98,7 +101,9 @@ def _packed(column: array[int]) -> int | list[int]:
 
 
 def _dir(item: list[Any]) -> DirRecord:
-    path, mtime, ctime, attr, names, sizes, mtimes, attrs, dirs, links, others, youngest, trusted, denied = item
+    path, mtime, ctime, attr, names, sizes, mtimes, attrs, dirs, links, others, youngest, trusted, denied = item[:14]
+    known = len(item) > 14
+    ino, nlink, subdirs, seen, doubt, since = item[14] if known else (0, 0, 0, 0, "", 0)
     return DirRecord(
         path,
         mtime,
@@ -112,8 +117,14 @@ def _dir(item: list[Any]) -> DirRecord:
         tuple((a, b, c) for a, b, c in links),
         tuple(others),
         youngest,
-        trusted,
+        trusted and known,
         denied,
+        ino,
+        nlink,
+        subdirs,
+        seen,
+        doubt,
+        since,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from pdshub.archive import record
 from pdshub.archive.authority import decide
 from pdshub.archive.datasets import Dataset, Facts, LayerDatasets, discover
 from pdshub.archive.decision import Decision
+from pdshub.archive.door import Disk, Door
 from pdshub.archive.findings import Findings, as_text
 from pdshub.archive.fresh import settled
 from pdshub.archive.label_pds3 import read_volume
@@ -41,6 +41,8 @@ class Options:
     racy_ns: int = RACY_NS
     """A directory that had changed this shortly before it was read is read again by the next survey."""
     progress: Callable[[str], None] = lambda text: None
+    door: Door = field(default_factory=Disk)
+    """The sources' file system."""
 
 
 @dataclass(slots=True)
@@ -56,25 +58,33 @@ class Result:
 
 @dataclass(slots=True)
 class _Labels:
-    """Opens dataset labels, each once as long as its size and time stay."""
+    """Opens dataset labels, each once as long as its directory's record stays."""
 
     roots: Mapping[str, Path]
+    door: Door
     counters: Counters
     old: record.Labels
+    scans: Mapping[str, Scan]
+    old_scans: Mapping[str, Scan]
     now: record.Labels = field(default_factory=dict)
+    unread: set[tuple[str, str]] = field(default_factory=set)  # could not be opened: another survey tries again
 
     def opener(self, source: str) -> Callable[[str, str, int, int], Facts]:
+        scan, former = self.scans[source].dirs, self.old_scans.get(source, Scan(source, "")).dirs
+
         def open_label(directory: str, name: str, size: int, mtime: int) -> Facts:
             path = f"{directory}/{name}" if directory else name
             key = (source, path)
-            known = self.now.get(key) or self.old.get(key)
+            # A directory that was listed anew may hold another label of the same size and time.
+            kept = directory in former and scan[directory].sizes is former[directory].sizes
+            known = self.old.get(key) if kept else self.now.get(key)
             if known is not None and known[:2] == (size, mtime):
                 facts = known[2]
                 if key not in self.now:
                     self.counters.labels_reused += 1
             else:
                 self.counters.labels_opened += 1
-                facts = _read(self.roots[source] / path, source)
+                facts = self._read(key)
             self.now[key] = (size, mtime, facts)
             if isinstance(facts, str):
                 raise LabelError(facts)
@@ -82,23 +92,29 @@ class _Labels:
 
         return open_label
 
+    def _read(self, key: tuple[str, str]) -> Facts | str:
+        file = self.roots[key[0]] / key[1]
 
-def _read(path: Path, source: str) -> Facts | str:
-    def read() -> Facts:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as stream:
-            if path.name.lower().startswith("voldesc."):
-                return read_volume(stream)
-            return read_label(stream, DATASET_LABELS)
+        def read() -> Facts:
+            with self.door.open(str(file)) as stream:
+                if file.name.lower().startswith("voldesc."):
+                    return read_volume(stream)
+                return read_label(stream, DATASET_LABELS)
 
-    try:
-        return settled(read)
-    except LabelError as error:
-        return str(error)
-    except (PermissionError, FileNotFoundError) as error:
-        return f"can not be opened: {error.strerror}"
-    except OSError as error:
-        raise SourceError(f"source {source}: {path}: {error.strerror}") from error
+        self.unread.discard(key)
+        try:
+            return settled(read)
+        except LabelError as error:
+            return str(error)
+        except (PermissionError, FileNotFoundError) as error:
+            self.unread.add(key)
+            return f"can not be opened: {error.strerror}"
+        except OSError as error:
+            raise SourceError(f"source {key[0]}: {file}: {error.strerror}") from error
+
+    def known(self) -> record.Labels:
+        """For the record."""
+        return {key: said for key, said in self.now.items() if key not in self.unread}
 
 
 def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, previous: Path | None = None) -> Result:
@@ -127,6 +143,7 @@ def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, p
             restat=options.restat,
             racy_ns=options.racy_ns,
             progress=lambda n: options.progress(f"{n} entries"),
+            door=options.door,
         )
         for name, value in asdict(scans[source].counters).items():
             setattr(counters, name, getattr(counters, name) + value)
@@ -137,11 +154,13 @@ def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, p
                 "layer-missing",
                 f"{layer.tree or '.'}: {layer.source} has no directory {layer.path or '.'}",
             )
-    labels = _Labels(roots, counters, old_labels)
+    labels = _Labels(roots, options.door, counters, old_labels, scans, old_scans)
     settle = view.authority.settle_seconds if options.settle_seconds is None else options.settle_seconds
-    found, datasets = _discover(view, scans, labels, Findings() if settle else findings)
+    doubted = any(directory.doubted for scanned in scans.values() for directory in scanned.dirs.values())
+    hold = settle > 0 or doubted
+    found, datasets = _discover(view, scans, labels, Findings() if hold else findings)
     held = 0
-    if settle:
+    if hold:
         held = hold_back(found, datasets, scans, old_scans, options.now_ns, settle * 10**9, findings)
         found, datasets = _discover(view, scans, labels, findings)
     options.progress(f"{len(datasets)} datasets")
@@ -149,7 +168,7 @@ def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, p
     counts = _write(view, scans, found, datasets, decisions, findings, out)
     (out / "findings.txt").write_text(as_text(findings.sorted()), encoding="utf-8")
     options.progress("writing the record")
-    record.write_record(out / record.FILE, scans, labels.now)
+    record.write_record(out / record.FILE, scans, labels.known())
     before = (
         plans.open_plan(previous).tail["counts"]["files"] if previous and (previous / plans.FILE).exists() else None
     )
