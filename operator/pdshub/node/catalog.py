@@ -21,12 +21,13 @@ import os
 import stat
 import struct
 import threading
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from pdshub.node import kernel, mountinfo, targets
+from pdshub.node import kernel, mountinfo, requests, targets
 
 CATALOG, MERGED = "catalog", "catalog-merged"
 MOUNT = "mnt"  # in the entry's folder
@@ -35,8 +36,6 @@ COVER = ":cover"  # behind them: without a source that is away, over the same ca
 #: nfs(5): attributes are asked for at each open, and else once in a week. Names that are not there are asked for
 #: always: a file that was away for a moment is the generation's again when it is back.
 KEPT_OPTIONS = "actimeo=604800,lookupcache=positive"
-#: A name in the root of a user-space mount, listed nowhere: the same export, with attributes kept likewise.
-KEPT_NAME = ".pdshub-kept"
 _OPTIONS: tuple[tuple[str, str | None], ...] = (("ro", None), ("metacopy", "on"), ("redirect_dir", "on"))
 _FLAGS = kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOATIME
 _REFUSED = (errno.EINVAL, errno.ENOSYS, errno.ENOTBLK, errno.EOPNOTSUPP)
@@ -91,7 +90,7 @@ def _kept(base: str, nfs: dict[str, Any] | None, place: str, mount_nfs: MountNfs
     if there.fstype.startswith("nfs"):
         mount_nfs(**nfs, point=place, more=KEPT_OPTIONS)
         return place
-    return f"{base}/{KEPT_NAME}"
+    return f"{base}/{requests.KEPT}{uuid.uuid4().hex}"
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
 import stat as modes
 import threading
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 
 FUSE_SUBTYPE = "pdshub-nfs"
 ATTRIBUTE_SECONDS = 3.0
+#: Files and directories whose attributes are remembered: for ATTRIBUTE_SECONDS, and for catalogs (some 50 MB).
+REMEMBERED, KEPT = 20_000, 100_000
 OPEN_TRIES = 5  # a file that was replaced as often while it was opened
 AHEAD = 4 << 20  # bytes fetched at once for a file read in order
 KINDS = {"directory": modes.S_IFDIR, "symlink": modes.S_IFLNK}
@@ -102,6 +105,37 @@ class OpenFile:
             self._server.pool.finish(session, file)
 
 
+class Attributes:
+    """What files were when they were asked for, by path; the longest unused are forgotten first."""
+
+    def __init__(self, most: int, seconds: float) -> None:
+        """`seconds`: for so long it is true of a file. A directory is asked for anew unless that is for ever: the
+        kernel remembers it, too, and a survey wants to know what it is now."""
+        self._most, self._seconds = most, seconds
+        self._known: OrderedDict[str, tuple[float, dict[str, Any]]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def last(self, path: str) -> dict[str, Any] | None:
+        """However old."""
+        known = self._known.get(path)
+        return known[1] if known else None
+
+    def get(self, path: str) -> dict[str, Any] | None:
+        with self._lock:
+            known = self._known.get(path)
+            if known is None or time.monotonic() - known[0] > self._seconds:
+                return None
+            self._known.move_to_end(path)
+            return None if modes.S_ISDIR(known[1]["st_mode"]) and self._seconds != math.inf else known[1]
+
+    def put(self, path: str, found: dict[str, Any]) -> None:
+        with self._lock:
+            self._known[path] = (time.monotonic(), found)
+            self._known.move_to_end(path)
+            while len(self._known) > self._most:
+                self._known.popitem(last=False)
+
+
 class ExportFileSystem(mfusepy.Operations):  # type: ignore[misc]
     use_ns = True
 
@@ -109,10 +143,16 @@ class ExportFileSystem(mfusepy.Operations):  # type: ignore[misc]
         self._server, self._export = server, export.strip("/")
         self._open: dict[int, OpenFile] = {}
         self._last = 0
-        self._attributes: OrderedDict[str, tuple[float, dict[str, Any]]] = OrderedDict()
+        self._fresh, self._kept = Attributes(REMEMBERED, ATTRIBUTE_SECONDS), Attributes(KEPT, math.inf)
         self._lock = threading.Lock()
 
+    def _attributes(self, path: str) -> Attributes:
+        return self._kept if path.startswith(f"/{requests.KEPT}") else self._fresh
+
     def _path(self, path: str) -> str:
+        """On the server."""
+        if path.startswith(f"/{requests.KEPT}"):
+            path = f"/{path[1:].partition('/')[2]}"
         return (self._export + path).strip("/") or "."
 
     def _remember(self, path: str, info: Any) -> dict[str, Any]:
@@ -122,19 +162,11 @@ class ExportFileSystem(mfusepy.Operations):  # type: ignore[misc]
             "st_mtime": info.mtime, "st_ctime": info.ctime, "st_atime": info.atime, "st_ino": info.fileid,
             "st_blocks": (info.used + 511) // 512,
         }  # fmt: skip
-        with self._lock:
-            self._attributes[path] = (time.monotonic() + ATTRIBUTE_SECONDS, found)
-            self._attributes.move_to_end(path)
-            while len(self._attributes) > 20000:
-                self._attributes.popitem(last=False)
+        self._attributes(path).put(path, found)
         return found
 
     def getattr(self, path: str, fh: int | None = None) -> dict[str, Any]:
-        known = self._attributes.get(path)
-        # a directory is asked for anew: the kernel remembers it too, and a survey wants to know what it is now
-        if known and known[0] > time.monotonic() and not modes.S_ISDIR(known[1]["st_mode"]):
-            return known[1]
-        return self._remember(path, self._asked(path))
+        return self._attributes(path).get(path) or self._remember(path, self._asked(path))
 
     def _asked(self, path: str) -> Any:
         return self._server.call(lambda session: session.client.stat(self._path(path)))
@@ -161,8 +193,8 @@ class ExportFileSystem(mfusepy.Operations):  # type: ignore[misc]
 
     def _opened(self, path: str) -> OpenFile:
         """The file that the path has now; its attributes are remembered, as the kernel asks for them at once."""
-        known = self._attributes.get(path)
-        fileid = known[1]["st_ino"] if known else self._asked(path).fileid
+        known = self._attributes(path).last(path)
+        fileid = known["st_ino"] if known else self._asked(path).fileid
         for last in (*[False] * (OPEN_TRIES - 1), True):
             file = OpenFile(self._server, self._path(path), fileid)
             try:

@@ -15,6 +15,9 @@ from pdshub.node.layout import Layout
 from pdshub.node.spec import Source
 
 ALIVE_SECONDS = 15.0
+KEPT = ".pdshub-kept-"
+"""Before any letters, in the root of a mount of the helper, and listed nowhere: the whole export once more, for one
+catalog. What files of it are is asked for when they are opened, and remembered from then on."""
 
 
 def write(path: Path, document: dict[str, Any]) -> None:
