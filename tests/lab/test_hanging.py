@@ -4,6 +4,7 @@ itself."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -17,55 +18,20 @@ import pytest
 from nas import Nas
 from node import Node, entry, eventually, source
 from test_generations import DATA_ONLY, catalogs
+from walks import READ, WALK
 
 from pdshub.node import mountinfo
 from pdshub.node.catalog import COVER
 
 FILES = {f"d{n % 3}/s/f{n}": f"file {n}\n" * (n + 1) for n in range(60)}
+DIGESTS = {path: hashlib.sha256(text.encode()).hexdigest() for path, text in FILES.items()}
 KEPT = 65.0
 """Seconds after which the kernel's NFS client asks for attributes again, unless it is told otherwise (acregmax)."""
+AT_ONCE = 5.0
+"""Seconds for an open that fails without asking the server, on a machine that is busy; asking takes 15 and more."""
 NOTICED = 30.0
 """Seconds from the end of the server, within which it is known to be away (docs/health.md)."""
 
-#: Walks a tree in three ways; prints seconds, files met and errors of each.
-_WALK = r"""
-import json, os, subprocess, sys, time
-root, found = sys.argv[1], {}
-def walk():
-    errors, files = [], 0
-    for top, _, names in os.walk(root, onerror=lambda e: errors.append(str(e))):
-        for name in names:
-            try:
-                os.stat(os.path.join(top, name)); files += 1
-            except OSError as error:
-                errors.append(str(error))
-    return files, errors
-def listed(*argv):
-    done = subprocess.run(argv, capture_output=True, text=True)
-    lines = [line for line in done.stdout.splitlines() if ' -r' in f' {line}']
-    return len(lines), done.stderr.splitlines()
-ways = {'walk': walk, 'ls': lambda: listed('ls', '-lR', root), 'find': lambda: listed('find', root, '-ls')}
-for name, do in ways.items():
-    began = time.monotonic()
-    files, errors = do()
-    found[name] = [round(time.monotonic() - began, 3), files, errors[:3]]
-print(json.dumps(found))
-"""
-_READ = r"""
-import json, os, sys, time
-root, found, errors = sys.argv[1], {}, {}
-began = time.monotonic()
-for top, _, names in os.walk(root):
-    for name in names:
-        path = os.path.join(top, name)
-        one = time.monotonic()
-        try:
-            with open(path, 'rb') as file:
-                found[os.path.relpath(path, root)] = file.read().decode()
-        except OSError as error:
-            errors[os.path.relpath(path, root)] = [error.errno, round(time.monotonic() - one, 2)]
-print(json.dumps([found, errors, round(time.monotonic() - began, 2)]))
-"""
 _HOLD = r"""
 import mmap, os, sys
 os.chdir(sys.argv[1] + '/d1/s')
@@ -138,9 +104,9 @@ def covered(node: Node, view: Path) -> bool:
 def test_a_walk_of_files_that_were_read_asks_nobody(nas: Nas, quick_node: Node, kernel: tuple[int, int]) -> None:
     """overlayfs asks the source for the blocks of each file that was opened once; the plugin is stopped, so that every
     call is the walk's."""
-    wait = float(os.environ.get("LAB_WALK_AFTER", str(KEPT)))
+    wait = float(os.environ.get("LABWALK_AFTER", str(KEPT)))
     folder, (view,) = published(nas, quick_node, "asks", 1)
-    local = run(quick_node, _WALK, view)
+    local = run(quick_node, WALK, view)
     costs = {}
 
     def cost(when: str, code: str) -> Any:
@@ -151,27 +117,27 @@ def test_a_walk_of_files_that_were_read_asks_nobody(nas: Nas, quick_node: Node, 
 
     quick_node.kill()
     quiet()
-    cost("cold", _WALK)
-    read = cost("read", _READ)
-    assert read[0] == FILES and not read[1]
-    cost("just after reading", _WALK)
+    cost("cold", WALK)
+    read = cost("read", READ)
+    assert read[0] == DIGESTS and not read[1]
+    cost("just after reading", WALK)
     time.sleep(wait)
-    cost(f"{wait:g} s after reading", _WALK)
+    cost(f"{wait:g} s after reading", WALK)
     print(f"kernel {kernel}: calls and seconds of os.walk and stat of {len(FILES)} files: {costs}; at first {local}")
     if kernel >= DATA_ONLY:
         assert costs["cold"][0] == 0
     assert costs["just after reading"][0] == 0 and costs[f"{wait:g} s after reading"][0] == 0
     # close-to-open all the same: an open asks
-    (folder / "d0/s/f0").write_text("as long!\n"[: len(FILES["d0/s/f0"])])
-    assert run(quick_node, _READ, view)[0]["d0/s/f0"] == "as long!\n"[: len(FILES["d0/s/f0"])]
+    (folder / "d0/s/f0").write_text("as long")
+    assert run(quick_node, READ, view)[0]["d0/s/f0"] == hashlib.sha256(b"as long").hexdigest()
 
 
 def test_everything_was_opened_and_the_server_is_gone(nas: Nas, quick_node: Node, kernel: tuple[int, int]) -> None:
     node = quick_node
     _, (idle, holding) = published(nas, node, "hangs", 2)
-    local = run(node, _WALK, idle)
+    local = run(node, WALK, idle)
     for view in (idle, holding):
-        assert run(node, _READ, view)[0] == FILES
+        assert run(node, READ, view)[0] == DIGESTS
     holder = subprocess.Popen(
         node.pod("python3", "-c", _HOLD, str(holding)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -190,13 +156,13 @@ def test_everything_was_opened_and_the_server_is_gone(nas: Nas, quick_node: Node
             walks = {}
             for name, view in {"idle": idle, "holding": holding, "early": early, "late": late}.items():
                 before = calls()
-                walks[name] = run(node, _WALK, view)
+                walks[name] = run(node, WALK, view)
                 walks[name]["calls"] = calls() - before
-                found, errors, seconds = run(node, _READ, view)
+                found, errors, seconds = run(node, READ, view)
                 assert not found, f"{name}: bytes from nowhere"
                 assert len(errors) == len(FILES) if kernel >= DATA_ONLY else True
                 slowest = max((took for _, took in errors.values()), default=0.0)
-                assert slowest < 1, f"{name}: an open took {slowest} s"
+                assert slowest < AT_ONCE, f"{name}: an open took {slowest} s"
                 walks[name]["opens"] = [seconds, sorted({number for number, _ in errors.values()})]
             print(f"kernel {kernel}: noticed after {noticed:.1f} s; at first {local}; without the server {walks}")
             if kernel >= DATA_ONLY:
@@ -207,8 +173,8 @@ def test_everything_was_opened_and_the_server_is_gone(nas: Nas, quick_node: Node
             nas.reach()
         for view in (idle, holding, early, late):
             eventually("the cover is gone", lambda v=view: not covered(node, v))
-            found, errors, _ = run(node, _READ, view)
-            assert found == FILES and not errors
+            found, errors, _ = run(node, READ, view)
+            assert found == DIGESTS and not errors
             assert len(catalogs(node, view.parent)) == 1, "one mount, as before"
         holder.stdin.write("\n")
         holder.stdin.flush()
