@@ -20,7 +20,7 @@ def hold_back(
 ) -> int:
     """Puts former directories back for datasets with a change younger than ``settle_ns``; returns their number.
 
-    A dataset that the former survey did not know is withheld with all that lies inside it. Times ahead of this
+    A dataset of which the former survey knew no file is withheld with all that lies inside it. Times ahead of this
     machine's clock by more than the settle time say nothing and are ignored. ``scans`` are changed in place.
     """
     held = 0
@@ -35,14 +35,14 @@ def hold_back(
         if not young:
             continue
         held += len(young)
-        new = {i for i in young if former is None or datasets[i].root not in former.dirs}
+        new = {i for i in young if not _had(former, datasets[i].root)}
         for index in sorted(young):
             dataset = datasets[index]
             findings.add(
                 "info",
                 "settling",
                 f"{dataset.name} is still changing: "
-                + ("it is withheld" if index in new else "its former state is shown"),
+                + ("it is withheld" if index in new else "this generation keeps its former state"),
                 [f"{source}:{dataset.root}"],
             )
         for path, owner in found.owners.items():
@@ -57,6 +57,17 @@ def hold_back(
                         scan.dirs[path] = record
         scan.dirs = dict(sorted(scan.dirs.items(), key=lambda item: item[0].split("/")))
     return held
+
+
+def _had(former: Scan | None, root: str) -> bool:
+    """Whether there is a former state: an empty directory, made before the first file came, is none."""
+    if former is None or root not in former.dirs:
+        return False
+    return any(
+        record.names or record.links
+        for path, record in former.dirs.items()
+        if not root or path == root or path.startswith(root + "/")
+    )
 
 
 def _owner(path: str, roots: Mapping[str, int]) -> int | None:

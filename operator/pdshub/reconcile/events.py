@@ -19,11 +19,12 @@ _GOOD = {
     "Surveyed": "True",
     "Intact": "True",
     "PinnedDrift": "False",
+    "Deleting": "False",
 }
 """Conditions that are worth an event, and their good status. Reconciling is noise."""
-_CALM = ("Pinned", "WaitsForApproval")
-"""Reasons that somebody wanted: not good, and no warning either."""
-_QUIET = ("Newest",)
+_CALM = ("WaitsForApproval", "Preparing", "Installing", "Upgrading", "Notifying", "Protecting", "Tidying")
+"""Reasons that somebody wanted, and the operator's own work: not good, and no warning either."""
+_QUIET = ("Newest", "Pinned", "Rejected")
 """Reasons that have an event of their own."""
 
 

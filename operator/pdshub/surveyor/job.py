@@ -21,6 +21,7 @@ from typing import Any
 from pdshub.archive.catalog import CatalogError
 from pdshub.archive.diff import diff
 from pdshub.archive.explain import explain
+from pdshub.archive.live import LIVE, diff_from_live
 from pdshub.archive.plan import PlanError
 from pdshub.archive.view import ViewError
 from pdshub.archive.walk import SourceError
@@ -37,6 +38,8 @@ def _explain(task: Json, say: Say) -> Json:
 
 
 def _diff(task: Json, say: Say) -> Json:
+    if task["from"] == LIVE:
+        return diff_from_live(Path(task["to"]), int(task["limit"]), say)
     return diff(Path(task["from"]), Path(task["to"]), int(task["limit"]), say)
 
 

@@ -16,7 +16,7 @@ def test_a_candidate_shows_what_it_changes_for_users() -> None:
     bench.surveys.keep(C, previous=B)
     bench.look()
     assert bench.status["generation"]["name"] == A
-    assert (bench.status["candidate"]["name"], bench.status["candidate"]["reason"]) == (C, "Approve")
+    assert (bench.status["candidate"]["name"], bench.status["candidate"]["reason"]) == (C, "WaitsForApproval")
     assert bench.status["candidate"]["changes"]["filesAdded"] == 7
     assert bench.condition("Released")[:2] == ("False", "WaitsForApproval")
     bench.look()
