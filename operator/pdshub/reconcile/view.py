@@ -74,7 +74,7 @@ async def reconcile(world: World, name: str, reports: dict[str, NodeReport], ask
     if deleting and not users:
         await surveyor.remove(world, view)
         return EVERY
-    if not deleting and not ours and users.hubs:  # so that a deletion can wait for them
+    if users and not ours:  # so that a deletion can wait for them
         await finalizer.put(world.kube, ARCHIVE_VIEW, name, None, VIEW_FINALIZER, present=True)
     generation = int(view["metadata"].get("generation", 0))
     before = parse_status(view)
@@ -93,8 +93,8 @@ async def reconcile(world: World, name: str, reports: dict[str, NodeReport], ask
             behind = uptake(world.view(name), name, generation, spec, before, reports, at)
         else:
             world.views.pop(name, None)
-            if ours and (_surveyed(before) or not users.hubs):
-                await surveyor.remove(world, view, hold=bool(users.hubs))
+            if ours and (_surveyed(before) or not users):
+                await surveyor.remove(world, view, hold=bool(users))
         fields |= {"volumes": policies.volumes(name, hubs), "decisions": decided}
         if deleting:
             found.append(("Deleting", "True", "InUse", deletion.words(name, users)))

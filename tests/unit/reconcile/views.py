@@ -91,7 +91,7 @@ class Bench:
         if storage:
             default = {"storageclass.kubernetes.io/is-default-class": "true"}
             self.kube.put(STORAGE_CLASS, {"metadata": {"name": "standard", "annotations": default}})
-        self.generation, self.words = 0, dict[str, Any]()
+        self.generation, self.words, self.asked = 0, dict[str, Any](), True
         self.apply(spec or SPEC)
 
     def start(self, image: str = "pdshub:1") -> World:
@@ -133,7 +133,7 @@ class Bench:
         reports = {"n1": NodeReport("n1", self.report(), view.time.monotonic())}
         for memory in self.world.views.values():
             memory.seen_at = -1e9  # a while later
-        return asyncio.run(view.reconcile(self.world, "sbn", reports, True))
+        return asyncio.run(view.reconcile(self.world, "sbn", reports, self.asked))
 
     def report(self) -> dict[str, Any]:
         words = {"generation": self.generation, "form": "live", "ready": True, "targets": 1, "message": ""}
