@@ -11,6 +11,8 @@ from pdshub.api.base import Model, Quantity, RelativePath, StatusModel, rules
 
 SHORT = 12
 """Hexadecimal digits by which people name a generation."""
+LIVE = "live"
+"""In the place of a generation: the sources, merged by file name, as users see them before the first release."""
 _PATTERN = "^(sha256:)?[0-9a-f]{12,64}$"
 _NO_NAME = "names no generation: write sha256:… or at least the first 12 of its digits (kubectl pdshub archive status)"
 

@@ -16,9 +16,6 @@ from pdshub.archive.diff import files
 from pdshub.archive.plan import Json, Plan, PlanError, open_plan
 from pdshub.archive.walk import DirRecord
 
-LIVE = "live"
-"""In the place of a generation's name: the sources as they are."""
-
 Dirs = Mapping[str, DirRecord]
 Part = tuple[int, DirRecord]
 """A directory of a source, by the source's number."""

@@ -6,10 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pdshub.api.generation import SHORT, digits, named
+from pdshub.api.generation import LIVE, SHORT, digits, named
 
-LIVE = "live"
-"""In the place of a generation: the sources, as users see them before the first release."""
 _HEX = re.compile(r"[0-9a-f]+")
 
 

@@ -7,9 +7,8 @@ from typing import Any
 
 from pdshub.api.decision import Decision
 from pdshub.api.decision import words as decision_words
-from pdshub.api.generation import SHORT, digits
+from pdshub.api.generation import LIVE, SHORT, digits
 from pdshub.archive.findings import printable
-from pdshub.cli.choose import LIVE
 
 Json = Mapping[str, Any]
 

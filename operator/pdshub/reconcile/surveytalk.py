@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pdshub.api.generation import named
+from pdshub.api.generation import LIVE, named
 from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus
 from pdshub.reconcile import gaps
 from pdshub.reconcile.generations import Kept, Verdict
@@ -27,8 +27,6 @@ NODES_EVERY = 60.0
 PHASE_EVERY = 5.0
 """Seconds between two words of a survey that runs: each is a write, and an event for everybody who watches."""
 BEING_COMPARED = "What it changes for users is being worked out"
-LIVE = "live"
-"""The surveyor's word for what users see without a generation."""
 CANNOT_COMPARE = "What it changes for users is not known: the surveyor no longer keeps what they see"
 NOT_COMPARED = "What it changes for users could not be worked out"
 _NODES = re.compile(r"\+[0-9a-f]{8}$")

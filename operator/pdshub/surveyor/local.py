@@ -9,11 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pdshub.api.generation import LIVE
 from pdshub.archive import words
 from pdshub.archive.diff import diff
 from pdshub.archive.explain import explain
 from pdshub.archive.findings import Finding, as_text, printable
-from pdshub.archive.live import LIVE, diff_from_live
+from pdshub.archive.live import diff_from_live
 from pdshub.surveyor.checks import findings_of, verify
 from pdshub.surveyor.making import rfc3339
 from pdshub.surveyor.progress import Progress

@@ -13,8 +13,8 @@ import zstandard
 from aiohttp import web
 
 from pdshub import mutual_tls
+from pdshub.api.generation import LIVE
 from pdshub.archive import manifest, plan, record
-from pdshub.archive.live import LIVE
 from pdshub.surveyor import answers, tls
 from pdshub.surveyor.checks import findings_of
 from pdshub.surveyor.comparing import Comparisons, Json, Say
