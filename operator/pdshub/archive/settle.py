@@ -61,13 +61,15 @@ def hold_back(
 
 def _had(former: Scan | None, root: str) -> bool:
     """Whether there is a former state: an empty directory, made before the first file came, is none."""
-    if former is None or root not in former.dirs:
-        return False
-    return any(
-        record.names or record.links
-        for path, record in former.dirs.items()
-        if not root or path == root or path.startswith(root + "/")
-    )
+    left = [root]
+    while former is not None and left:
+        path = left.pop()
+        record = former.dirs.get(path)
+        if record is not None:
+            if record.names or record.links:
+                return True
+            left += [f"{path}/{name}" if path else name for name in record.dirs]
+    return False
 
 
 def _owner(path: str, roots: Mapping[str, int]) -> int | None:

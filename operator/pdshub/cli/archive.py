@@ -127,7 +127,8 @@ def pin(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     view = _view(kubectl, args.view)
     if args.generation == "previous":
         kept = _asked(kubectl, args, "status")["generations"]
-        name = choose.before(view, [g["name"] for g in kept if g["accepted"]])
+        rejected = (view.get("spec") or {}).get("rejected")
+        name = choose.before(view, [g["name"] for g in kept if g["accepted"] and not named(rejected, g["name"])])
     else:
         name = choose.generation(view, args.generation) if args.generation else choose.released(view)
     _decide(kubectl, args, "pin", name)

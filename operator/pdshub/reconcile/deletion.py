@@ -30,7 +30,7 @@ def users(view: Object, hubs: Iterable[Object], reports: Mapping[str, NodeReport
 
     The servers of a view that was written inside of a hub are that hub's: they end with it.
     """
-    name, labels = str(view["metadata"]["name"]), view["metadata"].get("labels") or {}
+    name = str(view["metadata"]["name"])
     found = []
     for hub in hubs:
         meta, archive = hub["metadata"], (hub.get("spec") or {}).get("archive") or {}
@@ -38,8 +38,13 @@ def users(view: Object, hubs: Iterable[Object], reports: Mapping[str, NodeReport
         own = bool(archive.get("inline")) and names.own_view == name
         if (archive.get("viewRef") == name or own) and not meta.get("deletionTimestamp"):
             found.append(f"{names.namespace}/{names.name}")
-    inline = bool(labels.get(HUB_LABEL) and labels.get(NAMESPACE_LABEL))
-    return Users(tuple(sorted(found)), {} if inline else _servers(name, reports))
+    return Users(tuple(sorted(found)), {} if inline(view) else _servers(name, reports))
+
+
+def inline(view: Object) -> bool:
+    """Whether a view was written inside of a hub: its hub makes it again, or goes with it."""
+    labels = view["metadata"].get("labels") or {}
+    return bool(labels.get(HUB_LABEL) and labels.get(NAMESPACE_LABEL))
 
 
 def _servers(name: str, reports: Mapping[str, NodeReport]) -> dict[str, int]:

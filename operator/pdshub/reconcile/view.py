@@ -74,16 +74,18 @@ async def reconcile(world: World, name: str, reports: dict[str, NodeReport], ask
     if deleting and not users:
         await surveyor.remove(world, view)
         return EVERY
-    if users and not ours:  # so that a deletion can wait for them
+    holds = bool(users) and not deletion.inline(view)
+    if holds and not ours:  # so that a deletion can wait for them
         await finalizer.put(world.kube, ARCHIVE_VIEW, name, None, VIEW_FINALIZER, present=True)
     generation = int(view["metadata"].get("generation", 0))
     before = parse_status(view)
     now, pause = status.now(), EVERY
+    waiting: list[Row] = [("Deleting", "True", "InUse", deletion.words(name, users))] if deleting else []
     try:
         spec = ArchiveViewSpec.model_validate(view["spec"])
     except ValidationError as error:
         refused: Row = ("Ready", "False", "InvalidSpec", f"the spec is refused: {explain(error)}")
-        rows = carried([refused], before.conditions, generation, now)
+        rows = carried([refused, *waiting], before.conditions, generation, now)
         after = before.model_copy(update={"observed_generation": generation, "conditions": rows})
     else:
         found, fields, lacks, behind = list[Row](), dict[str, Any](), list[Gap](), Uptake()
@@ -93,11 +95,10 @@ async def reconcile(world: World, name: str, reports: dict[str, NodeReport], ask
             behind = uptake(world.view(name), name, generation, spec, before, reports, at)
         else:
             world.views.pop(name, None)
-            if ours and (_surveyed(before) or not users):
-                await surveyor.remove(world, view, hold=bool(users))
+            if ours and not deleting and (_surveyed(before) or not holds):
+                await surveyor.remove(world, view, hold=holds)
         fields |= {"volumes": policies.volumes(name, hubs), "decisions": decided}
-        if deleting:
-            found.append(("Deleting", "True", "InUse", deletion.words(name, users)))
+        found += waiting
         allowed = world.installation.archive
         after = view_status.status(
             name, spec, generation, before, reports, allowed, at, now, found, fields, lacks, behind

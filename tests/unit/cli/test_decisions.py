@@ -108,6 +108,12 @@ def test_what_can_not_be_decided(
     assert not [call for call in kubectl.calls() if call[0] == "patch"]
 
 
+def test_nobody_rolls_back_to_what_was_rejected(kubectl: Fake, capsys: pytest.CaptureFixture[str]) -> None:
+    view(kubectl, {"rejected": "c" * 12})
+    assert main(["archive", "pin", "sbn", "previous"]) == 1
+    assert "no generation before bbbbbbbbbbbb is kept" in capsys.readouterr().err
+
+
 LIVE = {**DIFFED, "from": "live", "asOf": "2026-11-20T00:00:00Z"}
 COMPARED: list[tuple[str, str, dict[str, Any], list[str], str]] = [
     ("what users see and what waits", "diff sbn", {}, ["diff", SHOWN, NEW], "from bbbbbbbbbbbb to aaaaaaaaaaaa"),

@@ -164,6 +164,25 @@ def test_the_surveyor_of_a_view_that_is_going_is_not_made_again() -> None:
     assert bench.status["generation"]["name"] == A
 
 
+@pytest.mark.parametrize("spec", [SPEC, LIVE, {"tree": []}], ids=["catalog", "live", "refused"])
+def test_it_is_said_whatever_the_spec_is(spec: dict[str, Any]) -> None:
+    bench = used()
+    bench.apply(spec)
+    bench.delete(servers=1)
+    bench.look()
+    assert bench.condition("Deleting")[:2] == ("True", "InUse") and not gone(bench)
+
+
+def test_a_live_view_inside_of_a_hub_is_not_held() -> None:
+    """Its hub makes it again: nothing is lost, and nothing has to be waited for."""
+    bench = Bench(LIVE)
+    labels = {"pdshub.dev/hub": "sbn", "pdshub.dev/namespace": "ns"}
+    bench.kube.objects[("archiveviews", "", "sbn")]["metadata"]["labels"] = labels
+    bench.kube.put(PDSHUB, hub("one", {"viewRef": "sbn"}))
+    bench.look()
+    assert not bench.kube.objects[("archiveviews", "", "sbn")]["metadata"].get("finalizers")
+
+
 def test_nobody_uses_it() -> None:
     bench = served(None, A)
     bench.delete()
