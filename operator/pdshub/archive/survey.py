@@ -137,8 +137,7 @@ def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, p
                 "layer-missing",
                 f"{layer.tree or '.'}: {layer.source} has no directory {layer.path or '.'}",
             )
-    read, kept = {name: dict(found.dirs) for name, found in scans.items()}, entries.look(view, scans)
-    seen = kept
+    read, seen = {name: dict(found.dirs) for name, found in scans.items()}, entries.look(view, scans)
     labels = _Labels(roots, counters, old_labels)
     settle = view.authority.settle_seconds if options.settle_seconds is None else options.settle_seconds
     found, datasets = _discover(view, scans, labels, Findings() if settle else findings)
@@ -146,8 +145,7 @@ def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, p
     if settle:
         held = hold_back(found, datasets, scans, old_scans, options.now_ns, settle * 10**9, findings)
         found, datasets = _discover(view, scans, labels, findings)
-        kept = entries.look(view, scans)
-    said = entries.report(view, seen, kept, findings)
+    said = entries.report(view, seen, entries.look(view, scans), findings)
     options.progress(f"{len(datasets)} datasets")
     decisions = decide(datasets, view.authority, view.sources, findings)
     counts = _write(view, scans, found, datasets, decisions, findings, said, out)

@@ -77,7 +77,7 @@ def words(name: str, found: Users) -> str:
         who.append(f"PDSHub {_some(found.hubs)} show{'s' if len(found.hubs) == 1 else ''} it")
     if found.servers:
         who.append(f"servers have it mounted on {_some(f'{node} ({count})' for node, count in found.servers.items())}")
-    todo = "take spec.archive.viewRef away there and stop the servers" if found.hubs else "stop the servers"
+    todo = "take it out of spec.archive there and stop the servers" if found.hubs else "stop the servers"
     return (
         f"the deletion waits, and users go on reading: {' and '.join(who)}. To let it go {todo}, or confirm: "
         f"kubectl annotate av {name} {CONFIRM}={name}"
