@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pdshub.archive import entries, record
 from pdshub.archive import plan as plans
-from pdshub.archive import record
 from pdshub.archive.authority import decide
 from pdshub.archive.datasets import Dataset, Facts, LayerDatasets, discover
 from pdshub.archive.decision import Decision
@@ -24,7 +24,7 @@ from pdshub.archive.places import Homes, contributions, with_parents
 from pdshub.archive.refs import declared_paths
 from pdshub.archive.settle import hold_back
 from pdshub.archive.view import View
-from pdshub.archive.walk import RACY_NS, Counters, Scan, SourceError, scan
+from pdshub.archive.walk import RACY_NS, Counters, DirRecord, Scan, SourceError, scan
 
 DATASET_LABELS = frozenset({"Product_Bundle", "Product_Collection"})
 LABEL_BUDGET = 1000  # labels that may be opened for their company alone, or one in 200 files if that is more
@@ -154,6 +154,7 @@ def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, p
                 "layer-missing",
                 f"{layer.tree or '.'}: {layer.source} has no directory {layer.path or '.'}",
             )
+    read, seen = {name: dict(found.dirs) for name, found in scans.items()}, entries.look(view, scans)
     labels = _Labels(roots, options.door, counters, old_labels, scans, old_scans)
     settle = view.authority.settle_seconds if options.settle_seconds is None else options.settle_seconds
     doubted = any(directory.doubted for scanned in scans.values() for directory in scanned.dirs.values())
@@ -163,16 +164,24 @@ def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, p
     if hold:
         held = hold_back(found, datasets, scans, old_scans, options.now_ns, settle * 10**9, findings)
         found, datasets = _discover(view, scans, labels, findings)
+    said = entries.report(view, seen, entries.look(view, scans), findings)
     options.progress(f"{len(datasets)} datasets")
     decisions = decide(datasets, view.authority, view.sources, findings)
-    counts = _write(view, scans, found, datasets, decisions, findings, out)
+    counts = _write(view, scans, found, datasets, decisions, findings, said, out)
     (out / "findings.txt").write_text(as_text(findings.sorted()), encoding="utf-8")
     options.progress("writing the record")
     record.write_record(out / record.FILE, scans, labels.known())
+    record.write_record(out / record.HELD, {name: _held(found, read[name]) for name, found in scans.items()}, {})
     before = (
         plans.open_plan(previous).tail["counts"]["files"] if previous and (previous / plans.FILE).exists() else None
     )
     return Result(counts, counters, findings, held, before)
+
+
+def _held(scan: Scan, read: Mapping[str, DirRecord]) -> Scan:
+    """Directories as they were read, where the survey went on with another state of them."""
+    changed = {path: found for path, found in read.items() if scan.dirs.get(path) is not found}
+    return Scan(scan.source, "", changed, scan.attrs)
 
 
 def _previous(previous: Path | None, findings: Findings) -> tuple[dict[str, Scan], record.Labels]:
@@ -215,6 +224,7 @@ def _write(
     datasets: list[Dataset],
     decisions: list[Decision],
     findings: Findings,
+    said: list[dict[str, Any]],
     out: Path,
 ) -> dict[str, Any]:
     homes = Homes(datasets, decisions, view.authority)
@@ -246,6 +256,7 @@ def _write(
         return {
             "dataOrder": data_order([s for s in view.sources if s in bases], before),
             "dataRoots": data_roots(bases),
+            "entries": said,
             "findings": [f.wire() for f in findings.sorted()],
         }
 

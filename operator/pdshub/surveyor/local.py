@@ -9,10 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pdshub.api.generation import LIVE
 from pdshub.archive import words
 from pdshub.archive.diff import diff
 from pdshub.archive.explain import explain
 from pdshub.archive.findings import Finding, as_text, printable
+from pdshub.archive.live import diff_from_live
 from pdshub.surveyor.checks import findings_of, verify
 from pdshub.surveyor.making import rfc3339
 from pdshub.surveyor.progress import Progress
@@ -54,8 +56,12 @@ def run_explain(args: argparse.Namespace) -> Said:
 
 
 def run_diff(args: argparse.Namespace) -> Said:
-    """What differs between two generations."""
+    """What differs between two generations, or between the sources as they were surveyed and a generation."""
     store = Store(args.store)
+    if args.old == LIVE:
+        only = _entry(store, args.new)
+        answer = diff_from_live(only.directory, args.limit, Teller())
+        return {"from": LIVE, "asOf": only.as_of, "to": only.name, **answer}, words.differences(answer)
     old, new = _entry(store, args.old), _entry(store, args.new)
     answer = diff(old.directory, new.directory, args.limit, Teller())
     return {"from": old.name, "to": new.name, **answer}, words.differences(answer)
@@ -123,7 +129,7 @@ def add_commands(commands: Any) -> None:
     p.add_argument("path", metavar="PATH", help="path in the view")
     p.add_argument("--generation", default="", metavar="GEN", help="default: the newest")
     p = command("diff", "datasets and files that differ between two generations", run_diff)
-    p.add_argument("old", metavar="GEN1", help="12 or more of its digits")
+    p.add_argument("old", metavar="GEN1", help="12 or more of its digits; live: the sources, merged by file name")
     p.add_argument("new", metavar="GEN2", nargs="?", default="", help="default: the newest")
     p.add_argument("--limit", type=int, default=1000, help="files named of each kind (default 1000)")
     p = command("findings", "what the survey and the audit have to say", run_findings)
