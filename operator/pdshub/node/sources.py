@@ -80,7 +80,7 @@ class Keeper:
 
     #: Set once the kernel said that it knows no NFS: (monotonic) time until which it is not asked again.
     no_kernel_nfs_until = 0.0
-    #: How long a mounted source may take to answer a probe, the start of the probe's process included.
+    #: How long a mounted source may take to answer a probe.
     probe_seconds = 8.0
 
     def __init__(
@@ -120,11 +120,14 @@ class Keeper:
 
     async def _run(self) -> None:
         while True:
-            answered = True
+            unanswered = 0
             try:
                 state = await self._look()
+            except workers.Busy as error:
+                log.warning("source %s: %s", self.source.device_name, error.strerror)
+                state, unanswered = self.state, self._unanswered
             except (OSError, TimeoutError) as error:
-                answered = False
+                unanswered = self._unanswered + 1
                 text = error.strerror or str(error)
                 if isinstance(error, TimeoutError):
                     text = f"{self.source.device_name} does not answer ({text})"
@@ -132,8 +135,8 @@ class Keeper:
             except Exception as error:
                 log.exception("source %s", self.source.device_name)
                 state = State(False, self.state.mode, repr(error), 0.0, self.state.layers)
-            self._unanswered = 0 if answered else self._unanswered + 1
-            state = replace(state, away=bool(self.source.server) and self._unanswered > 1)
+            self._unanswered = unanswered
+            state = replace(state, away=bool(self.source.server) and unanswered > 1)
             old, self.state = self.state, state
             ended, self._tried = not (self._tried or state.pending), self._tried or not state.pending
             if ended or replace(old, latency=0.0, pending=False) != replace(state, latency=0.0, pending=False):

@@ -215,10 +215,15 @@ def build_catalog(point: str, note: dict[str, Any], **arguments: Any) -> str:
     return form
 
 
+def ready() -> bool:
+    """The process has started."""
+    return True
+
+
 OPERATIONS: dict[str, Callable[..., Any]] = {
     name.__name__: name
     for name in (
-        mount_nfs, mount_local, probe, build, build_catalog, listing, attach, switch, detach, drop, unmount,
+        ready, mount_nfs, mount_local, probe, build, build_catalog, listing, attach, switch, detach, drop, unmount,
     )
 }  # fmt: skip
 

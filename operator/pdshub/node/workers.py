@@ -14,6 +14,9 @@ from typing import Any
 
 import pdshub
 
+START_SECONDS = 30.0
+"""For the start of a process that looks at something: what a busy machine takes is no word on a NAS."""
+
 _WHERE = str(Path(next(iter(pdshub.__path__))).parent)
 
 
@@ -64,6 +67,10 @@ async def _once(process: asyncio.subprocess.Process, do: str, seconds: float, ar
                 await process.wait()
 
 
+class Busy(TimeoutError):
+    """This machine did not even start a process in time: nothing is known of who was to be asked."""
+
+
 class Leash:
     """`once`, but no new process while the one before is still there.
 
@@ -76,11 +83,16 @@ class Leash:
         self._process: asyncio.subprocess.Process | None = None
 
     async def once(self, do: str, seconds: float, **arguments: Any) -> Any:
-        """Raises OSError, TimeoutError after `seconds` or at once while the last process can't be ended."""
+        """Raises OSError, TimeoutError after `seconds` of work or at once while the last process can't be ended, and
+        Busy."""
         if self._hangs():
             raise TimeoutError(errno.ETIMEDOUT, "the last look at it hangs still")
         self._process = process = await _start(self._module, group=True)
         try:
+            try:
+                await _ask(process, {"do": "ready"}, START_SECONDS)
+            except TimeoutError:
+                raise Busy(errno.ETIMEDOUT, f"no process was started within {START_SECONDS:g} s") from None
             return await _once(process, do, seconds, arguments)
         finally:
             with suppress(ProcessLookupError):

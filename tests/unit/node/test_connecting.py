@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from pdshub.node import reconcile, requests, sources
+from pdshub.node import reconcile, requests, sources, workers
 from pdshub.node.csi import Node
 from pdshub.node.generations import Store
 from pdshub.node.layout import Layout
@@ -140,6 +140,31 @@ def test_away_is_who_gave_no_answer_twice(
         await keeper.stop()
 
     asyncio.run(test())
+
+
+def test_a_machine_that_is_too_busy_to_look_says_nothing_of_the_server(
+    place: Place, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "UNHEALTHY_SECONDS", 0.02)
+    monkeypatch.setattr(sources, "AGAIN_SECONDS", 0.02)
+    looks: list[type[Exception]] = [TimeoutError, workers.Busy, workers.Busy, TimeoutError]
+    met: list[tuple[int, bool]] = []
+
+    async def test() -> None:
+        keeper = place.keeper(Source("m", server="127.0.0.1", export="/m", port=port))
+
+        async def look() -> State:
+            met.append((len(looks), keeper.state.away))
+            if not looks:
+                return State(True)
+            raise looks.pop(0)(110, "")
+
+        keeper._look = look  # type: ignore[method-assign]
+        await until(lambda: keeper.state.ready)
+        await keeper.stop()
+
+    asyncio.run(test())
+    assert met[:5] == [(4, False), (3, False), (2, False), (1, False), (0, True)]
 
 
 MOUNTING = Story(False, "being mounted", "notice", pending=True)
