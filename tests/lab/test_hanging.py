@@ -104,7 +104,7 @@ def covered(node: Node, view: Path) -> bool:
 def test_a_walk_of_files_that_were_read_asks_nobody(nas: Nas, quick_node: Node, kernel: tuple[int, int]) -> None:
     """overlayfs asks the source for the blocks of each file that was opened once; the plugin is stopped, so that every
     call is the walk's."""
-    wait = float(os.environ.get("LABWALK_AFTER", str(KEPT)))
+    wait = float(os.environ.get("LAB_WALK_AFTER", str(KEPT)))
     folder, (view,) = published(nas, quick_node, "asks", 1)
     local = run(quick_node, WALK, view)
     costs = {}
