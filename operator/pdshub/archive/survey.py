@@ -51,6 +51,8 @@ class Result:
     findings: Findings
     held_back: int
     previous_files: int | None = None
+    doubted: bool = False
+    """Some of what is held back is in doubt: a survey decides that begins more than ``racy_ns`` later."""
 
 
 def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, previous: Path | None = None) -> Result:
@@ -108,7 +110,7 @@ def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, p
     before = (
         plans.open_plan(previous).tail["counts"]["files"] if previous and (previous / plans.FILE).exists() else None
     )
-    return Result(counts, counters, findings, held, before)
+    return Result(counts, counters, findings, held, before, doubted)
 
 
 def _previous(previous: Path | None, findings: Findings) -> tuple[dict[str, Scan], record.Labels]:
