@@ -12,13 +12,15 @@ import os
 import stat
 import threading
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pdshub.archive.door import Door
 
 TRIES = 4
 """Readings of a directory that does not hold still."""
+TICK_NS = 2_000_000_000
+"""Servers store times of 1 s at worst; FAT-like ones 2 s."""
 INCOMPLETE = "incomplete"
 """A doubt: the listing has less than the directory's link count or its own names say."""
 CHANGED = "changed"
@@ -123,6 +125,9 @@ class Reader:
     racy_ns: int
     newest: int = 0
     """The latest time that the source showed: its clock was that far at least, whatever this machine's says."""
+    newest_at: int = 0  # when it was met, by this machine's clock
+    _listed: dict[str, int] = field(default_factory=dict)  # when what only the clocks make trusted was listed
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def read(self, path: str, st: os.stat_result, former: DirRecord | None) -> DirRecord:
         """The directory as it is. ``st``: what it was just before. Raises OSError, also where it became something else.
@@ -151,9 +156,13 @@ class Reader:
         changed = max(record.mtime, record.ctime)
         same = former is not None and former.same_times(record)
         record.seen = former.seen if same and former and former.seen else now
-        by_clocks = abs(now - changed) > self.racy_ns and self.newest - changed > self.racy_ns
-        record.trusted = steady and (by_clocks or abs(now - record.seen) > self.racy_ns)
-        self.newest = max(self.newest, record.youngest)
+        waited = abs(now - record.seen) > self.racy_ns
+        record.trusted = steady and (waited or abs(now - changed) > self.racy_ns)
+        with self._lock:
+            if record.youngest > self.newest:
+                self.newest, self.newest_at = record.youngest, now
+            if record.trusted and not waited:
+                self._listed[record.path] = now
         if not doubt and same and former and former.trusted and not former.denied and not former.same_names(record):
             doubt = record.digest()
         if doubt:
@@ -162,6 +171,18 @@ class Reader:
             if again and doubt != INCOMPLETE and abs(now - record.since) > self.racy_ns:
                 record.doubt = ""  # a later survey was told the same: it is so
         return record
+
+    def compare_clocks(self, records: Mapping[str, DirRecord]) -> None:
+        """When all was read: do not trust what had changed, by the source's own clock, just before it was listed.
+
+        The clocks of source and machine may differ by anything. What is met here once more under the same times is
+        trusted then.
+        """
+        for path, listed in self._listed.items():
+            record = records.get(path)
+            clock = self.newest - max(0, self.newest_at - listed)  # the source's at least, when it was listed
+            if record is not None and max(record.mtime, record.ctime) > clock - TICK_NS:
+                record.trusted = False
 
     def _list(self, path: str, full: str, st: os.stat_result) -> tuple[DirRecord, bool, set[str]]:
         """What the directory holds, whether each name was there to be looked at, and all names."""

@@ -28,8 +28,8 @@ FORMER = "pdshub.dev/survey/v1"
 DAMAGE = (OSError, EOFError, zlib.error, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
 """What reading a damaged record raises beside ValueError."""
 
-Labels = dict[tuple[str, str], tuple[int, int, Facts | str]]
-"""(source, path) -> (size, mtime in ns, what it says or why it is broken)."""
+Labels = dict[tuple[str, str], tuple[int, int, int, Facts | str]]
+"""(source, path) -> (size, mtime and ctime in ns, what it says or why it is broken). ctime 0: not known."""
 
 
 def write_record(path: Path, scans: Mapping[str, Scan], labels: Labels) -> None:
@@ -66,8 +66,8 @@ def write_record(path: Path, scans: Mapping[str, Scan], labels: Labels) -> None:
                 if len(lines) >= 512:
                     out.write(("\n".join(lines) + "\n").encode("ascii"))
                     lines.clear()
-        for (source, label), (size, mtime, facts) in sorted(labels.items()):
-            lines.append(json.dumps({"label": [source, label, size, mtime], "facts": _wire(facts)}))
+        for (source, label), (size, mtime, ctime, facts) in sorted(labels.items(), key=lambda item: item[0]):
+            lines.append(json.dumps({"label": [source, label, size, mtime, ctime], "facts": _wire(facts)}))
         out.write(("\n".join(lines) + "\n").encode("ascii"))
     partial.replace(path)
 
@@ -90,8 +90,8 @@ def read_record(path: Path) -> tuple[dict[str, Scan], Labels]:
                     current = Scan(item["source"], "", attrs=[(a, b, c) for a, b, c in item["attrs"]])
                     scans[current.source] = current
                 else:
-                    source, name, size, mtime = item["label"]
-                    labels[source, name] = (size, mtime, _facts(item["facts"]))
+                    source, name, size, mtime, ctime = (*item["label"], 0)[:5]
+                    labels[source, name] = (size, mtime, ctime, _facts(item["facts"]))
     except DAMAGE as error:
         raise ValueError(f"{path}: {error}") from error
     return scans, labels

@@ -11,13 +11,11 @@ from typing import Any
 from pdshub.archive import entries, record
 from pdshub.archive import plan as plans
 from pdshub.archive.authority import decide
-from pdshub.archive.datasets import Dataset, Facts, LayerDatasets, discover
+from pdshub.archive.datasets import Dataset, LayerDatasets, discover
 from pdshub.archive.decision import Decision
 from pdshub.archive.door import Disk, Door
 from pdshub.archive.findings import Findings, as_text
-from pdshub.archive.fresh import settled
-from pdshub.archive.label_pds3 import read_volume
-from pdshub.archive.label_pds4 import LabelError, read_label
+from pdshub.archive.labels import LabelReader
 from pdshub.archive.layering import common_directory, data_order, data_roots
 from pdshub.archive.merge import Merger, VisibleDir
 from pdshub.archive.places import Homes, contributions, with_parents
@@ -26,7 +24,6 @@ from pdshub.archive.settle import hold_back
 from pdshub.archive.view import View
 from pdshub.archive.walk import RACY_NS, Counters, DirRecord, Scan, SourceError, scan
 
-DATASET_LABELS = frozenset({"Product_Bundle", "Product_Collection"})
 LABEL_BUDGET = 1000  # labels that may be opened for their company alone, or one in 200 files if that is more
 
 
@@ -54,67 +51,8 @@ class Result:
     findings: Findings
     held_back: int
     previous_files: int | None = None
-
-
-@dataclass(slots=True)
-class _Labels:
-    """Opens dataset labels, each once as long as its directory's record stays."""
-
-    roots: Mapping[str, Path]
-    door: Door
-    counters: Counters
-    old: record.Labels
-    scans: Mapping[str, Scan]
-    old_scans: Mapping[str, Scan]
-    now: record.Labels = field(default_factory=dict)
-    unread: set[tuple[str, str]] = field(default_factory=set)  # could not be opened: another survey tries again
-
-    def opener(self, source: str) -> Callable[[str, str, int, int], Facts]:
-        scan, former = self.scans[source].dirs, self.old_scans.get(source, Scan(source, "")).dirs
-
-        def open_label(directory: str, name: str, size: int, mtime: int) -> Facts:
-            path = f"{directory}/{name}" if directory else name
-            key = (source, path)
-            # A directory that was listed anew may hold another label of the same size and time.
-            kept = directory in former and scan[directory].sizes is former[directory].sizes
-            known = self.old.get(key) if kept else self.now.get(key)
-            if known is not None and known[:2] == (size, mtime):
-                facts = known[2]
-                if key not in self.now:
-                    self.counters.labels_reused += 1
-            else:
-                self.counters.labels_opened += 1
-                facts = self._read(key)
-            self.now[key] = (size, mtime, facts)
-            if isinstance(facts, str):
-                raise LabelError(facts)
-            return facts
-
-        return open_label
-
-    def _read(self, key: tuple[str, str]) -> Facts | str:
-        file = self.roots[key[0]] / key[1]
-
-        def read() -> Facts:
-            with self.door.open(str(file)) as stream:
-                if file.name.lower().startswith("voldesc."):
-                    return read_volume(stream)
-                return read_label(stream, DATASET_LABELS)
-
-        self.unread.discard(key)
-        try:
-            return settled(read)
-        except LabelError as error:
-            return str(error)
-        except (PermissionError, FileNotFoundError) as error:
-            self.unread.add(key)
-            return f"can not be opened: {error.strerror}"
-        except OSError as error:
-            raise SourceError(f"source {key[0]}: {file}: {error.strerror}") from error
-
-    def known(self) -> record.Labels:
-        """For the record."""
-        return {key: said for key, said in self.now.items() if key not in self.unread}
+    doubted: bool = False
+    """Some of what is held back is in doubt: a survey decides that begins more than ``racy_ns`` later."""
 
 
 def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, previous: Path | None = None) -> Result:
@@ -155,7 +93,7 @@ def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, p
                 f"{layer.tree or '.'}: {layer.source} has no directory {layer.path or '.'}",
             )
     read, seen = {name: dict(found.dirs) for name, found in scans.items()}, entries.look(view, scans)
-    labels = _Labels(roots, options.door, counters, old_labels, scans, old_scans)
+    labels = LabelReader(roots, options.door, counters, old_labels, scans, old_scans)
     settle = view.authority.settle_seconds if options.settle_seconds is None else options.settle_seconds
     doubted = any(directory.doubted for scanned in scans.values() for directory in scanned.dirs.values())
     hold = settle > 0 or doubted
@@ -175,7 +113,7 @@ def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, p
     before = (
         plans.open_plan(previous).tail["counts"]["files"] if previous and (previous / plans.FILE).exists() else None
     )
-    return Result(counts, counters, findings, held, before)
+    return Result(counts, counters, findings, held, before, doubted)
 
 
 def _held(scan: Scan, read: Mapping[str, DirRecord]) -> Scan:
@@ -195,7 +133,7 @@ def _previous(previous: Path | None, findings: Findings) -> tuple[dict[str, Scan
 
 
 def _discover(
-    view: View, scans: Mapping[str, Scan], labels: _Labels, findings: Findings
+    view: View, scans: Mapping[str, Scan], labels: LabelReader, findings: Findings
 ) -> tuple[list[LayerDatasets], list[Dataset]]:
     datasets: list[Dataset] = []
     declared = declared_paths(view.authority, view.sources)

@@ -14,14 +14,14 @@ from functools import partial
 from queue import SimpleQueue
 
 from pdshub.archive import fresh
-from pdshub.archive.directory import INCOMPLETE, Attr, AttrTable, DirRecord, Reader, SourceError, links_mean
+from pdshub.archive.directory import INCOMPLETE, TICK_NS, Attr, AttrTable, DirRecord, Reader, SourceError, links_mean
 from pdshub.archive.door import Disk, Door
 
 __all__ = ["RACY_NS", "Attr", "Counters", "DirRecord", "Scan", "SourceError", "scan"]
 
 # A directory that changed this shortly before it was read may change again within the same clock tick of the
-# server; its record is not trusted by the next survey. NFS servers store times of 1 s at worst; FAT-like ones 2 s.
-RACY_NS = 2_000_000_000
+# server; its record is not trusted by the next survey.
+RACY_NS = TICK_NS
 _ROUNDS = 3
 """So often a directory is listed again whose sub-directory is not there."""
 
@@ -135,6 +135,7 @@ class _Walk:
         if self._failure is not None:
             raise SourceError(f"source {self.scan.source}: {self._failure}") from self._failure
         self._doubt()
+        self.reader.compare_clocks(self.scan.dirs)
 
     def _work(self) -> None:
         while (task := self._todo.get()) is not None:

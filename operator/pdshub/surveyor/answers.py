@@ -24,7 +24,7 @@ def survey(s: Surveyor) -> Json:
     elif p.failed is not None:
         state, message = "failed", p.message
     elif p.settles is not None:
-        state, message = "waiting", f"{p.settling} datasets are still being copied"
+        state, message = "waiting", f"{p.settling} datasets are still being copied, or their listing is in doubt"
         if not p.settling:
             message = "looks again when what may have been copied just now has settled"
     return {

@@ -91,6 +91,7 @@ def make(task: Json, say: Any) -> Json:
         "counts": document["counts"],
         "counters": asdict(result.counters),
         "settling": result.held_back,
+        "doubted": result.doubted,
         "unchanged": unchanged,
         "changes": {} if known else changes(baseline, work, document),
     }

@@ -50,7 +50,7 @@ class Surveys(Collector):
         yield gauge("last_success_timestamp_seconds", "End of the last survey that went well.", p.finished or 0)
         yield gauge("last_duration_seconds", "Time that the last survey took.", p.seconds)
         yield gauge("failures", "Surveys that failed in a row.", p.failures)
-        yield gauge("settling_datasets", "Datasets that are still being copied.", p.settling)
+        yield gauge("settling_datasets", "Datasets that are being copied, or in doubt.", p.settling)
         for name, text in _COUNTERS.items():
             yield gauge(f"last_{name}", text, float(p.counters.get(name, 0)))
         total = CounterMetricFamily("pdshub_survey_completed", "Surveys that went well.", labels=["view"])

@@ -196,7 +196,8 @@ class Surveyor:
         log.info("generation %s: %s files", entry.name, result["counts"]["files"])
         p.restat_at, p.counters, p.settling = began, result["counters"], int(result["settling"])
         again = p.settling or (first and settle)
-        p.settles = self.clock() + max(schedule.MIN_SETTLE_SECONDS, settle) if again else None
+        wait = max(schedule.MIN_SETTLE_SECONDS, settle, self.stale_seconds if result["doubted"] else 0)
+        p.settles = self.clock() + wait if again else None
         await asyncio.to_thread(self.drop)
 
     def _say(self, text: str) -> None:
