@@ -125,6 +125,13 @@ def families(report: Mapping[str, Any], totals: Mapping[str, float]) -> Iterator
         counter = CounterMetricFamily(PREFIX + name, text)
         counter.add_metric([], totals.get(name, 0.0))
         yield counter
+    errors = CounterMetricFamily(
+        PREFIX + "reconcile_failures", "Turns in which the plugin failed at a view (empty: at work of no single view).",
+        labels=["view"],
+    )  # fmt: skip
+    for view, count in sorted(report["failures"].items()):
+        errors.add_metric([view], float(count))
+    yield errors
     failing = gauge("fetches_failing", "Generations whose last attempt to be fetched failed.")
     failing.add_metric([], totals.get("fetches_failing", 0.0))
     yield failing

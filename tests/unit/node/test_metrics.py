@@ -40,6 +40,7 @@ REPORT: dict[str, Any] = {
         },
         "new": {},
     },
+    "failures": {"new": 7, "": 1},
 }  # fmt: skip
 
 
@@ -85,6 +86,8 @@ def made(totals: dict[str, float] | None = None) -> dict[tuple[str, tuple[tuple[
         ("fetches_failing", {}, 1),
         ("publishes_total", {}, 3),
         ("last_publish_seconds", {}, 0.25),
+        ("reconcile_failures_total", {"view": "new"}, 7),
+        ("reconcile_failures_total", {"view": ""}, 1),
         ("plugin_info", {"version": "0.1.0", "kernel": "6.12.0"}, 1),
     ],
 )
@@ -103,7 +106,7 @@ def test_values(name: str, labels: dict[str, str], value: float) -> None:
 def test_labels_are_bounded() -> None:
     """Names that views declare and words of this program; nothing of users, no paths, no messages."""
     allowed = {
-        "view": {"sbn", "new"}, "source": {"main", "mission"}, "result": {"intact", "violated", "incomplete"},
+        "view": {"sbn", "new", ""}, "source": {"main", "mission"}, "result": {"intact", "violated", "incomplete"},
         "found": {"digested", "differing", "private", "unread"}, "form": {"catalog", "live"},
         "generation": {"", "abababababab"}, "version": {"0.1.0"}, "kernel": {"6.12.0"},
     }  # fmt: skip
