@@ -96,6 +96,8 @@ def _last(result: str, generation: str = "g") -> Proof:
         (_last("intact"), 3600, 3600, True),
         (_last("violated"), 60, 3600, False),
         (_last("incomplete"), 60, 3600, True),
+        (_last("changing"), 60, 3600, False),
+        (_last("changing"), 3600, 3600, True),
         (_last("intact", "older"), 59, 3600, False),
         (_last("intact", "older"), 60, 3600, True),
     ],
