@@ -178,15 +178,16 @@ def _renamed(path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("case", "path", "change"),
+    ("path", "change"),
     [
-        ("written in place", "c", lambda p: _over(p, "C" * 10, False)),
-        ("written in place behind its time", "c", lambda p: _over(p, "C" * 10, True)),
-        ("renamed over, with the time of before", "a", lambda p: _renamed(p, "O" * 300)),
-        ("removed", "d/b", lambda p: p.unlink()),
+        ("c", lambda p: _over(p, "C" * 10, False)),
+        ("c", lambda p: _over(p, "C" * 10, True)),
+        ("a", lambda p: _renamed(p, "O" * 300)),
+        ("d/b", lambda p: p.unlink()),
     ],
+    ids=["in-place", "in-place-behind-its-time", "renamed-over-with-its-time", "removed"],
 )
-def test_a_delivery_is_told_from_damage(catalog: Catalog, case: str, path: str, change: Callable[[Path], None]) -> None:
+def test_a_delivery_is_told_from_damage(catalog: Catalog, path: str, change: Callable[[Path], None]) -> None:
     """At once, with all that the client remembers of the file: its times are asked of the server."""
     survey = catalog.surveyed()
     for _ in range(2):
@@ -201,7 +202,7 @@ def test_a_delivery_is_told_from_damage(catalog: Catalog, case: str, path: str, 
             return None if now["ok"] else now
 
         found = eventually("the difference is met", met, 120)
-    assert found["result"] == "changing" and path in found["message"], (case, found)
+    assert found["result"] == "changing" and path in found["message"], found
     if path != "d/b":  # the next survey has seen these times, and its sample still says something else
         old = {one.path: one for one in survey.sample}
         later = catalog.surveyed()
