@@ -17,6 +17,7 @@ import pdshub
 START_SECONDS = 30.0
 """For the start of a process that looks at something: what a busy machine takes is no word on a NAS."""
 
+_LINE = 8 << 20  # bytes of one answer: a proof's names every file of a sample that differs
 _WHERE = str(Path(next(iter(pdshub.__path__))).parent)
 
 
@@ -25,7 +26,7 @@ async def _start(module: str = "worker", group: bool = False) -> asyncio.subproc
     code = f"import sys; sys.path.insert(0, {_WHERE!r}); from pdshub.node.{module} import main; main()"
     return await asyncio.create_subprocess_exec(
         sys.executable, "-I", "-S", "-c", code,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=group,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=group, limit=_LINE,
     )  # fmt: skip
 
 
