@@ -16,6 +16,7 @@ from pdshub.archive.datasets import Dataset, Facts, LayerDatasets, discover
 from pdshub.archive.decision import Decision
 from pdshub.archive.findings import Findings, as_text
 from pdshub.archive.fresh import settled
+from pdshub.archive.hollow import drop_hollow
 from pdshub.archive.label_pds3 import read_volume
 from pdshub.archive.label_pds4 import LabelError, read_label
 from pdshub.archive.layering import common_directory, data_order, data_roots
@@ -202,8 +203,10 @@ def _write(
     places = contributions(found, datasets, homes, findings)
     for place in view.live:
         places.setdefault(place, [])
-    merger = Merger(found, scans, datasets, findings)
     layer_sources = [f.layer.source for f in found]
+    tops = {homes.renamed(layer.tree) for layer in view.layers} | set(view.live)
+    drop_hollow(places, lambda item: scans[layer_sources[item.layer]].dirs[item.path], tops)
+    merger = Merger(found, scans, datasets, findings)
     before: set[tuple[str, str]] = set()
     bases: dict[str, str] = {}
 
@@ -234,6 +237,7 @@ def _write(
         "view": view.name,
         "sources": [{"name": s} for s in view.sources],
         "layers": [{"tree": la.tree, "rank": la.rank, "source": la.source, "path": la.path} for la in view.layers],
+        "live": list(view.live),
         "authority": json.loads(view.authority.model_dump_json(by_alias=True, exclude_none=True)),
         "datasets": [_dataset(d, decisions[d.index], homes) for d in datasets],
     }
