@@ -12,16 +12,24 @@ PROGRESS = "… "
 
 def explained(answer: dict[str, Any]) -> str:
     """An answer of ``explain``."""
-    lines = [f"{printable(answer['path'])}: " + (answer.get("kind", "") if answer["visible"] else "not visible")]
+    state = answer.get("state") or ("visible" if answer["visible"] else "hidden")
+    said = {"visible": answer.get("kind"), "hidden": "not visible", "absent": "no such path", "live": "live"}[state]
+    lines = [f"{printable(answer['path']) or '.'}: {said}"]
     lines += [f"  from {o['source']}:{printable(o.get('path', ''))}" for o in answer.get("from", ())]
     if answer.get("dataset"):
         lines.append(f"  belongs to {answer['dataset']['name']}")
-    lines += [f"  also at {o['source']}:{printable(o['path'])}: {o['reason']}" for o in answer["others"]]
+    also = "also at" if answer["visible"] else "at"
+    lines += [f"  {also} {o['source']}:{printable(o['path'])}: {printable(o['reason'])}" for o in answer["others"]]
     lines += [
         f"  {d['dataset']} from {d['source']}:{printable(d['root'])} is {d['state']}"
         + (f": {d['reason']}" if d["reason"] else "")
         for d in answer["decisions"]
+        if state != "absent"
     ]
+    lines += [f"  {printable(note)}" for note in answer.get("notes", ())]
+    if state == "absent":
+        lines.append(f"  the nearest directory is {printable(answer['parent']) or '.'}")
+        lines += [f"  a name like it: {printable(name)}" for name in answer["near"]]
     return "\n".join(lines)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pdshub.archive import words as archive_words
 from pdshub.archive.findings import Finding, as_text, printable
-from pdshub.cli import choose, words
+from pdshub.cli import choose, outcome, words
 from pdshub.cli.kubectl import Kubectl, KubectlError
 
 Json = dict[str, Any]
@@ -76,12 +76,19 @@ def status(kubectl: Kubectl, args: argparse.Namespace) -> Said:
 
 
 def explain(kubectl: Kubectl, args: argparse.Namespace) -> Said:
-    """Which source shows a path; of what users see, unless another generation is named."""
+    """Which source shows a path, in what waits or else in what users see; code 1 where no source has such a path.
+
+    Raises PathError where what leads nowhere begins as no path of the view does.
+    """
     view = _view(kubectl, args.view)
-    generation = _or_released(view, args.generation)
-    path = choose.path(view, args.path)
-    answer = _asked(kubectl, args, "explain", *(["--generation", generation] if generation else []), "--", path)
-    return answer, archive_words.explained(answer), 0
+    about, path = choose.subject(view, args.generation), choose.path(view, args.path)
+    answer = _asked(kubectl, args, "explain", *(["--generation", about.name] if about.name else []), "--", path)
+    absent = answer.get("state") == "absent"
+    if absent and (remedy := choose.misplaced(view, path)):
+        raise choose.PathError(remedy)
+    name = about.name or answer.get("generation", "")
+    text = f"{about.line(name)}\n{archive_words.explained(answer)}"
+    return {**answer, "of": about.state}, text, FAILED if absent else 0
 
 
 def diff(kubectl: Kubectl, args: argparse.Namespace) -> Said:
@@ -95,13 +102,15 @@ def diff(kubectl: Kubectl, args: argparse.Namespace) -> Said:
 
 
 def findings(kubectl: Kubectl, args: argparse.Namespace) -> Said:
-    """What survey and audit have to say."""
-    generation = _or_released(_view(kubectl, args.view), args.generation)
-    more = ["--generation", generation] if generation else []
+    """What survey and audit have to say of what waits, or else of what users see."""
+    about = choose.subject(_view(kubectl, args.view), args.generation)
+    more = ["--generation", about.name] if about.name else []
     answer = _asked(kubectl, args, "findings", *more, "--limit", str(args.limit))
     found = [Finding(f["severity"], f["kind"], f["message"], tuple(f["paths"]), f["count"]) for f in answer["findings"]]
     rest = answer["total"] - len(found)
-    return answer, as_text(found).rstrip() + (f"\n… {rest} more: --limit" if rest else ""), 0
+    text = as_text(found).rstrip() + (f"\n… {rest} more: --limit" if rest else "")
+    name = about.name or answer.get("generation", "")
+    return {**answer, "of": about.state}, f"{about.line(name)}\n{text}", 0
 
 
 def verify(kubectl: Kubectl, args: argparse.Namespace) -> Said:
@@ -160,9 +169,12 @@ def refresh(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Said:
-    """Asks for a survey; with ``--wait``, until it has ended. Codes: 1 it failed, 3 it did not end in time."""
-    form = (_view(kubectl, args.view).get("spec") or {}).get("form", "catalog")
-    if form == "live":
+    """Asks for a survey; with ``--wait``, until it has ended, and what came of it.
+
+    Codes: 1 it failed, 3 it did not end in time.
+    """
+    before = _view(kubectl, args.view)
+    if (before.get("spec") or {}).get("form", "catalog") == "live":
         raise CliError(f"view {args.view} is live: users see changes without a survey")
     token = time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(3)
     kubectl.patch(VIEWS, args.view, {"metadata": {"annotations": {REFRESH: token}}})
@@ -175,10 +187,12 @@ def refresh(
         survey = (found.get("status") or {}).get("survey") or {}
         if survey.get("request") == token and survey.get("state") != "running":
             answer["survey"] = survey
-            released = ((found.get("status") or {}).get("generation") or {}).get("name")
             if survey.get("state") == "failed":
-                return answer, f"the survey failed: {survey.get('message')}", FAILED
-            return answer, f"surveyed; users see {words.short(released)}", 0
+                seen = f"users see {outcome.seen(found)} as before"
+                return {**answer, "outcome": "failed"}, f"the survey failed: {survey.get('message')}; {seen}", FAILED
+            kind, lines = outcome.of(before, found)
+            answer |= {"outcome": kind, "candidate": (found.get("status") or {}).get("candidate")}
+            return answer, "\n".join(printable(line) for line in lines), 0
         if clock() >= end:
             return (
                 answer,

@@ -21,6 +21,7 @@ from typing import Any
 from pdshub.archive.catalog import CatalogError
 from pdshub.archive.diff import diff
 from pdshub.archive.explain import explain
+from pdshub.archive.look import Look, mounted
 from pdshub.archive.plan import PlanError
 from pdshub.archive.view import ViewError
 from pdshub.archive.walk import SourceError
@@ -33,7 +34,7 @@ STACK = 1 << 20  # bytes of each of the threads that walk
 
 
 def _explain(task: Json, say: Say) -> Json:
-    return explain(Path(task["generation"]), task["path"])
+    return explain(Path(task["generation"]), task["path"], Look(mounted(Path(task["sources"]))))
 
 
 def _diff(task: Json, say: Say) -> Json:

@@ -13,6 +13,7 @@ from pdshub.archive import words
 from pdshub.archive.diff import diff
 from pdshub.archive.explain import explain
 from pdshub.archive.findings import Finding, as_text, printable
+from pdshub.archive.look import Look, mounted
 from pdshub.surveyor.checks import findings_of, verify
 from pdshub.surveyor.making import rfc3339
 from pdshub.surveyor.progress import Progress
@@ -49,7 +50,7 @@ def _entry(store: Store, reference: str) -> Entry:
 def run_explain(args: argparse.Namespace) -> Said:
     """Which source shows a path."""
     entry = _entry(Store(args.store), args.generation)
-    answer = explain(entry.directory, args.path)
+    answer = explain(entry.directory, args.path, Look(mounted(args.sources)))
     return {"generation": entry.name, **answer}, words.explained(answer)
 
 
@@ -120,8 +121,9 @@ def add_commands(commands: Any) -> None:
         return sub
 
     p = command("explain", "which source shows a path, which others had it and why", run_explain)
-    p.add_argument("path", metavar="PATH", help="path in the view")
+    p.add_argument("path", metavar="PATH", help="path in the view, or SOURCE:PATH")
     p.add_argument("--generation", default="", metavar="GEN", help="default: the newest")
+    p.add_argument("--sources", type=Path, default=Path("/sources"), metavar="DIR", help="default /sources")
     p = command("diff", "datasets and files that differ between two generations", run_diff)
     p.add_argument("old", metavar="GEN1", help="12 or more of its digits")
     p.add_argument("new", metavar="GEN2", nargs="?", default="", help="default: the newest")

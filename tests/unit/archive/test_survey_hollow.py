@@ -24,7 +24,11 @@ CASES: dict[str, tuple[dict[str, dict[str, str]], dict[str, Any], set[str]]] = {
         {"", "x"},
     ),
     "hidden by a rule": ({"a": {"d/e/f": "", "g": ""}}, spec(["a"], rules=[{"hide": "d/e"}]), {""}),
-    "moved by a rule": ({"a": {"d/e/f": ""}}, spec(["a"], rules=[{"rename": {"from": "d/e", "to": "n/e"}}]), {"", "n", "n/e"}),
+    "moved by a rule": (
+        {"a": {"d/e/f": ""}},
+        spec(["a"], rules=[{"rename": {"from": "d/e", "to": "n/e"}}]),
+        {"", "n", "n/e"},
+    ),
     "merged into another place": (
         {"a": {"p/bundle.xml": NEW}, "b": {"deep/q/bundle.xml": NEW}},
         spec(["a", "b"]),

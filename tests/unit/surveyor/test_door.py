@@ -277,7 +277,7 @@ def test_metrics(program: Running, newest: str) -> None:
     ("arguments", "words"),
     [
         (["explain", "a/x/data/p.dat"], "from main:x/data/p.dat"),
-        (["explain", "/a/nothing"], "not visible"),
+        (["explain", "/a/nothing", "--sources", "SOURCES"], "a/nothing: no such path"),
         (["diff", "OLD"], "1 files added"),
         (["diff", "OLD", "NEW"], "a/x/data/added.dat"),
         (["findings"], ""),
