@@ -7,12 +7,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pdshub.archive import plan as plans
 from pdshub.archive import record
 from pdshub.archive.authority import decide
-from pdshub.archive.datasets import Dataset, Facts, LayerDatasets, discover
+from pdshub.archive.datasets import Dataset, Facts, LayerDatasets, OpenLabel, discover
 from pdshub.archive.decision import Decision
 from pdshub.archive.findings import Findings, as_text
 from pdshub.archive.fresh import settled
@@ -53,6 +53,13 @@ class Result:
     findings: Findings
     held_back: int
     previous_files: int | None = None
+
+
+class Openers(Protocol):
+    """Opens dataset labels of a source, or knows what they say."""
+
+    def opener(self, source: str) -> OpenLabel:
+        """Of one source."""
 
 
 @dataclass(slots=True)
@@ -131,13 +138,7 @@ def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, p
         )
         for name, value in asdict(scans[source].counters).items():
             setattr(counters, name, getattr(counters, name) + value)
-    for layer in view.layers:
-        if layer.path not in scans[layer.source].dirs:
-            findings.add(
-                "error",
-                "layer-missing",
-                f"{layer.tree or '.'}: {layer.source} has no directory {layer.path or '.'}",
-            )
+    _missing(view, scans, findings)
     labels = _Labels(roots, counters, old_labels)
     settle = view.authority.settle_seconds if options.settle_seconds is None else options.settle_seconds
     found, datasets = _discover(view, scans, labels, Findings() if settle else findings)
@@ -157,6 +158,24 @@ def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, p
     return Result(counts, counters, findings, held, before)
 
 
+def planned(view: View, scans: dict[str, Scan], labels: Openers, findings: Findings, out: Path) -> dict[str, Any]:
+    """Decides on what a survey has read and writes the plan to ``out``; returns its counts."""
+    _missing(view, scans, findings)
+    found, datasets = _discover(view, scans, labels, findings)
+    decisions = decide(datasets, view.authority, view.sources, findings)
+    return _write(view, scans, found, datasets, decisions, findings, out)
+
+
+def _missing(view: View, scans: Mapping[str, Scan], findings: Findings) -> None:
+    for layer in view.layers:
+        if layer.path not in scans[layer.source].dirs:
+            findings.add(
+                "error",
+                "layer-missing",
+                f"{layer.tree or '.'}: {layer.source} has no directory {layer.path or '.'}",
+            )
+
+
 def _previous(previous: Path | None, findings: Findings) -> tuple[dict[str, Scan], record.Labels]:
     if previous is None:
         return {}, {}
@@ -168,7 +187,7 @@ def _previous(previous: Path | None, findings: Findings) -> tuple[dict[str, Scan
 
 
 def _discover(
-    view: View, scans: Mapping[str, Scan], labels: _Labels, findings: Findings
+    view: View, scans: Mapping[str, Scan], labels: Openers, findings: Findings
 ) -> tuple[list[LayerDatasets], list[Dataset]]:
     datasets: list[Dataset] = []
     declared = declared_paths(view.authority, view.sources)

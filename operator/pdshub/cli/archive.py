@@ -54,11 +54,11 @@ def _tell(text: str) -> None:
     sys.stderr.write(f"{printable(text)}\n")
 
 
-def _asked(kubectl: Kubectl, args: argparse.Namespace, *command: str) -> Json:
-    """The answer of a command in the surveyor's container."""
+def asked(kubectl: Kubectl, args: argparse.Namespace, *command: str, stdin: str | None = None) -> Json:
+    """The answer of a command in the surveyor's container. Raises CliError, KubectlError."""
     namespace, name = _surveyor(kubectl, args)
     line = ["pdshub-surveyor", command[0], "--output", "json", *command[1:]]
-    text = kubectl.execute(namespace, f"deployment/{name}", "surveyor", line, _tell)
+    text = kubectl.execute(namespace, f"deployment/{name}", "surveyor", line, _tell, stdin)
     try:
         answer = json.loads(text)
     except ValueError:
@@ -82,7 +82,7 @@ def explain(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     """
     view = _view(kubectl, args.view)
     about, path = choose.subject(view, args.generation), choose.path(view, args.path)
-    answer = _asked(kubectl, args, "explain", *(["--generation", about.name] if about.name else []), "--", path)
+    answer = asked(kubectl, args, "explain", *(["--generation", about.name] if about.name else []), "--", path)
     absent = answer.get("state") == "absent"
     if absent and (remedy := choose.misplaced(view, path)):
         raise choose.PathError(remedy)
@@ -96,7 +96,7 @@ def diff(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     view = _view(kubectl, args.view)
     old = choose.generation(view, args.old) if args.old else choose.released(view)
     new = [choose.generation(view, args.new)] if args.new else []
-    answer = _asked(kubectl, args, "diff", old, *new, "--limit", str(args.limit))
+    answer = asked(kubectl, args, "diff", old, *new, "--limit", str(args.limit))
     head = f"from {words.short(answer['from'])} to {words.short(answer['to'])}"
     return answer, f"{head}\n{archive_words.differences(answer)}", 0
 
@@ -105,7 +105,7 @@ def findings(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     """What survey and audit have to say of what waits, or else of what users see."""
     about = choose.subject(_view(kubectl, args.view), args.generation)
     more = ["--generation", about.name] if about.name else []
-    answer = _asked(kubectl, args, "findings", *more, "--limit", str(args.limit))
+    answer = asked(kubectl, args, "findings", *more, "--limit", str(args.limit))
     found = [Finding(f["severity"], f["kind"], f["message"], tuple(f["paths"]), f["count"]) for f in answer["findings"]]
     rest = answer["total"] - len(found)
     text = as_text(found).rstrip() + (f"\n… {rest} more: --limit" if rest else "")
@@ -116,7 +116,7 @@ def findings(kubectl: Kubectl, args: argparse.Namespace) -> Said:
 def verify(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     """Whether the sources still hold what a generation shows; code 1 where they do not."""
     generation = _or_released(_view(kubectl, args.view), args.generation)
-    answer = _asked(kubectl, args, "verify", *(["--generation", generation] if generation else []))
+    answer = asked(kubectl, args, "verify", *(["--generation", generation] if generation else []))
     drifted = answer["drifted"]
     lines = [f"{words.short(answer['generation'])}: {answer['files']} files, {drifted} differ from the sources"]
     lines += [f"  {printable(path)}" for path in answer["examples"]]
@@ -133,7 +133,7 @@ def pin(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     """Holds the view at a generation: the one that users see, unless another is named."""
     view = _view(kubectl, args.view)
     if args.generation == "previous":
-        kept = _asked(kubectl, args, "status")["generations"]
+        kept = asked(kubectl, args, "status")["generations"]
         name = choose.before(view, [g["name"] for g in kept if g["accepted"]])
     else:
         name = choose.generation(view, args.generation) if args.generation else choose.released(view)

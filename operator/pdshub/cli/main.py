@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 
-from pdshub.cli import archive, words
+from pdshub.cli import archive, preview, words
 from pdshub.cli.choose import ChoiceError
 from pdshub.cli.kubectl import Kubectl, KubectlError
 
@@ -49,7 +49,11 @@ def parser() -> argparse.ArgumentParser:
 
     def command(name: str, run: Callable[..., archive.Said], text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, parents=[common], help=text, description=text)
-        if name == "status":
+        if name == "plan":
+            sub.add_argument(
+                "-f", "--file", metavar="FILE", required=True, help="an ArchiveView, or a PDSHub; - is stdin"
+            )
+        elif name == "status":
             sub.add_argument("view", metavar="VIEW", nargs="?", default="", help="default: all, a line each")
         else:
             sub.add_argument("view", metavar="VIEW")
@@ -75,6 +79,9 @@ def parser() -> argparse.ArgumentParser:
     p = command("findings", archive.findings, "what the survey and the audit have to say")
     generation(p, "--generation", looked_at)
     p.add_argument("--limit", type=int, default=1000, help="default 1000")
+    p = command("plan", preview.plan, "what a view in a file would change; nothing is stored, no source is read")
+    generation(p, "--against", shown)
+    p.add_argument("--limit", type=int, default=1000, help="files named of each kind (default 1000)")
     p = command("refresh", archive.refresh, "survey now")
     p.add_argument("--wait", action="store_true", help="until the survey has ended")
     p.add_argument("--timeout", type=float, default=600, metavar="SECONDS", help="of --wait (default 600)")

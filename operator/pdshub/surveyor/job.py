@@ -23,9 +23,10 @@ from pdshub.archive.diff import diff
 from pdshub.archive.explain import explain
 from pdshub.archive.look import Look, mounted
 from pdshub.archive.plan import PlanError
+from pdshub.archive.preview import NeedsSurvey
 from pdshub.archive.view import ViewError
 from pdshub.archive.walk import SourceError
-from pdshub.surveyor import checks
+from pdshub.surveyor import checks, previewing
 from pdshub.surveyor.making import make
 
 Json = dict[str, Any]
@@ -47,6 +48,7 @@ KINDS: Mapping[str, Callable[[Json, Say], Json]] = {
     "verify": checks.verify,
     "explain": _explain,
     "diff": _diff,
+    "preview": previewing.task,
 }
 
 
@@ -56,7 +58,7 @@ def in_words(error: Exception, memory: int) -> str:
         return f"more than {memory >> 20} MiB of memory are needed: give the surveyor more"
     if isinstance(error, OSError) and error.errno in (28, 122):  # ENOSPC, EDQUOT
         return "the store is full: enlarge spec.survey.storage or lower spec.survey.keep"
-    if isinstance(error, SourceError | PlanError | CatalogError | ViewError):
+    if isinstance(error, SourceError | PlanError | CatalogError | ViewError | NeedsSurvey):
         return str(error)
     if isinstance(error, OSError):
         return f"{error.filename or ''}: {error.strerror}"

@@ -14,6 +14,8 @@ from pdshub.archive.diff import diff
 from pdshub.archive.explain import explain
 from pdshub.archive.findings import Finding, as_text, printable
 from pdshub.archive.look import Look, mounted
+from pdshub.surveyor import previewing
+from pdshub.surveyor.bounds import memory_bound
 from pdshub.surveyor.checks import findings_of, verify
 from pdshub.surveyor.making import rfc3339
 from pdshub.surveyor.progress import Progress
@@ -79,6 +81,18 @@ def run_verify(args: argparse.Namespace) -> Said:
     return {"generation": entry.name, **answer}, "\n".join(lines + [f"  {printable(p)}" for p in answer["examples"]])
 
 
+def run_plan(args: argparse.Namespace) -> Said:
+    """What the view on stdin would change."""
+    store = Store(args.store)
+    wish = previewing.wanted(sys.stdin.buffer)
+    newest = _entry(store, "")
+    against = _entry(store, args.against) if args.against else newest
+    previewing.same_sources(wish, args.store)
+    answer = previewing.run(store, wish, newest, against, args.limit, memory_bound() // 2, Teller())
+    head: Json = {"generation": newest.name, "asOf": newest.as_of, "against": against.name}
+    return {**head, **answer}, words.previewed(answer)
+
+
 def run_status(args: argparse.Namespace) -> Said:
     """What is kept, and how the last survey went."""
     store = Store(args.store)
@@ -134,4 +148,7 @@ def add_commands(commands: Any) -> None:
     p = command("verify", "compare a generation with the sources", run_verify)
     p.add_argument("--generation", default="", metavar="GEN", help="default: the newest")
     p.add_argument("--sources", type=Path, default=Path("/sources"), metavar="DIR", help="default /sources")
+    p = command("plan", "what a view (JSON on stdin: name, spec) would change, without a look at the sources", run_plan)
+    p.add_argument("--against", default="", metavar="GEN", help="generation to compare with; default: the newest")
+    p.add_argument("--limit", type=int, default=1000, help="files named of each kind (default 1000)")
     command("status", "the kept generations and the last survey", run_status)

@@ -81,6 +81,8 @@ import json, os, sys
 here = os.path.dirname(os.path.abspath(__file__))
 with open(here + "/calls", "a") as calls:
     calls.write(json.dumps(sys.argv[1:]) + "\\n")
+if "-i" in sys.argv:
+    open(here + "/stdin", "w").write(sys.stdin.read())
 words = [a for a in sys.argv[1:] if not a.startswith("--context") and not a.startswith("--kubeconfig")]
 answers = json.load(open(here + "/answers"))
 for key in sorted(answers, key=len, reverse=True):

@@ -1,0 +1,49 @@
+"""``archive plan``: what a view in a file would change, before it is applied."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from pdshub.archive import words as archive_words
+from pdshub.cli import archive, choose, manifest, words
+from pdshub.cli.kubectl import Kubectl
+
+
+def _text(file: str) -> str:
+    try:
+        if file == "-":
+            return sys.stdin.read(manifest.MAX_BYTES + 1)
+        with Path(file).open(encoding="utf-8") as opened:
+            return opened.read(manifest.MAX_BYTES + 1)
+    except (OSError, UnicodeError) as error:
+        raise manifest.ManifestError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def plan(kubectl: Kubectl, args: argparse.Namespace) -> archive.Said:
+    """What would differ from what users see. Nothing is stored or released, and no source is read.
+
+    Raises ManifestError, KubectlError, CliError.
+    """
+    args.view, spec = manifest.view(_text(args.file))
+    found = kubectl.get(archive.VIEWS, args.view)
+    shown = choose.subject(found, "").seen
+    against = choose.generation(found, args.against) if args.against else shown
+    body = json.dumps({"name": args.view, "spec": spec})
+    more = ["--against", against] if against else []
+    answer = archive.asked(kubectl, args, "plan", *more, "--limit", str(args.limit), stdin=body)
+    if answer["against"] == shown:
+        seen = f"{words.short(shown)}, which users see"
+    else:
+        seen = f"{words.short(answer['against'])} (users see {words.short(shown) if shown else 'the sources live'})"
+    lines = [
+        f"view {args.view} as in {'the file' if args.file == '-' else args.file}, on what was read"
+        f" {answer['asOf'] or 'last'}, against {seen}",
+        archive_words.previewed(answer),
+    ]
+    if pin := (found.get("spec") or {}).get("pin"):
+        lines.append(f"the view is pinned at {words.short(pin)}: users see nothing else before it is unpinned")
+    lines.append("nothing was stored or released")
+    return answer, "\n".join(lines), 0
