@@ -15,8 +15,8 @@ from pdshub.archive.walk import Scan
 from pdshub.archive.why import ORDER, Why
 
 Json = dict[str, Any]
-NEAR = 5
-"""Names that are offered instead of one that is not there."""
+NEAR, LIKE = 3, 0.8
+"""Names that are offered instead of one that is not there, and how like it they are (difflib's ratio)."""
 
 
 def explain(generation: Path, path: str, look: Look | None = None) -> Json:
@@ -110,7 +110,7 @@ class _Tree:
         rest = self.path[len(self.parent) :].strip("/")
         wanted = rest.split("/")[0].lower()
         names = {name.lower(): name for name in sorted(self._names)}
-        found = difflib.get_close_matches(wanted, names, NEAR)
+        found = difflib.get_close_matches(wanted, names, NEAR, LIKE)
         return [join(self.parent, names[name]) for name in found]
 
 

@@ -27,15 +27,18 @@ class NeedsSurvey(Exception):
 
 
 class _Known:
-    """Labels that a survey has opened; there is no other way to one."""
+    """Labels that a survey has opened; there is no other way to one. ``broken``: what it said of those that it could
+    not read, by ``source:path``."""
 
-    def __init__(self, labels: record.Labels) -> None:
-        self._labels = labels
+    def __init__(self, labels: record.Labels, broken: Mapping[str, str]) -> None:
+        self._labels, self._broken = labels, broken
 
     def opener(self, source: str) -> Callable[[str, str, int, int], Facts]:
         def open_label(directory: str, name: str, size: int, mtime: int) -> Facts:
             path = f"{directory}/{name}" if directory else name
             known = self._labels.get((source, path))
+            if known is None and f"{source}:{path}" in self._broken:
+                raise LabelError(self._broken[f"{source}:{path}"])
             if known is None or known[:2] != (size, mtime):
                 raise NeedsSurvey(f"the label {source}:{path} was not opened by the last survey")
             if isinstance(known[2], str):
@@ -60,7 +63,9 @@ def preview(
         scans, labels = record.read_record(newest / record.FILE)
     except ValueError as error:
         raise NeedsSurvey(str(error)) from None
-    present = view_of(open_plan(newest).header)
+    plan = open_plan(newest)
+    present = view_of(plan.header)
+    broken = {path: f["message"] for f in plan.tail["findings"] if f["kind"] == "broken-label" for path in f["paths"]}
     _check(view, present, scans)
     found: list[list[Finding]] = []
     for name, each, read in (
@@ -70,7 +75,7 @@ def preview(
         say(f"deciding for {sum(len(s.dirs) for s in read.values())} directories")
         (work / name).mkdir()
         findings = Findings()
-        counts = planned(each, read, _Known(labels), findings, work / name)
+        counts = planned(each, read, _Known(labels, broken), findings, work / name)
         found.append(findings.sorted())
     answer = diff(against, work / "wanted", limit, say)
     alone = diff(work / "present", work / "wanted", 0, say)

@@ -39,8 +39,8 @@ def plan(kubectl: Kubectl, args: argparse.Namespace) -> archive.Said:
     else:
         seen = f"{words.short(answer['against'])} (users see {words.short(shown) if shown else 'the sources live'})"
     lines = [
-        f"view {args.view} as in {'the file' if args.file == '-' else args.file}, on what was read"
-        f" {answer['asOf'] or 'last'}, against {seen}",
+        f"view {args.view} as in {'the file' if args.file == '-' else args.file}, decided on what the survey of"
+        f" {answer['asOf'] or 'an unknown time'} read, against {seen}",
         archive_words.previewed(answer),
     ]
     if pin := (found.get("spec") or {}).get("pin"):

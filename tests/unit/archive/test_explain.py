@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pdshub.archive import walk, words
+from pdshub.archive import words
 from pdshub.archive.explain import explain
 from pdshub.archive.look import Look
 from pdshub.archive.view import view_from_spec
@@ -198,15 +198,15 @@ def surveyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, L
     tmp = tmp_path_factory.mktemp("explained")
     sources, view = archive(tmp)
     (sources["a"] / "x/filled").mkdir()
-    read = walk._read
+    scandir = os.scandir
 
-    def refused(root: str, path: str, *more: Any) -> walk.DirRecord:
-        if path.endswith("unread"):
+    def refused(path: str) -> Any:
+        if os.fspath(path).endswith("unread"):
             raise PermissionError(13, "Permission denied")
-        return read(root, path, *more)
+        return scandir(path)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(walk, "_read", refused)
+    with pytest.MonkeyPatch.context() as patch:  # root may read everything
+        patch.setattr(os, "scandir", refused)
         run(tmp, sources, view)
     build(sources["a"], {"x/late": "", "x/filled/1": "", "x/filled/2": ""})
     yield tmp / "gen", Look(sources)
