@@ -49,5 +49,5 @@ def of(before: Json, after: Json) -> tuple[str, list[str]]:
         lines.append(f"users see {seen(after)}{instead}")
     survey = status.get("survey") or {}
     if survey.get("state") == "waiting" and survey.get("message"):
-        lines.append(f"settling: {survey['message']}; what they hold is looked at again by itself")
+        lines.append(f"settling: {survey['message']}")
     return kind, lines

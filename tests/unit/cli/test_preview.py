@@ -48,7 +48,8 @@ def test_what_is_sent_and_what_is_said(cluster: Fake, capsys: pytest.CaptureFixt
     file.write_text(FILE)
     assert main(["archive", "plan", "-f", str(file)]) == 0
     assert capsys.readouterr().out == (
-        f"view sbn as in {file}, decided on what the survey of 2026-11-25T04:22:45Z read, against bbbbbbbbbbbb, which users see\n"
+        f"view sbn as in {file}, decided on what the survey of 2026-11-25T04:22:45Z read, against bbbbbbbbbbbb,"
+        " which users see\n"
         "removed urn:x::1.0\n1 files removed\n  orex/x\n"
         "new finding: warning: rule-without-effect: rule 1\nusers would see 9 files, 3 directories, 90 bytes\n"
         "nothing was stored or released\n"
