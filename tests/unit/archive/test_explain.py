@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pdshub.archive import words
 from pdshub.archive.explain import explain
 from pdshub.archive.look import Look
+from pdshub.archive.main import main
 from pdshub.archive.view import view_from_spec
 from tests.unit.archive.archive_support import build, bundle, collection, run, spec
 
@@ -238,3 +239,8 @@ def test_a_source_that_hangs_is_asked_once(tmp_path: Path, monkeypatch: pytest.M
         assert asked == [tmp_path / "f"] and look.silent == {"a"}
     finally:
         release.set()
+
+
+@pytest.mark.parametrize(("path", "code"), [("o/x/data/f.fits", 0), ("o/SUPERSEDED", 0), ("o/none", 1)])
+def test_the_programs_exit_code(surveyed: tuple[Path, Look], path: str, code: int) -> None:
+    assert main(["explain", "--generation", str(surveyed[0]), path]) == code
