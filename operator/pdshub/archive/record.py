@@ -19,13 +19,15 @@ from pdshub.archive.label_pds4 import Label
 from pdshub.archive.walk import DirRecord, Scan
 
 FILE = "survey.jsonl.gz"
-FORMAT = "pdshub.dev/survey/v1"
+FORMAT = "pdshub.dev/survey/v2"
+FORMER = "pdshub.dev/survey/v1"
+"""Its listings were not compared with anything: they are known, and read again."""
 
 DAMAGE = (OSError, EOFError, zlib.error, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
 """What reading a damaged record raises beside ValueError."""
 
-Labels = dict[tuple[str, str], tuple[int, int, Facts | str]]
-"""(source, path) -> (size, mtime in ns, what it says or why it is broken)."""
+Labels = dict[tuple[str, str], tuple[int, int, int, Facts | str]]
+"""(source, path) -> (size, mtime and ctime in ns, what it says or why it is broken). ctime 0: not known."""
 
 
 def write_record(path: Path, scans: Mapping[str, Scan], labels: Labels) -> None:
@@ -54,6 +56,7 @@ def write_record(path: Path, scans: Mapping[str, Scan], labels: Labels) -> None:
                             d.youngest,
                             d.trusted,
                             d.denied,
+                            [d.ino, d.nlink, d.subdirs, d.seen, d.doubt, d.since],
                         ],
                         separators=(",", ":"),
                     )
@@ -61,8 +64,8 @@ def write_record(path: Path, scans: Mapping[str, Scan], labels: Labels) -> None:
                 if len(lines) >= 512:
                     out.write(("\n".join(lines) + "\n").encode("ascii"))
                     lines.clear()
-        for (source, label), (size, mtime, facts) in sorted(labels.items()):
-            lines.append(json.dumps({"label": [source, label, size, mtime], "facts": _wire(facts)}))
+        for (source, label), (size, mtime, ctime, facts) in sorted(labels.items(), key=lambda item: item[0]):
+            lines.append(json.dumps({"label": [source, label, size, mtime, ctime], "facts": _wire(facts)}))
         out.write(("\n".join(lines) + "\n").encode("ascii"))
     partial.replace(path)
 
@@ -74,7 +77,7 @@ def read_record(path: Path) -> tuple[dict[str, Scan], Labels]:
     current: Scan | None = None
     try:
         with gzip.open(path, "rt", encoding="ascii") as lines:
-            if json.loads(next(lines, "{}")).get("format") != FORMAT:
+            if json.loads(next(lines, "{}")).get("format") not in (FORMAT, FORMER):
                 raise ValueError("another format")
             for line in lines:
                 item = json.loads(line)
@@ -85,8 +88,8 @@ def read_record(path: Path) -> tuple[dict[str, Scan], Labels]:
                     current = Scan(item["source"], "", attrs=[(a, b, c) for a, b, c in item["attrs"]])
                     scans[current.source] = current
                 else:
-                    source, name, size, mtime = item["label"]
-                    labels[source, name] = (size, mtime, _facts(item["facts"]))
+                    source, name, size, mtime, ctime = (*item["label"], 0)[:5]
+                    labels[source, name] = (size, mtime, ctime, _facts(item["facts"]))
     except DAMAGE as error:
         raise ValueError(f"{path}: {error}") from error
     return scans, labels
@@ -98,7 +101,9 @@ def _packed(column: array[int]) -> int | list[int]:
 
 
 def _dir(item: list[Any]) -> DirRecord:
-    path, mtime, ctime, attr, names, sizes, mtimes, attrs, dirs, links, others, youngest, trusted, denied = item
+    path, mtime, ctime, attr, names, sizes, mtimes, attrs, dirs, links, others, youngest, trusted, denied = item[:14]
+    known = len(item) > 14
+    ino, nlink, subdirs, seen, doubt, since = item[14] if known else (0, 0, 0, 0, "", 0)
     return DirRecord(
         path,
         mtime,
@@ -112,8 +117,14 @@ def _dir(item: list[Any]) -> DirRecord:
         tuple((a, b, c) for a, b, c in links),
         tuple(others),
         youngest,
-        trusted,
+        trusted and known,
         denied,
+        ino,
+        nlink,
+        subdirs,
+        seen,
+        doubt,
+        since,
     )
 
 

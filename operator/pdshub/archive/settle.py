@@ -1,12 +1,14 @@
-"""Datasets that are still being copied keep their former state until their times are old enough."""
+"""Datasets that are still being copied, or whose listing is in doubt, keep their former state."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from pdshub.archive.datasets import Dataset, LayerDatasets
+from pdshub.archive.directory import CHANGED, INCOMPLETE
 from pdshub.archive.findings import Findings
-from pdshub.archive.walk import Scan
+from pdshub.archive.walk import DirRecord, Scan
 
 
 def hold_back(
@@ -18,45 +20,99 @@ def hold_back(
     settle_ns: int,
     findings: Findings,
 ) -> int:
-    """Puts former directories back for datasets with a change younger than ``settle_ns``; returns their number.
+    """Puts former directories back for datasets with a change younger than ``settle_ns`` or with a directory in
+    doubt, and for directories in doubt outside of any dataset; returns how many datasets and such directories.
 
-    A dataset that the former survey did not know is withheld with all that lies inside it. Times ahead of this
-    machine's clock by more than the settle time say nothing and are ignored. ``scans`` are changed in place.
+    What the former survey did not know is withheld with all that lies inside it. Times ahead of this machine's clock
+    by more than the settle time say nothing and are ignored. ``scans`` are changed in place.
     """
     held = 0
+    reads = {name: dict(scan.dirs) for name, scan in scans.items()}
     for found in layers:
         source = found.layer.source
-        scan, former = scans[source], previous.get(source)
+        scan, read, former = scans[source], reads[source], previous.get(source)
         youngest: dict[int, int] = {}
+        doubted: dict[int, list[DirRecord]] = {}
+        alone: list[DirRecord] = []
         for path, owner in found.owners.items():
-            if owner is not None and path in scan.dirs:
-                youngest[owner] = max(youngest.get(owner, 0), scan.dirs[path].youngest)
+            record = scan.dirs.get(path)
+            if record is None:
+                continue
+            if owner is not None:
+                youngest[owner] = max(youngest.get(owner, 0), record.youngest)
+            if read[path].doubted:
+                (alone if owner is None else doubted.setdefault(owner, [])).append(read[path])
         young = {i for i, t in youngest.items() if abs(now_ns - t) < settle_ns}
-        if not young:
+        kept = young | doubted.keys()
+        if not kept and not alone:
             continue
-        held += len(young)
-        new = {i for i in young if former is None or datasets[i].root not in former.dirs}
-        for index in sorted(young):
+        held += len(kept) + len(alone)
+        known: Mapping[str, DirRecord] = former.dirs if former is not None else {}
+        new = {i for i in kept if datasets[i].root not in known}
+        for index in sorted(kept):
             dataset = datasets[index]
-            findings.add(
-                "info",
-                "settling",
-                f"{dataset.name} is still changing: "
-                + ("it is withheld" if index in new else "its former state is shown"),
-                [f"{source}:{dataset.root}"],
-            )
+            says = "it is withheld" if index in new else "its former state is shown"
+            if index in doubted:
+                _say_doubt(findings, f"{dataset.name}: {says}", source, doubted[index])
+            else:
+                place = [f"{source}:{dataset.root}"]
+                findings.add("info", "settling", f"{dataset.name} is still changing: {says}", place)
         for path, owner in found.owners.items():
-            if owner is not None and (owner in young or _inside(datasets, owner, new)):
+            if owner is not None and (owner in kept or _inside(datasets, owner, new)):
                 scan.dirs.pop(path, None)
-        if former is not None:
-            roots = {datasets[i].root: i for i in set(found.owners.values()) if i is not None}
-            for path, record in former.dirs.items():
-                if found.layer.holds(path):
-                    owner = _owner(path, roots)
-                    if owner in young and not _inside(datasets, owner, new):
-                        scan.dirs[path] = record
-        scan.dirs = dict(sorted(scan.dirs.items(), key=lambda item: item[0].split("/")))
+        roots = {datasets[i].root: i for i in set(found.owners.values()) if i is not None}
+        for path, record in known.items():
+            if found.layer.holds(path):
+                owner = _owner(path, roots)
+                if owner in kept and not _inside(datasets, owner, new):
+                    scan.dirs[path] = _again(record, read.get(path))
+        for record in alone:
+            says = "its former state is shown" if record.path in known else "it is not shown"
+            _say_doubt(findings, f"{found.layer.place(record.path) or '.'}: {says}", source, [record])
+            _put_back(scan, known, read, record)
+        scan.order()
     return held
+
+
+def _say_doubt(findings: Findings, begin: str, source: str, records: Iterable[DirRecord]) -> None:
+    lists = {INCOMPLETE: [], "": []}  # type: dict[str, list[str]]
+    for record in records:
+        lists[record.doubt if record.doubt == INCOMPLETE else ""].append(f"{source}:{record.path}")
+    if lists[INCOMPLETE]:
+        words = "the server lists less than a directory's links or its own names tell of; it is asked again"
+        findings.add("error", "listing-doubted", f"{begin}, as {words}", lists[INCOMPLETE])
+    if lists[""]:
+        words = (
+            "the server lists other names than before in a directory whose times stand still; "
+            "a later survey that is told the same believes it"
+        )
+        findings.add("error", "listing-doubted", f"{begin}, as {words}", lists[""])
+
+
+def _again(former: DirRecord, read: DirRecord | None) -> DirRecord:
+    """The former record, which the next survey reads again if this one read something else."""
+    if read is None or read.sizes is former.sizes:
+        return former
+    doubt = read.doubt or CHANGED
+    if not read.doubt and read.same_times(former) and not read.same_names(former):
+        doubt = read.digest()  # it was believed now, and what holds it back is something else
+    return replace(former, doubt=doubt, since=read.since)
+
+
+def _put_back(scan: Scan, known: Mapping[str, DirRecord], read: Mapping[str, DirRecord], record: DirRecord) -> None:
+    """The former state of one directory, with those below it that were not met now; nothing without one."""
+    top = record.path
+    inside = f"{top}/" if top else ""
+    former = known.get(top)
+    if former is not None:
+        scan.dirs[top] = _again(former, record)
+        lost = {name for name in former.dirs if inside + name not in read}
+        for path, below in known.items():
+            if path.startswith(inside) and path != top and path[len(inside) :].partition("/")[0] in lost:
+                scan.dirs[path] = below
+        return
+    for path in [p for p in scan.dirs if p == top or p.startswith(inside)]:
+        del scan.dirs[path]
 
 
 def _owner(path: str, roots: Mapping[str, int]) -> int | None:

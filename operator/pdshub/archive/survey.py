@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,13 +11,12 @@ from typing import Any, Protocol
 from pdshub.archive import plan as plans
 from pdshub.archive import record
 from pdshub.archive.authority import decide
-from pdshub.archive.datasets import Dataset, Facts, LayerDatasets, OpenLabel, discover
+from pdshub.archive.datasets import Dataset, LayerDatasets, OpenLabel, discover
 from pdshub.archive.decision import Decision
+from pdshub.archive.door import Disk, Door
 from pdshub.archive.findings import Findings, as_text
-from pdshub.archive.fresh import settled
 from pdshub.archive.hollow import drop_hollow
-from pdshub.archive.label_pds3 import read_volume
-from pdshub.archive.label_pds4 import LabelError, read_label
+from pdshub.archive.labels import LabelReader
 from pdshub.archive.layering import common_directory, data_order, data_roots
 from pdshub.archive.merge import Merger, VisibleDir
 from pdshub.archive.places import Homes, contributions, with_parents
@@ -27,7 +25,6 @@ from pdshub.archive.settle import hold_back
 from pdshub.archive.view import View
 from pdshub.archive.walk import RACY_NS, Counters, Scan, SourceError, scan
 
-DATASET_LABELS = frozenset({"Product_Bundle", "Product_Collection"})
 LABEL_BUDGET = 1000  # labels that may be opened for their company alone, or one in 200 files if that is more
 
 
@@ -42,6 +39,8 @@ class Options:
     racy_ns: int = RACY_NS
     """A directory that had changed this shortly before it was read is read again by the next survey."""
     progress: Callable[[str], None] = lambda text: None
+    door: Door = field(default_factory=Disk)
+    """The sources' file system."""
 
 
 @dataclass(slots=True)
@@ -60,53 +59,6 @@ class Openers(Protocol):
 
     def opener(self, source: str) -> OpenLabel:
         """Of one source."""
-
-
-@dataclass(slots=True)
-class _Labels:
-    """Opens dataset labels, each once as long as its size and time stay."""
-
-    roots: Mapping[str, Path]
-    counters: Counters
-    old: record.Labels
-    now: record.Labels = field(default_factory=dict)
-
-    def opener(self, source: str) -> Callable[[str, str, int, int], Facts]:
-        def open_label(directory: str, name: str, size: int, mtime: int) -> Facts:
-            path = f"{directory}/{name}" if directory else name
-            key = (source, path)
-            known = self.now.get(key) or self.old.get(key)
-            if known is not None and known[:2] == (size, mtime):
-                facts = known[2]
-                if key not in self.now:
-                    self.counters.labels_reused += 1
-            else:
-                self.counters.labels_opened += 1
-                facts = _read(self.roots[source] / path, source)
-            self.now[key] = (size, mtime, facts)
-            if isinstance(facts, str):
-                raise LabelError(facts)
-            return facts
-
-        return open_label
-
-
-def _read(path: Path, source: str) -> Facts | str:
-    def read() -> Facts:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as stream:
-            if path.name.lower().startswith("voldesc."):
-                return read_volume(stream)
-            return read_label(stream, DATASET_LABELS)
-
-    try:
-        return settled(read)
-    except LabelError as error:
-        return str(error)
-    except (PermissionError, FileNotFoundError) as error:
-        return f"can not be opened: {error.strerror}"
-    except OSError as error:
-        raise SourceError(f"source {source}: {path}: {error.strerror}") from error
 
 
 def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, previous: Path | None = None) -> Result:
@@ -135,15 +87,18 @@ def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, p
             restat=options.restat,
             racy_ns=options.racy_ns,
             progress=lambda n: options.progress(f"{n} entries"),
+            door=options.door,
         )
         for name, value in asdict(scans[source].counters).items():
             setattr(counters, name, getattr(counters, name) + value)
     _missing(view, scans, findings)
-    labels = _Labels(roots, counters, old_labels)
+    labels = LabelReader(roots, options.door, counters, old_labels, scans, old_scans)
     settle = view.authority.settle_seconds if options.settle_seconds is None else options.settle_seconds
-    found, datasets = _discover(view, scans, labels, Findings() if settle else findings)
+    doubted = any(directory.doubted for scanned in scans.values() for directory in scanned.dirs.values())
+    hold = settle > 0 or doubted
+    found, datasets = _discover(view, scans, labels, Findings() if hold else findings)
     held = 0
-    if settle:
+    if hold:
         held = hold_back(found, datasets, scans, old_scans, options.now_ns, settle * 10**9, findings)
         found, datasets = _discover(view, scans, labels, findings)
     options.progress(f"{len(datasets)} datasets")
@@ -151,7 +106,7 @@ def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, p
     counts = _write(view, scans, found, datasets, decisions, findings, out)
     (out / "findings.txt").write_text(as_text(findings.sorted()), encoding="utf-8")
     options.progress("writing the record")
-    record.write_record(out / record.FILE, scans, labels.now)
+    record.write_record(out / record.FILE, scans, labels.known())
     before = (
         plans.open_plan(previous).tail["counts"]["files"] if previous and (previous / plans.FILE).exists() else None
     )

@@ -6,53 +6,24 @@ A million entries must fit in little memory: a directory is one record of packed
 from __future__ import annotations
 
 import errno
-import os
 import stat
 import threading
-import time
-from array import array
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from queue import SimpleQueue
 
 from pdshub.archive import fresh
+from pdshub.archive.directory import INCOMPLETE, TICK_NS, Attr, AttrTable, DirRecord, Reader, SourceError, links_mean
+from pdshub.archive.door import Disk, Door
+
+__all__ = ["RACY_NS", "Attr", "Counters", "DirRecord", "Scan", "SourceError", "scan"]
 
 # A directory that changed this shortly before it was read may change again within the same clock tick of the
-# server; its record is not trusted by the next survey. NFS servers store times of 1 s at worst; FAT-like ones 2 s.
-RACY_NS = 2_000_000_000
-
-Attr = tuple[int, int, int]
-"""Permission bits, uid, gid."""
-
-
-class SourceError(Exception):
-    """A source could not be read as a whole; a survey without it would show an archive that shrank."""
-
-
-@dataclass(slots=True)
-class DirRecord:
-    """One directory of a source. Times in nanoseconds since 1970; columns are parallel to ``names``."""
-
-    path: str  # below the source's root; "" is the root
-    mtime: int
-    ctime: int
-    attr: Attr
-    names: str = ""  # regular files, sorted, joined with "/" (the one byte that no name holds)
-    sizes: array[int] = field(default_factory=lambda: array("q"))
-    mtimes: array[int] = field(default_factory=lambda: array("q"))
-    attrs: array[int] = field(default_factory=lambda: array("H"))  # index into the scan's table
-    dirs: tuple[str, ...] = ()
-    links: tuple[tuple[str, str, int], ...] = ()  # name, target, mtime
-    others: tuple[str, ...] = ()  # devices, sockets, FIFOs, directories of other file systems
-    youngest: int = 0  # latest ctime of the directory and its files
-    trusted: bool = True  # False: re-read next time whatever its times say
-    denied: bool = False  # permission denied
-
-    def files(self) -> list[str]:
-        """The file names, sorted."""
-        return self.names.split("/") if self.names else []
+# server; its record is not trusted by the next survey.
+RACY_NS = TICK_NS
+_ROUNDS = 3
+"""So often a directory is listed again whose sub-directory is not there."""
 
 
 @dataclass(slots=True)
@@ -76,79 +47,9 @@ class Scan:
     attrs: list[Attr] = field(default_factory=list)
     counters: Counters = field(default_factory=Counters)
 
-
-class _AttrTable:
-    """Interns (mode, uid, gid): archives have a handful."""
-
-    def __init__(self, known: Iterable[Attr] = ()) -> None:
-        self.rows: list[Attr] = list(known)
-        self._index: dict[Attr, int] = {row: n for n, row in enumerate(self.rows)}
-        self._lock = threading.Lock()
-
-    def index(self, attr: Attr) -> int:
-        number = self._index.get(attr)
-        if number is None:
-            with self._lock:
-                number = self._index.setdefault(attr, len(self.rows))
-                if number == len(self.rows):
-                    self.rows.append(attr)
-                    if number > 0xFFFF:
-                        raise SourceError("more than 65536 combinations of mode, uid and gid in one source")
-        return number
-
-
-def _read(
-    root: str,
-    path: str,
-    st: os.stat_result,
-    device: int,
-    table: _AttrTable,
-    now_ns: int,
-    exclude: frozenset[str],
-    racy_ns: int,
-) -> DirRecord:
-    rows: list[tuple[str, int, int, int]] = []
-    dirs: list[str] = []
-    links: list[tuple[str, str, int]] = []
-    others: list[str] = []
-    youngest = st.st_ctime_ns
-    index = table.index
-    with os.scandir(f"{root}/{path}" if path else root) as entries:
-        for entry in entries:
-            try:
-                if entry.is_dir(follow_symlinks=False):
-                    if entry.name in exclude:
-                        continue
-                    dirs.append(entry.name)
-                    continue
-                est = entry.stat(follow_symlinks=False)
-                if est.st_ctime_ns > youngest:
-                    youngest = est.st_ctime_ns
-                if stat.S_ISREG(est.st_mode):
-                    attr = index((est.st_mode & 0o777, est.st_uid, est.st_gid))
-                    rows.append((entry.name, est.st_size, est.st_mtime_ns, attr))
-                elif stat.S_ISLNK(est.st_mode):
-                    links.append((entry.name, os.readlink(entry.path), est.st_mtime_ns))  # noqa: PTH115 (hot)
-                else:
-                    others.append(entry.name)
-            except FileNotFoundError:
-                continue  # went away between listing and stat
-    rows.sort()
-    return DirRecord(
-        path=path,
-        mtime=st.st_mtime_ns,
-        ctime=st.st_ctime_ns,
-        attr=(st.st_mode & 0o777, st.st_uid, st.st_gid),
-        names="/".join([row[0] for row in rows]),
-        sizes=array("q", [row[1] for row in rows]),
-        mtimes=array("q", [row[2] for row in rows]),
-        attrs=array("H", [row[3] for row in rows]),
-        dirs=tuple(sorted(dirs)),
-        links=tuple(sorted(links)),
-        others=tuple(sorted(others)),
-        youngest=youngest,
-        trusted=abs(now_ns - max(st.st_mtime_ns, st.st_ctime_ns)) > racy_ns,
-    )
+    def order(self) -> None:
+        """Parents first, names sorted."""
+        self.dirs = dict(sorted(self.dirs.items(), key=lambda item: item[0].split("/")))
 
 
 def scan(
@@ -162,96 +63,202 @@ def scan(
     restat: Callable[[str], bool] = lambda path: False,
     racy_ns: int = RACY_NS,
     progress: Callable[[int], None] = lambda n: None,
+    door: Door | None = None,
 ) -> Scan:
     """Walks the directories ``tops`` of the source at ``root``; ``workers`` hide the latency of NFS.
 
     A directory whose times are those in ``previous`` is taken from there without listing it, except where
-    ``restat(path)`` asks (directory times miss writes in place: a rolling slice is read again), and where the
-    directory had changed within ``racy_ns`` nanoseconds before it was read.
+    ``restat(path)`` asks (directory times miss writes in place: a rolling slice is read again), where the directory
+    had changed within ``racy_ns`` nanoseconds before it was read, and where the record is empty or in doubt.
+    What is in doubt now has a record that says so (``DirRecord.doubted``). ``door``: the file system, else the disk.
     Raises SourceError where a directory fails otherwise than by permission or by having gone away.
     """
-    table = _AttrTable(previous.attrs if previous else ())
-    old: Mapping[str, DirRecord] = previous.dirs if previous else {}
-    excluded = frozenset(exclude)
-    counters = Counters()
-    result = Scan(source, root, attrs=table.rows, counters=counters)
+    door = door or Disk()
     try:
-        device = Path(root).stat().st_dev
+        device = door.lstat(f"{root}/.").st_dev  # the root itself may be a link
     except OSError as error:
         raise SourceError(f"source {source}: {root}: {error.strerror}") from error
+    old = previous.dirs if previous else {}
+    reader = Reader(door, root, frozenset(exclude), AttrTable(previous.attrs if previous else ()), racy_ns)
+    reader.newest = max((record.youngest for record in old.values()), default=0)
+    walk = _Walk(Scan(source, root, attrs=reader.table.rows), reader, old, device, restat, progress)
+    walk.run([top for top in _outermost(tops) if not _through_link(door, root, top)], max(1, workers))
+    walk.scan.order()
+    return walk.scan
 
-    def visit(path: str) -> tuple[DirRecord | None, bool]:
-        full = f"{root}/{path}" if path else root
-        st = fresh.lstat(full) if path else fresh.lstat(f"{full}/.")  # the root itself may be a link
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    path: str
+    new: bool = False  # the directory that names it was listed just now: it may be another one
+    forced: bool = False  # it is listed whatever is known of it
+
+
+@dataclass(slots=True)
+class _Walk:
+    """One walk. Workers look, only the thread that runs it keeps what they found."""
+
+    scan: Scan
+    reader: Reader
+    old: Mapping[str, DirRecord]
+    device: int
+    restat: Callable[[str], bool]
+    progress: Callable[[int], None]
+    links: bool = False  # the file system's link counts count sub-directories
+    _todo: SimpleQueue[_Task | None] = field(default_factory=SimpleQueue)
+    _done: SimpleQueue[tuple[_Task, DirRecord | None, bool, Exception | None]] = field(default_factory=SimpleQueue)
+    _outstanding: int = 0
+    _failure: Exception | None = None
+    _absent: set[str] = field(default_factory=set)  # named by their parents and not there
+    _tops: frozenset[str] = frozenset()
+
+    def run(self, tops: Iterable[str], workers: int) -> None:
+        self._tops = frozenset(tops)
+        self.links = links_mean(self.old.values())
+        threads = [
+            threading.Thread(target=self._work, name=f"walk-{self.scan.source}-{n}", daemon=True)
+            for n in range(workers)
+        ]
+        for thread in threads:
+            thread.start()
+        for top in sorted(self._tops):
+            self._put(_Task(top))
+        self._collect()
+        for _ in range(_ROUNDS):
+            if not self._absent or self._failure:
+                break
+            self._ask_parents()
+        for _ in threads:
+            self._todo.put(None)
+        for thread in threads:
+            thread.join()
+        if self._failure is not None:
+            raise SourceError(f"source {self.scan.source}: {self._failure}") from self._failure
+        self._doubt()
+        self.reader.compare_clocks(self.scan.dirs)
+
+    def _work(self) -> None:
+        while (task := self._todo.get()) is not None:
+            try:
+                record, read = fresh.settled(partial(self._visit, task))
+                self._done.put((task, record, read, None))
+            except Exception as error:
+                self._done.put((task, None, False, error))
+
+    def _visit(self, task: _Task) -> tuple[DirRecord | None, bool]:
+        """The directory's record and whether it was listed; None where a link or a file took its place."""
+        path, root = task.path, self.reader.root
+        st = self.reader.door.lstat(f"{root}/{path}" if path else f"{root}/.")
         if not stat.S_ISDIR(st.st_mode):
-            return None, False  # a link or a file took its place meanwhile
-        if st.st_dev != device:  # overlayfs reads a source without what is mounted inside it
+            return None, False
+        if st.st_dev != self.device:  # overlayfs reads a source without what is mounted inside it
             return DirRecord(path, 0, 0, (0, 0, 0), others=(".",)), False
-        former = old.get(path)
+        former = self.old.get(path)
         if (
             former is not None
             and former.trusted
+            and not former.doubt
             and not former.denied
-            and former.mtime == st.st_mtime_ns
-            and former.ctime == st.st_ctime_ns
-            and not restat(path)
+            and not former.empty
+            and not task.forced
+            and (former.mtime, former.ctime, former.nlink) == (st.st_mtime_ns, st.st_ctime_ns, st.st_nlink)
+            and (former.ino == st.st_ino or not task.new)
+            and not (self.links and former.hollow)
+            and not self.restat(path)
         ):
             return former, False
         try:
-            return _read(root, path, st, device, table, time.time_ns(), excluded, racy_ns), True
+            return self.reader.read(path, st, former), True
         except PermissionError:
-            return DirRecord(path, st.st_mtime_ns, st.st_ctime_ns, (0o555, st.st_uid, st.st_gid), denied=True), True
+            attr = (0o555, st.st_uid, st.st_gid)
+            return DirRecord(path, st.st_mtime_ns, st.st_ctime_ns, attr, denied=True), True
 
-    todo: SimpleQueue[str | None] = SimpleQueue()
-    done: SimpleQueue[tuple[str, DirRecord | None, bool, Exception | None]] = SimpleQueue()
+    def _put(self, task: _Task) -> None:
+        self._todo.put(task)
+        self._outstanding += 1
 
-    def work() -> None:
-        while (path := todo.get()) is not None:
-            try:
-                record, read = fresh.settled(partial(visit, path))
-                done.put((path, record, read, None))
-            except Exception as error:
-                done.put((path, None, False, error))
+    def _collect(self) -> None:
+        counters = self.scan.counters
+        while self._outstanding:
+            task, record, read, problem = self._done.get()
+            self._outstanding -= 1
+            gone = isinstance(problem, OSError) and problem.errno in (errno.ENOENT, errno.ENOTDIR)
+            if problem is not None and not gone:
+                self._failure = self._failure or problem
+                continue
+            counters.directories_checked += not gone
+            if record is None:
+                self._forget(task.path)
+                self._absent.add(task.path)
+                continue
+            if read:
+                counters.directories_read += 1
+                counters.entries_read += len(record.sizes) + len(record.dirs) + len(record.links) + len(record.others)
+                if counters.directories_read % 1000 == 0:
+                    self.progress(counters.entries_read)
+            self._keep(record, read)
 
-    threads = [threading.Thread(target=work, name=f"walk-{source}-{n}", daemon=True) for n in range(max(1, workers))]
-    for thread in threads:
-        thread.start()
-    failure: Exception | None = None
-    outstanding = 0
-    for top in _outermost(tops):
-        if _through_link(root, top):  # the kernel follows no link when it looks for the bytes
-            continue
-        todo.put(top)
-        outstanding += 1
-    while outstanding:
-        path, record, read, problem = done.get()
-        outstanding -= 1
-        if isinstance(problem, OSError) and problem.errno in (errno.ENOENT, errno.ENOTDIR):
-            continue
-        if problem is not None:
-            failure = failure or problem
-            continue
-        counters.directories_checked += 1
-        if record is None:
-            continue
-        if read:
-            counters.directories_read += 1
-            counters.entries_read += len(record.sizes) + len(record.dirs) + len(record.links) + len(record.others)
-            if counters.directories_read % 1000 == 0:
-                progress(counters.entries_read)
-        result.dirs[path] = record
-        if failure is None:
-            for name in record.dirs:
-                todo.put(f"{path}/{name}" if path else name)
-                outstanding += 1
-    for _ in threads:
-        todo.put(None)
-    for thread in threads:
-        thread.join()
-    if failure is not None:
-        raise SourceError(f"source {source}: {failure}") from failure
-    result.dirs = dict(sorted(result.dirs.items(), key=lambda item: item[0].split("/")))
-    return result
+    def _keep(self, record: DirRecord, read: bool) -> None:
+        path, dirs = record.path, self.scan.dirs
+        before = dirs.get(path)
+        dirs[path] = record
+        named = set(record.dirs)
+        if before is not None:  # listed again
+            for name in set(before.dirs) - named:
+                self._absent.discard(_below(path, name))
+                self._forget(_below(path, name))
+            named -= set(before.dirs)
+        if self._failure is None:
+            for name in sorted(named):
+                self._put(_Task(_below(path, name), new=read))
+
+    def _forget(self, top: str) -> None:
+        """A directory is not there, and so nothing below it."""
+        if top not in self.scan.dirs:
+            return
+        for path in [p for p in self.scan.dirs if p == top or p.startswith(top + "/")]:
+            del self.scan.dirs[path]
+
+    def _ask_parents(self) -> None:
+        """List again what names a directory that is not there; then look for those it still names."""
+        absent, self._absent, dirs = self._absent, set(), self.scan.dirs
+        for parent in sorted({_above(path) for path in absent} & dirs.keys()):
+            self._put(_Task(parent, forced=True))
+        self._collect()
+        for path in sorted(absent - dirs.keys()):
+            named = dirs.get(_above(path))
+            if path in self._tops or (named is not None and path.rpartition("/")[2] in named.dirs):
+                self._put(_Task(path, new=True))
+        self._collect()
+
+    def _doubt(self) -> None:
+        """Mark what contradicts itself when everything was read. Raises SourceError where that is a top."""
+        dirs, door = self.scan.dirs, self.reader.door
+        for top in self._absent & self._tops:
+            if _listed(door, f"{self.reader.root}/{top}"):
+                raise SourceError(f"source {self.scan.source}: {top} is listed and can not be found")
+        doubtful = {_above(path) for path in self._absent - self._tops} & dirs.keys()
+        if links_mean(dirs.values()):
+            doubtful |= {path for path, record in dirs.items() if record.hollow}
+        for path in doubtful:
+            if not dirs[path].doubted:
+                dirs[path] = replace(dirs[path], doubt=INCOMPLETE)
+
+
+def _listed(door: Door, path: str) -> bool:
+    above, _, name = path.rpartition("/")
+    try:
+        return name in door.listdir(above)
+    except OSError:
+        return False
+
+
+def _above(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _below(path: str, name: str) -> str:
+    return f"{path}/{name}" if path else name
 
 
 def _outermost(tops: Iterable[str]) -> list[str]:
@@ -263,6 +270,13 @@ def _outermost(tops: Iterable[str]) -> list[str]:
     return kept
 
 
-def _through_link(root: str, top: str) -> bool:
-    parts = top.split("/") if top else []
-    return any(Path(root, *parts[: n + 1]).is_symlink() for n in range(len(parts)))
+def _through_link(door: Door, root: str, top: str) -> bool:
+    path = root
+    for part in top.split("/") if top else []:
+        path = f"{path}/{part}"
+        try:
+            if stat.S_ISLNK(door.lstat(path).st_mode):
+                return True
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+    return False

@@ -1,18 +1,18 @@
 """nfs-rs behind the few calls a read-only file system needs, each with an end in time.
 
 Quirks of nfs-rs 0.8.7: an export's own root can't be opened, so the connection is to "/" and paths carry the
-export; NFS 4.2 is refused, so 4.1 is spoken; AUTH_SYS only. Connections are a small pool: a call that waits
-holds up only its own.
+export; NFS 4.2 is refused, so 4.1 is spoken; AUTH_SYS only. A client that several threads use at once loses the
+state of files, and one that is closed meanwhile answers an empty directory; so a client is lent to one call at a
+time (docs/decisions/0009-one-client-one-call.md).
 """
 
 from __future__ import annotations
 
 import errno
-import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 import nfs_rs
@@ -25,6 +25,10 @@ CONNECT_SECONDS, CALL_SECONDS = 4.0, 8.0
 PATIENCE_SECONDS = 25.0
 #: Once a call has waited that long, others fail after this, until the server is back.
 IMPATIENCE_SECONDS = 2.0
+RETRY_SECONDS = 0.5
+#: Clients of one server at most, made when they are needed: as many as the file system has threads, so that no call
+#: waits for another.
+CLIENTS = 16
 
 
 def errno_of(error: BaseException) -> int:
@@ -51,29 +55,98 @@ def is_answer(error: BaseException) -> bool:
     )  # fmt: skip
 
 
-class Connection:
-    """One connection, made anew after an error. `epoch` tells open files that theirs is gone."""
+class Ended(ConnectionError):
+    """The client ended while it answered: what it said is no answer."""
 
-    def __init__(self, url: str, options: dict[str, Any]) -> None:
-        self._url, self._options = url, options
-        self._client: Any = None
-        self._lock = threading.Lock()
-        self.epoch = 0
 
-    def client(self) -> tuple[Any, int]:
-        with self._lock:
-            if self._client is None:
-                self._client = nfs_rs.Client.connect(self._url, **self._options)
-                self.epoch += 1
-            return self._client, self.epoch
+class Session:
+    """A client of the pool. Only who has been lent it may touch `client`."""
 
-    def broken(self, epoch: int) -> None:
-        with self._lock:
-            if epoch != self.epoch or self._client is None:
-                return
-            old, self._client = self._client, None
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.ended = False
+        self.finished: list[Any] = []  # open files that nobody needs any more, to be closed by who is lent it next
+
+
+class Pool:
+    """Lends each client to one thread at a time, so that none is closed, and no file opened or closed, under another.
+
+    `connect` makes a client. Clients are used last in, first out: there are as many as calls at the same time.
+    """
+
+    def __init__(self, connect: Callable[[], Any], size: int = CLIENTS) -> None:
+        self._connect, self._size = connect, size
+        self._idle: list[Session] = []
+        self._count = 0  # clients that are idle, lent or being made
+        self._changed = threading.Condition()
+
+    def take(self, until: float, prefer: Collection[Session] = (), only: bool = False) -> Session:
+        """A client; one of `prefer` where one is idle, and with `only` no other.
+
+        Raises TimeoutError when none was free by `until` (monotonic), Ended when all that were asked for have ended,
+        and what connecting raises.
+        """
+        with self._changed:
+            while True:
+                found = next((one for one in reversed(self._idle) if one in prefer), None)
+                if found is None and not only and self._idle:
+                    found = self._idle[-1]
+                if found is not None:
+                    self._idle.remove(found)
+                    return found
+                if only and all(one.ended for one in prefer):
+                    raise Ended("the clients that had it open have ended")
+                if not only and self._count < self._size:
+                    self._count += 1
+                    break
+                if not self._changed.wait(until - time.monotonic()):
+                    raise TimeoutError("no client of the server was free in time")
+        try:
+            return Session(self._connect())
+        except BaseException:
+            self._left()
+            raise
+
+    def give(self, session: Session) -> None:
+        """Take it back from a call that was answered. Files that were finished meanwhile are closed first."""
+        while True:
+            with self._changed:
+                if not session.finished:
+                    self._idle.append(session)
+                    self._changed.notify_all()
+                    return
+                files, session.finished = session.finished, []
+            for file in files:
+                try:
+                    file.close()
+                except Exception as error:
+                    if not is_answer(error):
+                        self.end(session)
+                        return
+
+    def end(self, session: Session) -> None:
+        """Take it back from a call that failed: its user is its last. Raises nothing, waits for nothing."""
+        with self._changed:
+            session.ended, session.finished = True, []
+        self._left()
         # Closing talks to the dead server: not in a reader's time.
-        threading.Thread(target=_close, args=(old,), daemon=True).start()
+        threading.Thread(target=_close, args=(session.client,), daemon=True).start()
+
+    def finish(self, session: Session, file: Any) -> None:
+        """Close a file of a client: now if it is idle, else when it is given back."""
+        with self._changed:
+            if session.ended:
+                return  # closed with it
+            session.finished.append(file)
+            if session not in self._idle:
+                return
+            self._idle.remove(session)
+        self.give(session)
+
+    def _left(self) -> None:
+        with self._changed:
+            self._count -= 1
+            self._changed.notify_all()
 
 
 def _close(client: Any) -> None:
@@ -84,9 +157,9 @@ def _close(client: Any) -> None:
 
 
 class Server:
-    """A pool of connections to one server."""
+    """One server, asked through clients of its own."""
 
-    def __init__(self, server: str, port: int, run_as: tuple[int, int] | None, size: int = 4) -> None:
+    def __init__(self, server: str, port: int, run_as: tuple[int, int] | None, size: int = CLIENTS) -> None:
         host = f"[{server}]" if ":" in server else server
         options: dict[str, Any] = {
             "nfs_port": port, "connect_timeout": CONNECT_SECONDS, "operation_timeout": CALL_SECONDS,
@@ -94,44 +167,50 @@ class Server:
         if run_as:
             options["uid"], options["gid"] = run_as
         url = f"nfs://{host}/?version=4.1"
-        self._connections = [Connection(url, options) for _ in range(size)]
-        self._next = itertools.count()
+        self.pool = Pool(lambda: nfs_rs.Client.connect(url, **options), size)
         self._down_since: float | None = None
 
     @property
     def down(self) -> bool:
         return self._down_since is not None
 
-    def pick(self) -> Connection:
-        return self._connections[next(self._next) % len(self._connections)]
+    def call(self, do: Callable[[Session], T], prefer: Collection[Session] = (), only: bool = False) -> T:
+        """Run `do(session)` with a client that nobody else uses, again with another after a failure, within a bound.
 
-    def call(self, do: Callable[[Connection, Any, int], T]) -> T:
-        """Run `do(connection, client, epoch)`, again on a new connection after a failure, within a bound.
-
-        Raises OSError with the errno for the reader.
+        `prefer`, `only`: as in Pool.take. Raises OSError with the errno for the reader.
         """
         started = time.monotonic()
         since = self._down_since
         patience = IMPATIENCE_SECONDS if since and started - since > PATIENCE_SECONDS else PATIENCE_SECONDS
+        failed = 0
         while True:
-            connection, epoch = self.pick(), 0
+            session: Session | None = None
             try:
-                client, epoch = connection.client()
-                result = do(connection, client, epoch)
+                session = self.pool.take(started + patience, prefer, only)
+                result = do(session)
+                if session.client.closed:
+                    raise Ended("the client ended while it answered")
             except Exception as error:
                 if is_answer(error):
                     self._down_since = None
+                    if session:
+                        self.pool.give(session)
                     raise OSError(errno_of(error), str(error)) from None
-                if epoch:
-                    connection.broken(epoch)
+                if session:
+                    self.pool.end(session)
+                if only and isinstance(error, Ended) and session is None:
+                    raise OSError(errno.ESTALE, str(error)) from None
                 if self._down_since is None:
                     self._down_since = time.monotonic()
                     log.warning("server lost: %r", error)
                 if time.monotonic() - started > patience:
                     raise OSError(errno.EIO, str(error)) from None
-                time.sleep(0.5)
+                failed += 1
+                if failed > 1:  # the first may have been the client's own trouble
+                    time.sleep(RETRY_SECONDS)
             else:
                 if self._down_since is not None:
                     log.info("server back")
                     self._down_since = None
+                self.pool.give(session)
                 return result

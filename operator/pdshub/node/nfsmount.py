@@ -21,33 +21,63 @@ import mfusepy
 
 from pdshub.files import read_json
 from pdshub.node import kernel, mountinfo, requests
-from pdshub.node.nfsclient import Connection, Server
+from pdshub.node.nfsclient import Server, Session
+from pdshub.node.nfslisting import listing
 
 log = logging.getLogger(__name__)
 
 FUSE_SUBTYPE = "pdshub-nfs"
 ATTRIBUTE_SECONDS = 3.0
+OPEN_TRIES = 5  # a file that was replaced as often while it was opened
 AHEAD = 4 << 20  # bytes fetched at once for a file read in order
 KINDS = {"directory": modes.S_IFDIR, "symlink": modes.S_IFLNK}
 
 
-class OpenFile:
-    """A file open on the server, opened again when its connection was lost."""
+class Replaced(OSError):
+    """Another file has the path now."""
 
-    def __init__(self, server: Server, path: str) -> None:
-        self._server, self._path = server, path
-        self._files: dict[int, tuple[int, Any]] = {}
+    def __init__(self) -> None:
+        super().__init__(errno.ESTALE, "the file was replaced while it was open")
+
+
+class OpenFile:
+    """A file open on the server, opened again with another client when its own is busy or was lost.
+
+    It is one file for as long as it is open: `fileid` is the one that its path had, and when the path has another
+    the bytes come from the clients that have it open, or not at all (ESTALE).
+    """
+
+    def __init__(self, server: Server, path: str, fileid: int) -> None:
+        self._server, self._path, self._fileid = server, path, fileid
+        self._files: dict[Session, Any] = {}
+        self.info: Any = None  # nfs_rs.FileInfo, as it was when it was opened last
         self._lock = threading.Lock()
         self._start, self._ahead, self._expected = 0, b"", 0
 
     def _fetch(self, offset: int, size: int) -> bytes:
-        def read(connection: Connection, client: Any, epoch: int) -> bytes:
-            kept = self._files.get(id(connection))
-            if kept is None or kept[0] != epoch:
-                kept = self._files[id(connection)] = (epoch, client.open(self._path, "rb"))
-            return bytes(kept[1].read_at(offset, size))
+        def read(session: Session) -> bytes:
+            file = self._files.get(session)
+            if file is None:
+                file = self._files[session] = self._opened(session)
+            return bytes(file.read_at(offset, size))
 
-        return self._server.call(read)
+        self._files = {session: file for session, file in self._files.items() if not session.ended}
+        had = tuple(self._files)
+        try:
+            return self._server.call(read, had)
+        except OSError as error:
+            if not had or error.errno not in (errno.ESTALE, errno.ENOENT):
+                raise
+        return self._server.call(read, had, only=True)
+
+    def _opened(self, session: Session) -> Any:
+        file = session.client.open(self._path, "rb")
+        info = session.client.stat(self._path)
+        if info.fileid == self._fileid:
+            self.info = info
+            return file
+        session.finished.append(file)
+        raise Replaced
 
     def read(self, offset: int, size: int) -> bytes:
         with self._lock:
@@ -68,9 +98,8 @@ class OpenFile:
         self._fetch(0, 0)
 
     def close(self) -> None:
-        for _, file in self._files.values():
-            with suppress(Exception):
-                file.close()
+        for session, file in self._files.items():
+            self._server.pool.finish(session, file)
 
 
 class ExportFileSystem(mfusepy.Operations):  # type: ignore[misc]
@@ -105,29 +134,47 @@ class ExportFileSystem(mfusepy.Operations):  # type: ignore[misc]
         # a directory is asked for anew: the kernel remembers it too, and a survey wants to know what it is now
         if known and known[0] > time.monotonic() and not modes.S_ISDIR(known[1]["st_mode"]):
             return known[1]
-        return self._remember(path, self._server.call(lambda _, client, __: client.stat(self._path(path))))
+        return self._remember(path, self._asked(path))
+
+    def _asked(self, path: str) -> Any:
+        return self._server.call(lambda session: session.client.stat(self._path(path)))
 
     def readdir(self, path: str, fh: int) -> Any:
-        entries = self._server.call(lambda _, client, __: list(client.scandir(self._path(path))))
+        entries = self._server.call(lambda session: listing(session.client, self._path(path)))
         result: list[Any] = [".", ".."]
         for entry in entries:
-            if entry.name in (".", ".."):
-                continue
             known = self._remember(f"{path.rstrip('/')}/{entry.name}", entry.info)
             result.append((entry.name, {"st_mode": known["st_mode"], "st_ino": known["st_ino"]}, 0))
         return result
 
     def readlink(self, path: str) -> str:
-        return str(self._server.call(lambda _, client, __: client.readlink(self._path(path))))
+        return str(self._server.call(lambda session: session.client.readlink(self._path(path))))
 
     def open(self, path: str, flags: int) -> int:
         if flags & os.O_ACCMODE != os.O_RDONLY:
             raise mfusepy.FuseOSError(errno.EROFS)
-        file = OpenFile(self._server, self._path(path))
+        file = self._opened(path)
         with self._lock:
             self._last += 1
             self._open[self._last] = file
             return self._last
+
+    def _opened(self, path: str) -> OpenFile:
+        """The file that the path has now; its attributes are remembered, as the kernel asks for them at once."""
+        known = self._attributes.get(path)
+        fileid = known[1]["st_ino"] if known else self._asked(path).fileid
+        for last in (*[False] * (OPEN_TRIES - 1), True):
+            file = OpenFile(self._server, self._path(path), fileid)
+            try:
+                file.check()
+            except OSError as error:
+                if error.errno != errno.ESTALE or last:
+                    raise
+                fileid = self._asked(path).fileid
+            else:
+                self._remember(path, file.info)
+                break
+        return file
 
     def read(self, path: str, size: int, offset: int, fh: int) -> bytes:
         return self._open[fh].read(offset, size)
@@ -141,7 +188,7 @@ class ExportFileSystem(mfusepy.Operations):  # type: ignore[misc]
     def statfs(self, path: str) -> dict[str, int]:
         """Always asks the server: what the node plugin's probe relies on."""
         root = self._export or "."
-        self._server.call(lambda _, client, __: client.stat(root))
+        self._server.call(lambda session: session.client.stat(root))
         return {"f_bsize": 1 << 20, "f_frsize": 1 << 20, "f_blocks": 1 << 20, "f_namemax": 255}
 
 

@@ -1,0 +1,86 @@
+"""Opens dataset labels, and remembers what they said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pdshub.archive.datasets import DATASET_CLASSES, Facts
+from pdshub.archive.door import Door
+from pdshub.archive.fresh import settled
+from pdshub.archive.label_pds3 import read_volume
+from pdshub.archive.label_pds4 import LabelError, read_label
+from pdshub.archive.record import Labels
+from pdshub.archive.walk import Counters, Scan, SourceError
+
+
+@dataclass(slots=True)
+class LabelReader:
+    """Opens dataset labels, each once as long as its directory's record stays."""
+
+    roots: Mapping[str, Path]
+    door: Door
+    counters: Counters
+    old: Labels
+    scans: Mapping[str, Scan]
+    old_scans: Mapping[str, Scan]
+    now: Labels = field(default_factory=dict)
+    unread: set[tuple[str, str]] = field(default_factory=set)  # could not be opened: another survey tries again
+
+    def opener(self, source: str) -> Callable[[str, str, int, int], Facts]:
+        scan, former = self.scans[source].dirs, self.old_scans.get(source, Scan(source, "")).dirs
+
+        def open_label(directory: str, name: str, size: int, mtime: int) -> Facts:
+            path = f"{directory}/{name}" if directory else name
+            key = (source, path)
+            kept = directory in former and scan[directory].sizes is former[directory].sizes
+            old, now = self.old.get(key), self.now.get(key)
+            if not kept and now is not None and now[:2] == (size, mtime):
+                said = now  # looked at already
+            else:
+                # A directory that was listed anew may hold another label of the same size and time.
+                ctime = old[2] if kept and old is not None else self._ctime(key)
+                if old is not None and old[:3] == (size, mtime, ctime) and (kept or ctime):
+                    said = old
+                    self.counters.labels_reused += now is None
+                else:
+                    self.counters.labels_opened += 1
+                    said = (size, mtime, ctime, self._read(key))
+            self.now[key] = said
+            facts = said[3]
+            if isinstance(facts, str):
+                raise LabelError(facts)
+            return facts
+
+        return open_label
+
+    def _ctime(self, key: tuple[str, str]) -> int:
+        try:
+            return self.door.lstat(str(self.roots[key[0]] / key[1])).st_ctime_ns
+        except OSError:
+            return 0
+
+    def _read(self, key: tuple[str, str]) -> Facts | str:
+        file = self.roots[key[0]] / key[1]
+
+        def read() -> Facts:
+            with self.door.open(str(file)) as stream:
+                if file.name.lower().startswith("voldesc."):
+                    return read_volume(stream)
+                return read_label(stream, DATASET_CLASSES)
+
+        self.unread.discard(key)
+        try:
+            return settled(read)
+        except LabelError as error:
+            return str(error)
+        except (PermissionError, FileNotFoundError) as error:
+            self.unread.add(key)
+            return f"can not be opened: {error.strerror}"
+        except OSError as error:
+            raise SourceError(f"source {key[0]}: {file}: {error.strerror}") from error
+
+    def known(self) -> Labels:
+        """For the record."""
+        return {key: said for key, said in self.now.items() if key not in self.unread}
