@@ -136,7 +136,7 @@ def of_views(views: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
         nodes.add_metric([name, "false"], len(rows) - ready)
         found = [row["proof"] for row in rows if row.get("proof")]
         results = Counter(proof.get("result") or ("intact" if proof.get("ok") else "violated") for proof in found)
-        for word in ("intact", "violated", "incomplete"):
+        for word in ("intact", "changing", "violated", "incomplete"):
             proofs.add_metric([name, word], results[word])
         if found:
             oldest.add_metric([name], min(timestamp(proof.get("at")) for proof in found))

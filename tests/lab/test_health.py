@@ -9,7 +9,8 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,20 @@ class Catalog:
         self.mount()
         sample = tuple(Known(p, len(t), "sha256", hashlib.sha256(t.encode()).hexdigest()) for p, t in files.items())
         self.subject = Subject("v", "view", {str(folder / "volume"): ("view",)}, "sha256:" + "ab" * 32, sample)
+
+    def surveyed(self) -> Subject:
+        """The subject with the times that the server has now, as a survey notes them."""
+        sample = []
+        for one in self.subject.sample:
+            file = self.server / one.path
+            above = [folder.stat() for folder in file.parents if folder.is_relative_to(self.server)]
+            sample.append(
+                replace(
+                    one, source="main", at=one.path, mtime=file.stat().st_mtime_ns, ctime=file.stat().st_ctime_ns,
+                    above=tuple((st.st_mtime_ns, st.st_ctime_ns) for st in above),
+                )
+            )  # fmt: skip
+        return replace(self.subject, sample=tuple(sample), sources={"main": (str(self.data), None)})
 
     def mount(self) -> None:
         options = f"ro,metacopy=on,redirect_dir=on,lowerdir={self.names}::{self.data}"
@@ -141,6 +156,58 @@ def test_overwritten_in_place(catalog: Catalog) -> None:
     proof = asyncio.run(Prover(1).prove(catalog.subject)).document()
     assert proof["result"] == "violated" and "c has another size" in proof["message"], proof
     assert set(proof["tried"].values()) == {"EROFS"}, proof
+
+
+def _set_times(path: Path, like: os.stat_result) -> None:
+    os.utime(path, ns=(like.st_atime_ns, like.st_mtime_ns))
+
+
+def _over(path: Path, text: str, keep_time: bool) -> None:
+    before = path.stat()
+    path.write_text(text)
+    if keep_time:
+        _set_times(path, before)
+
+
+def _renamed(path: Path, text: str) -> None:
+    before = path.stat()
+    aside = path.with_name("aside")
+    aside.write_text(text)
+    _set_times(aside, before)
+    aside.rename(path)
+
+
+@pytest.mark.parametrize(
+    ("case", "path", "change"),
+    [
+        ("written in place", "c", lambda p: _over(p, "C" * 10, False)),
+        ("written in place behind its time", "c", lambda p: _over(p, "C" * 10, True)),
+        ("renamed over, with the time of before", "a", lambda p: _renamed(p, "O" * 300)),
+        ("removed", "d/b", lambda p: p.unlink()),
+    ],
+)
+def test_a_delivery_is_told_from_damage(catalog: Catalog, case: str, path: str, change: Callable[[Path], None]) -> None:
+    """At once, with all that the client remembers of the file: its times are asked of the server."""
+    survey = catalog.surveyed()
+    for _ in range(2):
+        assert asyncio.run(Prover(1).prove(survey)).ok
+        os.stat(catalog.data / path)
+    change(catalog.server / path)
+    found = asyncio.run(Prover(1, again=0).prove(survey)).document()
+    if found["result"] == "intact":  # the bytes of before are still remembered: no difference, and so no alarm
+
+        def met() -> dict[str, Any] | None:
+            now = asyncio.run(Prover(1, again=0).prove(survey)).document()
+            return None if now["ok"] else now
+
+        found = eventually("the difference is met", met, 120)
+    assert found["result"] == "changing" and path in found["message"], (case, found)
+    if path != "d/b":  # the next survey has seen these times, and its sample still says something else
+        old = {one.path: one for one in survey.sample}
+        later = catalog.surveyed()
+        sample = tuple(replace(one, size=old[one.path].size, digest=old[one.path].digest) for one in later.sample)
+        found = asyncio.run(Prover(1).prove(replace(later, sample=sample))).document()
+        assert found["result"] == "violated" and "the times on the NAS are those of the survey" in found["message"]
 
 
 def test_proof_and_its_time_without_the_nas(nas: Nas, catalog: Catalog) -> None:

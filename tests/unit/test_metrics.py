@@ -76,6 +76,7 @@ def parsed(text: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
         ("view_nodes", {"view": "sbn", "ready": "false"}, 2),
         ("view_proofs", {"view": "sbn", "result": "intact"}, 1),
         ("view_proofs", {"view": "sbn", "result": "violated"}, 1),
+        ("view_proofs", {"view": "sbn", "result": "changing"}, 0),
         ("view_oldest_proof_timestamp_seconds", {"view": "sbn"}, 180),
     ],
 )

@@ -149,7 +149,11 @@ class Proof(StatusModel):
     """What a node found when it tried to write as a user, and compared files with their checksums."""
 
     ok: bool = False
-    result: str = Field(default="", description="intact, violated, or incomplete: something could not be looked at.")
+    result: str = Field(
+        default="",
+        description="intact, changing (files were delivered since the survey: the next generation has them), violated, "
+        "or incomplete (something could not be looked at).",
+    )
     at: str = ""
     message: str = ""
 

@@ -39,7 +39,11 @@ class NFSSource(Model):
     )
     export: AbsolutePath = Field(description="Absolute path of the export on the server, for example /volume1/pds.")
     port: int = Field(default=2049, ge=1, le=65535, description="TCP port of the NFS server.")
-    version: Literal["4", "4.1", "4.2"] = Field(default="4.2", description="Highest NFS version to speak.")
+    version: Literal["4", "4.1", "4.2"] = Field(
+        default="4.2",
+        description="Highest NFS version to speak (4 is 4.0): where the server speaks an older one that is taken, down "
+        "to 4.0. Nodes whose kernel has no NFS client speak 4.1, whatever is written here.",
+    )
 
 
 class LocalSource(Model):

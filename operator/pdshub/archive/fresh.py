@@ -15,7 +15,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_AT_FDCWD, _NOFOLLOW, _FORCE_SYNC, _BASIC_STATS = -100, 0x100, 0x2000, 0x7FF
+_AT_FDCWD, _NOFOLLOW, _EMPTY_PATH, _FORCE_SYNC, _BASIC_STATS = -100, 0x100, 0x1000, 0x2000, 0x7FF
 _TRIES = 5
 """A thing that was replaced as often while it was read is not a thing to read: an error, as any other."""
 _SIZE = 256
@@ -30,6 +30,14 @@ def lstat(path: str) -> os.stat_result:
         answer = ctypes.create_string_buffer(_SIZE)
         _statx(_AT_FDCWD, os.fsencode(path), _NOFOLLOW | _FORCE_SYNC, _BASIC_STATS, answer)
     return os.lstat(path)
+
+
+def fstat(descriptor: int) -> os.stat_result:
+    """os.fstat of what is open, O_PATH too, after the file system was told to ask its server. Raises OSError."""
+    if _statx is not None:
+        answer = ctypes.create_string_buffer(_SIZE)
+        _statx(descriptor, b"", _EMPTY_PATH | _FORCE_SYNC, _BASIC_STATS, answer)
+    return os.fstat(descriptor)
 
 
 def settled(read: Callable[[], T]) -> T:

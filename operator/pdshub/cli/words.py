@@ -105,9 +105,13 @@ def _summary(thing: Json) -> list[str]:
     return lines
 
 
+_PROOF = {"intact": "ok", "changing": "changing", "incomplete": "incomplete", "violated": "FAILED"}
+
+
 def _node(node: Json) -> list[Any]:
     proof = node.get("proof") or {}
-    told = f"{'ok' if proof.get('ok') else 'FAILED'} {proof.get('at', '')}" if proof else None
+    word = _PROOF.get(str(proof.get("result")), "ok" if proof.get("ok") else "FAILED")
+    told = f"{word} {proof.get('at', '')}" if proof else None
     words = node.get("message") or (proof.get("message") if proof and not proof.get("ok") else "")
     return [*(node.get(key) for key in ("name", "ready", "form")), short(node.get("generation")), node.get("targets"),
             told, words]  # fmt: skip

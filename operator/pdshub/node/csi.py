@@ -21,6 +21,7 @@ from pdshub.node import front, mountinfo
 from pdshub.node._proto import csi_pb2 as csi
 from pdshub.node._proto import csi_pb2_grpc as services
 from pdshub.node.layout import DRIVER, Layout
+from pdshub.node.locks import Locks
 from pdshub.node.reconcile import Reconciler
 from pdshub.node.spec import SOURCES
 
@@ -94,7 +95,7 @@ class Node(services.NodeServicer):
     def __init__(self, node: str, layout: Layout, reconciler: Reconciler, namespace: str = "") -> None:
         """`namespace`: the installation's own; only its pods (surveyors) may see the sources themselves."""
         self._node, self._layout, self._reconciler, self._namespace = node, layout, reconciler, namespace
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._locks = Locks()  # by target
         self.publishes = 0
         self.last_publish_seconds = 0.0
 
@@ -127,7 +128,7 @@ class Node(services.NodeServicer):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"target_path must lie in {self._layout.kubelet}")
         self._reconciler.expect(view)
         try:
-            async with self._locks.setdefault(target, asyncio.Lock()):
+            async with self._locks(target):
                 other = await asyncio.to_thread(self._publish, view, target)
         except OSError as error:
             log.exception("publish %s at %s", view, target)
@@ -166,13 +167,11 @@ class Node(services.NodeServicer):
         target = tidy(request.target_path)
         if not target.startswith(f"{self._layout.kubelet}/"):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"target_path must lie in {self._layout.kubelet}")
-        lock = self._locks.setdefault(target, asyncio.Lock())
         try:
-            async with lock:
+            async with self._locks(target):
                 await asyncio.to_thread(front.unpublish, target)
         except OSError as error:
             await context.abort(grpc.StatusCode.INTERNAL, f"unpublish {target}: {error}")
-        self._locks.pop(target, None)
         self._reconciler.wake()
         log.info("unpublished %s", target)
         return csi.NodeUnpublishVolumeResponse()

@@ -10,12 +10,13 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pdshub.node import attempts, kernel, user, worker
+from pdshub.archive import fresh
+from pdshub.node import attempts, catalog, kernel, user, worker
 
 MARKER_LIMIT = 16 << 20  # bytes of a marker file
 _CHUNK = 1 << 20
@@ -116,6 +117,59 @@ def check_file(base: int, path: str, size: int, algorithm: str, expected: str) -
         return _REPLACED.get(number) or errno.errorcode.get(number, str(number)), 0
 
 
+class Sources:
+    """Private copies of the sources' mounts: what a file's source says of it, beside what the view does."""
+
+    def __init__(self, sources: Mapping[str, tuple[str, list[int] | None]]) -> None:
+        """`sources`: name -> where it is mounted, and [uid, gid] to read it with."""
+        self._open: dict[str, tuple[int, tuple[int, int] | None]] = {}
+        for name, (point, run_as) in sources.items():
+            with suppress(OSError):  # not mounted now: `look` says so
+                copy = kernel.clone(point)
+                kernel.set_attributes(copy, propagation=kernel.MS_PRIVATE)
+                self._open[name] = (copy, (run_as[0], run_as[1]) if run_as else None)
+
+    def look(self, source: str, path: str) -> dict[str, Any]:
+        """{size, mtime, ctime} of the file; {level, mtime, ctime} of the nearest directory that is left where it is
+        gone, `level` above its own; {error: name} where the source does not answer. Nanoseconds."""
+        if source not in self._open:
+            return {"error": "ENODEV"}
+        base, run_as = self._open[source]
+        try:
+            with catalog.acting(run_as):
+                return self._look(base, path)
+        except OSError as error:
+            return {"error": errno.errorcode.get(error.errno or errno.EIO, str(error.errno))}
+
+    def _look(self, base: int, path: str) -> dict[str, Any]:
+        try:
+            file = fresh.settled(lambda: open_file(base, path))
+        except OSError as error:
+            if _REPLACED.get(error.errno or 0) != "gone":
+                raise
+        else:
+            try:
+                info = fresh.fstat(file)
+            finally:
+                os.close(file)
+            return {"size": info.st_size, "mtime": info.st_mtime_ns, "ctime": info.st_ctime_ns}
+        folder = path.rpartition("/")[0]
+        for level in range(path.count("/") + 1):
+            try:
+                directory = kernel.open_beneath(base, folder or ".")
+            except OSError as error:
+                if _REPLACED.get(error.errno or 0) != "gone":
+                    raise
+                folder = folder.rpartition("/")[0]
+                continue
+            try:
+                info = fresh.fstat(directory)
+            finally:
+                os.close(directory)
+            return {"level": level, "mtime": info.st_mtime_ns, "ctime": info.st_ctime_ns}
+        raise OSError(errno.ENOENT, "the source's root is gone")
+
+
 class Bases:
     """Private copies of a view's mounts, by the path prefix that each holds: looking keeps no target busy, so that
     a switch under way need not wait for it."""
@@ -147,11 +201,14 @@ def prove(
     roots: dict[str, str],
     names: list[tuple[str, int, str, str]],
     reading: float,
+    sources: dict[str, tuple[str, list[int] | None]],
+    places: dict[str, tuple[str, str]],
 ) -> dict[str, Any]:
     """Try to write in every mount of the targets, and digest a sample of files, as a user.
 
     `targets`: target -> mount points below it. `roots`, `names`: as for `files`. After `reading` seconds no further
-    file is begun.
+    file is begun. `sources`: as for `Sources`; `places`: path -> source and path there. What is not found as it should
+    be is looked at in its source, as who reads it: the catalog shows the times of the survey, whatever the NAS has.
     """
     who: dict[str, Any] = {}
     tried: list[dict[str, Any]] = []
@@ -174,6 +231,13 @@ def prove(
         who, sample = user.as_user(read)
     else:
         sample = {"words": {}, "bytes": 0}
+    words = sample["words"]
+    odd = [path for path, word in words.items() if word not in ("same", "private") and path in places]
+    origins = Sources(sources) if odd else None
+    sample["sources"] = {path: origins.look(*places[path]) for path in odd if origins}
+    for path, there in sample["sources"].items():
+        if "level" in there:  # overlayfs says EIO of a name whose bytes are not there
+            words[path] = "gone"
     return {"identity": who, "tried": tried, "files": sample}
 
 

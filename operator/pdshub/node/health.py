@@ -13,10 +13,11 @@ from typing import Any
 from pdshub.node import front, mountinfo
 from pdshub.node.canary import now
 from pdshub.node.generations import PROOF
-from pdshub.node.proof import Prover
+from pdshub.node.proof import CHANGING, INTACT, Prover
 from pdshub.node.reconcile import Reconciler
 from pdshub.node.sample import Known, read
-from pdshub.node.subjects import Subject
+from pdshub.node.spec import View
+from pdshub.node.subjects import INTERVAL_SECONDS, SETTLE_SECONDS, Subject
 from pdshub.node.telling import Showing
 from pdshub.node.watch import Watcher
 
@@ -42,9 +43,18 @@ def published(reconciler: Reconciler) -> list[Subject]:
                 _sample(reconciler.shelf.store.path(current)) if current else (),
                 all(state.ready for state in states),
                 frozenset(target for target, of in showing.targets.items() if of == current) if current else None,
+                {s.name: (str(reconciler.layout.source(s.digest)), s.run_as) for s in view.sources} if view else {},
+                *_patience(view),
             )
         )  # fmt: skip
     return found
+
+
+def _patience(view: View | None) -> tuple[float, float]:
+    """Subject.settle and Subject.patience."""
+    spec = (view.raw.get("spec") or {}) if view else {}
+    settle = (spec.get("authority") or {}).get("settleSeconds", SETTLE_SECONDS)
+    return float(settle), float(settle) + float((spec.get("survey") or {}).get("intervalSeconds", INTERVAL_SECONDS))
 
 
 @functools.lru_cache(maxsize=64)
@@ -93,7 +103,7 @@ class Health:
         if await self.prover.look(subject, time.monotonic()):
             proof = self.prover.results[subject.view]
             log.log(
-                logging.INFO if proof.ok else logging.WARNING,
+                logging.INFO if proof.result in (INTACT, CHANGING) else logging.WARNING,
                 "proof of %s: %s: %s", subject.view, proof.result, proof.message,
             )  # fmt: skip
             self._reconciler.wake()

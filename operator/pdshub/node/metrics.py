@@ -18,7 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from pdshub.node.proof import INCOMPLETE, INTACT, VIOLATED
+from pdshub.node.proof import RESULTS
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def short(generation: Any) -> str:
 
 def of_proofs(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
     ok = gauge("proof_ok", "1 if the last proof found the view unwritable and intact, 0 if it was violated "
-               "or could not be finished.", ("view",))  # fmt: skip
+               "or could not be finished, or while files are being delivered.", ("view",))  # fmt: skip
     unwritable = gauge("proof_unwritable", "1 if the last proof could change nothing, 0 if it could.", ("view",))
     result = gauge("proof_result", "1 for the result of the last proof.", ("view", "result"))
     at = gauge("proof_timestamp_seconds", "Unix time of the last proof.", ("view",))
@@ -102,10 +102,10 @@ def of_proofs(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
             ok.add_metric([name], float(bool(proof["ok"])))
             if proof["unwritable"] is not None:
                 unwritable.add_metric([name], float(proof["unwritable"]))
-            for word in (INTACT, VIOLATED, INCOMPLETE):
+            for word in RESULTS:
                 result.add_metric([name, word], float(proof["result"] == word))
             at.add_metric([name], timestamp(proof["at"]))
-            for word in ("digested", "differing", "private", "unread"):
+            for word in ("digested", "differing", "changing", "private", "unread"):
                 files.add_metric([name, word], float(proof["files"].get(word, 0)))
         if canary := view.get("canary"):
             differing.add_metric([name], float(canary["differing"]))
@@ -125,6 +125,13 @@ def families(report: Mapping[str, Any], totals: Mapping[str, float]) -> Iterator
         counter = CounterMetricFamily(PREFIX + name, text)
         counter.add_metric([], totals.get(name, 0.0))
         yield counter
+    errors = CounterMetricFamily(
+        PREFIX + "reconcile_failures", "Turns in which the plugin failed at a view (empty: at work of no single view).",
+        labels=["view"],
+    )  # fmt: skip
+    for view, count in sorted(report["failures"].items()):
+        errors.add_metric([view], float(count))
+    yield errors
     failing = gauge("fetches_failing", "Generations whose last attempt to be fetched failed.")
     failing.add_metric([], totals.get("fetches_failing", 0.0))
     yield failing

@@ -67,6 +67,11 @@ def shown(mounts: list[mountinfo.Mount], layout: Layout, view: str, live_points:
     return result
 
 
+def cataloged(mounts: Iterable[mountinfo.Mount]) -> set[str]:
+    """The generations of which a catalog is mounted anywhere, whatever else is known of them."""
+    return {f"sha256:{m.source.removeprefix(LABEL)}" for m in mounts if m.source.startswith(LABEL)}
+
+
 def built(layout: Layout, view: str, keys: Iterable[str]) -> dict[str, Built]:
     """The catalogs among a view's entries."""
     found: dict[str, Built] = {}

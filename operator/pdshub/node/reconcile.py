@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 from pdshub.node import front, mountinfo
 from pdshub.node.actions import Actions, Point
 from pdshub.node.choice import Children, Decision, Known, above, choose, decide
+from pdshub.node.failing import Failing
 from pdshub.node.feed import Feed
 from pdshub.node.keepers import Keepers
 from pdshub.node.layout import Layout
-from pdshub.node.observe import built, leftovers, note_key, observe, scaffolding, shown
+from pdshub.node.locks import Locks
+from pdshub.node.observe import built, cataloged, leftovers, note_key, observe, scaffolding, shown
 from pdshub.node.patience import Patience
 from pdshub.node.plan import Actual, Want, plan
 from pdshub.node.policy import PolicyFile
@@ -46,7 +49,8 @@ class Reconciler:
         self.sources = Keepers(layout, policy.current, helper, self.wake)
         self.stories: dict[str, Story] = {}
         self.target_count: dict[str, int] = {}
-        self.last_turn = 0.0  # monotonic
+        self.last_turn = 0.0  # monotonic: the end of the last one that came to its end
+        self.failing = Failing()
         self.health: Callable[[str], dict[str, Any]] = lambda _: {}  # what else health.json says of a view
         self.known: dict[str, View] = {}  # with those deleted from the API while pods still use them
         self._patience = Patience(hold_seconds)
@@ -56,7 +60,7 @@ class Reconciler:
         self._renewals: dict[str, int] = {}
         self._catalogs: dict[str, set[str]] = {}  # view -> keys of catalogs that are wanted now
         self._arrive_by: dict[str, float] = {}  # a view -> (monotonic) until when what it lacks may be on its way
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._locks = Locks()  # by view
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -66,9 +70,9 @@ class Reconciler:
         while True:
             try:
                 await self.turn()
+                self.last_turn = time.monotonic()
             except Exception:
                 log.exception("reconcile")
-            self.last_turn = time.monotonic()
             try:
                 async with asyncio.timeout(0.5 if self._patience.targets else 3):
                     await self._wake.wait()
@@ -124,17 +128,30 @@ class Reconciler:
         bases = {name.removesuffix(SOURCES) for name in published}
         kept = {name: view for name, view in self.known.items() if name in bases}
         self.known = kept | self.feed.views
-        self._fetch()
-        await self.sources.keep(self.known.values(), self._data_layers(), self.actions if self.feed.live else None)
+        with self.failing.noted(""):
+            self._fetch()
+            await self.sources.keep(self.known.values(), self._data_layers(), self.actions if self.feed.live else None)
         self._expected = {name: until for name, until in self._expected.items() if until > time.monotonic()}
         needed = self.known.keys() | published | self._expected.keys()
-        for name in {path.name for path in self.layout.views.iterdir()} - needed if self.feed.live else ():
-            await self._remove_view(name)
-        await asyncio.gather(*(self.settle(name) for name in self.known.keys() | published | self.feed.problems.keys()))
+        left = {path.name for path in self.layout.views.iterdir()} - needed if self.feed.live else set()
+        for name in left:
+            with self.failing.noted(name):
+                await self._remove_view(name)
+        wanted = self.known.keys() | published | self.feed.problems.keys()
+        self.failing.keep_only({"", *wanted, *left})
+        # one view's error is that view's: it is told of (failing), and the others go on
+        await asyncio.gather(*(self.settle(name) for name in wanted), return_exceptions=True)
         if self.feed.live:
-            released = {view.released.name for view in self.known.values() if view.released}
-            seen = {name for one in self.showing.values() for name in (one.current, *one.targets.values())}
-            self.shelf.keep_only(released | seen)
+            self.shelf.keep_only(self._needed_generations())
+
+    def _needed_generations(self) -> set[str]:
+        """What is released or shown. Of a view that is not known for certain now, because looking at it failed or its
+        spec can't be read, all that is here."""
+        released = {view.released.name for view in self.known.values() if view.released}
+        seen = {name for one in self.showing.values() for name in (one.current, *one.targets.values())}
+        unsure = {name.removesuffix(SOURCES) for name in (*self.failing.views, *self.feed.problems)}
+        theirs = {found.name for found in self.shelf.store.all().values() if found.view in unsure}
+        return released | seen | theirs | cataloged(mountinfo.read())
 
     def _fetch(self) -> None:
         released = [view for view in self.known.values() if view.released]
@@ -157,9 +174,21 @@ class Reconciler:
         names = {view.released.name if view.released else "", showing.current, *showing.targets.values()}
         return generation in names or bool(found and found.view == view.name)
 
+    @asynccontextmanager
+    async def _alone(self, name: str) -> AsyncIterator[None]:
+        """One at a time for each view; an error is told of in the view's own story before it is raised."""
+        async with self._locks(name):
+            try:
+                yield
+            except Exception as error:
+                self.failing.note(name, error)
+                self.remember(name, Story(False, self.failing.said(name), ""), connecting=False)
+                raise
+            self.failing.clear(name)
+
     async def settle(self, name: str) -> None:
         """Bring one view as far as it can be brought now."""
-        async with self._locks.setdefault(name, asyncio.Lock()):
+        async with self._alone(name):
             view = self.view_of(name)
             problem = self.feed.problems.get(name, "")
             if view is None and not problem:
@@ -255,19 +284,22 @@ class Reconciler:
             await self.actions.attempt("drop", point=str(path / "mnt"))
 
     async def _remove_view(self, name: str) -> None:
-        entries = self.layout.entries(name)
-        for path in list(entries.iterdir()) if entries.is_dir() else ():
-            await self.actions.attempt("drop", point=str(path / "mnt"))
-        if name in self._expected:  # since this turn has begun
-            return
-        await self.actions.attempt("unmount", point=str(self.layout.front(name)))
-        for path in (entries, entries.parent):
-            try:
-                path.rmdir()
-            except OSError as error:
-                log.debug("%s: %s", path, error)
-        for known in (self.stories, self.showing, self.target_count, self._locks, self._arrive_by, self._worn):
-            known.pop(name, None)
+        async with self._locks(name):
+            if name in self._expected:  # since this turn has begun
+                return
+            entries = self.layout.entries(name)
+            for path in list(entries.iterdir()) if entries.is_dir() else ():
+                await self.actions.attempt("drop", point=str(path / "mnt"))
+            if name in self._expected:
+                return
+            await self.actions.attempt("unmount", point=str(self.layout.front(name)))
+            for path in (entries, entries.parent):
+                try:
+                    path.rmdir()
+                except OSError as error:
+                    log.debug("%s: %s", path, error)
+            for known in (self.stories, self.showing, self.target_count, self._arrive_by, self._worn):
+                known.pop(name, None)
 
     async def close(self) -> None:
         await self.sources.close()

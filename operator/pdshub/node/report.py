@@ -22,7 +22,7 @@ from pdshub.node.telling import report as showing
 log = logging.getLogger(__name__)
 
 OPERATOR = "pdshub-operator"  # the common name of the only client that may read the report
-#: A loop that has not turned for so long is stuck: a turn takes milliseconds, its longest step 20 s.
+#: A loop without a whole turn for so long is stuck: a turn takes milliseconds, its longest step 20 s.
 STUCK_SECONDS = 90
 
 
@@ -66,6 +66,7 @@ def document(name: str, node: Node, reconciler: Reconciler) -> dict[str, Any]:
         "csi": {"publishes": node.publishes, "lastPublishSeconds": round(node.last_publish_seconds, 4)},
         "views": views,
         "sources": sources,
+        "failures": dict(reconciler.failing.counts),
     }
 
 
@@ -106,15 +107,21 @@ async def serve_report(directory: Path, port: int, make: Callable[[], dict[str, 
 
 
 async def serve_health(port: int, reconciler: Reconciler, answers: Callable[[], Awaitable[bool]]) -> None:
-    """GET /healthz on the loopback address only."""
+    """GET /healthz on the loopback address only.
+
+    503 is what makes the kubelet start the plugin anew, so it is for what that may cure: a loop that does not come to
+    the end of a turn, a socket that does not answer. A view at which the plugin fails would fail again, and the others
+    would lose their plugin for it: that is said in the text, in the view's status and in metrics.
+    """
 
     async def healthz(_: web.Request) -> web.Response:
         idle = time.monotonic() - reconciler.last_turn
         if idle > STUCK_SECONDS:
-            raise web.HTTPServiceUnavailable(text=f"no reconcile turn for {idle:.0f} s")
+            raise web.HTTPServiceUnavailable(text=f"no whole reconcile turn for {idle:.0f} s")
         if not await answers():
             raise web.HTTPServiceUnavailable(text="the CSI socket does not answer")
-        return web.Response(text="ok")
+        failing = reconciler.failing.message
+        return web.Response(text=f"ok, but failing: {failing}" if failing else "ok")
 
     app = web.Application()
     app.router.add_get("/healthz", healthz)

@@ -28,7 +28,6 @@ def request(source: Source, layout: Layout) -> dict[str, Any]:
         "server": source.server,
         "export": source.export,
         "port": source.port,
-        "version": source.version,
         "runAs": list(source.run_as) if source.run_as else None,
         "device": source.device_name,
         "point": str(layout.source(source.digest)),

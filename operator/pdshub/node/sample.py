@@ -14,7 +14,8 @@ from typing import Any
 from pdshub.node.spec import SpecError, relative
 
 LIMIT = 1000  # files; the surveyor writes 200 at most
-SIZE_LIMIT = 1 << 20  # bytes of proof.json
+SIZE_LIMIT = 2 << 20  # bytes of proof.json
+NAME_LIMIT = 200  # characters of a dataset's name
 _DIGITS = {"sha256": re.compile("[0-9a-f]{64}"), "md5": re.compile("[0-9a-f]{32}")}
 
 
@@ -22,7 +23,10 @@ _DIGITS = {"sha256": re.compile("[0-9a-f]{64}"), "md5": re.compile("[0-9a-f]{32}
 class Known:
     """One file: `path` below the view's folder, size in bytes, digest in hexadecimal digits.
 
-    `origin`: "label" where a PDS label carries the checksum, "survey" where the survey read the file.
+    `origin`: "label" where a PDS label carries the checksum, "survey" where the survey read the file. `source` and
+    `at`: the view's source that it is from, and its path there. Times as the survey saw them, in nanoseconds since
+    1970: of the file, and [mtime, ctime] of the directories above it, its own first. A sample of a surveyor of before
+    has none of these.
     """
 
     path: str
@@ -30,6 +34,12 @@ class Known:
     algorithm: str
     digest: str
     origin: str = "survey"
+    source: str = ""
+    at: str = ""
+    dataset: str = ""
+    mtime: int = 0
+    ctime: int | None = None
+    above: tuple[tuple[int, int], ...] = ()
 
     @property
     def row(self) -> list[Any]:
@@ -63,8 +73,31 @@ def _known(row: Any, where: str) -> Known:
     for algorithm, digits in _DIGITS.items():
         value = row.get(algorithm)
         if isinstance(value, str) and digits.fullmatch(value.lower()):
-            return Known(path, size, algorithm, value.lower(), "label" if row.get("from") == "label" else "survey")
+            origin = "label" if row.get("from") == "label" else "survey"
+            return Known(path, size, algorithm, value.lower(), origin, **_whereabouts(row, where))
     raise ValueError(f"{where}: neither sha256 nor md5")
+
+
+def _whereabouts(row: dict[str, Any], where: str) -> dict[str, Any]:
+    """What a sample says of the file in its source; nothing where it says nothing."""
+    if "source" not in row:
+        return {}
+    source, dataset, above = row["source"], row.get("dataset", ""), row.get("above", [])
+    try:
+        at = relative(row.get("at"), f"{where}.at")
+    except SpecError as error:
+        raise ValueError(str(error)) from None
+    if not isinstance(source, str) or not isinstance(dataset, str) or at == ".":
+        raise ValueError(f"{where}: a source, a path in it and a dataset are needed")
+    ctime = row.get("ctime")
+    if not isinstance(above, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in above):
+        raise ValueError(f"{where}.above: pairs of times are needed")
+    times = [row.get("mtime"), *([] if ctime is None else [ctime]), *(time for pair in above for time in pair)]
+    if not all(isinstance(time, int) and not isinstance(time, bool) and abs(time) < 1 << 63 for time in times):
+        raise ValueError(f"{where}: times are nanoseconds since 1970")
+    pairs = tuple((mtime, changed) for mtime, changed in above)
+    return {"source": source, "at": at, "dataset": dataset[:NAME_LIMIT], "mtime": row["mtime"], "ctime": ctime,
+            "above": pairs}  # fmt: skip
 
 
 def read(path: Path) -> tuple[Known, ...]:

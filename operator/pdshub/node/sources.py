@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pdshub.node import mountinfo, workers
+from pdshub.node import mountinfo, nfsversions, workers
 from pdshub.node.canary import Canary
 from pdshub.node.layout import Layout
 from pdshub.node.policy import Policy
@@ -60,8 +60,9 @@ def mismatch(source: Source, mount: mountinfo.Mount) -> str:
         options = dict(part.partition("=")[::2] for part in mount.super_options.split(","))
         if options.get("port", "2049") not in (str(source.port), "0"):
             return f"{mount.point} is mounted from port {options.get('port')}, not {source.port}"
-        if not options.get("vers", "").startswith(source.version):
-            return f"{mount.point} is mounted with NFS {options.get('vers')}, not {source.version}"
+        allowed = nfsversions.up_to(source.version)
+        if options.get("vers") not in allowed:
+            return f"{mount.point} is mounted with NFS {options.get('vers')}, not {' or '.join(allowed)}"
     return ""
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from pdshub.node import nfsversions
+
 #: Behind a view's name: the volume that shows its sources as they are, for the surveyor.
 SOURCES = "#sources"
 GENERATION = re.compile(r"sha256:[0-9a-f]{64}")
@@ -32,7 +34,7 @@ class Source:
     server: str = ""
     export: str = ""
     port: int = 2049
-    version: str = "4.2"
+    version: str = "4.2"  # the highest
     run_as: tuple[int, int] | None = None
     marker: tuple[str, str] | None = None  # a file that must be there, and its SHA-256
 
@@ -147,12 +149,15 @@ def _source(raw: Mapping[str, Any], where: str) -> Source:
         if not server or set(server) & set("/, \n\t"):
             raise SpecError(f"{where}.nfs.server: {server!r} is not a host name or an address")
         export = "/" + "/".join(part for part in export.split("/") if part not in ("", "."))
+        version = str(nfs.get("version") or "4.2")
+        if version not in ("4", *nfsversions.KNOWN):
+            raise SpecError(f"{where}.nfs.version: {version!r} is none of 4, {', '.join(nfsversions.KNOWN)}")
         return Source(
             str(raw["name"]),
             server=server,
             export=export,
             port=int(nfs.get("port") or 2049),
-            version=str(nfs.get("version") or "4.2"),
+            version=version,
             run_as=ids,
             marker=marker,
         )

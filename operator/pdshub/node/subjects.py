@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from pdshub.node.sample import Known
 
+#: What a view gets that says nothing of it (its API's defaults).
+SETTLE_SECONDS, INTERVAL_SECONDS = 120.0, 3600.0
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -14,7 +17,9 @@ class Subject:
 
     `targets`: published target -> mount points below it (relative). `folder`: the view's folder below a target.
     `generation` is empty in form live; `showing` are the targets that show it (some may keep an older one).
-    `reachable`: all its sources answer.
+    `reachable`: all its sources answer. `sources`: name -> where it is mounted, and as whom it is read. `settle`:
+    seconds for which a dataset must not have changed before a survey takes it up; `patience`: within which a survey
+    has looked at whatever changed.
     """
 
     view: str
@@ -24,6 +29,9 @@ class Subject:
     sample: tuple[Known, ...] = field(default=(), repr=False)
     reachable: bool = True
     showing: frozenset[str] | None = None  # None: all
+    sources: Mapping[str, tuple[str, tuple[int, int] | None]] = field(default_factory=dict)
+    settle: float = SETTLE_SECONDS
+    patience: float = SETTLE_SECONDS + INTERVAL_SECONDS
 
     @property
     def roots(self) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 One JSON object a line on standard input, one JSON answer a line on standard output: {"ok": …} or
 {"error": text, "errno": number}. The parent kills it when it takes too long (workers.py). It imports
-nothing but the standard library, files.py, kernel.py and targets.py, so that it starts in some 30 ms.
+nothing but the standard library, files.py, kernel.py, nfsversions.py and targets.py, so that it starts in some 30 ms.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from pdshub.files import partial, write_json
-from pdshub.node import kernel
+from pdshub.node import kernel, nfsversions
 from pdshub.node.targets import attach, detach, put, switch
 
 #: Bounded waiting: 5 s, then 10 s, then an error to the reader (nfs(5): timeo in tenths of a second).
 NFS_OPTIONS = "soft,timeo=50,retrans=2,proto=tcp,nosharecache,sec=sys"
+#: The server does not speak this version; the kernel does not (EINVAL: one that was built without it).
+_OTHER_VERSION = (errno.EPROTONOSUPPORT, errno.EINVAL)
 
 
 def reach(server: str, port: int, seconds: float) -> str:
@@ -36,22 +38,29 @@ def reach(server: str, port: int, seconds: float) -> str:
 
 
 def mount_nfs(server: str, export: str, port: int, version: str, point: str, device: str) -> None:
-    """Kernel NFS; ENODEV where the kernel has no client for it."""
+    """Kernel NFS with the newest version, up to `version`, that kernel and server both speak.
+
+    mount(2) takes a version as it is: going down is for its caller (as mount.nfs does). ENODEV where the kernel has
+    no client for it.
+    """
     address = reach(server, port, 4)
-    options = f"vers={version},addr={address},port={port},{NFS_OPTIONS}"
-    if version.startswith("3"):
-        options += f",mountaddr={address},mountproto=tcp,nolock"
-    elif version in ("4", "4.0"):
-        options += ",clientaddr=0.0.0.0"
     Path(point).mkdir(parents=True, exist_ok=True)
     flags = kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOATIME
-    try:
-        kernel.mount(device, point, "nfs", flags, options)
-    except OSError as error:
-        if error.errno == errno.ENODEV:
-            raise
-        text = os.strerror(error.errno or 0)
-        raise OSError(error.errno, f"mount of {device} (NFS {version}): {text}") from None
+    versions = nfsversions.up_to(version)
+    for number, tried in enumerate(versions, 1):
+        options = f"vers={tried},addr={address},port={port},{NFS_OPTIONS}"
+        if tried == "4.0":
+            options += ",clientaddr=0.0.0.0"
+        try:
+            kernel.mount(device, point, "nfs", flags, options)
+            return
+        except OSError as error:
+            if error.errno == errno.ENODEV:
+                raise
+            if error.errno in _OTHER_VERSION and number < len(versions):
+                continue
+            text = os.strerror(error.errno or 0)
+            raise OSError(error.errno, f"mount of {device} (NFS {', '.join(versions[:number])}): {text}") from None
 
 
 def _open_local(prefix: str, path: str) -> int:

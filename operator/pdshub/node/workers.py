@@ -14,6 +14,7 @@ from typing import Any
 
 import pdshub
 
+_LINE = 8 << 20  # bytes of one answer: a proof's names every file of a sample that differs
 _WHERE = str(Path(next(iter(pdshub.__path__))).parent)
 
 
@@ -22,7 +23,7 @@ async def _start(module: str = "worker", group: bool = False) -> asyncio.subproc
     code = f"import sys; sys.path.insert(0, {_WHERE!r}); from pdshub.node.{module} import main; main()"
     return await asyncio.create_subprocess_exec(
         sys.executable, "-I", "-S", "-c", code,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=group,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=group, limit=_LINE,
     )  # fmt: skip
 
 

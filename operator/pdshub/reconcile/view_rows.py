@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pdshub.api.generation import Proof
 from pdshub.api.status import Condition
 from pdshub.api.view import ArchiveViewSpec, NodeStatus
 from pdshub.reconcile.conditions import Row, truth
@@ -57,18 +58,32 @@ def _surveyed(objects: SurveyorObjects, state: State | None, error: str) -> Row:
 
 
 def intact(rows: Iterable[NodeStatus]) -> list[Row]:
-    """Whether every node that looked found the view unwritable and its sample as recorded."""
+    """Whether every node that looked found the view unwritable and its sample as recorded.
+
+    Damage on one node counts more than a delivery, and a delivery, of which all that is known is known, more than what
+    could not be looked at. A word of a newer node that is not known here is taken for damage.
+    """
     looked = [(row.name, row.proof) for row in rows if row.proof is not None]
     if not looked:
         return []
-    bad = [(node, proof) for node, proof in looked if not proof.ok and proof.result != "incomplete"]
+    bad = [(node, proof) for node, proof in looked if not proof.ok and proof.result not in ("changing", "incomplete")]
     if bad:
-        return [("Intact", "False", "Violated", "; ".join(f"node {node}: {proof.message}" for node, proof in bad))]
-    half = [(node, proof) for node, proof in looked if not proof.ok]
-    if half:
-        return [("Intact", "Unknown", "Incomplete", "; ".join(f"node {n}: {proof.message}" for n, proof in half))]
+        return [("Intact", "False", "Violated", _by_message(bad))]
+    for result, reason in (("changing", "Changing"), ("incomplete", "Incomplete")):
+        if any(proof.result == result for _, proof in looked if not proof.ok):
+            return [("Intact", "Unknown", reason, _by_message((n, p) for n, p in looked if p.result == result))]
     nodes = "1 node" if len(looked) == 1 else f"{len(looked)} nodes"
     return [("Intact", "True", "Proven", f"on {nodes} no user can write, and the sample has the bytes recorded")]
+
+
+def _by_message(found: Iterable[tuple[str, Proof]]) -> str:
+    """Nodes that say the same are named together."""
+    nodes: dict[str, list[str]] = {}
+    for node, proof in found:
+        nodes.setdefault(proof.message, []).append(node)
+    return "; ".join(
+        f"node{'s' if len(names) > 1 else ''} {', '.join(names)}: {message}" for message, names in nodes.items()
+    )
 
 
 def drift(spec: ArchiveViewSpec, verdict: Verdict, state: State | None, before: Iterable[Condition]) -> list[Row]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pdshub.api.generation import named
+from pdshub.surveyor import schedule
 from pdshub.surveyor.jobs import Job, JobError
 from pdshub.surveyor.making import rfc3339
 from pdshub.surveyor.progress import Progress
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 Json = dict[str, Any]
 VERIFY_SECONDS = 86400.0
 """A pinned generation is compared with its sources at least this often."""
+RETRY_SECONDS = 6 * 3600.0
+"""The longest wait until a check that failed is tried again: what is in its way may need people, and trying reads."""
 
 
 class Checked(Protocol):
@@ -89,8 +92,15 @@ class Checks:
     def _to_audit(self) -> Entry | None:
         newest = self._of.entries[0] if self._of.entries else None
         last = self._of.progress.audit
-        done = newest is not None and last.get("generation") == newest.name and last.get("state") != "running"
-        return None if done else newest
+        if newest is None or last.get("generation") != newest.name or last.get("state") == "running":
+            return newest  # "running" is what a surveyor that was killed has left
+        return newest if self._again(last) else None
+
+    def _again(self, last: Json) -> bool:
+        """Whether a check has failed and is to be tried again now."""
+        since = self._of.clock() - float(last.get("seconds") or 0)
+        wait = schedule.backoff(int(last.get("failures") or 1), RETRY_SECONDS, RETRY_SECONDS)
+        return last.get("state") == "failed" and not 0 <= since < wait  # below 0: the clock was set back
 
     def _to_verify(self) -> Entry | None:
         of, last = self._of, self._of.progress.verify
@@ -102,7 +112,7 @@ class Checks:
             return None
         old = of.clock() - float(last.get("seconds") or 0) > VERIFY_SECONDS
         same = last.get("generation") == entry.name and last.get("newest") == of.entries[0].name
-        return entry if old or not same else None
+        return entry if old or not same or self._again(last) else None
 
     def _start(self, kind: str, entry: Entry, more: Json, **note: str) -> None:
         task = {"generation": str(entry.directory), "sources": str(self._of.sources), **more}
@@ -125,7 +135,7 @@ class Checks:
             end: Json = {"state": "done", **result}
         except (JobError, OSError) as error:
             log.warning("%s of %s: %s", kind, entry.name, error)
-            end = {"state": "failed", "message": str(error)}
+            end = {"state": "failed", "message": str(error), "failures": int(last.get("failures") or 0) + 1}
         finally:
             self._jobs.pop(kind, None)
         if self._closing:

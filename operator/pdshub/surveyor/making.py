@@ -22,7 +22,7 @@ from pdshub.archive.survey import Options, survey
 from pdshub.archive.view import view_from_spec
 from pdshub.archive.walk import SourceError
 from pdshub.files import read_json
-from pdshub.surveyor.sample import take
+from pdshub.surveyor.sample import directories, take
 from pdshub.surveyor.schedule import restat
 from pdshub.surveyor.store import PROOF
 
@@ -55,19 +55,24 @@ def make(task: Json, say: Any) -> Json:
 
     The task: name, spec, sources (directory), work, now (seconds), and if there are any: previous (directory of
     the newest generation), baseline (of the one to compare with), restatSince (seconds), settleSeconds (instead of
-    the view's), staleSeconds (a directory that changed so shortly before is read again next time).
+    the view's), staleSeconds (a directory that changed so shortly before is read again next time), look (whether the
+    directories of the sample are read in any case: nodes ask for a survey when a file of it differs, and the survey
+    has to see what they saw, also where it was written in place, of which the directory's times say nothing).
     """
     view = view_from_spec(task["name"], task["spec"])
     work, now = Path(task["work"]), float(task["now"])
     roots = {name: Path(task["sources"], name) for name in {layer.source for layer in view.layers}}
     before = identities(roots)
     previous = Path(task["previous"]) if task.get("previous") else None
+    former = read_json(previous / PROOF) if previous else None
+    rolling = restat(task.get("restatSince"), now, float(task.get("restatHours") or 0))
+    sampled = directories(former) if task.get("look") else frozenset()
     options = Options(
         now_ns=int(now * 10**9),
         workers=int(task.get("workers") or 8),
         settle_seconds=task.get("settleSeconds"),
         progress=say,
-        restat=restat(task.get("restatSince"), now, float(task.get("restatHours") or 0)),
+        restat=lambda path: path in sampled or rolling(path),
         racy_ns=int(task["staleSeconds"]) * 10**9,
     )
     result = survey(view, roots, work, options, previous)
@@ -80,8 +85,9 @@ def make(task: Json, say: Any) -> Json:
     known = newest.get("generation") == name
     if not known:
         say("taking the sample")
-        former = read_json(previous / PROOF) if previous else None
-        raw = json.dumps(take(open_plan(work), roots, former), sort_keys=True).encode()
+        settle = task["settleSeconds"] if task.get("settleSeconds") is not None else view.authority.settle_seconds
+        sample = take(open_plan(work), roots, former, int((now - settle) * 10**9))
+        raw = json.dumps(sample, sort_keys=True).encode()
         (work / PROOF).write_bytes(raw)
         document["proof"] = {"digest": f"sha256:{hashlib.sha256(raw).hexdigest()}", "size": len(raw)}
     manifest.write(work / manifest.FILE, document)

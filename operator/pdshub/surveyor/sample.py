@@ -3,6 +3,9 @@
 Spread over the datasets and chosen by the checksum of the path, so that equal trees give equal samples. A file's
 own label comes first as the witness (PDS4, md5_checksum), where what it says is true when the sample is taken;
 else the survey's own SHA-256 is. What a former sample said of an unchanged file is kept: it is the older witness.
+
+Beside the checksum stand the times that the file and the directories above it had on the NAS, and its dataset: by these
+a node tells a file that was delivered after the survey from one that is damaged.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from zlib import crc32
 
+from pdshub.archive import fresh
 from pdshub.archive.label_pds4 import LabelError, read_label
 from pdshub.archive.plan import Json, Plan
 
@@ -25,7 +29,9 @@ BYTES = 64 << 20
 LARGE = 8 << 20  # bytes; a larger file is chosen only where a dataset has nothing else
 CANDIDATES = 4  # at least so many are kept of each dataset while the plan is read
 MAX_DATASETS = 20_000
-MAX_PATH = 512  # characters; 200 such paths stay far below what nodes accept
+MAX_PATH, MAX_PATHS = 512, 640  # characters; of both paths of a file: 200 such stay below what nodes accept
+MAX_NAME = 200  # characters of a dataset's name
+LEVELS = 16  # directories above a file whose times are noted
 _LABEL = re.compile(r"\.(xml|lblx)$", re.IGNORECASE)
 
 
@@ -40,6 +46,7 @@ class Choice:
     size: int
     mtime: int
     label: str  # name of the label beside it, or ""
+    dataset: str = ""  # its name
 
 
 def choose(plan: Plan, files: int = FILES, total: int = BYTES) -> list[Choice]:
@@ -75,42 +82,91 @@ def _of_group(plan: Plan, place: str, group: Json, total: int, worst: tuple[bool
     if "\n" in prefix:
         return
     start = crc32(prefix.encode("utf-8", "surrogateescape"))
+    dataset = plan.header["datasets"][group["dataset"]]["name"][:MAX_NAME] if "dataset" in group else ""
     for name, size, mtime in zip(group["names"], group["sizes"], group["mtimes"], strict=True):
         checksum = crc32(name.encode("utf-8", "surrogateescape"), start)
         if not 0 < size <= total or (False, False, checksum) > worst:
             continue
         if "\n" in name or len(prefix) + len(name) > MAX_PATH:
             continue
+        if "\n" in base or len(prefix) + len(base) + 2 * len(name) > MAX_PATHS:
+            continue
         own = "" if _LABEL.search(name) else labels.get(name.rpartition(".")[0].lower() or name.lower(), "")
         rank = (size > LARGE, not own, checksum)
         if rank <= worst:
-            yield Choice(rank, prefix + name, plan.sources[group["source"]], base + name, size, mtime, own)
+            yield Choice(rank, prefix + name, plan.sources[group["source"]], base + name, size, mtime, own, dataset)
 
 
-def take(plan: Plan, roots: Mapping[str, Path], former: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Reads the sample: proof.json. A file that changed or went away meanwhile is left out."""
+def take(
+    plan: Plan, roots: Mapping[str, Path], former: dict[str, Any] | None = None, settled: int | None = None
+) -> dict[str, Any]:
+    """Reads the sample: proof.json. A file that changed or went away meanwhile is left out.
+
+    ``settled``: what changed later (nanoseconds since 1970) may still be being copied. None: nothing is.
+    """
     known = {(item["path"], item["size"], item["mtime"]): item for item in (former or {}).get("files", ())}
     files, wrong = [], []
     for choice in choose(plan):
         item = known.get((choice.path, choice.size, choice.mtime))
-        if item is None:
-            try:
-                item, true = _witness(choice, roots[choice.source])
-            except OSError:
-                continue
-            if not true:
-                wrong.append(choice.path)
+        if item is not None and _is_of(item, choice):
+            files.append(_known(choice, item, roots[choice.source], settled))
+            continue
+        try:
+            item, true = _witness(choice, roots[choice.source])
+        except OSError:
+            continue
+        if not true:
+            wrong.append(choice.path)
         files.append(item)
     return {"files": files, "labelsWrong": sorted(wrong)}
+
+
+def directories(sample: dict[str, Any] | None) -> frozenset[str]:
+    """The directories of their sources in which a sample's files lie."""
+    return frozenset(str(item["at"]).rpartition("/")[0] for item in (sample or {}).get("files", ()) if "at" in item)
+
+
+def _place(choice: Choice) -> dict[str, Any]:
+    return {"source": choice.source, "at": choice.origin}
+
+
+def _is_of(item: dict[str, Any], choice: Choice) -> bool:
+    """Whether a former item is of this file, and not of another copy that was shown at the path."""
+    return all(item.get(key, value) == value for key, value in _place(choice).items())
+
+
+def _known(choice: Choice, item: dict[str, Any], root: Path, settled: int | None) -> dict[str, Any]:
+    """A former sample's item with the times of now, which this survey has seen; its own where the file is not as
+    the plan has it, or may be by chance: it was touched a moment ago, and a survey keeps what is being copied."""
+    item = {**item, **_place(choice), "dataset": choice.dataset}
+    try:
+        times = _times(choice, root)
+    except OSError:
+        return item
+    young = settled is not None and times["ctime"] > settled
+    return item if young and "ctime" in item else {**item, **times}
+
+
+def _times(choice: Choice, root: Path) -> dict[str, Any]:
+    """When the file's state was changed last, and from its own directory up to the source's root [mtime, ctime] of the
+    directories; nanoseconds. Raises OSError where it can't be opened or is not what the plan has."""
+    file = root / choice.origin
+    above = [fresh.lstat(str(root / folder / ".")) for folder in list(Path(choice.origin).parents)[:LEVELS]]
+    with open_regular(file) as stream:
+        found = fresh.fstat(stream.fileno())
+    if (found.st_size, found.st_mtime_ns) != (choice.size, choice.mtime):
+        raise OSError(f"{choice.path}: changed since it was surveyed")
+    return {"ctime": found.st_ctime_ns, "above": [[st.st_mtime_ns, st.st_ctime_ns] for st in above]}
 
 
 def _witness(choice: Choice, root: Path) -> tuple[dict[str, Any], bool]:
     """The sample's item, and whether the label (if any) was right about the bytes. Raises OSError."""
     item: dict[str, Any] = {"path": choice.path, "size": choice.size, "mtime": choice.mtime}
+    item |= {**_place(choice), "dataset": choice.dataset, **_times(choice, root)}
     says = _md5_in_label(root / choice.origin, choice.label)
-    sha256, md5, size = digests(root / choice.origin)
-    if size != choice.size:
-        raise OSError(f"{choice.path}: changed since it was surveyed")
+    sha256, md5, _ = digests(root / choice.origin)
+    if _times(choice, root)["ctime"] != item["ctime"]:
+        raise OSError(f"{choice.path}: changed while it was read")
     if says and says == md5:
         return {**item, "md5": md5, "from": "label"}, True
     return {**item, "sha256": sha256, "from": "survey"}, not says

@@ -30,9 +30,9 @@ class Facts:
     settles: float | None = None  # when the datasets that are being copied may have settled
 
 
-def backoff(failures: int, interval: float) -> float:
-    """Seconds to wait after so many failures in a row: doubling, never longer than the interval."""
-    return min(BACKOFF_SECONDS * 2.0 ** min(max(0, failures - 1), 20), MAX_BACKOFF_SECONDS, interval)
+def backoff(failures: int, interval: float, longest: float = MAX_BACKOFF_SECONDS) -> float:
+    """Seconds to wait after so many failures in a row: doubling, never longer than the interval or ``longest``."""
+    return min(BACKOFF_SECONDS * 2.0 ** min(max(0, failures - 1), 20), longest, interval)
 
 
 def due(facts: Facts) -> tuple[str, float]:

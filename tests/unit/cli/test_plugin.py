@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pdshub.cli import archive, outcome
+from pdshub.cli import archive, outcome, words
 from pdshub.cli.kubectl import Kubectl
 from pdshub.cli.main import main, parser
 
@@ -407,3 +407,20 @@ def test_without_kubectl(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     monkeypatch.delenv("KUBECTL", raising=False)
     assert main(["status"]) == 1
     assert "kubectl is not on PATH" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("proof", "word"),
+    [
+        ({"ok": True, "result": "intact", "message": "m"}, "ok now"),
+        ({"ok": False, "result": "changing", "message": "changed on the NAS"}, "changing now changed on the NAS"),
+        ({"ok": False, "result": "incomplete", "message": "a source"}, "incomplete now a source"),
+        ({"ok": False, "result": "violated", "message": "a user could write"}, "FAILED now a user could write"),
+        ({"ok": False, "message": "of a node of before"}, "FAILED now of a node of before"),
+        ({"ok": True}, "ok now"),
+    ],
+)
+def test_a_delivery_is_no_failed_proof(proof: dict[str, Any], word: str) -> None:
+    node = {"name": "n1", "proof": {"at": "now", **proof}}
+    text = words.view({"metadata": {"name": "sbn"}, "spec": {}, "status": {"nodes": [node]}})
+    assert word in " ".join(text.splitlines()[-1].split())

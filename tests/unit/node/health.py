@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -55,6 +56,16 @@ def known(path: str, text: str, origin: str = "survey") -> Known:
     return Known(path, len(text), name, hashlib.new(name, text.encode()).hexdigest(), origin)
 
 
+def seen(one: Known, root: Path, source: str = "main") -> Known:
+    """With the times that its source has now: as a survey that looks now writes it."""
+    file = (root / one.path).stat()
+    above = [folder.stat() for folder in (root / one.path).parents if folder.is_relative_to(root)]
+    return replace(
+        one, source=source, at=one.path, dataset="urn:nasa:pds:x::1.0", mtime=file.st_mtime_ns, ctime=file.st_ctime_ns,
+        above=tuple((st.st_mtime_ns, st.st_ctime_ns) for st in above),
+    )  # fmt: skip
+
+
 class Catalog:
     """A published catalog made by hand: an overlay of metacopy files over a data-only layer, as a generation's is."""
 
@@ -90,6 +101,11 @@ class Catalog:
             "sbn", "sbn", {str(self.volume): ("sbn",)}, "sha256:" + "ab" * 32,
             (known("data/a.dat", "a" * 5000), known("data/deep/b.dat", "bb", "label"), known("c.xml", "<c/>")),
         )  # fmt: skip
+
+    def surveyed(self) -> Subject:
+        """The subject with the times of now."""
+        sample = tuple(seen(one, self.nas) for one in self.subject.sample)
+        return replace(self.subject, sample=sample, sources={"main": (str(self.nas), None)})
 
     def mount(self) -> None:
         options = f"ro,metacopy=on,redirect_dir=on,lowerdir={self.names}::{self.nas}"

@@ -16,7 +16,7 @@ from typing import Any
 
 from pdshub.node import examine
 from pdshub.node.watch import Watcher
-from tests.unit.node.health import ACTIONS, PORT, Catalog, eventually, known, run, scraped
+from tests.unit.node.health import ACTIONS, PORT, Catalog, eventually, run, scraped
 from tests.unit.node.machine import Machine
 
 
@@ -182,8 +182,10 @@ def children(m: Machine) -> list[str]:
 
 
 def generation_by_the_plugin(folder: Path) -> None:
-    """A released generation with its sample: proven; a file that changes under it is met, its mount is renewed; the
-    next generation is proven, too."""
+    """A released generation with its sample: proven; a file that changes under it is met, its mount is renewed, and the
+    proof calls it a delivery; the next generation is proven, too."""
+    from pdshub.archive.plan import open_plan
+    from pdshub.surveyor.sample import take
     from tests.unit.node.generations import Release
 
     m = Machine(folder)
@@ -193,9 +195,9 @@ def generation_by_the_plugin(folder: Path) -> None:
     def sampled(view: Release) -> str:
         name = view.survey()
         place = view.folder / name.removeprefix("sha256:")
-        rows = [known(path, text) for path, text in texts.items()]
-        files = [{"path": k.path, "size": k.size, "sha256": k.digest, "from": "survey"} for k in rows]
-        raw = json.dumps({"files": files}).encode()
+        taken = take(open_plan(place), {"main": m.directory / "nas/main"})
+        assert {item["path"] for item in taken["files"]} == texts.keys()
+        raw = json.dumps(taken).encode()
         (place / "proof.json").write_bytes(raw)
         manifest = json.loads((place / "manifest.json").read_text())
         manifest["proof"] = {"digest": f"sha256:{hashlib.sha256(raw).hexdigest()}", "size": len(raw)}
@@ -225,7 +227,8 @@ def generation_by_the_plugin(folder: Path) -> None:
         eventually(lambda: len([x for x in m.mounts() if x.fstype == "overlay"]) == 1)
         assert m.health()["canary"]["renewals"] == 1
         bad = eventually(lambda: not m.health()["proof"]["ok"] and m.health()["proof"])
-        assert bad["result"] == "violated" and "pds4/d/b has another size" in bad["message"], bad
+        assert bad["result"] == "changing" and "(1 file, pds4/d/b; settles " in bad["message"], bad
+        assert bad["unwritable"] and bad["files"]["changing"] == 1 and set(bad["tried"]) == ACTIONS
         values = scraped(PORT + 1)
         assert values["pdshub_node_renewals_total", ""] == values["pdshub_node_canary_files_differing", ""] == 1
         assert values["pdshub_node_proof_ok", ""] == 0 and values["pdshub_node_fetches_total", ""] == 1

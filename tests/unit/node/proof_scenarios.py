@@ -6,19 +6,22 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import shutil
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pdshub.node import user
+from pdshub.node import examine, user
 from pdshub.node.proof import Prover
-from tests.unit.node.health import ACTIONS, PORT, Catalog, eventually, run, scraped, sh, tree
+from pdshub.node.subjects import Subject
+from tests.unit.node.health import ACTIONS, PORT, Catalog, eventually, known, run, scraped, sh, tree
 from tests.unit.node.machine import Machine
 
 
-def proven(catalog: Catalog) -> Any:
-    return asyncio.run(Prover(1).prove(catalog.subject)).document()
+def proven(catalog: Catalog, subject: Subject | None = None) -> Any:
+    return asyncio.run(Prover(1, again=0).prove(subject or catalog.subject)).document()
 
 
 def proof_of_an_intact_view(folder: Path) -> None:
@@ -91,6 +94,123 @@ def proof_of_a_changed_file(folder: Path) -> None:
             assert proof["files"]["differing"] + proof["files"]["unread"] == 1, proof
 
 
+def by_rename(path: Path, text: str, time: int | None = None) -> None:
+    """As rsync does: written aside, given the time it had where it came from (rsync -t), renamed over."""
+    aside = path.with_name(".aside")
+    aside.write_text(text)
+    if time:
+        os.utime(aside, (time, time))
+    aside.rename(path)
+
+
+def put_back(path: Path, text: str) -> None:
+    """Other bytes, and the time of modification of before."""
+    before = path.stat()
+    path.write_text(text)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def proof_of_a_delivery(folder: Path) -> None:
+    """What was written on the NAS after the survey waits for the next generation; the same, once a survey has seen
+    its times, is damage. And a hole is a hole, also while files are delivered."""
+    for number, (path, change, words) in enumerate((
+        ("data/a.dat", lambda p: p.write_text("b" * 5000), "has other bytes"),
+        ("data/a.dat", lambda p: p.write_text("a" * 5001), "has another size"),
+        ("data/a.dat", lambda p: by_rename(p, "b" * 5000), "has other bytes"),
+        ("data/a.dat", lambda p: by_rename(p, "b" * 5000, 1_000_000_000), "has other bytes"),
+        ("data/a.dat", lambda p: put_back(p, "b" * 5000), "has other bytes"),
+        ("data/deep/b.dat", lambda p: p.unlink(), "is gone"),
+        ("data/deep/b.dat", lambda p: shutil.rmtree(p.parent), "is gone"),
+        ("data/deep/b.dat", lambda p: p.parent.rename(p.parents[1] / "another"), "is gone"),
+    )):  # fmt: skip
+        inside = folder / str(number)
+        inside.mkdir()
+        catalog = Catalog(inside)
+        survey = catalog.surveyed()
+        assert proven(catalog, survey)["result"] == "intact"
+        change(catalog.nas / path)
+        catalog.renew()
+        proof = proven(catalog, survey)
+        assert proof["result"] == "changing" and not proof["ok"] and proof["unwritable"], (number, proof)
+        assert proof["files"]["changing"] == proof["files"]["differing"] == 1, (number, proof)
+        assert f"urn:nasa:pds:x::1.0 since {proof['at'][:10]}" in proof["message"] and path in proof["message"], proof
+        # the next survey has seen these times, and its sample still says something else
+        if words != "is gone":
+            file = (catalog.nas / path).stat()
+            sample = tuple(
+                replace(one, mtime=file.st_mtime_ns, ctime=file.st_ctime_ns) if one.path == path else one
+                for one in survey.sample
+            )
+            proof = proven(catalog, replace(survey, generation="sha256:" + "cd" * 32, sample=sample))
+            assert proof["result"] == "violated", (number, proof)
+            assert f"{path} {words}, and the times on the NAS are those of the survey" in proof["message"], proof
+    sh("umount", catalog.point)
+    sh("mount", "--bind", catalog.nas, catalog.point)
+    proof = proven(catalog, survey)
+    assert proof["result"] == "violated" and proof["unwritable"] is False, proof
+    assert proof["message"].startswith("a user could write") and "; changed on the NAS since" in proof["message"], proof
+
+
+def proof_of_a_whole_dataset_delivered(folder: Path) -> None:
+    """As many files as a sample has, with long names, all of them exchanged: the answer is a long one."""
+    names = {f"{'d' * 60}/{'e' * 90}/{number:03}-{'f' * 90}.dat": str(number) for number in range(200)}
+    Catalog.FILES = names
+    catalog = Catalog(folder)
+    sample = tuple(known(path, text) for path, text in names.items())
+    catalog.subject = replace(catalog.subject, sample=sample)
+    survey = catalog.surveyed()
+    for path in names:
+        (catalog.nas / path).write_text("exchanged")
+    proof = proven(catalog, survey)
+    assert proof["result"] == "changing" and proof["files"]["changing"] == 200, proof
+    assert "(200 files, " in proof["message"] and len(proof["message"]) < 1000, proof
+
+
+def proof_without_the_source(folder: Path) -> None:
+    """A file differs, and its source can't be asked for its times: not known, so no alarm."""
+    catalog = Catalog(folder)
+    survey = replace(catalog.surveyed(), sources={"main": (str(folder / "nowhere"), None)})
+    (catalog.nas / "data/a.dat").write_text("b" * 5000)
+    proof = proven(catalog, survey)
+    assert proof["result"] == "incomplete" and "(ENODEV)" in proof["message"], proof
+
+
+def proof_as_who_reads_the_source(folder: Path) -> None:
+    """With `runAs` the source is looked at as that user: on an export with root_squash root sees nothing."""
+    catalog = Catalog(folder)
+    survey = replace(catalog.surveyed(), sources={"main": (str(catalog.nas), (1234, 1234))})
+    for path in (catalog.nas / "data/a.dat", catalog.nas / "data", catalog.nas):
+        os.chown(path, 1234, 1234)
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    (catalog.nas / "data/a.dat").write_text("b" * 5000)
+    catalog.nas.chmod(0o700)
+    looked = examine.Sources({"main": (str(catalog.nas), [1234, 1234]), "other": (str(catalog.nas), [4321, 4321])})
+    assert looked.look("main", "data/a.dat")["size"] == 5000
+    assert looked.look("other", "data/a.dat") == {"error": "EACCES"}
+    assert proven(catalog, survey)["result"] == "changing"
+
+
+def proof_looks_twice_before_it_alarms(folder: Path) -> None:
+    """What a client remembers of a file's times may be seconds old: new bytes under old times are looked at again."""
+    catalog = Catalog(folder)
+    survey = catalog.surveyed()
+    (catalog.nas / "data/a.dat").write_text("b" * 5000)
+    stale = survey.sample[0]
+    told: list[str] = []
+
+    class Remembers(Prover):
+        async def _ask(self, subject: Any, targets: Any, sample: Any) -> Any:
+            answer = await super()._ask(subject, targets, sample)
+            if not told:
+                answer["files"]["sources"][stale.path] = {"size": 5000, "mtime": stale.mtime, "ctime": stale.ctime}
+            told.append(",".join(known.path for known in sample))
+            return answer
+
+    proof = asyncio.run(Remembers(1, again=0).prove(survey))
+    assert proof.result == "changing", proof
+    assert told == ["data/a.dat,data/deep/b.dat,c.xml", "data/a.dat"]
+
+
 def proof_is_a_user(folder: Path) -> None:
     """The identity is checked by its own process: with root left over there is no proof."""
     who, uid = user.as_user(os.getuid)
@@ -142,8 +262,9 @@ def proof_by_the_plugin(folder: Path) -> None:
 ALL = {
     f.__name__: f
     for f in (
-        proof_of_an_intact_view, proof_of_a_writable_view, proof_of_a_changed_file, proof_is_a_user,
-        proof_by_the_plugin,
+        proof_of_an_intact_view, proof_of_a_writable_view, proof_of_a_changed_file, proof_of_a_delivery,
+        proof_of_a_whole_dataset_delivered, proof_without_the_source, proof_as_who_reads_the_source,
+        proof_looks_twice_before_it_alarms, proof_is_a_user, proof_by_the_plugin,
     )
 }  # fmt: skip
 

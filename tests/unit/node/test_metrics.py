@@ -16,7 +16,7 @@ from pdshub.node import metrics
 PROOF = {
     "ok": False, "result": "violated", "unwritable": True, "at": "2026-11-23T15:00:00Z",
     "message": "secret/path differs",
-    "files": {"sampled": 9, "digested": 7, "differing": 1, "private": 1, "unread": 0,
+    "files": {"sampled": 9, "digested": 7, "differing": 1, "changing": 0, "private": 1, "unread": 0,
               "differ": {"secret/path": "size"}},
 }  # fmt: skip
 REPORT: dict[str, Any] = {
@@ -40,6 +40,7 @@ REPORT: dict[str, Any] = {
         },
         "new": {},
     },
+    "failures": {"new": 7, "": 1},
 }  # fmt: skip
 
 
@@ -72,7 +73,9 @@ def made(totals: dict[str, float] | None = None) -> dict[tuple[str, tuple[tuple[
         ("proof_result", {"view": "sbn", "result": "violated"}, 1),
         ("proof_result", {"view": "sbn", "result": "intact"}, 0),
         ("proof_timestamp_seconds", {"view": "sbn"}, 1795446000),
+        ("proof_result", {"view": "sbn", "result": "changing"}, 0),
         ("proof_files", {"view": "sbn", "found": "digested"}, 7),
+        ("proof_files", {"view": "sbn", "found": "changing"}, 0),
         ("canary_files_differing", {"view": "sbn"}, 4),
         ("renewals_total", {"view": "sbn"}, 3),
         ("view_fetching", {"view": "sbn"}, 0),
@@ -85,6 +88,8 @@ def made(totals: dict[str, float] | None = None) -> dict[tuple[str, tuple[tuple[
         ("fetches_failing", {}, 1),
         ("publishes_total", {}, 3),
         ("last_publish_seconds", {}, 0.25),
+        ("reconcile_failures_total", {"view": "new"}, 7),
+        ("reconcile_failures_total", {"view": ""}, 1),
         ("plugin_info", {"version": "0.1.0", "kernel": "6.12.0"}, 1),
     ],
 )
@@ -103,8 +108,9 @@ def test_values(name: str, labels: dict[str, str], value: float) -> None:
 def test_labels_are_bounded() -> None:
     """Names that views declare and words of this program; nothing of users, no paths, no messages."""
     allowed = {
-        "view": {"sbn", "new"}, "source": {"main", "mission"}, "result": {"intact", "violated", "incomplete"},
-        "found": {"digested", "differing", "private", "unread"}, "form": {"catalog", "live"},
+        "view": {"sbn", "new", ""}, "source": {"main", "mission"},
+        "result": {"intact", "changing", "violated", "incomplete"},
+        "found": {"digested", "differing", "changing", "private", "unread"}, "form": {"catalog", "live"},
         "generation": {"", "abababababab"}, "version": {"0.1.0"}, "kernel": {"6.12.0"},
     }  # fmt: skip
     for (_, labels), _ in made().items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,8 @@ def _last(result: str, generation: str = "g") -> Proof:
         (_last("intact"), 3600, 3600, True),
         (_last("violated"), 60, 3600, False),
         (_last("incomplete"), 60, 3600, True),
+        (_last("changing"), 60, 3600, False),
+        (_last("changing"), 3600, 3600, True),
         (_last("intact", "older"), 59, 3600, False),
         (_last("intact", "older"), 60, 3600, True),
     ],
@@ -119,6 +122,7 @@ def test_refused(action: str, result: str, expected: bool) -> None:
 
 
 GOOD = {"path": "a/b", "size": 3, "sha256": "A" * 64, "from": "survey"}
+PLACED = {**GOOD, "source": "main", "at": "x/b", "dataset": "d", "mtime": 5, "ctime": 6, "above": [[1, 2]]}
 
 
 @pytest.mark.parametrize(
@@ -138,6 +142,17 @@ GOOD = {"path": "a/b", "size": 3, "sha256": "A" * 64, "from": "survey"}
         ({"files": [{**GOOD, "sha256": "0" * 63}]}, "neither"),
         ({"files": [{**GOOD, "sha256": "g" * 64}]}, "neither"),
         ({"files": [{"path": "a", "size": 1}]}, "neither"),
+        ({"files": [{**PLACED, "at": "../x"}]}, "'..'"),
+        ({"files": [{**PLACED, "at": "."}]}, "a source, a path"),
+        ({"files": [{**PLACED, "at": None}]}, "files[0].at"),
+        ({"files": [{**PLACED, "source": 7}]}, "a source, a path"),
+        ({"files": [{**PLACED, "dataset": None}]}, "a dataset"),
+        ({"files": [{**PLACED, "mtime": "5"}]}, "nanoseconds"),
+        ({"files": [{**PLACED, "ctime": True}]}, "nanoseconds"),
+        ({"files": [{**PLACED, "ctime": 1 << 63}]}, "nanoseconds"),
+        ({"files": [{**PLACED, "above": 5}]}, "files[0].above"),
+        ({"files": [{**PLACED, "above": [[1, 2, 3]]}]}, "files[0].above"),
+        ({"files": [{**PLACED, "above": [[1, None]]}]}, "nanoseconds"),
     ],
 )
 def test_bad_samples(document: Any, says: str) -> None:
@@ -149,9 +164,11 @@ def test_samples(tmp_path: Path) -> None:
     label = {"path": "./x//y", "size": 0, "md5": "0" * 32, "from": "label", "mtime": 5}
     file = tmp_path / "proof.json"
     assert sample.read(file) == ()
-    file.write_text(json.dumps({"files": [GOOD, label], "labelsWrong": []}))
+    file.write_text(json.dumps({"files": [GOOD, label, PLACED, {**PLACED, "ctime": None}], "labelsWrong": []}))
+    placed = Known("a/b", 3, "sha256", "a" * 64, "survey", "main", "x/b", "d", 5, 6, ((1, 2),))
     assert sample.read(file) == (
         Known("a/b", 3, "sha256", "a" * 64), Known("x/y", 0, "md5", "0" * 32, "label"),
+        placed, replace(placed, ctime=None),
     )  # fmt: skip
     for text in ("[" * 100_000, "no", " " * (sample.SIZE_LIMIT + 1)):
         file.write_text(text)

@@ -217,6 +217,8 @@ def line(fstype: str, source: str, options: str, more: str) -> mountinfo.Mount:
         (line("fuse.pdshub-nfs", "nas:/a", "ro,nosuid,nodev", "ro,user_id=0"), ""),
         (line("nfs4", "nas:/a", "rw,nosuid,nodev", "rw,vers=4.2"), "lacks ro"),
         (line("nfs4", "nas:/b", "ro,nosuid,nodev", "ro,vers=4.2"), "shows nas:/b"),
+        (line("nfs4", "nas:/a", "ro,nosuid,nodev", "ro,vers=4.1"), ""),
+        (line("nfs4", "nas:/a", "ro,nosuid,nodev", "ro,vers=4.0,clientaddr=0.0.0.0"), ""),
         (line("nfs4", "nas:/a", "ro,nosuid,nodev", "ro,vers=3"), "NFS 3"),
         (line("nfs4", "nas:/a", "ro,nosuid,nodev", "ro,vers=4.2,port=20"), "port 20"),
         (line("tmpfs", "nas:/a", "ro,nosuid,nodev", "ro"), "type tmpfs"),

@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from pdshub.api.generation import Proof
+from pdshub.api.status import Condition
+from pdshub.api.view import NodeStatus
 from pdshub.kube import PDSHUB
-from pdshub.reconcile import surveytalk, view
+from pdshub.reconcile import events, surveytalk, view, view_rows
 from tests.unit.reconcile.views import SPEC, A, B, Bench, served
 
 
@@ -92,6 +95,8 @@ PROOFS: list[tuple[str, dict[str, Any] | None, tuple[str, str]]] = [
     ("writable", {"ok": False, "result": "violated", "message": "could write"}, ("False", "Violated")),
     ("no result word", {"ok": False, "message": "could write"}, ("False", "Violated")),
     ("not all read", {"ok": False, "result": "incomplete", "message": "timeout"}, ("Unknown", "Incomplete")),
+    ("being delivered", {"ok": False, "result": "changing", "message": "orex since"}, ("Unknown", "Changing")),
+    ("a word of a newer node", {"ok": False, "result": "scratched", "message": "could write"}, ("False", "Violated")),
 ]
 
 
@@ -104,6 +109,44 @@ def test_the_continuous_proof(proof: dict[str, Any] | None, condition: tuple[str
     assert bench.condition("Intact")[:2] == condition
     if condition[0] == "False":
         assert "n1" in bench.condition("Intact")[2] and "could write" in bench.condition("Intact")[2]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "status", "reason", "message"),
+    [
+        ({"a": "intact m", "b": "intact m"}, "True", "Proven", "on 2 nodes no user can write"),
+        ({"a": "intact m", "b": "changing orex since 12"}, "Unknown", "Changing", "node b: orex since 12"),
+        ({"a": "changing orex", "b": "changing orex"}, "Unknown", "Changing", "nodes a, b: orex"),
+        ({"a": "changing orex", "b": "changing ocams"}, "Unknown", "Changing", "node a: orex; node b: ocams"),
+        ({"a": "incomplete EIO", "b": "changing orex"}, "Unknown", "Changing", "node b: orex"),
+        ({"a": "incomplete EIO", "b": "intact m"}, "Unknown", "Incomplete", "node a: EIO"),
+        (
+            {"a": "changing orex", "b": "violated written", "c": "incomplete EIO"},
+            "False",
+            "Violated",
+            "node b: written",
+        ),
+    ],
+)
+def test_the_proofs_of_many_nodes(nodes: dict[str, str], status: str, reason: str, message: str) -> None:
+    said = {name: word.partition(" ") for name, word in nodes.items()}
+    rows = [
+        NodeStatus(name=name, proof=Proof(ok=result == "intact", result=result, message=text))
+        for name, (result, _, text) in said.items()
+    ]
+    ((kind, *found),) = view_rows.intact(rows)
+    assert (kind, *found[:2]) == ("Intact", status, reason) and found[2].startswith(message)
+
+
+def test_a_delivery_is_no_event() -> None:
+    """Normal work warns nobody; damage does."""
+
+    def intact(status: Any, reason: str) -> Condition:
+        return Condition(type="Intact", status=status, reason=reason, message="m", last_transition_time="t")
+
+    proven, changing, violated = intact("True", "Proven"), intact("Unknown", "Changing"), intact("False", "Violated")
+    assert events.happened([proven], [changing]) == events.happened([changing], [proven]) == []
+    assert [h.reason for h in events.happened([changing], [violated])] == ["Violated"]
 
 
 def test_what_nodes_show_stands_beside_what_is_released() -> None:

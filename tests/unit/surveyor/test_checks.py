@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from pdshub.surveyor import answers
+from pdshub.surveyor import answers, checking
+from pdshub.surveyor.jobs import JobError
 from tests.unit.archive.archive_support import OLD
 from tests.unit.surveyor.support import Bench, names, needs_mkfs
 
@@ -54,5 +55,57 @@ def test_the_audit_opens_every_label_once_a_generation(bench: Bench) -> None:
         assert audit["state"] == "done" and audit["labels"] == 4 and audit["findings"]["error"] == 1
         await bench.restart()
         assert (await bench.checked())["audit"]["at"] == audit["at"]
+
+    bench.run(run)
+
+
+@pytest.mark.parametrize("kind", ["audit", "verify"])
+def test_a_check_that_failed_is_tried_again(bench: Bench, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Soon at first, then less often, with a bound; what the failures were is forgotten when it goes well."""
+    broken, begun = True, 0
+    real = checking.Job
+
+    class Breaks:
+        def __init__(self, task: str, *arguments: Any, **more: Any) -> None:
+            self._task, self._real = task, real(task, *arguments, **more)
+
+        async def run(self, **more: Any) -> Any:
+            nonlocal begun
+            if self._task != kind:
+                return await self._real.run(**more)
+            begun += 1
+            if broken:
+                raise JobError("the process ended by signal 9")
+            return await self._real.run(**more)
+
+        def stop(self, why: str) -> None:
+            self._real.stop(why)
+
+    async def tried(after: float) -> int:
+        """How often, when so many seconds have passed."""
+        bench.clock.now += after
+        await bench.checked()
+        return begun
+
+    async def run() -> None:
+        nonlocal broken
+        monkeypatch.setattr(checking, "Job", Breaks)
+        bench.put(survey={"intervalSeconds": 604800})
+        bench.put(survey={"intervalSeconds": 604800}, pin=names(await bench.turn())[0])
+        assert await tried(0) == 1
+        for number, wait in enumerate([30, 60, 120, 240], 1):
+            assert await tried(wait - 1) == number, "not before its time"
+            assert await tried(1) == number + 1
+        assert answers.state(bench.surveyor)[kind]["failures"] == 5
+        await bench.restart()
+        assert await tried(0) == 5, "a new life of the surveyor is no reason to try"
+        for _ in range(20):
+            before = begun
+            assert await tried(checking.RETRY_SECONDS) > before, "it is never given up"
+        broken = False
+        before = begun
+        state = await tried(checking.RETRY_SECONDS) and answers.state(bench.surveyor)[kind]
+        assert begun == before + 1 and state["state"] == "done" and "failures" not in state
+        assert await tried(checking.RETRY_SECONDS) == begun
 
     bench.run(run)

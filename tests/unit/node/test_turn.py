@@ -1,0 +1,245 @@
+"""A turn of the reconciler in which things fail that nobody foresaw: what goes on, what is kept, and who is told."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Collection
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from pdshub.node import metrics, mountinfo, report
+from pdshub.node.choice import Decision
+from pdshub.node.layout import Layout
+from pdshub.node.plan import Actual
+from pdshub.node.reconcile import Reconciler
+from pdshub.node.spec import Released, View
+from pdshub.node.telling import Showing
+
+STORED = {  # generation -> the view that it is of
+    "good-released": "good", "good-shown": "good", "good-old": "good",
+    "bad-released": "bad", "bad-old": "bad",
+    "unreadable-old": "unreadable",
+    "gone-mounted": "gone", "gone-old": "gone",
+}  # fmt: skip
+
+
+def name(word: str) -> str:
+    """A generation's name that begins with what it is called here."""
+    return "sha256:" + word.encode().hex().ljust(64, "0")
+
+
+class Shelf:
+    """Holds STORED."""
+
+    def __init__(self) -> None:
+        self.store = SimpleNamespace(
+            all=lambda: {name(word): SimpleNamespace(name=name(word), view=of, data=()) for word, of in STORED.items()}
+        )
+        self.kept: set[str] | None = None
+
+    def need(self, wanted: Any) -> None: ...
+
+    def get(self, generation: str) -> Any:
+        return self.store.all().get(generation)
+
+    def keep_only(self, names: Collection[str]) -> None:
+        self.kept = {word for word in STORED if name(word) in names}
+
+
+class Node:
+    """A reconciler over views whose looks can be made to fail. `looked`: views that were looked at to the end."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.shelf, self.looked, self.broken = Shelf(), set[str](), {"bad"}
+        for path in (folder / "plugins/archive.pdshub.dev/views", folder / "plugins/archive.pdshub.dev/sources"):
+            path.mkdir(parents=True)
+        policy, helper = SimpleNamespace(current=lambda: None), SimpleNamespace()
+        self.reconciler = Reconciler(Layout(folder), policy, helper, self.shelf)  # type: ignore[arg-type]
+        feed = self.reconciler.feed
+        feed.live = True
+        for view in ("good", "bad"):
+            feed.views[view] = View(view, 1, view, released=Released(name(f"{view}-released")))
+        feed.problems["unreadable"] = "spec.folder: one plain name is needed"
+        label = f"pdshub-generation:{name('gone-mounted').removeprefix('sha256:')}"
+        table = mountinfo.parse(f"5 1 0:9 / /elsewhere/mnt ro - overlay {label} ro")
+        monkeypatch.setattr(mountinfo, "read", lambda: table)
+        monkeypatch.setattr(Reconciler, "_look", lambda _, *arguments: self.look(*arguments))
+        monkeypatch.setattr(Reconciler, "_arrange", lambda *_: None)
+        monkeypatch.setattr("pdshub.node.front.ensure", lambda layout, view: None)
+
+    def look(self, view: str, *_: Any) -> tuple[Decision, Actual]:
+        if view in self.broken:
+            raise KeyError(f"what nobody thought of in {view}")
+        self.looked.add(view)
+        self.reconciler.showing[view] = Showing(name("good-shown") if view == "good" else "")
+        return Decision({}), Actual()
+
+    async def turns(self, number: int) -> None:
+        for _ in range(number):
+            await self.reconciler.turn()
+
+    def report(self) -> Any:
+        plugin: Any = SimpleNamespace(publishes=0, last_publish_seconds=0)
+        return report.document("n", plugin, self.reconciler)
+
+
+@pytest.fixture
+def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
+    return Node(tmp_path, monkeypatch)
+
+
+def test_one_view_fails_and_the_others_go_on(node: Node) -> None:
+    asyncio.run(node.turns(1))
+    assert node.looked == {"good", "unreadable"}
+    assert node.shelf.kept == set(STORED) - {"good-old", "gone-old"}, (
+        "dropped is what nobody needs for certain: nothing of a view of which that is not known, nor what is mounted"
+    )
+
+
+def test_when_all_is_well_only_what_is_needed_is_kept(node: Node) -> None:
+    node.broken.clear()
+    del node.reconciler.feed.problems["unreadable"]
+    asyncio.run(node.turns(1))
+    assert node.shelf.kept == {"good-released", "good-shown", "bad-released", "gone-mounted"}
+
+
+def test_the_failing_view_says_so(node: Node) -> None:
+    asyncio.run(node.turns(3))
+    views = node.report()["views"]
+    assert (views["bad"]["ready"], views["bad"]["state"]) == (False, "failed")
+    assert views["bad"]["message"].startswith("the node plugin fails at this view, its log says where: KeyError(")
+    assert views["good"]["ready"] and not views["good"]["message"]
+    assert counted(node) == {"bad": 3}
+    node.broken.clear()
+    asyncio.run(node.turns(1))
+    assert node.report()["views"]["bad"]["ready"] and counted(node) == {"bad": 3}
+
+
+def test_the_log_has_a_lasting_failure_once(node: Node, caplog: pytest.LogCaptureFixture) -> None:
+    asyncio.run(node.turns(5))
+    said = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert len(said) == 1 and said[0].exc_info and "view bad" in said[0].message
+
+
+def counted(node: Node) -> dict[str, float]:
+    text = metrics.text(lambda: metrics.families(node.report(), {})).decode()
+    return {
+        sample.labels["view"]: sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "pdshub_node_reconcile_failures_total"
+    }
+
+
+@pytest.mark.parametrize(
+    ("case", "status", "says"),
+    [
+        ("all is well", 200, "ok"),
+        ("a view fails", 200, "ok, but failing: bad: KeyError("),
+        ("sources fail", 200, "ok, but failing: reconcile: OSError("),
+        ("a turn ends with an error", 503, "no whole reconcile turn for "),
+        ("a turn does not end", 503, "no whole reconcile turn for "),
+        ("the socket is dead", 503, "the CSI socket does not answer"),
+    ],
+)
+def test_healthz(node: Node, monkeypatch: pytest.MonkeyPatch, case: str, status: int, says: str) -> None:
+    """Not healthy is what a restart may cure. `STUCK_SECONDS` pass at once here."""
+    reconciler, ended = node.reconciler, asyncio.Event()
+    if case != "a view fails":
+        node.broken.clear()
+
+    async def fails(*_: Any) -> None:
+        raise OSError(5, "disk")
+
+    async def hangs(*_: Any) -> None:
+        await ended.wait()
+
+    async def alive() -> bool:
+        return case != "the socket is dead"
+
+    match case:
+        case "sources fail":
+            monkeypatch.setattr(reconciler.sources, "keep", fails)
+        case "a turn ends with an error":
+            monkeypatch.setattr(reconciler, "turn", fails)
+        case "a turn does not end":
+            monkeypatch.setattr(reconciler, "turn", hangs)
+
+    async def story() -> tuple[int, str]:
+        loop = asyncio.create_task(reconciler.run())
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        serving = asyncio.create_task(report.serve_health(port, reconciler, alive))
+        try:
+            async with asyncio.timeout(30), aiohttp.ClientSession() as session:
+                while True:
+                    try:
+                        async with session.get(f"http://127.0.0.1:{port}/healthz") as answer:
+                            text = await answer.text()
+                    except aiohttp.ClientConnectionError:
+                        await asyncio.sleep(0.01)
+                        continue
+                    if answer.status == status and says in text:
+                        return answer.status, text
+                    await asyncio.sleep(0.01)
+        finally:
+            for task in (loop, serving):
+                task.cancel()
+            await asyncio.gather(loop, serving, return_exceptions=True)
+
+    found = asyncio.run(story())
+    assert found[0] == status and found[1].startswith(says)
+
+
+def test_a_view_is_not_removed_while_it_is_settled(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A settling of a view is under way and another one waits when it is found that nobody has the view any more: the
+    removal has its turn among them, and the lock is theirs until the last has gone."""
+    reconciler, inside = node.reconciler, list[str]()
+    (reconciler.layout.entries("gone") / "key").mkdir(parents=True)
+    let = {"settle": asyncio.Event(), "remove": asyncio.Event()}
+
+    async def busy(what: str) -> None:
+        assert not inside, f"{what} began while {inside} was under way"
+        inside.append(what)
+        await let[what].wait()
+        inside.remove(what)
+
+    async def attempt(do: str, **_: Any) -> object:
+        await busy("remove")
+        return None
+
+    monkeypatch.setattr(reconciler.actions, "attempt", attempt)
+    monkeypatch.setattr(asyncio, "to_thread", lambda *_: busy("settle"))
+
+    async def idle() -> None:
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+    async def story() -> None:
+        calls = [asyncio.create_task(reconciler.settle("gone"))]
+        await idle()
+        calls.append(asyncio.create_task(reconciler._remove_view("gone")))
+        await idle()
+        assert inside == ["settle"]
+        let["settle"].set()
+        await idle()
+        assert inside == ["remove"]
+        let["settle"].clear()
+        calls.append(asyncio.create_task(reconciler.settle("gone")))
+        await idle()
+        assert inside == ["remove"]
+        let["remove"].set()
+        await idle()
+        calls.append(asyncio.create_task(reconciler.settle("gone")))
+        await idle()
+        let["settle"].set()
+        await asyncio.gather(*calls)
+
+    asyncio.run(story())
