@@ -25,6 +25,13 @@ PREFIX = "pdshub_operator_"
 SILENT = 30.0
 """Seconds after which a node's last word does not count."""
 _STATES = ("True", "False", "Unknown")
+_WAITS = {
+    "Approve": "WaitsForApproval",
+    "Shrink": "Shrunk",
+    "EntryEmpty": "EntryEmpty",
+    "LayerMissing": "LayerMissing",
+}
+"""Label -> reason of the candidate. The first two labels are older than the reasons, and are in people's alerts."""
 _SURVEY = ("idle", "running", "failed", "waiting")
 
 
@@ -124,8 +131,8 @@ def of_views(views: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
             for severity in ("error", "warning", "info"):
                 findings.add_metric([name, severity], float((released.get("findings") or {}).get(severity, 0)))
         waiting = (status.get("candidate") or {}).get("reason", "")
-        for reason in ("Approve", "Shrink"):
-            candidate.add_metric([name, reason], float(waiting == reason))
+        for label, reason in _WAITS.items():
+            candidate.add_metric([name, label], float(waiting in (reason, label)))
         if doing := (status.get("survey") or {}).get("state"):
             for word in _SURVEY:
                 survey.add_metric([name, word], float(doing == word))

@@ -6,7 +6,7 @@ A surveyor reads untrusted archives: its answers are bounded in size and time, a
 from __future__ import annotations
 
 import ssl
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
 import aiohttp
@@ -53,12 +53,28 @@ class Guard(Answer):
     accepted: bool = True
 
 
+class Layer(Answer):
+    """One layer of an entry, as the survey found it."""
+
+    source: str = Field(default="", max_length=63)
+    path: str = Field(default="", max_length=512)
+    found: Literal["files", "missing", "denied", "empty", "settling"] = "files"
+
+
+class Entry(Answer):
+    """One entry of the tree."""
+
+    path: str = Field(default="", max_length=512)
+    layers: list[Layer] = Field(default_factory=list, max_length=8)
+
+
 class Generation(Answer):
     """One generation of the store."""
 
     name: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
     as_of: str = ""
     counts: Counts = Field(default_factory=Counts)
+    entries: list[Entry] = Field(default_factory=list, max_length=32)
     findings: FindingCounts = Field(default_factory=FindingCounts)
     guard: Guard = Field(default_factory=Guard)
     previous: str = ""
@@ -179,7 +195,10 @@ class SurveyApi:
             raise SurveyError(f"the surveyor's state is not understood: {error.errors()[0]['msg']}") from None
 
     async def changes(self, tls: ssl.SSLContext, address: str, before: str, after: str) -> Changes | None:
-        """What differs between two generations; None while that is worked out. Raises SurveyError."""
+        """What differs between two generations, or between the sources (``before`` is live) and one.
+
+        None while that is worked out. Raises SurveyError.
+        """
         query = urlencode({"from": before, "to": after, "limit": "0", "wait": str(DIFF_SECONDS)}, quote_via=quote)
         status, data = await self._request(tls, "GET", address, f"/diff?{query}")
         if status == STILL_AT_IT:

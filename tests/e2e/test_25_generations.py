@@ -199,7 +199,7 @@ def test_a_loss_waits_until_somebody_approves(release: Release, running: Kernel)
     try:
         release.plugin("archive", "refresh", VIEW, "--wait")
         candidate = eventually(lambda: release.status.get("candidate"), what="a candidate waits")
-        assert candidate["reason"] == "Shrink" and candidate["changes"]["datasetsRemoved"] >= 1
+        assert candidate["reason"] == "Shrunk" and candidate["changes"]["datasetsRemoved"] >= 1
         assert release.shown == before and "orex.ola" in names(running)
         said = release.cluster.condition("archiveview", VIEW, "Released")
         assert said["status"] == "False" and candidate["name"][7:19] in said["message"]

@@ -229,6 +229,10 @@ def test_the_status_on_the_plugins_page() -> None:
                 "name": "sha256:4f0c2a91be77", "asOf": "2026-11-20T02:00:11Z",
                 "counts": {"files": 812345, "directories": 2210, "bytes": 91234567890},
             },
+            "decisions": [
+                {"kind": "Approved", "generation": "4f0c2a91be77", "by": "ada@example.org", "manager": "kubectl-pdshub",
+                 "at": "2026-11-20T08:15:00Z", "reason": "checked with the OCAMS team"},
+            ],
             "candidate": {
                 "message": "generation 9b1d03c4aa10 waits for approval; to release it set spec.approved to 9b1d03c4aa10"
                 " (kubectl pdshub archive approve)",

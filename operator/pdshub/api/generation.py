@@ -11,6 +11,8 @@ from pdshub.api.base import Model, Quantity, RelativePath, StatusModel, rules
 
 SHORT = 12
 """Hexadecimal digits by which people name a generation."""
+LIVE = "live"
+"""In the place of a generation: the sources, merged by file name, as users see them before the first release."""
 _PATTERN = "^(sha256:)?[0-9a-f]{12,64}$"
 _NO_NAME = "names no generation: write sha256:… or at least the first 12 of its digits (kubectl pdshub archive status)"
 
@@ -74,6 +76,7 @@ class Survey(Model):
 class Counts(StatusModel):
     """What a generation shows."""
 
+    datasets: int = 0
     files: int = 0
     directories: int = 0
     links: int = 0
@@ -89,7 +92,7 @@ class FindingCounts(StatusModel):
 
 
 class Changes(StatusModel):
-    """What differs from the generation that users see."""
+    """What differs from what users see."""
 
     datasets_added: int = 0
     datasets_removed: int = 0
@@ -97,6 +100,16 @@ class Changes(StatusModel):
     files_added: int = 0
     files_removed: int = 0
     files_replaced: int = 0
+
+
+class Gap(StatusModel):
+    """A layer of an entry of the tree that a generation lacks."""
+
+    entry: str = Field(description="Path of the entry in the tree.")
+    source: str = ""
+    path: str = Field(default="", description="The layer's directory inside the source.")
+    found: str = Field(default="", description="missing, denied, empty, or settling: it is still being copied.")
+    nothing: bool = Field(default=False, description="No other layer has anything either: the entry shows nothing.")
 
 
 class KeptGeneration(StatusModel):
@@ -115,6 +128,7 @@ class ReleasedGeneration(StatusModel):
     as_of: str = Field(default="", description="When its survey began, RFC 3339.")
     counts: Counts = Field(default_factory=Counts)
     findings: FindingCounts = Field(default_factory=FindingCounts)
+    gaps: list[Gap] = Field(default_factory=list, description="Layers of the tree that it lacks.")
 
 
 class Candidate(StatusModel):
@@ -122,12 +136,18 @@ class Candidate(StatusModel):
 
     name: str
     as_of: str = ""
-    reason: str = Field(default="", description="Approve or Shrink.")
+    reason: str = Field(
+        default="", description="That of condition Released: WaitsForApproval, Shrunk, EntryEmpty or LayerMissing."
+    )
     message: str = Field(default="", description="What to look at and how to release it.")
     counts: Counts = Field(default_factory=Counts)
-    changes: Changes | None = Field(
-        default=None, description="What differs from the generation that users see; absent while that is not known."
+    against: str = Field(
+        default="", description="What changes compares with: the generation that users see, or live for the sources."
     )
+    changes: Changes | None = Field(
+        default=None, description="What differs from what users see; absent while that is not known."
+    )
+    gaps: list[Gap] = Field(default_factory=list, description="Layers of the tree that it lacks.")
 
 
 class SurveyStatus(StatusModel):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
 from pdshub.api.authority import Authority
 from pdshub.api.base import AbsolutePath, Model, Name, RelativePath, StatusModel, rules
+from pdshub.api.decision import Decision
 from pdshub.api.generation import (
     Candidate,
     GenerationRef,
@@ -22,9 +25,10 @@ from pdshub.api.generation import (
 from pdshub.api.status import Condition
 
 _DECISION = (
-    "pin and approved are decisions about the ArchiveView that the operator keeps for this hub: "
+    "pin, approved and rejected are decisions about the ArchiveView that the operator keeps for this hub: "
     "write them there (kubectl pdshub archive pin)"
 )
+_BOTH = "approved and rejected name the same generation: take one of them away"
 _LOCAL = "local paths can be named only in an ArchiveView: write it to an ArchiveView and use viewRef"
 
 
@@ -149,12 +153,13 @@ _KNOWN_SOURCES = (
     "self.tree.all(t, t.layers.all(l, self.sources.exists(s, s.name == l.source)))",
     "a layer names a source that is not in sources: correct the layer's source or add the source",
 )
+_NOT_BOTH = ("!has(self.approved) || !has(self.rejected) || self.approved != self.rejected", _BOTH)
 
 
 class ArchiveViewSpec(Model):
     """What a view shows."""
 
-    model_config = ConfigDict(json_schema_extra=rules(_KNOWN_SOURCES))
+    model_config = ConfigDict(json_schema_extra=rules(_KNOWN_SOURCES, _NOT_BOTH))
     folder: Name | None = Field(
         default=None, description="Folder below the hub's mount path; default: the name of the ArchiveView."
     )
@@ -172,6 +177,10 @@ class ArchiveViewSpec(Model):
     approved: GenerationRef | None = Field(
         default=None,
         description="Generation that is released although it waits for approval or lost many files.",
+    )
+    rejected: GenerationRef | None = Field(
+        default=None,
+        description="Generation that is not released, nor any older one that users have not seen: the next one may be.",
     )
     pin: GenerationRef | None = Field(
         default=None, description="Generation that the view is held at; pinning an earlier one rolls back."
@@ -194,6 +203,8 @@ class ArchiveViewSpec(Model):
                         f"tree[{index}].layers[{number}].source: {layer.source!r} is not in sources "
                         f"({', '.join(names)})"
                     )
+        if self.approved and self.approved == self.rejected:
+            raise ValueError(_BOTH)
         paths = [e.path for e in self.tree]
         if len(set(paths)) != len(paths):
             raise ValueError("tree: two entries have the same path: merge their layers into one")
@@ -205,6 +216,12 @@ class ArchiveViewSpec(Model):
         return self
 
 
+def observed_tree(spec: ArchiveViewSpec) -> str:
+    """Digest of what Ready speaks of: whether users see all of the sources does not depend on decisions."""
+    said = spec.model_dump(mode="json", by_alias=True, include={"folder", "form", "sources", "tree"})
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+
 class InlineArchive(ArchiveViewSpec):
     """A view written inside a PDSHub; the operator keeps an ArchiveView for it."""
 
@@ -212,7 +229,7 @@ class InlineArchive(ArchiveViewSpec):
         json_schema_extra=rules(
             _KNOWN_SOURCES,
             ("self.sources.all(s, !has(s.local))", _LOCAL),
-            ("!has(self.pin) && !has(self.approved)", _DECISION),
+            ("!has(self.pin) && !has(self.approved) && !has(self.rejected)", _DECISION),
         ),
     )
 
@@ -220,7 +237,7 @@ class InlineArchive(ArchiveViewSpec):
     def _no_local(self) -> Self:
         if any(s.local for s in self.sources):
             raise ValueError(_LOCAL)
-        if self.pin or self.approved:
+        if self.pin or self.approved or self.rejected:
             raise ValueError(_DECISION)
         return self
 
@@ -251,6 +268,9 @@ class ArchiveViewStatus(StatusModel):
     """What the operator found."""
 
     observed_generation: int = 0
+    observed_tree: str = Field(
+        default="", description="Digest of folder, form, sources and tree that Ready speaks of; not of decisions."
+    )
     form: str = Field(
         default="", description="catalog, catalog-merged (older kernels), or live: contents straight from the sources."
     )
@@ -259,6 +279,9 @@ class ArchiveViewStatus(StatusModel):
         default=None, description="The generation that users see; absent until the first one is released."
     )
     candidate: Candidate | None = Field(default=None, description="A newer generation that waits for a decision.")
+    decisions: list[Decision] = Field(
+        default_factory=list, description="Who approved, pinned or rejected a generation, when and why."
+    )
     generations: list[KeptGeneration] = Field(default_factory=list, description="Kept generations, newest first.")
     survey: SurveyStatus | None = None
     volumes: list[VolumePolicy] = Field(default_factory=list, description="How hubs take up a new generation.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pdshub.archive.plan import Json, Plan, open_plan
 
@@ -12,12 +12,22 @@ STEP = 10_000
 """Directories between two words of how far it is."""
 
 
+class Tree(Protocol):
+    """What files are compared of: a plan, or the sources as users see them live."""
+
+    @property
+    def sources(self) -> list[str]: ...
+    def tree(self) -> Iterator[Json]:
+        """Directories in a plan's form and order."""
+
+
 def diff(
     old: Path, new: Path, limit: int = 1000, progress: Callable[[str], None] = lambda text: None
 ) -> dict[str, Any]:
     """Compares two plans; lists at most ``limit`` files of each kind and counts all."""
     before, after = open_plan(old), open_plan(new)
-    return {"datasets": _datasets(before, after), "files": _files(before, after, limit, progress)}
+    of = max(plan.tail["counts"].get("directories", 0) for plan in (before, after))
+    return {"datasets": _datasets(before, after), "files": files(before, after, limit, progress, of)}
 
 
 def _shown(plan: Plan) -> dict[tuple[str, str], Json]:
@@ -58,7 +68,7 @@ def _datasets(before: Plan, after: Plan) -> dict[str, list[Json]]:
 Entry = tuple[int, int, str, str]  # size, mtime, source, path in the source
 
 
-def _entries(plan: Plan, directory: Json) -> dict[str, Entry]:
+def _entries(plan: Tree, directory: Json) -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
     for g in directory.get("groups", ()):
         source = plan.sources[g["source"]]
@@ -73,7 +83,7 @@ def _key(directory: Json) -> list[str]:
     return directory["path"].split("/") if directory["path"] else []
 
 
-def _pairs(before: Plan, after: Plan) -> Iterator[tuple[str, Json | None, Json | None]]:
+def _pairs(before: Tree, after: Tree) -> Iterator[tuple[str, Json | None, Json | None]]:
     left, right = before.tree(), after.tree()
     a, b = next(left, None), next(right, None)
     while a is not None or b is not None:
@@ -89,7 +99,8 @@ def _pairs(before: Plan, after: Plan) -> Iterator[tuple[str, Json | None, Json |
             a, b = next(left, None), next(right, None)
 
 
-def _files(before: Plan, after: Plan, limit: int, progress: Callable[[str], None]) -> dict[str, Any]:
+def files(before: Tree, after: Tree, limit: int, progress: Callable[[str], None], of: int) -> dict[str, Any]:
+    """Files that differ: counted, and at most ``limit`` of each kind named. ``of``: directories, as far as known."""
     out: dict[str, Any] = {k: {"count": 0, "paths": []} for k in ("added", "removed", "replaced", "rehomed")}
 
     def note(kind: str, path: str) -> None:
@@ -97,7 +108,6 @@ def _files(before: Plan, after: Plan, limit: int, progress: Callable[[str], None
         if len(out[kind]["paths"]) < limit:
             out[kind]["paths"].append(path)
 
-    of = max(plan.tail["counts"].get("directories", 0) for plan in (before, after))
     for number, (path, a, b) in enumerate(_pairs(before, after)):
         if number % STEP == 0:
             progress(f"{number} of some {of} directories are compared")

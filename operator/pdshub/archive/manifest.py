@@ -71,6 +71,7 @@ def build(plan: Plan, images: Sequence[Image], surveyed_at: str, tool: str) -> d
         "layering": layering,
         "sources": plan.sources,
         "counts": plan.tail["counts"],
+        "entries": plan.tail.get("entries", []),
         "findings": dict(sorted(findings.items())),
         "authority": plan.header["authority"],
         "tool": tool,

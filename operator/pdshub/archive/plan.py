@@ -45,6 +45,7 @@ def write_plan(
     what is only known then (findings, order of the data layers)."""
     number = {name: n for n, name in enumerate(sources)}
     counts: Counter[str] = Counter(dict.fromkeys(("directories", "files", "links", "bytes"), 0))
+    counts["datasets"] = sum(item["state"] == "shown" for item in header["datasets"])
     by_source: Counter[str] = Counter(dict.fromkeys(sources, 0))
     partial = path.with_name(path.name + ".partial")
     with partial.open("w", encoding="ascii", newline="\n") as out:

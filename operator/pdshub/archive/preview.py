@@ -13,6 +13,7 @@ from pdshub.archive.decided import view_of
 from pdshub.archive.diff import diff
 from pdshub.archive.findings import Finding, Findings
 from pdshub.archive.label_pds4 import LabelError
+from pdshub.archive.live import diff_from_live
 from pdshub.archive.plan import open_plan
 from pdshub.archive.survey import planned
 from pdshub.archive.view import View
@@ -49,9 +50,10 @@ class _Known:
 
 
 def preview(
-    newest: Path, against: Path, view: View, work: Path, limit: int = 1000, say: Say = lambda text: None
+    newest: Path, against: Path | None, view: View, work: Path, limit: int = 1000, say: Say = lambda text: None
 ) -> Json:
-    """Plans ``view`` on the record of the generation ``newest`` and compares with the generation ``against``.
+    """Plans ``view`` on the record of the generation ``newest`` and compares with the generation ``against``, or with
+    the sources live where that is None.
 
     ``files`` and ``datasets`` as ``diff`` says them, against ``against``; ``alone``: the numbers of what the view
     itself changes, against its present spec on the same record; ``findings``: those that it brings and ends. What is
@@ -77,7 +79,8 @@ def preview(
         findings = Findings()
         counts = planned(each, read, _Known(labels, broken), findings, work / name)
         found.append(findings.sorted())
-    answer = diff(against, work / "wanted", limit, say)
+    wanted = work / "wanted"
+    answer = diff_from_live(newest, limit, say, wanted) if against is None else diff(against, wanted, limit, say)
     alone = diff(work / "present", work / "wanted", 0, say)
     before, after = (set(each) for each in found)
     return {

@@ -19,6 +19,8 @@ from pdshub.archive.label_pds4 import Label
 from pdshub.archive.walk import DirRecord, Scan
 
 FILE = "survey.jsonl.gz"
+HELD = "held.jsonl.gz"
+"""Directories that a survey read but did not take up, as they still change: who sees no generation sees them."""
 FORMAT = "pdshub.dev/survey/v2"
 FORMER = "pdshub.dev/survey/v1"
 """Its listings were not compared with anything: they are known, and read again."""

@@ -23,7 +23,7 @@ def hold_back(
     """Puts former directories back for datasets with a change younger than ``settle_ns`` or with a directory in
     doubt, and for directories in doubt outside of any dataset; returns how many datasets and such directories.
 
-    What the former survey did not know is withheld with all that lies inside it. Times ahead of this machine's clock
+    What the former survey knew no file of is withheld with all that lies inside it. Times ahead of this machine's clock
     by more than the settle time say nothing and are ignored. ``scans`` are changed in place.
     """
     held = 0
@@ -48,10 +48,10 @@ def hold_back(
             continue
         held += len(kept) + len(alone)
         known: Mapping[str, DirRecord] = former.dirs if former is not None else {}
-        new = {i for i in kept if datasets[i].root not in known}
+        new = {i for i in kept if not _had(former, datasets[i].root)}
         for index in sorted(kept):
             dataset = datasets[index]
-            says = "it is withheld" if index in new else "its former state is shown"
+            says = "it is withheld" if index in new else "this generation keeps its former state"
             if index in doubted:
                 _say_doubt(findings, f"{dataset.name}: {says}", source, doubted[index])
             else:
@@ -113,6 +113,19 @@ def _put_back(scan: Scan, known: Mapping[str, DirRecord], read: Mapping[str, Dir
         return
     for path in [p for p in scan.dirs if p == top or p.startswith(inside)]:
         del scan.dirs[path]
+
+
+def _had(former: Scan | None, root: str) -> bool:
+    """Whether there is a former state: an empty directory, made before the first file came, is none."""
+    left = [root]
+    while former is not None and left:
+        path = left.pop()
+        record = former.dirs.get(path)
+        if record is not None:
+            if record.names or record.links:
+                return True
+            left += [f"{path}/{name}" if path else name for name in record.dirs]
+    return False
 
 
 def _owner(path: str, roots: Mapping[str, int]) -> int | None:

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from pdshub.archive import entries, record
 from pdshub.archive import plan as plans
-from pdshub.archive import record
 from pdshub.archive.authority import decide
 from pdshub.archive.datasets import Dataset, LayerDatasets, OpenLabel, discover
 from pdshub.archive.decision import Decision
@@ -23,7 +23,7 @@ from pdshub.archive.places import Homes, contributions, with_parents
 from pdshub.archive.refs import declared_paths
 from pdshub.archive.settle import hold_back
 from pdshub.archive.view import View
-from pdshub.archive.walk import RACY_NS, Counters, Scan, SourceError, scan
+from pdshub.archive.walk import RACY_NS, Counters, DirRecord, Scan, SourceError, scan
 
 LABEL_BUDGET = 1000  # labels that may be opened for their company alone, or one in 200 files if that is more
 
@@ -92,6 +92,7 @@ def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, p
         for name, value in asdict(scans[source].counters).items():
             setattr(counters, name, getattr(counters, name) + value)
     _missing(view, scans, findings)
+    read, seen = {name: dict(found.dirs) for name, found in scans.items()}, entries.look(view, scans)
     labels = LabelReader(roots, options.door, counters, old_labels, scans, old_scans)
     settle = view.authority.settle_seconds if options.settle_seconds is None else options.settle_seconds
     doubted = any(directory.doubted for scanned in scans.values() for directory in scanned.dirs.values())
@@ -101,12 +102,14 @@ def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, p
     if hold:
         held = hold_back(found, datasets, scans, old_scans, options.now_ns, settle * 10**9, findings)
         found, datasets = _discover(view, scans, labels, findings)
+    said = entries.report(view, seen, entries.look(view, scans), findings)
     options.progress(f"{len(datasets)} datasets")
     decisions = decide(datasets, view.authority, view.sources, findings)
-    counts = _write(view, scans, found, datasets, decisions, findings, out)
+    counts = _write(view, scans, found, datasets, decisions, findings, said, out)
     (out / "findings.txt").write_text(as_text(findings.sorted()), encoding="utf-8")
     options.progress("writing the record")
     record.write_record(out / record.FILE, scans, labels.known())
+    record.write_record(out / record.HELD, {name: _held(found, read[name]) for name, found in scans.items()}, {})
     before = (
         plans.open_plan(previous).tail["counts"]["files"] if previous and (previous / plans.FILE).exists() else None
     )
@@ -117,8 +120,10 @@ def planned(view: View, scans: dict[str, Scan], labels: Openers, findings: Findi
     """Decides on what a survey has read and writes the plan to ``out``; returns its counts."""
     _missing(view, scans, findings)
     found, datasets = _discover(view, scans, labels, findings)
+    seen = entries.look(view, scans)
+    said = entries.report(view, seen, seen, findings)
     decisions = decide(datasets, view.authority, view.sources, findings)
-    return _write(view, scans, found, datasets, decisions, findings, out)
+    return _write(view, scans, found, datasets, decisions, findings, said, out)
 
 
 def _missing(view: View, scans: Mapping[str, Scan], findings: Findings) -> None:
@@ -129,6 +134,12 @@ def _missing(view: View, scans: Mapping[str, Scan], findings: Findings) -> None:
                 "layer-missing",
                 f"{layer.tree or '.'}: {layer.source} has no directory {layer.path or '.'}",
             )
+
+
+def _held(scan: Scan, read: Mapping[str, DirRecord]) -> Scan:
+    """Directories as they were read, where the survey went on with another state of them."""
+    changed = {path: found for path, found in read.items() if scan.dirs.get(path) is not found}
+    return Scan(scan.source, "", changed, scan.attrs)
 
 
 def _previous(previous: Path | None, findings: Findings) -> tuple[dict[str, Scan], record.Labels]:
@@ -171,6 +182,7 @@ def _write(
     datasets: list[Dataset],
     decisions: list[Decision],
     findings: Findings,
+    said: list[dict[str, Any]],
     out: Path,
 ) -> dict[str, Any]:
     homes = Homes(datasets, decisions, view.authority)
@@ -204,6 +216,7 @@ def _write(
         return {
             "dataOrder": data_order([s for s in view.sources if s in bases], before),
             "dataRoots": data_roots(bases),
+            "entries": said,
             "findings": [f.wire() for f in findings.sorted()],
         }
 

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from pdshub.api.decision import LONGEST_REASON, annotation, plain, write_note
+from pdshub.api.generation import named
 from pdshub.archive import words as archive_words
 from pdshub.archive.findings import Finding, as_text, printable
 from pdshub.cli import choose, outcome, words
@@ -92,12 +94,12 @@ def explain(kubectl: Kubectl, args: argparse.Namespace) -> Said:
 
 
 def diff(kubectl: Kubectl, args: argparse.Namespace) -> Said:
-    """What differs between two generations: what users see and the newest, unless others are named."""
+    """What differs between what users see and what waits, or else the newest, unless others are named."""
     view = _view(kubectl, args.view)
-    old = choose.generation(view, args.old) if args.old else choose.released(view)
-    new = [choose.generation(view, args.new)] if args.new else []
+    old = choose.older(view, args.old)
+    new = [choose.generation(view, args.new)] if args.new else choose.waiting(view)
     answer = asked(kubectl, args, "diff", old, *new, "--limit", str(args.limit))
-    head = f"from {words.short(answer['from'])} to {words.short(answer['to'])}"
+    head = words.compared(answer)
     return answer, f"{head}\n{archive_words.differences(answer)}", 0
 
 
@@ -134,10 +136,11 @@ def pin(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     view = _view(kubectl, args.view)
     if args.generation == "previous":
         kept = asked(kubectl, args, "status")["generations"]
-        name = choose.before(view, [g["name"] for g in kept if g["accepted"]])
+        rejected = (view.get("spec") or {}).get("rejected")
+        name = choose.before(view, [g["name"] for g in kept if g["accepted"] and not named(rejected, g["name"])])
     else:
         name = choose.generation(view, args.generation) if args.generation else choose.released(view)
-    kubectl.patch(VIEWS, args.view, {"spec": {"pin": name}})
+    _decide(kubectl, args, "pin", name)
     text = f"view {args.view} is held at {words.short(name)}; kubectl pdshub archive unpin {args.view} ends it"
     return {"view": args.view, "pin": name}, text, 0
 
@@ -146,7 +149,8 @@ def unpin(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     """Follow releases again."""
     pinned = (_view(kubectl, args.view).get("spec") or {}).get("pin")
     if pinned:
-        kubectl.patch(VIEWS, args.view, {"spec": {"pin": None}})
+        note = {"metadata": {"annotations": {annotation("pin"): None}}}
+        kubectl.patch(VIEWS, args.view, {"spec": {"pin": None}, **note})
     text = f"view {args.view} follows releases again" if pinned else f"view {args.view} was not pinned"
     return {"view": args.view, "was": pinned}, text, 0
 
@@ -154,13 +158,51 @@ def unpin(kubectl: Kubectl, args: argparse.Namespace) -> Said:
 def approve(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     """Releases the generation that waits, or the named one if that is what waits."""
     view = _view(kubectl, args.view)
-    waiting = choose.candidate(view)
+    rejected = (view.get("spec") or {}).get("rejected")
+    if args.generation and named(rejected, name := choose.generation(view, args.generation)):
+        _decide(kubectl, args, "approved", name, against="rejected")
+        return {"view": args.view, "approved": name}, f"approved {words.short(name)}, which was rejected before", 0
+    waiting, name = _waiting(view, args)
+    _decide(kubectl, args, "approved", name)
+    return {"view": args.view, "approved": name}, f"approved {words.short(name)}: {words.brings(waiting)}", 0
+
+
+def reject(kubectl: Kubectl, args: argparse.Namespace) -> Said:
+    """Takes the generation that waits away from those that may be released, or the named one if that is what waits."""
+    view = _view(kubectl, args.view)
+    shown = ((view.get("status") or {}).get("generation") or {}).get("name")
+    if args.generation and choose.generation(view, args.generation) == shown:
+        raise CliError(f"users see {words.short(shown)} already: kubectl pdshub archive pin {args.view} previous")
+    _, name = _waiting(view, args)
+    approved = (view.get("spec") or {}).get("approved")
+    _decide(kubectl, args, "rejected", name, against="approved" if named(approved, name) else "")
+    text = f"rejected {words.short(name)}: users keep what they see until another generation follows"
+    return {"view": args.view, "rejected": name}, text, 0
+
+
+def _waiting(view: Json, args: argparse.Namespace) -> tuple[Json, str]:
+    """What waits, and its name. Raises CliError where another one is named."""
+    waiting = dict(choose.candidate(view))
     name = choose.generation(view, args.generation) if args.generation else str(waiting["name"])
     if name != waiting["name"]:
-        raise CliError(f"{words.short(name)} does not wait for approval; {words.short(waiting['name'])} does")
-    kubectl.patch(VIEWS, args.view, {"spec": {"approved": name}})
-    brings = words.changes(waiting.get("changes"))
-    return {"view": args.view, "approved": name}, f"approved {words.short(name)}: {brings}", 0
+        raise CliError(f"{words.short(name)} does not wait for a decision; {words.short(waiting['name'])} does")
+    return waiting, name
+
+
+def _decide(kubectl: Kubectl, args: argparse.Namespace, field: str, name: str, against: str = "") -> None:
+    """Writes a decision into the spec, takes the opposite one away, and notes who made it and why."""
+    by = kubectl.whoami()
+    note = write_note(name, by, args.reason) if by or args.reason else None
+    spec = {field: name, **({against: None} if against else {})}
+    kubectl.patch(VIEWS, args.view, {"spec": spec, "metadata": {"annotations": {annotation(field): note}}})
+
+
+def reason(text: str) -> str:
+    """What --reason says, as one line. Raises argparse.ArgumentTypeError where it is too long to be kept."""
+    line = plain(text, len(text) + 1)
+    if len(line) > LONGEST_REASON:
+        raise argparse.ArgumentTypeError(f"at most {LONGEST_REASON} characters are kept")
+    return line
 
 
 def refresh(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pdshub.api.generation import SHORT, digits, named
+from pdshub.api.generation import LIVE, SHORT, digits, named
 
 _HEX = re.compile(r"[0-9a-f]+")
 
@@ -82,11 +82,24 @@ def released(view: Mapping[str, Any]) -> str:
     return str(name)
 
 
+def older(view: Mapping[str, Any], reference: str) -> str:
+    """The side that is compared with: what users see unless another is named. Raises ChoiceError."""
+    if reference:
+        return LIVE if reference == LIVE else generation(view, reference)
+    return str(((view.get("status") or {}).get("generation") or {}).get("name") or LIVE)
+
+
+def waiting(view: Mapping[str, Any]) -> list[str]:
+    """The name of the generation that waits for a decision, if one does."""
+    name = ((view.get("status") or {}).get("candidate") or {}).get("name")
+    return [str(name)] if name else []
+
+
 def candidate(view: Mapping[str, Any]) -> Mapping[str, Any]:
     """The generation that waits for a decision. Raises ChoiceError."""
     found = (view.get("status") or {}).get("candidate")
     if not found:
-        raise ChoiceError("no generation waits for approval")
+        raise ChoiceError("no generation waits for a decision")
     return dict(found)
 
 

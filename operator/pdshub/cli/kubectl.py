@@ -15,6 +15,8 @@ from pdshub.archive.words import PROGRESS
 
 Json = dict[str, Any]
 SECONDS = 60.0
+MANAGER = "kubectl-pdshub"
+"""Field manager of what the plugin writes."""
 
 
 class KubectlError(Exception):
@@ -69,8 +71,17 @@ class Kubectl:
         return list(self.get(*arguments).get("items") or [])
 
     def patch(self, kind: str, name: str, change: Json) -> None:
-        """A merge patch. Raises KubectlError."""
-        self.run("patch", kind, name, "--type=merge", "-p", json.dumps(change, separators=(",", ":")))
+        """A merge patch, in the plugin's own name. Raises KubectlError."""
+        text = json.dumps(change, separators=(",", ":"))
+        self.run("patch", kind, name, f"--field-manager={MANAGER}", "--type=merge", "-p", text)
+
+    def whoami(self) -> str:
+        """The user's name as the API server knows it; empty where it does not tell."""
+        try:
+            answer = json.loads(self.run("auth", "whoami", "-o", "json", seconds=10.0))
+            return str(answer["status"]["userInfo"]["username"])
+        except (KubectlError, ValueError, KeyError, TypeError):
+            return ""
 
     def execute(
         self,

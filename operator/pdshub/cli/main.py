@@ -66,6 +66,9 @@ def parser() -> argparse.ArgumentParser:
         else:
             sub.add_argument(name, metavar="GEN", nargs="?", default="", help=text)
 
+    def because(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--reason", type=archive.reason, default="", metavar="TEXT", help="why; kept in the view")
+
     shown = "12 or more of its digits; default: what users see"
     looked_at = "12 or more of its digits, waiting, released or newest; default: what waits, else what users see"
     command("status", archive.status, "what users see, what waits, sources and nodes")
@@ -73,8 +76,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("path", metavar="PATH", help="path below the view's folder, or SOURCE:PATH")
     generation(p, "--generation", looked_at)
     p = command("diff", archive.diff, "datasets and files that differ between two generations")
-    generation(p, "old", shown)
-    generation(p, "new", "default: the newest")
+    generation(p, "old", f"{shown}; live: the sources")
+    generation(p, "new", "default: the one that waits, or else the newest")
     p.add_argument("--limit", type=int, default=1000, help="files named of each kind (default 1000)")
     p = command("findings", archive.findings, "what the survey and the audit have to say")
     generation(p, "--generation", looked_at)
@@ -87,9 +90,14 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--timeout", type=float, default=600, metavar="SECONDS", help="of --wait (default 600)")
     p = command("pin", archive.pin, "hold the view at a generation; roll back with: pin VIEW previous")
     generation(p, "generation", f'{shown}; "previous": the one before')
+    because(p)
     command("unpin", archive.unpin, "follow releases again")
     p = command("approve", archive.approve, "release the generation that waits")
     generation(p, "generation", "default: the one that waits")
+    because(p)
+    p = command("reject", archive.reject, "do not release the generation that waits; the next one may be")
+    generation(p, "generation", "default: the one that waits")
+    because(p)
     p = command("verify", archive.verify, "compare a generation with the sources: sizes, times and sampled checksums")
     generation(p, "generation", shown)
     return top

@@ -39,7 +39,7 @@ def of(before: Json, after: Json) -> tuple[str, list[str]]:
     elif candidate:
         kind = "waits"
         lines.append(f"users see {seen(after)}; {candidate.get('message')}")
-        lines.append(f"  it brings: {words.changes(candidate.get('changes'))}")
+        lines.append(f"  it brings: {words.brings(candidate)}")
     elif not newest:
         kind, lines = "none", ["surveyed; users see the sources live: there is no generation yet"]
     else:

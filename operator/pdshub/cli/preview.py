@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from pdshub.api.generation import LIVE
 from pdshub.archive import words as archive_words
 from pdshub.cli import archive, choose, manifest, words
 from pdshub.cli.kubectl import Kubectl
@@ -29,15 +30,12 @@ def plan(kubectl: Kubectl, args: argparse.Namespace) -> archive.Said:
     """
     args.view, spec = manifest.view(_text(args.file))
     found = kubectl.get(archive.VIEWS, args.view)
-    shown = choose.subject(found, "").seen
-    against = choose.generation(found, args.against) if args.against else shown
+    against, shown = choose.older(found, args.against), choose.older(found, "")
     body = json.dumps({"name": args.view, "spec": spec})
-    more = ["--against", against] if against else []
-    answer = archive.asked(kubectl, args, "plan", *more, "--limit", str(args.limit), stdin=body)
-    if answer["against"] == shown:
-        seen = f"{words.short(shown)}, which users see"
-    else:
-        seen = f"{words.short(answer['against'])} (users see {words.short(shown) if shown else 'the sources live'})"
+    answer = archive.asked(kubectl, args, "plan", "--against", against, "--limit", str(args.limit), stdin=body)
+    names = {name: "the sources live" if name == LIVE else words.short(name) for name in (answer["against"], shown)}
+    users = "which users see" if answer["against"] == shown else f"while users see {names[shown]}"
+    seen = f"{names[answer['against']]}, {users}"
     lines = [
         f"view {args.view} as in {'the file' if args.file == '-' else args.file}, decided on what the survey of"
         f" {answer['asOf'] or 'an unknown time'} read, against {seen}",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pdshub.api.generation import SHORT, digits
+from pdshub.api.decision import Decision
+from pdshub.api.decision import words as decision_words
+from pdshub.api.generation import LIVE, SHORT, digits
 from pdshub.archive.findings import printable
 
 Json = Mapping[str, Any]
@@ -73,10 +75,47 @@ def changes(found: Json | None) -> str:
     return ", ".join(parts) or "no change of names"
 
 
+def brings(candidate: Json) -> str:
+    """What a generation that waits changes for users, who see another one or, before the first, the sources live."""
+    found = candidate.get("changes")
+    if found is None or candidate.get("against") != LIVE:
+        return changes(found)
+    counts = candidate.get("counts") or {}
+    parts = [
+        f"{found[key]} {text}"
+        for key, text in (
+            ("datasetsRemoved", "datasets hidden"),
+            ("filesRemoved", "files hidden"),
+            ("filesReplaced", "files from another copy"),
+            ("filesAdded", "files at another place"),
+        )
+        if found.get(key)
+    ]
+    against = ", ".join(parts) or "no change of names"
+    return (
+        f"first generation: {counts.get('datasets', 0)} datasets, {counts.get('files', 0)} files; "
+        f"against what users see live: {against}"
+    )
+
+
+def compared(answer: Json) -> str:
+    """The heading of a comparison."""
+    if answer["from"] == LIVE:
+        as_of = f" as of {answer['asOf']}" if answer.get("asOf") else ""
+        return f"from the sources live{as_of} to {short(answer['to'])}"
+    return f"from {short(answer['from'])} to {short(answer['to'])}"
+
+
+def _decision(found: Json) -> str:
+    decision = Decision.model_validate(found)
+    by = decision_words(decision)
+    return f"{decision.kind}: {short(decision.generation)}" + (f" {by}" if by else "")
+
+
 def _shown(thing: Json) -> list[str]:
     released = (thing.get("status") or {}).get("generation") or {}
     if not released:
-        return ["Users see no generation yet"]
+        return ["Users see no generation yet, but the sources live"]
     counts, findings = released.get("counts") or {}, released.get("findings") or {}
     numbers = ", ".join(f"{counts.get(kind, 0)} {kind}" for kind in ("files", "directories", "bytes"))
     lines = [f"Users see {short(released.get('name'))} as of {released.get('asOf') or 'unknown'}: {numbers}"]
@@ -90,16 +129,18 @@ def _summary(thing: Json) -> list[str]:
     spec, status = thing.get("spec") or {}, thing.get("status") or {}
     candidate, survey = status.get("candidate") or {}, status.get("survey") or {}
     lines = [f"View {thing['metadata']['name']}: {status.get('form') or 'not looked at yet'}", *_shown(thing)]
-    if spec.get("pin"):
+    decided = status.get("decisions") or []
+    if spec.get("pin") and not any(item.get("kind") == "Pinned" for item in decided):
         lines.append(f"Pinned at {spec['pin']}")
+    lines += map(_decision, decided)
     if candidate:
         lines.append(f"Waiting: {candidate.get('message')}")
-        lines.append(f"  it brings: {changes(candidate.get('changes'))}")
+        lines.append(f"  it brings: {brings(candidate)}")
     if survey:
         words = f": {survey['message']}" if survey.get("message") else ""
         lines.append(f"Survey: {survey.get('state')}{words}; the last ended {survey.get('lastFinished') or 'never'}")
     for found in status.get("conditions") or []:
-        bad = "True" if found.get("type") == "PinnedDrift" else "False"
+        bad = "True" if found.get("type") in ("PinnedDrift", "Deleting") else "False"
         if found.get("status") == bad:
             lines.append(f"{found.get('type')} is {bad}: {found.get('message') or found.get('reason')}")
     return lines

@@ -19,11 +19,12 @@ _GOOD = {
     "Surveyed": "True",
     "Intact": "True",
     "PinnedDrift": "False",
+    "Deleting": "False",
 }
 """Conditions that are worth an event, and their good status. Reconciling is noise."""
-_CALM = ("Pinned", "WaitsForApproval")
-"""Reasons that somebody wanted: not good, and no warning either."""
-_QUIET = ("Newest",)
+_CALM = ("WaitsForApproval", "Preparing", "Installing", "Upgrading", "Notifying", "Protecting", "Tidying")
+"""Reasons that somebody wanted, and the operator's own work: not good, and no warning either."""
+_QUIET = ("Newest", "Pinned", "Rejected")
 """Reasons that have an event of their own."""
 
 
@@ -51,7 +52,7 @@ def happened(before: Iterable[Condition], after: Iterable[Condition]) -> list[Ha
         if condition.status == good:
             if was is not None and was.status not in (good, "Unknown"):
                 found.append(Happening(False, f"{condition.type}{condition.reason}"[:120], condition.message))
-        elif condition.type != "Ready" or (was is not None and was.status == "True"):
+        elif condition.type != "Ready" or (was is not None and was.status != condition.status):
             found.append(Happening(condition.reason not in _CALM, condition.reason, condition.message))
     # Stalled and Released often say the same thing
     unique: dict[str, Happening] = {h.message: h for h in found}

@@ -232,7 +232,7 @@ def _view_differs(spec: PDSHubSpec, names: Names, seen: Object | None) -> bool:
         return True
     wanted = archive.own_view(spec, names)
     # what a data manager decided about the view is not the hub's to take back
-    have = {key: value for key, value in seen["spec"].items() if key not in ("pin", "approved")}
+    have = {key: value for key, value in seen["spec"].items() if key not in ("pin", "approved", "rejected")}
     try:
         return ArchiveViewSpec.model_validate(have) != ArchiveViewSpec.model_validate(wanted["spec"])
     except ValidationError:

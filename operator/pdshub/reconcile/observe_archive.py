@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-from pdshub.api.view import ArchiveViewSpec
+from pydantic import ValidationError
+
+from pdshub.api.view import ArchiveViewSpec, observed_tree
 from pdshub.installation import Allowed, Installation, refusal, storage_refusal
 from pdshub.kube import CLAIM, VOLUME, Kube, Object
 from pdshub.reconcile.facts import ArchiveState, Step
+from pdshub.reconcile.gaps import ENTRY_EMPTY, LAYER_MISSING
 from pdshub.render import archive
 from pdshub.render.archive import ViewRef
 from pdshub.render.names import HUB_LABEL, NAMESPACE_LABEL, VIEW_LABEL, Names
@@ -41,12 +46,23 @@ def _state(view: ViewRef, seen: Object | None, inline: ArchiveViewSpec | None, a
             "NoSuchView",
             f"ArchiveView {view.name} does not exist: correct spec.archive.viewRef or create the view",
         )
-    meta, status = seen["metadata"], seen.get("status") or {}
+    status = seen.get("status") or {}
     ready = next((c for c in status.get("conditions") or [] if c["type"] == "Ready"), None)
-    if ready is None or int(status.get("observedGeneration", 0)) < int(meta.get("generation", 0)):
+    if ready is None or not _current(seen, status):
         return ArchiveState(None, "NoReport", f"no node has reported on ArchiveView {view.name} yet")
     known = {"True": True, "False": False}.get(ready["status"])
     return ArchiveState(known, str(ready.get("reason", "")), str(ready.get("message", "")))
+
+
+def _current(seen: Object, status: Mapping[str, Any]) -> bool:
+    """Whether the status speaks of what the spec asks for. A decision about a generation asks for nothing else."""
+    if int(status.get("observedGeneration", 0)) >= int(seen["metadata"].get("generation", 0)):
+        return True
+    try:
+        spec = ArchiveViewSpec.model_validate(seen.get("spec") or {})
+    except ValidationError:
+        return False
+    return bool(status.get("observedTree")) and status.get("observedTree") == observed_tree(spec)
 
 
 def generation(seen: Object | None) -> str:
@@ -62,7 +78,7 @@ def sentence(found: ArchiveState) -> str:
         return ""
     missing = (
         "whoever runs this hub has to see to what is missing."
-        if found.reason in ("NotAllowed", "NoSuchView")
+        if found.reason in ("NotAllowed", "NoSuchView", ENTRY_EMPTY, LAYER_MISSING)
         else "files that are missing come back by themselves."
     )
     return f"The archive is not complete: {found.message}. Servers start all the same; {missing}"

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pdshub.api.generation import named
+from pdshub.api.generation import LIVE, named
 from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus
+from pdshub.reconcile import gaps
 from pdshub.reconcile.generations import Kept, Verdict
 from pdshub.reconcile.reports import NodeReport
 from pdshub.reconcile.world import ViewMemory, World
@@ -114,6 +115,7 @@ def kept(state: State) -> tuple[Kept, ...]:
             accepted=item.guard.accepted,
             previous=item.previous,
             changes=item.changes,
+            gaps=gaps.gaps(item.entries),
         )
         for item in state.generations
     )
@@ -153,28 +155,36 @@ async def talk(
 
 
 async def compared(world: World, memory: ViewMemory, address: str, verdict: Verdict, state: State) -> Verdict:
-    """The verdict with what a candidate changes for users: the surveyor's own numbers are of its last one.
+    """The verdict with what a candidate changes for users, who see a generation or the sources live.
+
+    The surveyor's own numbers compare with its last one, which users may never have seen.
 
     ``address``: "" while the surveyor does not answer. Where the numbers are not known yet the candidate has none,
     and says so: none would look like no change.
     """
-    waits, seen = verdict.candidate, verdict.released
-    if waits is None or seen is None:
+    waits = verdict.candidate
+    if waits is None:
         return verdict
-    previous = next((item.previous for item in state.generations if item.name == waits.name), None)
-    if previous == seen.name:
+    seen = verdict.released.name if verdict.released else LIVE
+    if waits.against == seen:
         return verdict
-    pair = (seen.name, waits.name)
+    pair = (seen, waits.name)
     known = memory.changes.get(pair, BEING_COMPARED)
-    if isinstance(known, str) and seen.name not in [item.name for item in state.generations]:
+    # what users see live changes without a new generation: what was known stands until it is worked out again
+    since = state.survey.last_finished if seen == LIVE else ""
+    if isinstance(known, str) and seen not in [LIVE, *(item.name for item in state.generations)]:
         known = CANNOT_COMPARE
-    elif isinstance(known, str) and address:
+    elif (isinstance(known, str) or memory.compared_at != since) and address:
         try:
-            known = await world.surveys.changes(await world.tls.get(), address, *pair) or BEING_COMPARED
+            found = await world.surveys.changes(await world.tls.get(), address, *pair)
+            if found is not None:
+                known, memory.compared_at = found, since
+            elif isinstance(known, str):
+                known = BEING_COMPARED
         except SurveyError as error:
-            known = f"{NOT_COMPARED}: {error}"
+            known = f"{NOT_COMPARED}: {error}" if isinstance(known, str) else known
     memory.changes = {pair: known}
-    more: dict[str, Any] = {"changes": known}
+    more: dict[str, Any] = {"changes": known, "against": seen}
     if isinstance(known, str):
-        more = {"changes": None, "message": f"{waits.message}. {known}"}
+        more = {"changes": None, "against": seen, "message": f"{waits.message}. {known}"}
     return replace(verdict, candidate=waits.model_copy(update=more))

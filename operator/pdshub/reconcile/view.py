@@ -9,16 +9,28 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pdshub.api.generation import KeptGeneration, SurveyorStatus, SurveyStatus
+from pdshub.api.decision import Decision
+from pdshub.api.generation import Gap, KeptGeneration, SurveyorStatus, SurveyStatus
 from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus
 from pdshub.kube import ARCHIVE_VIEW, PDSHUB, KubeError, Object
-from pdshub.reconcile import events, policies, status, surveyors, surveytalk, view_rows, view_status
-from pdshub.reconcile.act import surveyor
+from pdshub.reconcile import (
+    decisions,
+    deletion,
+    events,
+    policies,
+    status,
+    surveyors,
+    surveytalk,
+    view_rows,
+    view_status,
+)
+from pdshub.reconcile.act import finalizer, surveyor
 from pdshub.reconcile.conditions import Row, carried
 from pdshub.reconcile.facts import SurveyorObjects
-from pdshub.reconcile.generations import Verdict, decide, short
+from pdshub.reconcile.generations import Kept, Verdict, decide, short
 from pdshub.reconcile.observe import explain
 from pdshub.reconcile.reports import NodeReport
+from pdshub.reconcile.uptake import Uptake, uptake
 from pdshub.reconcile.world import ViewMemory, World
 from pdshub.render.names import VIEW_FINALIZER
 from pdshub.render.surveyor import SurveyorNames
@@ -50,34 +62,51 @@ async def reconcile(world: World, name: str, reports: dict[str, NodeReport], ask
         world.views.pop(name, None)
         return None
     ours = VIEW_FINALIZER in (view["metadata"].get("finalizers") or [])
-    if view["metadata"].get("deletionTimestamp"):
+    deleting = bool(view["metadata"].get("deletionTimestamp"))
+    if deleting and (not ours or deletion.confirmed(view)):
         if ours:
             await surveyor.remove(world, view)
         return EVERY
     if not asked:
         return FIRST
+    hubs = await world.kube.items(PDSHUB)
+    users = deletion.users(view, hubs, reports)
+    if deleting and not users:
+        await surveyor.remove(world, view)
+        return EVERY
+    holds = bool(users) and not deletion.inline(view)
+    if holds and not ours:  # so that a deletion can wait for them
+        await finalizer.put(world.kube, ARCHIVE_VIEW, name, None, VIEW_FINALIZER, present=True)
     generation = int(view["metadata"].get("generation", 0))
     before = parse_status(view)
     now, pause = status.now(), EVERY
+    waiting: list[Row] = [("Deleting", "True", "InUse", deletion.words(name, users))] if deleting else []
     try:
         spec = ArchiveViewSpec.model_validate(view["spec"])
     except ValidationError as error:
         refused: Row = ("Ready", "False", "InvalidSpec", f"the spec is refused: {explain(error)}")
-        rows = carried([refused], before.conditions, generation, now)
+        rows = carried([refused, *waiting], before.conditions, generation, now)
         after = before.model_copy(update={"observed_generation": generation, "conditions": rows})
     else:
-        found, fields = list[Row](), dict[str, Any]()
+        found, fields, lacks, behind = list[Row](), dict[str, Any](), list[Gap](), Uptake()
+        at, decided = time.monotonic(), decisions.decisions(view, spec)
         if spec.cataloged:
-            found, fields, pause = await _cataloged(world, view, spec, before, reports)
+            found, fields, lacks, pause = await _cataloged(world, view, spec, before, reports, decided)
+            behind = uptake(world.view(name), name, generation, spec, before, reports, at)
         else:
             world.views.pop(name, None)
-            if ours:
-                await surveyor.remove(world, view)
-        fields["volumes"] = policies.volumes(name, await world.kube.items(PDSHUB))
-        allowed, at = world.installation.archive, time.monotonic()
-        after = view_status.status(name, spec, generation, before, reports, allowed, at, now, found, fields)
+            if ours and not deleting and (_surveyed(before) or not holds):
+                await surveyor.remove(world, view, hold=holds)
+        fields |= {"volumes": policies.volumes(name, hubs), "decisions": decided}
+        found += waiting
+        allowed = world.installation.archive
+        after = view_status.status(
+            name, spec, generation, before, reports, allowed, at, now, found, fields, lacks, behind
+        )
     if await status.write(world.kube, ARCHIVE_VIEW, view, after):
         happened = [*events.happened(before.conditions, after.conditions), *news(before, after)]
+        if before.observed_generation != after.observed_generation:
+            happened = [*decisions.news(before.decisions, after.decisions), *happened]
         # events of a cluster-scoped object live in namespace default
         await events.publish(world.kube, view, happened, "default")
     return pause
@@ -101,10 +130,20 @@ def news(before: ArchiveViewStatus, after: ArchiveViewStatus) -> list[events.Hap
     return [events.Happening(False, "GenerationReleased", words)]
 
 
+def _surveyed(before: ArchiveViewStatus) -> bool:
+    """Whether there may be a surveyor."""
+    return any(condition.type == "Surveyed" for condition in before.conditions)
+
+
 async def _cataloged(
-    world: World, view: Object, spec: ArchiveViewSpec, before: ArchiveViewStatus, reports: dict[str, NodeReport]
-) -> tuple[list[Row], dict[str, Any], float]:
-    """A view with a surveyor: conditions, fields of the status, seconds until the next look."""
+    world: World,
+    view: Object,
+    spec: ArchiveViewSpec,
+    before: ArchiveViewStatus,
+    reports: dict[str, NodeReport],
+    decided: list[Decision],
+) -> tuple[list[Row], dict[str, Any], list[Gap], float]:
+    """A view with a surveyor: conditions, fields of the status, what users lack, seconds until the next look."""
     memory = world.view(str(view["metadata"]["name"]))
     objects = await _objects(world, memory, view, spec)
     state, error = surveytalk.remembered(memory), objects.trouble
@@ -112,7 +151,8 @@ async def _cataloged(
         wish = partial(_wish, memory, view, spec, before, reports)
         state, error = await surveytalk.talk(world, memory, objects.address, wish)
     kept = surveytalk.kept(state) if state else None
-    verdict = decide(spec, before.generation, kept, before.candidate)
+    notes = {kind: decisions.said(decided, kind) for kind in ("Pinned", "Rejected")}
+    verdict = decide(spec, before.generation, kept, before.candidate, notes)
     if state:
         verdict = await surveytalk.compared(world, memory, "" if error else objects.address, verdict, state)
     rows = [
@@ -125,7 +165,15 @@ async def _cataloged(
     busy = state is not None and (state.survey.state == "running" or told)
     starting = state is None and objects.reason in ("", "NotRunning", "Settling") and not before.generation
     pause = SURVEYING if busy else STARTING if starting else EVERY
-    return rows, _fields(memory, objects, state, verdict, before), pause
+    return rows, _fields(memory, objects, state, verdict, before), _lacks(verdict, kept), pause
+
+
+def _lacks(verdict: Verdict, kept: tuple[Kept, ...] | None) -> list[Gap]:
+    """Layers that users lack. Who sees the sources live sees also what is still being copied."""
+    if verdict.released:
+        return verdict.released.gaps
+    newest = list(kept[0].gaps) if kept else verdict.candidate.gaps if verdict.candidate else []
+    return [gap for gap in newest if gap.found != "settling"]
 
 
 async def _objects(world: World, memory: ViewMemory, view: Object, spec: ArchiveViewSpec) -> SurveyorObjects:
@@ -142,7 +190,7 @@ async def _objects(world: World, memory: ViewMemory, view: Object, spec: Archive
         return await surveyors.observe(world.kube, names, spec, str(meta["uid"]), world.installation, classes)
 
     objects = await look()
-    if objects.steps:
+    if objects.steps and not meta.get("deletionTimestamp"):
         try:
             await surveyor.make(world, view, objects)
         except KubeError as error:

@@ -8,19 +8,21 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from pdshub.api.generation import Proof
-from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus, NodeStatus, Source, SourceStatus
+from pdshub.api.generation import Gap, Proof
+from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus, NodeStatus, Source, SourceStatus, observed_tree
 from pdshub.installation import Allowed, refusal
-from pdshub.reconcile import conditions
+from pdshub.reconcile import conditions, gaps
 from pdshub.reconcile.conditions import Row, carried, truth
 from pdshub.reconcile.generations import short
 from pdshub.reconcile.reports import NodeReport
+from pdshub.reconcile.uptake import Uptake
 from pdshub.reconcile.view_rows import intact
 
 PATIENCE = 30.0
 """Seconds for which a node's last word counts when it does not answer: a plugin that restarts is no outage."""
 CONNECTING = "connecting"
 """A node's word for what is being mounted for the first time: neither there nor failed."""
+_AT_ONCE = Uptake()
 
 
 class Verdict(NamedTuple):
@@ -116,7 +118,9 @@ def _proof(view: Mapping[str, Any]) -> Proof | None:
         return None
 
 
-def nodes(name: str, generation: int, reports: Mapping[str, NodeReport], now: float) -> list[NodeStatus]:
+def nodes(
+    name: str, generation: int, reports: Mapping[str, NodeReport], now: float, behind: Uptake = _AT_ONCE
+) -> list[NodeStatus]:
     """The view on every node."""
     rows = []
     for node in sorted(reports):
@@ -127,7 +131,7 @@ def nodes(name: str, generation: int, reports: Mapping[str, NodeReport], now: fl
         }
         stale = not answer.at or now - answer.at >= PATIENCE
         taken_up, shown = _generations(view)
-        current = taken_up == generation
+        current = taken_up == generation or taken_up in behind.same
         message = str(view.get("message", ""))
         if stale:
             message = answer.error or "has not reported"
@@ -137,7 +141,7 @@ def nodes(name: str, generation: int, reports: Mapping[str, NodeReport], now: fl
             message = f"still has generation {taken_up} of the view's spec"
         elif view.get("state") == CONNECTING:
             message = "is connecting to the sources"
-        elif view.get("fetching") and not message:
+        elif view.get("fetching") and (not message or behind.coming(node)):
             message = f"is fetching generation {short(str(view['fetching']))}"
         elif (held := _number(view.get("held"))) and not message:
             message = f"servers that still use what was shown before: {held}"
@@ -164,6 +168,7 @@ def verdict(
     node_rows: list[NodeStatus],
     reports: Mapping[str, NodeReport],
     now: float,
+    behind: Uptake = _AT_ONCE,
 ) -> Verdict:
     """Whether users see the whole archive."""
     refused = [row.message for row in source_rows if "is not allowed by this installation" in row.message]
@@ -188,14 +193,22 @@ def verdict(
         words = "; ".join(f"node {row.name}: {row.message}" for row in silent)
         return Verdict(None, "NoReport", f"no report yet: {words}")
     waiting = [row for row in node_rows if not row.ready]
-    unknown = [row for row in waiting if _behind(name, generation, reports[row.name])]
+    unknown = [row for row in waiting if _behind(name, generation, reports[row.name], behind)]
     if unknown:
         words = "; ".join(f"node {row.name} {row.message}" for row in unknown)
         return Verdict(None, "Progressing", words)
-    unwell = [row for row in waiting if _part(reports[row.name].report, "views", name).get("state") != CONNECTING]
+    waiting = [row for row in waiting if not behind.excused(row.name)]
+    words_of = {row.name: f"node {row.name} {row.message}" for row in node_rows if behind.coming(row.name)}
+    unwell = [
+        row
+        for row in waiting
+        if _part(reports[row.name].report, "views", name).get("state") != CONNECTING and row.name not in words_of
+    ]
     if unwell:
         words = "; ".join(f"node {row.name}: {row.message or 'the view is not ready'}" for row in unwell)
         return Verdict(False, "ViewNotReady", words)
+    if coming := [words_of[row.name] for row in waiting if row.name in words_of]:
+        return Verdict(None, "Fetching", "; ".join(coming))
     connecting = [row.message for row in source_rows if row.message]
     if connecting or waiting:
         words = "; ".join(connecting or [f"node {row.name} {row.message}" for row in waiting])
@@ -203,12 +216,13 @@ def verdict(
     modes = sorted({row.mode for row in source_rows if row.mode})
     by = f" by {', '.join(modes)}" if modes else ""
     count = len(node_rows)
-    return Verdict(True, "Complete", f"every source is reached{by} on {count} node{'s' if count > 1 else ''}")
+    more = f"; {'; '.join(words_of.values())}" if words_of else ""
+    return Verdict(True, "Complete", f"every source is reached{by} on {count} node{'s' if count > 1 else ''}{more}")
 
 
-def _behind(name: str, generation: int, answer: NodeReport) -> bool:
+def _behind(name: str, generation: int, answer: NodeReport, behind: Uptake) -> bool:
     view = _part(answer.report, "views", name)
-    return not view or _generations(view)[0] != generation
+    return not view or _generations(view)[0] not in {generation, *behind.same}
 
 
 def status(
@@ -222,18 +236,24 @@ def status(
     stamp: str,
     rows: Sequence[Row] = (),
     fields: Mapping[str, Any] = MappingProxyType({}),
+    lacks: Sequence[Gap] = (),
+    behind: Uptake = _AT_ONCE,
 ) -> ArchiveViewStatus:
     """The whole status. ``now`` is time.monotonic(), ``stamp`` the same moment as RFC 3339 text.
 
     ``rows`` and ``fields`` are what there is to say of generations: whether users see the whole archive does not
-    depend on them, as a view without a generation is shown live.
+    depend on them, as a view without a generation is shown live. It does on the layers of the tree
+    that they lack in whichever form. ``behind``: what nodes have not taken up and need not have.
     """
     source_rows = sources(name, spec, reports, allowed, now)
-    node_rows = nodes(name, generation, reports, now)
-    ready, reason, message = verdict(name, spec, generation, source_rows, node_rows, reports, now)
+    node_rows = nodes(name, generation, reports, now, behind)
+    ready, reason, message = verdict(name, spec, generation, source_rows, node_rows, reports, now, behind)
+    if ready and lacks:
+        ready, reason, message = False, gaps.reason(lacks), gaps.words(spec, lacks)
     every: list[Row] = [("Ready", truth(ready), reason, message), *rows, *intact(node_rows)]
     return ArchiveViewStatus(
         observed_generation=generation,
+        observed_tree=observed_tree(spec),
         form=", ".join(sorted({row.form for row in node_rows} - {""})),
         sources=source_rows,
         nodes=node_rows,

@@ -76,8 +76,16 @@ class ViewMemory:
     """Requests of nodes that the present token stands for."""
     token: str = ""
     token_at: float = 0.0
+    trees: dict[int, str] = field(default_factory=dict)
+    """Generations of the spec that were seen, and what Ready speaks of in each."""
+    tree_at: float = 0.0
+    """When the newest of them was seen first."""
+    fetching: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """Nodes that fetch a generation, which, and since when."""
     changes: dict[tuple[str, str], Changes | str] = field(default_factory=dict)
     """What a candidate changes for users, or why that is not known, by the pair that is compared."""
+    compared_at: str = ""
+    """End of the survey that the live side of that comparison is of."""
 
 
 @dataclass

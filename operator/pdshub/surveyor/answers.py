@@ -46,6 +46,7 @@ def generation(s: Surveyor, entry: Entry) -> Json:
         "name": entry.name,
         "asOf": entry.as_of,
         "counts": entry.manifest["counts"],
+        "entries": entry.manifest.get("entries") or [],
         "findings": entry.findings,
         "images": len(entry.images),
         "bytes": s.store.stored_bytes(entry),

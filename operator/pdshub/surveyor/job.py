@@ -18,9 +18,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pdshub.api.generation import LIVE
 from pdshub.archive.catalog import CatalogError
 from pdshub.archive.diff import diff
 from pdshub.archive.explain import explain
+from pdshub.archive.live import diff_from_live
 from pdshub.archive.look import Look, mounted
 from pdshub.archive.plan import PlanError
 from pdshub.archive.preview import NeedsSurvey
@@ -39,6 +41,8 @@ def _explain(task: Json, say: Say) -> Json:
 
 
 def _diff(task: Json, say: Say) -> Json:
+    if task["from"] == LIVE:
+        return diff_from_live(Path(task["to"]), int(task["limit"]), say)
     return diff(Path(task["from"]), Path(task["to"]), int(task["limit"]), say)
 
 

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pdshub.api.generation import LIVE
 from pdshub.archive import words
 from pdshub.archive.diff import diff
 from pdshub.archive.explain import explain
 from pdshub.archive.findings import Finding, as_text, printable
+from pdshub.archive.live import diff_from_live
 from pdshub.archive.look import Look, mounted
 from pdshub.surveyor import previewing
 from pdshub.surveyor.bounds import memory_bound
@@ -57,8 +59,12 @@ def run_explain(args: argparse.Namespace) -> Said:
 
 
 def run_diff(args: argparse.Namespace) -> Said:
-    """What differs between two generations."""
+    """What differs between two generations, or between the sources as they were surveyed and a generation."""
     store = Store(args.store)
+    if args.old == LIVE:
+        only = _entry(store, args.new)
+        answer = diff_from_live(only.directory, args.limit, Teller())
+        return {"from": LIVE, "asOf": only.as_of, "to": only.name, **answer}, words.differences(answer)
     old, new = _entry(store, args.old), _entry(store, args.new)
     answer = diff(old.directory, new.directory, args.limit, Teller())
     return {"from": old.name, "to": new.name, **answer}, words.differences(answer)
@@ -86,10 +92,10 @@ def run_plan(args: argparse.Namespace) -> Said:
     store = Store(args.store)
     wish = previewing.wanted(sys.stdin.buffer)
     newest = _entry(store, "")
-    against = _entry(store, args.against) if args.against else newest
+    against = None if args.against == LIVE else _entry(store, args.against) if args.against else newest
     previewing.same_sources(wish, args.store)
     answer = previewing.run(store, wish, newest, against, args.limit, memory_bound() // 2, Teller())
-    head: Json = {"generation": newest.name, "asOf": newest.as_of, "against": against.name}
+    head: Json = {"generation": newest.name, "asOf": newest.as_of, "against": against.name if against else LIVE}
     return {**head, **answer}, words.previewed(answer)
 
 
@@ -139,7 +145,7 @@ def add_commands(commands: Any) -> None:
     p.add_argument("--generation", default="", metavar="GEN", help="default: the newest")
     p.add_argument("--sources", type=Path, default=Path("/sources"), metavar="DIR", help="default /sources")
     p = command("diff", "datasets and files that differ between two generations", run_diff)
-    p.add_argument("old", metavar="GEN1", help="12 or more of its digits")
+    p.add_argument("old", metavar="GEN1", help="12 or more of its digits; live: the sources, merged by file name")
     p.add_argument("new", metavar="GEN2", nargs="?", default="", help="default: the newest")
     p.add_argument("--limit", type=int, default=1000, help="files named of each kind (default 1000)")
     p = command("findings", "what the survey and the audit have to say", run_findings)
@@ -149,6 +155,8 @@ def add_commands(commands: Any) -> None:
     p.add_argument("--generation", default="", metavar="GEN", help="default: the newest")
     p.add_argument("--sources", type=Path, default=Path("/sources"), metavar="DIR", help="default /sources")
     p = command("plan", "what a view (JSON on stdin: name, spec) would change, without a look at the sources", run_plan)
-    p.add_argument("--against", default="", metavar="GEN", help="generation to compare with; default: the newest")
+    p.add_argument(
+        "--against", default="", metavar="GEN", help="generation to compare with, or live; default: the newest"
+    )
     p.add_argument("--limit", type=int, default=1000, help="files named of each kind (default 1000)")
     command("status", "the kept generations and the last survey", run_status)

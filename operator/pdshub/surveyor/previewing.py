@@ -55,10 +55,14 @@ def same_sources(wish: Wish, store: Path) -> None:
             )
 
 
-def run(store: Store, wish: Wish, newest: Entry, against: Entry, limit: int, memory: int, say: Say) -> Json:
-    """What would differ from ``against``, as a job with a bound of memory. Raises JobError, OSError."""
+def run(store: Store, wish: Wish, newest: Entry, against: Entry | None, limit: int, memory: int, say: Say) -> Json:
+    """What would differ from ``against`` (None: the sources live), as a job with a bound of memory.
+
+    Raises JobError, OSError.
+    """
     with store.workplace() as work:
-        task = {"newest": str(newest.directory), "against": str(against.directory), "work": str(work),
+        other = str(against.directory) if against else ""
+        task = {"newest": str(newest.directory), "against": other, "work": str(work),
                 "name": wish.view, "spec": wish.wire, "limit": limit}  # fmt: skip
         return dict(asyncio.run(Job("preview", task, memory=memory, nice=15).run(say, seconds=SECONDS)))
 
@@ -66,9 +70,10 @@ def run(store: Store, wish: Wish, newest: Entry, against: Entry, limit: int, mem
 def task(task: Json, say: Say) -> Json:
     """The job. Raises ValueError where only a survey can tell."""
     view = view_from_spec(task["name"], task["spec"])
+    against = Path(task["against"]) if task["against"] else None
     try:
         return preview(
-            Path(task["newest"]), Path(task["against"]), view, Path(task["work"]), int(task["limit"]), say
+            Path(task["newest"]), against, view, Path(task["work"]), int(task["limit"]), say
         )  # fmt: skip
     except NeedsSurvey as missing:
         raise NeedsSurvey(

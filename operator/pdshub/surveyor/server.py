@@ -6,13 +6,15 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import zstandard
 from aiohttp import web
 
 from pdshub import mutual_tls
-from pdshub.archive import manifest, plan
+from pdshub.api.generation import LIVE
+from pdshub.archive import manifest, plan, record
 from pdshub.surveyor import answers, tls
 from pdshub.surveyor.checks import findings_of
 from pdshub.surveyor.comparing import Comparisons, Json, Say
@@ -103,8 +105,13 @@ class Door:
             raise web.HTTPInternalServerError(text=str(error)) from None
 
     async def get_diff(self, request: web.Request) -> web.Response:
-        """The whole comparison; 202 and how far it is where that takes longer than ``wait`` seconds."""
-        old, new = (self._entry(request.query.get(side, "")) for side in ("from", "to"))
+        """The whole comparison, from a generation or from the sources as they were surveyed for it (``live``).
+
+        202 and how far it is where that takes longer than ``wait`` seconds.
+        """
+        new = self._entry(request.query.get("to", ""))
+        before = request.query.get("from", "")
+        old = await asyncio.to_thread(_live, new) if before == LIVE else self._entry(before)
         limit, wait = _number(request, "limit", MAX_FILES), _number(request, "wait", WAIT_SECONDS)
         try:
             answer = await self.comparisons.ask(old, new, min(wait, WAIT_SECONDS))
@@ -152,7 +159,8 @@ class Door:
         return entry
 
     async def _compare(self, old: Entry, new: Entry, say: Say) -> Json:
-        task = {"from": str(old.directory), "to": str(new.directory), "limit": MAX_FILES}
+        before = LIVE if old.name.startswith(LIVE) else str(old.directory)
+        task = {"from": before, "to": str(new.directory), "limit": MAX_FILES}
         return await self._asked("diff", task, say)
 
     async def _asked(self, kind: str, task: Json, say: Say = lambda text: None) -> Json:
@@ -188,6 +196,15 @@ class Door:
                 raise web.HTTPNotFound(text="it was dropped just now") from error
             raise
         return response
+
+
+def _live(entry: Entry) -> Entry:
+    """The live view beside a generation. A later survey may renew what is known of the sources, not the name."""
+    try:
+        stamp = (entry.directory / record.FILE).stat().st_mtime_ns
+    except OSError as error:
+        raise web.HTTPNotFound(text=f"what was read for {entry.name} is not kept") from error
+    return replace(entry, name=f"{LIVE} {stamp}")
 
 
 def _number(request: web.Request, name: str, default: int) -> int:

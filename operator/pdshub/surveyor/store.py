@@ -2,7 +2,8 @@
 
     lock                       one surveyor at a time
     spec.json, state.json      what the operator asked for; how far the surveyor is
-    generations/<hex>/         manifest.json, plan.json, survey.jsonl.gz, findings.txt, proof.json, facts.json
+    generations/<hex>/         manifest.json, plan.json, survey.jsonl.gz, held.jsonl.gz, findings.txt, proof.json,
+                               facts.json
     images/<hex>.zst           catalog images by the digest of what they hold; generations share them
     work/                      whatever is being made; emptied at start
 
@@ -30,7 +31,7 @@ from pdshub.files import read_json, sync, write_json
 
 FACTS, PROOF, FINDINGS, AUDIT = "facts.json", "proof.json", "findings.txt", "audit.json"
 _HEX = re.compile(r"[0-9a-f]{64}")
-_RENEWED = (plan.FILE, record.FILE, FINDINGS)
+_RENEWED = (plan.FILE, record.FILE, record.HELD, FINDINGS)
 
 
 class StoreError(Exception):

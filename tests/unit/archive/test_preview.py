@@ -54,7 +54,7 @@ CASES: dict[str, tuple[dict[str, Any], str, list[str], list[str]]] = {
     "a wrong path": (
         spec(["a", "b"], {"t": ["a:nn"], "u": ["b:y"]}),
         "removed urn:nasa:pds:x::2.0\nrehomed urn:nasa:pds:y::1.0: was at y, now at u",
-        ["layer-missing"],
+        ["entry-empty", "layer-missing"],
         ["superseded"],
     ),
     "another order": (spec(["b", "a"], {".": ["b", "a"]}), "no difference", [], []),
@@ -99,6 +99,16 @@ def test_what_needs_a_survey(wanted: dict[str, Any], reason: str, tmp_path: Path
     generation, _ = made(tmp_path, spec(["a", "b"], {".": ["a", "b:x"]}))
     with pytest.raises(NeedsSurvey, match=reason):
         preview(generation, generation, view_from_spec("test", wanted), tmp_path / "work")
+
+
+def test_against_the_sources_live(tmp_path: Path) -> None:
+    generation, _ = made(tmp_path, spec(["a", "b"]))
+    wanted = view_from_spec("test", spec(["a", "b"], rules=[{"hide": "urn:nasa:pds:y"}]))
+    answer = preview(generation, None, wanted, tmp_path / "work")
+    assert answer["files"]["removed"]["paths"] == ["x/f", "y/bundle.xml"]
+    assert [d["dataset"] for d in answer["datasets"]["removed"]] == ["urn:nasa:pds:x::1.0", "urn:nasa:pds:y::1.0"]
+    said = words.previewed(answer)
+    assert "of this the view itself does: 1 datasets removed, 1 files removed; the rest the newest" in said
 
 
 def test_what_the_nas_changed_meanwhile_is_told_apart(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ VIEW: dict[str, Any] = {
             "findings": {"error": 2},
         },
         "candidate": {
-            "name": NEW, "reason": "Approve", "message": "generation aaaa waits", "changes": {"filesAdded": 3},
+            "name": NEW, "reason": "WaitsForApproval", "message": "generation aaaa waits", "changes": {"filesAdded": 3},
         },
         "generations": [{"name": n, "asOf": "", "files": 7} for n in (NEW, SHOWN, OLD)],
         "survey": {"state": "idle", "lastFinished": "2026-11-21T00:00:00Z", "request": "t0"},
@@ -138,7 +138,15 @@ def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
 
 
 def patch(change: dict[str, Any]) -> list[str]:
-    return ["patch", archive.VIEWS, "sbn", "--type=merge", "-p", json.dumps(change, separators=(",", ":"))]
+    manager = "--field-manager=kubectl-pdshub"
+    return ["patch", archive.VIEWS, "sbn", manager, "--type=merge", "-p", json.dumps(change, separators=(",", ":"))]
+
+
+def decided(field: str, name: str, note: dict[str, str] | None = None, **spec: None) -> list[str]:
+    """A decision as it is written: the field, the opposite one away, and the note."""
+    key = {"approved": "approved", "pin": "pinned", "rejected": "rejected"}[field]
+    text = None if note is None else json.dumps({"generation": name, **note}, ensure_ascii=False)
+    return patch({"spec": {field: name, **spec}, "metadata": {"annotations": {f"pdshub.dev/{key}": text}}})
 
 
 def inside(*command: str, namespace: str = "pdshub-system") -> list[str]:
@@ -177,8 +185,8 @@ def inside(*command: str, namespace: str = "pdshub-system") -> list[str]:
         ),
         ("archive explain sbn x -o json", None, '"of": "waiting"'),
         ("archive explain sbn x --generation cccccccccccc", inside("explain", "--generation", OLD, "--", "x"), ""),
-        ("archive diff sbn", inside("diff", SHOWN, "--limit", "1000"), "added urn:x::1.0"),
-        ("archive diff sbn", inside("diff", SHOWN, "--limit", "1000"), r"x\n"),
+        ("archive diff sbn", inside("diff", SHOWN, NEW, "--limit", "1000"), "added urn:x::1.0"),
+        ("archive diff sbn", inside("diff", SHOWN, NEW, "--limit", "1000"), r"x\n"),
         (
             "archive diff sbn cccccccccccc aaaaaaaaaaaa",
             inside("diff", OLD, NEW, "--limit", "1000"),
@@ -191,15 +199,15 @@ def inside(*command: str, namespace: str = "pdshub-system") -> list[str]:
             "generation bbbbbbbbbbbb, which users see\nerror: conflict: two",
         ),
         ("archive verify sbn", inside("verify", "--generation", SHOWN), "7 files, 0 differ"),
-        ("archive pin sbn", patch({"spec": {"pin": SHOWN}}), "held at bbbbbbbbbbbb"),
-        ("archive pin sbn sha256:cccccccccccc", patch({"spec": {"pin": OLD}}), "held at cccccccccccc"),
-        ("archive pin sbn previous", patch({"spec": {"pin": OLD}}), "held at cccccccccccc"),
+        ("archive pin sbn", decided("pin", SHOWN), "held at bbbbbbbbbbbb"),
+        ("archive pin sbn sha256:cccccccccccc", decided("pin", OLD), "held at cccccccccccc"),
+        ("archive pin sbn previous", decided("pin", OLD), "held at cccccccccccc"),
         ("archive unpin sbn", ["get", archive.VIEWS, "sbn", "-o", "json"], "was not pinned"),
-        ("archive approve sbn", patch({"spec": {"approved": NEW}}), "approved aaaaaaaaaaaa: 3 files added"),
-        ("archive approve sbn aaaaaaaaaaaaaaaa", patch({"spec": {"approved": NEW}}), "approved aaaaaaaaaaaa"),
+        ("archive approve sbn", decided("approved", NEW), "approved aaaaaaaaaaaa: 3 files added"),
+        ("archive approve sbn aaaaaaaaaaaaaaaa", decided("approved", NEW), "approved aaaaaaaaaaaa"),
         ("archive refresh sbn", None, "asked for a survey"),
         ("--output json archive pin sbn", None, None),
-        ("archive pin sbn --output json", patch({"spec": {"pin": SHOWN}}), f'"pin": "{SHOWN}"'),
+        ("archive pin sbn --output json", decided("pin", SHOWN), f'"pin": "{SHOWN}"'),
         ("archive status --output json", None, '"catalog"'),
     ],
 )
@@ -223,7 +231,7 @@ def test_commands(
         ("archive pin sbn bbbb", {}, 1, "at least its first 12 digits (aaaaaaaaaaaa, bbbbbbbbbbbb, cccccccccccc)"),
         ("archive pin sbn latest-and-best", {}, 1, "names no generation"),
         ("archive pin sbn dddddddddddd", {}, 1, "is not kept; there are"),
-        ("archive approve sbn bbbbbbbbbbbb", {}, 1, "does not wait for approval; aaaaaaaaaaaa does"),
+        ("archive approve sbn bbbbbbbbbbbb", {}, 1, "does not wait for a decision; aaaaaaaaaaaa does"),
         ("archive explain sbn x", {"get_deployments__apps": {"items": []}}, 1, "has no surveyor"),
         ("archive explain sbn x", {"get_deployments__apps": "forbidden"}, 1, "say where PDSHub is installed with -n"),
         ("archive explain sbn x -n there", {"get_deployments__apps": "forbidden"}, 1, "kubectl pdshub: forbidden"),

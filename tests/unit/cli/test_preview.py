@@ -82,7 +82,7 @@ def test_from_standard_input_of_a_hub_as_json(
 @pytest.mark.parametrize(
     ("status", "spec", "said"),
     [
-        ({"generations": [{"name": NEW}]}, {}, "against bbbbbbbbbbbb (users see the sources live)\n"),
+        ({"generations": [{"name": NEW}]}, {}, "against bbbbbbbbbbbb, while users see the sources live\n"),
         ({"generation": {"name": SHOWN}}, {"pin": SHOWN}, "the view is pinned at bbbbbbbbbbbb: users see nothing else"),
     ],
 )

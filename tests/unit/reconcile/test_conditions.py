@@ -167,6 +167,26 @@ EVENTS: list[tuple[str, list[Condition], list[Condition], list[tuple[bool, str]]
         [(False, "ArchiveReadyComplete")],
     ),
     ("reconciling is noise", [], [condition("Reconciling", "True")], []),
+    (
+        "the hub is not ready while the operator works",
+        [condition("Ready", "True")],
+        [condition("Ready", "False", "Preparing")],
+        [(False, "Preparing")],
+    ),
+    (
+        "pods that do not start are no work",
+        [condition("Ready", "True")],
+        [condition("Ready", "False", "Starting")],
+        [(True, "Starting")],
+    ),
+    (
+        "what took long has failed",
+        [condition("Ready", "Unknown", "Fetching")],
+        [condition("Ready", "False", "ViewNotReady")],
+        [(True, "ViewNotReady")],
+    ),
+    ("who rejects a generation is told of elsewhere", [], [condition("Released", "False", "Rejected")], []),
+    ("a deletion waits", [], [condition("Deleting", "True", "InUse")], [(True, "InUse")]),
     ("unknown is no news", [condition("ArchiveReady", "True")], [condition("ArchiveReady", "Unknown")], []),
     (
         "the same words once",

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pdshub.api.generation import Candidate, Counts, FindingCounts, ReleasedGeneration
+from pdshub.api.generation import Candidate, Counts, FindingCounts, Gap, ReleasedGeneration, named
 from pdshub.api.view import ArchiveViewSpec
+from pdshub.reconcile.gaps import new
 from pdshub.reconcile.generations import Kept, decide, lost_percent, short
 
 
@@ -17,15 +18,20 @@ def name(letter: str) -> str:
     return "sha256:" + letter * 64
 
 
-def kept(letter: str, files: int = 100, accepted: bool = True, previous: str = "") -> Kept:
-    return Kept(name(letter), f"2026-01-0{letters.index(letter) + 1}", Counts(files=files), accepted=accepted)
+def kept(letter: str, files: int = 100, accepted: bool = True, gaps: tuple[Gap, ...] = ()) -> Kept:
+    as_of = f"2026-01-0{letters.index(letter) + 1}"
+    return Kept(name(letter), as_of, Counts(files=files), accepted=accepted, gaps=gaps)
 
 
 letters = "abcde"
 
 
-def shown(letter: str, files: int = 100) -> ReleasedGeneration:
-    return ReleasedGeneration(name=name(letter), counts=Counts(files=files))
+def shown(letter: str, files: int = 100, gaps: tuple[Gap, ...] = ()) -> ReleasedGeneration:
+    return ReleasedGeneration(name=name(letter), counts=Counts(files=files), gaps=list(gaps))
+
+
+def gap(entry: str = "pds4", found: str = "missing", nothing: bool = True, path: str = "pds44") -> Gap:
+    return Gap(entry=entry, source="main", path=path, found=found, nothing=nothing)
 
 
 def spec(**fields: Any) -> ArchiveViewSpec:
@@ -42,6 +48,7 @@ AUTO: dict[str, Any] = {}
 APPROVE: dict[str, Any] = {"release": "approve"}
 A, B, C, D = (short(name(letter)) for letter in "abcd")
 OTHER = "f" * 12
+NONE, PART = (gap(),), (gap(nothing=False),)
 # spec, what users see, what is kept (newest first) -> what users see, candidate and its reason, condition
 CASES: list[tuple[str, dict[str, Any], Any, Any, str, tuple[str, str] | None, tuple[bool | None, str]]] = [
     ("nothing yet", AUTO, None, (), "", None, (None, "NoGeneration")),
@@ -51,8 +58,8 @@ CASES: list[tuple[str, dict[str, Any], Any, Any, str, tuple[str, str] | None, tu
     ("a new one", AUTO, shown("a"), (kept("b"), kept("a")), "b", None, (True, "Newest")),
     ("older ones are history", AUTO, shown("b"), (kept("b"), kept("a")), "b", None, (True, "Newest")),
     ("within the threshold", AUTO, shown("a"), (kept("b", 80), kept("a")), "b", None, (True, "Newest")),
-    ("shrunk", AUTO, shown("a"), (kept("b", 79), kept("a")), "a", ("b", "Shrink"), (False, "Shrunk")),
-    ("empty export", AUTO, shown("a"), (kept("b", 0), kept("a")), "a", ("b", "Shrink"), (False, "Shrunk")),
+    ("shrunk", AUTO, shown("a"), (kept("b", 79), kept("a")), "a", ("b", "Shrunk"), (False, "Shrunk")),
+    ("empty export", AUTO, shown("a"), (kept("b", 0), kept("a")), "a", ("b", "Shrunk"), (False, "Shrunk")),
     ("shrunk and accepted", {"approved": B}, shown("a"), (kept("b", 1), kept("a")), "b", None, (True, "Newest")),
     (
         "what follows an accepted loss",
@@ -69,7 +76,7 @@ CASES: list[tuple[str, dict[str, Any], Any, Any, str, tuple[str, str] | None, tu
         shown("a"),
         (kept("c", 70), kept("b", 75, accepted=False), kept("a")),
         "a",
-        ("c", "Shrink"),
+        ("c", "Shrunk"),
         (False, "Shrunk"),
     ),
     (
@@ -78,7 +85,7 @@ CASES: list[tuple[str, dict[str, Any], Any, Any, str, tuple[str, str] | None, tu
         shown("a"),
         (kept("c", 5), kept("b", 101), kept("a")),
         "b",
-        ("c", "Shrink"),
+        ("c", "Shrunk"),
         (False, "Shrunk"),
     ),
     (
@@ -105,20 +112,20 @@ CASES: list[tuple[str, dict[str, Any], Any, Any, str, tuple[str, str] | None, tu
         None,
         (kept("b", 5, accepted=False),),
         "",
-        ("b", "Shrink"),
+        ("b", "Shrunk"),
         (False, "Shrunk"),
     ),
     ("the store was lost", AUTO, shown("a"), (), "a", None, (True, "Newest")),
     ("the store was made anew", AUTO, shown("a"), (kept("b"),), "b", None, (True, "Newest")),
-    ("waits", APPROVE, shown("a"), (kept("b"), kept("a")), "a", ("b", "Approve"), (False, "WaitsForApproval")),
-    ("the first waits too", APPROVE, None, (kept("a"),), "", ("a", "Approve"), (False, "WaitsForApproval")),
+    ("waits", APPROVE, shown("a"), (kept("b"), kept("a")), "a", ("b", "WaitsForApproval"), (False, "WaitsForApproval")),
+    ("the first waits too", APPROVE, None, (kept("a"),), "", ("a", "WaitsForApproval"), (False, "WaitsForApproval")),
     (
         "shrunk is said first",
         APPROVE,
         shown("a"),
         (kept("b", 1), kept("a")),
         "a",
-        ("b", "Shrink"),
+        ("b", "Shrunk"),
         (False, "Shrunk"),
     ),
     ("approved", {**APPROVE, "approved": B}, shown("a"), (kept("b"), kept("a")), "b", None, (True, "Newest")),
@@ -137,7 +144,7 @@ CASES: list[tuple[str, dict[str, Any], Any, Any, str, tuple[str, str] | None, tu
         shown("a"),
         (kept("c"), kept("b"), kept("a")),
         "b",
-        ("c", "Approve"),
+        ("c", "WaitsForApproval"),
         (False, "WaitsForApproval"),
     ),
     (
@@ -155,7 +162,7 @@ CASES: list[tuple[str, dict[str, Any], Any, Any, str, tuple[str, str] | None, tu
         shown("a"),
         (kept("b"), kept("a")),
         "a",
-        ("b", "Approve"),
+        ("b", "WaitsForApproval"),
         (False, "WaitsForApproval"),
     ),
     ("rolled back", {"pin": A}, shown("b"), (kept("b"), kept("a")), "a", None, (False, "Pinned")),
@@ -182,9 +189,142 @@ CASES: list[tuple[str, dict[str, Any], Any, Any, str, tuple[str, str] | None, tu
         shown("a"),
         (kept("c"), kept("b"), kept("a")),
         "b",
-        ("c", "Approve"),
+        ("c", "WaitsForApproval"),
         (False, "WaitsForApproval"),
     ),
+    (
+        "an entry that shows nothing",
+        AUTO,
+        None,
+        (kept("a", gaps=NONE),),
+        "",
+        ("a", "EntryEmpty"),
+        (False, "EntryEmpty"),
+    ),
+    ("a layer is missing", AUTO, None, (kept("a", gaps=PART),), "", ("a", "LayerMissing"), (False, "LayerMissing")),
+    (
+        "an entry that shows nothing any more",
+        AUTO,
+        shown("a"),
+        (kept("b", gaps=NONE), kept("a")),
+        "a",
+        ("b", "EntryEmpty"),
+        (False, "EntryEmpty"),
+    ),
+    (
+        "emptiness is said before approval",
+        APPROVE,
+        shown("a"),
+        (kept("b", gaps=NONE), kept("a")),
+        "a",
+        ("b", "EntryEmpty"),
+        (False, "EntryEmpty"),
+    ),
+    ("empty and meant", {"approved": A}, None, (kept("a", gaps=NONE),), "a", None, (True, "Newest")),
+    (
+        "what lacks no more follows by itself",
+        AUTO,
+        shown("a", gaps=NONE),
+        (kept("b", gaps=NONE), kept("a", gaps=NONE)),
+        "b",
+        None,
+        (True, "Newest"),
+    ),
+    (
+        "a layer less shows nothing now",
+        AUTO,
+        shown("a", gaps=PART),
+        (kept("b", gaps=NONE), kept("a", gaps=PART)),
+        "a",
+        ("b", "EntryEmpty"),
+        (False, "EntryEmpty"),
+    ),
+    ("mended", AUTO, None, (kept("b"), kept("a", gaps=NONE)), "b", None, (True, "Newest")),
+    (
+        "what is whole, and then one that is not",
+        AUTO,
+        shown("a"),
+        (kept("c", gaps=NONE), kept("b"), kept("a")),
+        "b",
+        ("c", "EntryEmpty"),
+        (False, "EntryEmpty"),
+    ),
+    (
+        "shrunk and empty",
+        AUTO,
+        shown("a"),
+        (kept("b", 1, gaps=NONE), kept("a")),
+        "a",
+        ("b", "Shrunk"),
+        (False, "Shrunk"),
+    ),
+    ("rejected", {"rejected": B}, shown("a"), (kept("b"), kept("a")), "a", None, (False, "Rejected")),
+    (
+        "rejected, by its whole name",
+        {"rejected": name("b")},
+        shown("a"),
+        (kept("b"), kept("a")),
+        "a",
+        None,
+        (False, "Rejected"),
+    ),
+    ("the first is rejected", {**APPROVE, "rejected": A}, None, (kept("a"),), "", None, (False, "Rejected")),
+    (
+        "the successor follows",
+        {"rejected": B},
+        shown("a"),
+        (kept("c"), kept("b"), kept("a")),
+        "c",
+        None,
+        (True, "Newest"),
+    ),
+    (
+        "the successor waits",
+        {**APPROVE, "rejected": B},
+        shown("a"),
+        (kept("c"), kept("b"), kept("a")),
+        "a",
+        ("c", "WaitsForApproval"),
+        (False, "WaitsForApproval"),
+    ),
+    (
+        "nothing older comes in its place",
+        {"rejected": C},
+        shown("a"),
+        (kept("c"), kept("b"), kept("a")),
+        "a",
+        None,
+        (False, "Rejected"),
+    ),
+    (
+        "an older one that is approved does",
+        {"rejected": C, "approved": B},
+        shown("a"),
+        (kept("c"), kept("b"), kept("a")),
+        "b",
+        None,
+        (False, "Rejected"),
+    ),
+    (
+        "rejected and approved in other words",
+        {"rejected": B, "approved": name("b")},
+        shown("a"),
+        (kept("b"), kept("a")),
+        "a",
+        None,
+        (False, "Rejected"),
+    ),
+    ("rejected too late", {"rejected": B}, shown("b"), (kept("b"), kept("a")), "b", None, (True, "Newest")),
+    (
+        "rejection of something unknown",
+        {"rejected": OTHER},
+        shown("a"),
+        (kept("b"), kept("a")),
+        "b",
+        None,
+        (True, "Newest"),
+    ),
+    ("a pin wins", {"rejected": B, "pin": B}, shown("a"), (kept("b"), kept("a")), "b", None, (True, "Pinned")),
     ("away, nothing shown", AUTO, None, None, "", None, (None, "SurveyorAway")),
     ("away", AUTO, shown("a"), None, "a", None, (None, "SurveyorAway")),
     ("away and pinned", {"pin": A}, shown("a"), None, "a", None, (None, "SurveyorAway")),
@@ -214,7 +354,7 @@ def test_decide(
 
 
 def test_a_surveyor_that_is_away_leaves_the_candidate() -> None:
-    waits = Candidate(name=name("b"), reason="Approve")
+    waits = Candidate(name=name("b"), reason="WaitsForApproval")
     assert decide(spec(), shown("a"), None, waits).candidate == waits
 
 
@@ -233,7 +373,7 @@ def test_lost_percent(before: int, after: int, percent: float) -> None:
 
 
 stores = st.lists(
-    st.builds(kept, st.sampled_from(letters), st.integers(0, 200), st.booleans()),
+    st.builds(kept, st.sampled_from(letters), st.integers(0, 200), st.booleans(), st.sampled_from([(), NONE, PART])),
     max_size=5,
     unique_by=lambda k: k.name,
 )
@@ -246,15 +386,23 @@ stores = st.lists(
     mode=st.sampled_from(["auto", "approve"]),
     pin=st.none() | st.sampled_from([A, B, OTHER]),
     approved=st.none() | st.sampled_from([A, B, OTHER]),
+    rejected=st.none() | st.sampled_from([C, D, name("a")]),
 )
 def test_total_stable_and_never_blank(
-    store: list[Kept], seen: ReleasedGeneration | None, mode: str, pin: str | None, approved: str | None
+    store: list[Kept],
+    seen: ReleasedGeneration | None,
+    mode: str,
+    pin: str | None,
+    approved: str | None,
+    rejected: str | None,
 ) -> None:
     """Any input has a verdict; it stands when asked again; users never lose the generation that they have."""
     # a name stands for its content: the same one never has other counts
-    known = {item.name: item.counts for item in store}
-    seen = seen and seen.model_copy(update={"counts": known.get(seen.name, seen.counts)})
-    wanted = spec(release=mode, pin=pin, approved=approved)
+    known = {item.name: item for item in store}
+    if seen and seen.name in known:
+        same = known[seen.name]
+        seen = seen.model_copy(update={"counts": same.counts, "gaps": list(same.gaps)})
+    wanted = spec(release=mode, pin=pin, approved=approved, rejected=rejected)
     first = decide(wanted, seen, tuple(store))
     again = decide(wanted, first.released, tuple(store))
     assert again == first
@@ -263,6 +411,9 @@ def test_total_stable_and_never_blank(
     if changed:
         assert first.released and first.released.name in [k.name for k in store]
         assert pin or approved or (mode == "auto" and first.released.name in reached(seen, store))
+        assert pin or not named(rejected, first.released.name)
+        had = list(seen.gaps) if seen else []
+        assert pin or approved or not new(first.released.gaps, had)
 
 
 def reached(seen: ReleasedGeneration | None, store: list[Kept]) -> set[str]:

@@ -16,7 +16,7 @@ def test_a_candidate_shows_what_it_changes_for_users() -> None:
     bench.surveys.keep(C, previous=B)
     bench.look()
     assert bench.status["generation"]["name"] == A
-    assert (bench.status["candidate"]["name"], bench.status["candidate"]["reason"]) == (C, "Approve")
+    assert (bench.status["candidate"]["name"], bench.status["candidate"]["reason"]) == (C, "WaitsForApproval")
     assert bench.status["candidate"]["changes"]["filesAdded"] == 7
     assert bench.condition("Released")[:2] == ("False", "WaitsForApproval")
     bench.look()
@@ -81,3 +81,40 @@ def test_a_shrunk_one_waits_and_approval_shows_it() -> None:
     bench.apply({**SPEC, "approved": "b" * 12})
     bench.look()
     assert bench.status["generation"]["name"] == B
+
+
+def test_the_first_one_is_compared_with_the_sources_that_users_see_live() -> None:
+    """Not with a predecessor that was never released, nor as if users had nothing."""
+    bench = served({**SPEC, "release": "approve"}, A)
+    bench.surveys.keep(B, previous=A)
+    bench.surveys.generations[0]["changes"] = {"datasetsRemoved": 2}
+    bench.surveys.asked.clear()
+    bench.look()
+    candidate = bench.status["candidate"]
+    assert (candidate["name"], candidate["against"], bench.surveys.asked) == (B, "live", ["diff liveb"])
+    assert candidate["changes"] == Changes(files_added=7).wire() and candidate["counts"]["datasets"] == 2
+    bench.look()
+    assert bench.surveys.asked == ["diff liveb"], "once a survey"
+    bench.surveys.survey["lastFinished"] = "2026-01-01T01:00:00Z"  # the same generation, and another file hidden
+    bench.surveys.compared = None
+    bench.look()
+    assert bench.status["candidate"]["changes"]["filesAdded"] == 7, "the last numbers stand until there are others"
+    bench.surveys.compared = Changes(files_removed=1)
+    bench.look()
+    assert bench.status["candidate"]["changes"] == Changes(files_removed=1).wire()
+    bench.apply({**SPEC, "release": "approve", "approved": "b" * 12})
+    bench.look()
+    bench.surveys.keep(C, previous=B)
+    bench.surveys.generations[0]["changes"] = {"filesAdded": 9}
+    bench.look()
+    assert bench.status["candidate"]["against"] == B and bench.status["candidate"]["changes"]["filesAdded"] == 9
+
+
+def test_the_words_in_columns_are_those_of_the_condition() -> None:
+    bench = served({**SPEC, "release": "approve"}, A)
+    assert bench.status["candidate"]["reason"] == bench.condition("Released")[1] == "WaitsForApproval"
+    bench.apply({**SPEC, "approved": "a" * 12})
+    bench.look()
+    bench.surveys.keep(B, files=1, previous=A)
+    bench.look()
+    assert bench.status["candidate"]["reason"] == bench.condition("Released")[1] == "Shrunk"

@@ -83,6 +83,7 @@ def test_another_image_is_rolled_out_and_nothing_else_is_touched() -> None:
 @pytest.mark.parametrize("how", ["live", "all entries live"])
 def test_a_live_view_has_no_surveyor(how: str) -> None:
     bench = served(None, A)
+    bench.words["targets"] = 0
     tree = [{**SPEC["tree"][0], "live": True}]
     bench.apply({**SPEC, "form": "live"} if how == "live" else {**SPEC, "tree": tree})
     bench.look()

@@ -44,9 +44,14 @@ class FakeSurveys:
         self.asked: list[str] = []
         self.compared: Changes | SurveyError | None = Changes(files_added=7)
 
-    def keep(self, name: str, files: int = 100, previous: str | None = None, as_of: str = "2026-01-01") -> None:
-        counts = {"files": files, "directories": 1, "links": 0, "bytes": files}
-        self.generations.insert(0, {"name": name, "asOf": as_of, "counts": counts, "previous": previous})
+    def keep(
+        self, name: str, files: int = 100, previous: str | None = None, as_of: str = "2026-01-01", found: str = ""
+    ) -> None:
+        """A new generation. ``found``: what there is of the one layer, where that is not files."""
+        counts = {"files": files, "directories": 1, "links": 0, "bytes": files, "datasets": 2}
+        layers = [{"source": "main", "path": ".", "found": found or "files"}]
+        made = {"name": name, "asOf": as_of, "counts": counts, "previous": previous}
+        self.generations.insert(0, {**made, "entries": [{"path": "pds4", "layers": layers}]})
 
     async def state(self, tls: Any, address: str) -> State:
         if self.error:
@@ -66,7 +71,7 @@ class FakeSurveys:
         self.survey["request"] = body["request"]
 
     async def changes(self, tls: Any, address: str, before: str, after: str) -> Changes | None:
-        self.asked.append(f"diff {before[7]}{after[7]}")
+        self.asked.append(f"diff {before if before == 'live' else before[7]}{after[7]}")
         if isinstance(self.compared, SurveyError):
             raise self.compared
         return self.compared
@@ -86,7 +91,7 @@ class Bench:
         if storage:
             default = {"storageclass.kubernetes.io/is-default-class": "true"}
             self.kube.put(STORAGE_CLASS, {"metadata": {"name": "standard", "annotations": default}})
-        self.generation, self.words = 0, dict[str, Any]()
+        self.generation, self.words, self.asked = 0, dict[str, Any](), True
         self.apply(spec or SPEC)
 
     def start(self, image: str = "pdshub:1") -> World:
@@ -113,7 +118,9 @@ class Bench:
         meta = self.kube.objects[("archiveviews", "", "sbn")]["metadata"]
         meta["annotations"] = {f"pdshub.dev/{key}": text for key, text in annotations.items()}
 
-    def delete(self) -> None:
+    def delete(self, servers: int = 0) -> None:
+        """Somebody deletes the view, which so many servers have mounted."""
+        self.words["targets"] = servers
         self.kube.objects[("archiveviews", "", "sbn")]["metadata"]["deletionTimestamp"] = "2026-01-02T00:00:00Z"
 
     def runs(self) -> None:
@@ -126,7 +133,7 @@ class Bench:
         reports = {"n1": NodeReport("n1", self.report(), view.time.monotonic())}
         for memory in self.world.views.values():
             memory.seen_at = -1e9  # a while later
-        return asyncio.run(view.reconcile(self.world, "sbn", reports, True))
+        return asyncio.run(view.reconcile(self.world, "sbn", reports, self.asked))
 
     def report(self) -> dict[str, Any]:
         words = {"generation": self.generation, "form": "live", "ready": True, "targets": 1, "message": ""}

@@ -20,8 +20,8 @@ async def make(world: World, view: Object, objects: SurveyorObjects) -> None:
         await write(world.kube, step)
 
 
-async def remove(world: World, view: Object) -> None:
-    """Delete what is left; once all of it is going, the view may go. Raises KubeError.
+async def remove(world: World, view: Object, *, hold: bool = False) -> None:
+    """Delete what is left; once all of it is going, the view may go, unless it is to ``hold``. Raises KubeError.
 
     Kubernetes keeps claims and volumes while a pod uses them: nothing here waits for a node that is away.
     """
@@ -33,4 +33,4 @@ async def remove(world: World, view: Object) -> None:
     for part in surveyors.left(found, names, keep):
         resource, name = places[part]
         await world.kube.delete(resource, name, names.namespace if resource.namespaced else None)
-    await finalizer.put(world.kube, ARCHIVE_VIEW, names.view, None, VIEW_FINALIZER, present=False)
+    await finalizer.put(world.kube, ARCHIVE_VIEW, names.view, None, VIEW_FINALIZER, present=hold)
