@@ -41,9 +41,9 @@ class _Known:
                 raise LabelError(self._broken[f"{source}:{path}"])
             if known is None or known[:2] != (size, mtime):
                 raise NeedsSurvey(f"the label {source}:{path} was not opened by the last survey")
-            if isinstance(known[2], str):
-                raise LabelError(known[2])
-            return known[2]
+            if isinstance(known[-1], str):
+                raise LabelError(known[-1])
+            return known[-1]
 
         return open_label
 
