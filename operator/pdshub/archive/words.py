@@ -69,7 +69,9 @@ def previewed(answer: dict[str, Any]) -> str:
     ]
     whole = {kind: item["count"] for kind, item in answer["files"].items()}
     if answer["alone"]["files"] != whole:
-        lines.append(f"of this the view itself does: {', '.join(own) or 'nothing'}; the rest changed on the sources")
+        lines.append(
+            f"of this the view itself does: {', '.join(own) or 'nothing'}; the rest the newest survey brings anyway"
+        )
     for word, found in answer["findings"].items():
         for f in found:
             lines.append(f"{word} finding: {f['severity']}: {f['kind']}: {printable(f['message'])}")

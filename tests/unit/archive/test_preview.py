@@ -119,7 +119,10 @@ def test_what_the_nas_changed_meanwhile_is_told_apart(tmp_path: Path) -> None:
     answer = preview(newest.path.parent, generation, wanted, tmp_path / "work")
     assert answer["files"]["added"]["paths"] == ["n/late"] and answer["files"]["removed"]["count"] == 1
     said = words.previewed(answer)
-    assert "of this the view itself does: 1 datasets removed, 1 files removed; the rest changed on the sources" in said
+    assert (
+        "of this the view itself does: 1 datasets removed, 1 files removed; the rest the newest survey brings anyway"
+        in said
+    )
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
