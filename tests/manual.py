@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,8 +40,22 @@ def steps(page: str) -> list[Step]:
                 command, _, said = part.replace("\\\n", " ").partition("\n")
                 found.append(Step(command, tuple(said.rstrip("\n").split("\n")) if said.strip() else ()))
         elif not language:
-            commands = text.replace("\\\n", " ").splitlines()
-            found += [Step(line) for line in commands if line.startswith("kubectl ")]
+            found += [Step(command) for command in commands(text.replace("\\\n", " "))]
+    return found
+
+
+def commands(text: str) -> list[str]:
+    """The commands of a block; one may go on over a line's end inside of quotes."""
+    found: list[str] = []
+    begun = ""
+    for line in text.splitlines():
+        begun = f"{begun}\n{line}" if begun else line
+        try:
+            shlex.split(begun, comments=True)
+        except ValueError:
+            continue
+        found += [begun] if begun.startswith("kubectl ") else []
+        begun = ""
     return found
 
 

@@ -30,6 +30,7 @@ from pdshub.surveyor import answers
 from pdshub.surveyor import main as program
 from pdshub.surveyor.store import Store
 from pdshub.surveyor.surveyor import Surveyor
+from tests import manual
 from tests.manual import Same, Step, blocks, steps
 from tests.unit.surveyor.support import Clock, needs_mkfs
 
@@ -246,6 +247,11 @@ def test_the_status_on_the_plugins_page() -> None:
 def test_inline_views_are_described_alike() -> None:
     document = yaml.safe_load(next(text for language, text in blocks("worked-example.md") if language == "yaml"))
     InlineArchive.model_validate(document["spec"])
+
+
+def test_a_command_may_go_on_inside_of_quotes() -> None:
+    text = "kubectl a -p 'x\n  y'\n# no command\nkubectl b   # it's a remark\nother\n"
+    assert manual.commands(text) == ["kubectl a -p 'x\n  y'", "kubectl b   # it's a remark"]
 
 
 @pytest.mark.parametrize(
