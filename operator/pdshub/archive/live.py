@@ -89,13 +89,16 @@ def read(generation: Path) -> tuple[LiveTree, Plan]:
 
 
 def diff_from_live(
-    generation: Path, limit: int = 1000, progress: Callable[[str], None] = lambda text: None
+    generation: Path, limit: int = 1000, progress: Callable[[str], None] = lambda text: None, plan: Path | None = None
 ) -> dict[str, Any]:
     """What users who see the sources live get with a generation, in the form of ``diff``. Raises PlanError.
+
+    ``plan``: with another plan that was made on what the generation's survey read.
 
     ``removed`` is what the generation hides; a dataset of which another copy is shown is not among it.
     """
     before, after = read(generation)
+    after = after if plan is None else open_plan(plan)
     every = after.header["datasets"]
     shown = {d["name"] for d in every if d["state"] == "shown"}
     gone = [d for d in every if d["state"] == "hidden" and d["name"] not in shown]

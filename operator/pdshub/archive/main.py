@@ -1,7 +1,7 @@
 """``pdshub-survey``: surveys archive sources, decides what users see, writes the catalog of a generation.
 
-Exit codes: 0 done; 1 findings of severity error (audit, verify); 2 wrong use; 3 refused, the generation shrank;
-4 a source or a file can not be read.
+Exit codes: 0 done; 1 findings of severity error (audit, verify), no such path (explain); 2 wrong use; 3 refused, the
+generation shrank; 4 a source or a file can not be read.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pdshub.archive.diff import diff
 from pdshub.archive.explain import explain
 from pdshub.archive.findings import Findings, as_text
 from pdshub.archive.guard import guard
+from pdshub.archive.look import Look
 from pdshub.archive.plan import PlanError, open_plan
 from pdshub.archive.survey import Options, survey
 from pdshub.archive.verify import verify
@@ -78,7 +79,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--accept-shrink", action="store_true", help="accept that many files are gone")
 
     p = command("explain", "say which source shows a path, which others had it and why")
-    p.add_argument("path", metavar="PATH", help="path in the view")
+    sources(p)
+    p.add_argument("path", metavar="PATH", help="path in the view, or SOURCE:PATH")
     p.add_argument("--generation", required=True, type=Path, metavar="DIR")
 
     p = command("diff", "datasets and files that differ between two generations")
@@ -191,9 +193,9 @@ def _catalog(args: argparse.Namespace) -> int:
 
 
 def _explain(args: argparse.Namespace) -> int:
-    answer = explain(args.generation, args.path)
+    answer = explain(args.generation, args.path, Look(dict(args.source)))
     _print(args, answer, words.explained(answer))
-    return 0
+    return 1 if answer["state"] == "absent" else 0
 
 
 def _diff(args: argparse.Namespace) -> int:

@@ -23,8 +23,8 @@ def hold_back(
     """Puts former directories back for datasets with a change younger than ``settle_ns`` or with a directory in
     doubt, and for directories in doubt outside of any dataset; returns how many datasets and such directories.
 
-    A dataset of which the former survey knew no file is withheld with all that lies inside it. Times ahead of this
-    machine's clock by more than the settle time say nothing and are ignored. ``scans`` are changed in place.
+    What the former survey knew no file of is withheld with all that lies inside it. Times ahead of this machine's clock
+    by more than the settle time say nothing and are ignored. ``scans`` are changed in place.
     """
     held = 0
     reads = {name: dict(scan.dirs) for name, scan in scans.items()}

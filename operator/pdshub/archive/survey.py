@@ -6,15 +6,16 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pdshub.archive import entries, record
 from pdshub.archive import plan as plans
 from pdshub.archive.authority import decide
-from pdshub.archive.datasets import Dataset, LayerDatasets, discover
+from pdshub.archive.datasets import Dataset, LayerDatasets, OpenLabel, discover
 from pdshub.archive.decision import Decision
 from pdshub.archive.door import Disk, Door
 from pdshub.archive.findings import Findings, as_text
+from pdshub.archive.hollow import drop_hollow
 from pdshub.archive.labels import LabelReader
 from pdshub.archive.layering import common_directory, data_order, data_roots
 from pdshub.archive.merge import Merger, VisibleDir
@@ -55,6 +56,13 @@ class Result:
     """Some of what is held back is in doubt: a survey decides that begins more than ``racy_ns`` later."""
 
 
+class Openers(Protocol):
+    """Opens dataset labels of a source, or knows what they say."""
+
+    def opener(self, source: str) -> OpenLabel:
+        """Of one source."""
+
+
 def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, previous: Path | None = None) -> Result:
     """Surveys the view's sources (``roots``: name -> directory) and writes plan, findings and record to ``out``.
 
@@ -85,13 +93,7 @@ def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, p
         )
         for name, value in asdict(scans[source].counters).items():
             setattr(counters, name, getattr(counters, name) + value)
-    for layer in view.layers:
-        if layer.path not in scans[layer.source].dirs:
-            findings.add(
-                "error",
-                "layer-missing",
-                f"{layer.tree or '.'}: {layer.source} has no directory {layer.path or '.'}",
-            )
+    _missing(view, scans, findings)
     read, seen = {name: dict(found.dirs) for name, found in scans.items()}, entries.look(view, scans)
     labels = LabelReader(roots, options.door, counters, old_labels, scans, old_scans)
     settle = view.authority.settle_seconds if options.settle_seconds is None else options.settle_seconds
@@ -116,6 +118,26 @@ def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, p
     return Result(counts, counters, findings, held, before, doubted)
 
 
+def planned(view: View, scans: dict[str, Scan], labels: Openers, findings: Findings, out: Path) -> dict[str, Any]:
+    """Decides on what a survey has read and writes the plan to ``out``; returns its counts."""
+    _missing(view, scans, findings)
+    found, datasets = _discover(view, scans, labels, findings)
+    seen = entries.look(view, scans)
+    said = entries.report(view, seen, seen, findings)
+    decisions = decide(datasets, view.authority, view.sources, findings)
+    return _write(view, scans, found, datasets, decisions, findings, said, out)
+
+
+def _missing(view: View, scans: Mapping[str, Scan], findings: Findings) -> None:
+    for layer in view.layers:
+        if layer.path not in scans[layer.source].dirs:
+            findings.add(
+                "error",
+                "layer-missing",
+                f"{layer.tree or '.'}: {layer.source} has no directory {layer.path or '.'}",
+            )
+
+
 def _held(scan: Scan, read: Mapping[str, DirRecord]) -> Scan:
     """Directories as they were read, where the survey went on with another state of them."""
     changed = {path: found for path, found in read.items() if scan.dirs.get(path) is not found}
@@ -133,7 +155,7 @@ def _previous(previous: Path | None, findings: Findings) -> tuple[dict[str, Scan
 
 
 def _discover(
-    view: View, scans: Mapping[str, Scan], labels: LabelReader, findings: Findings
+    view: View, scans: Mapping[str, Scan], labels: Openers, findings: Findings
 ) -> tuple[list[LayerDatasets], list[Dataset]]:
     datasets: list[Dataset] = []
     declared = declared_paths(view.authority, view.sources)
@@ -169,8 +191,10 @@ def _write(
     places = contributions(found, datasets, homes, findings)
     for place in view.live:
         places.setdefault(place, [])
-    merger = Merger(found, scans, datasets, findings)
     layer_sources = [f.layer.source for f in found]
+    tops = {homes.renamed(layer.tree) for layer in view.layers} | set(view.live)
+    drop_hollow(places, lambda item: scans[layer_sources[item.layer]].dirs[item.path], tops)
+    merger = Merger(found, scans, datasets, findings)
     before: set[tuple[str, str]] = set()
     bases: dict[str, str] = {}
 
@@ -202,6 +226,7 @@ def _write(
         "view": view.name,
         "sources": [{"name": s} for s in view.sources],
         "layers": [{"tree": la.tree, "rank": la.rank, "source": la.source, "path": la.path} for la in view.layers],
+        "live": list(view.live),
         "authority": json.loads(view.authority.model_dump_json(by_alias=True, exclude_none=True)),
         "datasets": [_dataset(d, decisions[d.index], homes) for d in datasets],
     }

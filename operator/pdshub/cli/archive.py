@@ -14,7 +14,7 @@ from pdshub.api.decision import LONGEST_REASON, annotation, plain, write_note
 from pdshub.api.generation import named
 from pdshub.archive import words as archive_words
 from pdshub.archive.findings import Finding, as_text, printable
-from pdshub.cli import choose, words
+from pdshub.cli import choose, outcome, words
 from pdshub.cli.kubectl import Kubectl, KubectlError
 
 Json = dict[str, Any]
@@ -56,11 +56,11 @@ def _tell(text: str) -> None:
     sys.stderr.write(f"{printable(text)}\n")
 
 
-def _asked(kubectl: Kubectl, args: argparse.Namespace, *command: str) -> Json:
-    """The answer of a command in the surveyor's container."""
+def asked(kubectl: Kubectl, args: argparse.Namespace, *command: str, stdin: str | None = None) -> Json:
+    """The answer of a command in the surveyor's container. Raises CliError, KubectlError."""
     namespace, name = _surveyor(kubectl, args)
     line = ["pdshub-surveyor", command[0], "--output", "json", *command[1:]]
-    text = kubectl.execute(namespace, f"deployment/{name}", "surveyor", line, _tell)
+    text = kubectl.execute(namespace, f"deployment/{name}", "surveyor", line, _tell, stdin)
     try:
         answer = json.loads(text)
     except ValueError:
@@ -78,12 +78,19 @@ def status(kubectl: Kubectl, args: argparse.Namespace) -> Said:
 
 
 def explain(kubectl: Kubectl, args: argparse.Namespace) -> Said:
-    """Which source shows a path; of what users see, unless another generation is named."""
+    """Which source shows a path, in what waits or else in what users see; code 1 where no source has such a path.
+
+    Raises PathError where what leads nowhere begins as no path of the view does.
+    """
     view = _view(kubectl, args.view)
-    generation = _or_released(view, args.generation)
-    path = choose.path(view, args.path)
-    answer = _asked(kubectl, args, "explain", *(["--generation", generation] if generation else []), "--", path)
-    return answer, archive_words.explained(answer), 0
+    about, path = choose.subject(view, args.generation), choose.path(view, args.path)
+    answer = asked(kubectl, args, "explain", *(["--generation", about.name] if about.name else []), "--", path)
+    absent = answer.get("state") == "absent"
+    if absent and (remedy := choose.misplaced(view, path)):
+        raise choose.PathError(remedy)
+    name = about.name or answer.get("generation", "")
+    text = f"{about.line(name)}\n{archive_words.explained(answer)}"
+    return {**answer, "of": about.state}, text, FAILED if absent else 0
 
 
 def diff(kubectl: Kubectl, args: argparse.Namespace) -> Said:
@@ -91,25 +98,27 @@ def diff(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     view = _view(kubectl, args.view)
     old = choose.older(view, args.old)
     new = [choose.generation(view, args.new)] if args.new else choose.waiting(view)
-    answer = _asked(kubectl, args, "diff", old, *new, "--limit", str(args.limit))
+    answer = asked(kubectl, args, "diff", old, *new, "--limit", str(args.limit))
     head = words.compared(answer)
     return answer, f"{head}\n{archive_words.differences(answer)}", 0
 
 
 def findings(kubectl: Kubectl, args: argparse.Namespace) -> Said:
-    """What survey and audit have to say."""
-    generation = _or_released(_view(kubectl, args.view), args.generation)
-    more = ["--generation", generation] if generation else []
-    answer = _asked(kubectl, args, "findings", *more, "--limit", str(args.limit))
+    """What survey and audit have to say of what waits, or else of what users see."""
+    about = choose.subject(_view(kubectl, args.view), args.generation)
+    more = ["--generation", about.name] if about.name else []
+    answer = asked(kubectl, args, "findings", *more, "--limit", str(args.limit))
     found = [Finding(f["severity"], f["kind"], f["message"], tuple(f["paths"]), f["count"]) for f in answer["findings"]]
     rest = answer["total"] - len(found)
-    return answer, as_text(found).rstrip() + (f"\n… {rest} more: --limit" if rest else ""), 0
+    text = as_text(found).rstrip() + (f"\n… {rest} more: --limit" if rest else "")
+    name = about.name or answer.get("generation", "")
+    return {**answer, "of": about.state}, f"{about.line(name)}\n{text}", 0
 
 
 def verify(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     """Whether the sources still hold what a generation shows; code 1 where they do not."""
     generation = _or_released(_view(kubectl, args.view), args.generation)
-    answer = _asked(kubectl, args, "verify", *(["--generation", generation] if generation else []))
+    answer = asked(kubectl, args, "verify", *(["--generation", generation] if generation else []))
     drifted = answer["drifted"]
     lines = [f"{words.short(answer['generation'])}: {answer['files']} files, {drifted} differ from the sources"]
     lines += [f"  {printable(path)}" for path in answer["examples"]]
@@ -126,7 +135,7 @@ def pin(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     """Holds the view at a generation: the one that users see, unless another is named."""
     view = _view(kubectl, args.view)
     if args.generation == "previous":
-        kept = _asked(kubectl, args, "status")["generations"]
+        kept = asked(kubectl, args, "status")["generations"]
         rejected = (view.get("spec") or {}).get("rejected")
         name = choose.before(view, [g["name"] for g in kept if g["accepted"] and not named(rejected, g["name"])])
     else:
@@ -202,9 +211,12 @@ def refresh(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Said:
-    """Asks for a survey; with ``--wait``, until it has ended. Codes: 1 it failed, 3 it did not end in time."""
-    form = (_view(kubectl, args.view).get("spec") or {}).get("form", "catalog")
-    if form == "live":
+    """Asks for a survey; with ``--wait``, until it has ended, and what came of it.
+
+    Codes: 1 it failed, 3 it did not end in time.
+    """
+    before = _view(kubectl, args.view)
+    if (before.get("spec") or {}).get("form", "catalog") == "live":
         raise CliError(f"view {args.view} is live: users see changes without a survey")
     token = time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(3)
     kubectl.patch(VIEWS, args.view, {"metadata": {"annotations": {REFRESH: token}}})
@@ -217,10 +229,12 @@ def refresh(
         survey = (found.get("status") or {}).get("survey") or {}
         if survey.get("request") == token and survey.get("state") != "running":
             answer["survey"] = survey
-            released = ((found.get("status") or {}).get("generation") or {}).get("name")
             if survey.get("state") == "failed":
-                return answer, f"the survey failed: {survey.get('message')}", FAILED
-            return answer, f"surveyed; users see {words.short(released)}", 0
+                seen = f"users see {outcome.seen(found)} as before"
+                return {**answer, "outcome": "failed"}, f"the survey failed: {survey.get('message')}; {seen}", FAILED
+            kind, lines = outcome.of(before, found)
+            answer |= {"outcome": kind, "candidate": (found.get("status") or {}).get("candidate")}
+            return answer, "\n".join(printable(line) for line in lines), 0
         if clock() >= end:
             return (
                 answer,

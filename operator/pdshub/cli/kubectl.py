@@ -84,13 +84,20 @@ class Kubectl:
             return ""
 
     def execute(
-        self, namespace: str, target: str, container: str, command: Sequence[str], told: Callable[[str], None]
+        self,
+        namespace: str,
+        target: str,
+        container: str,
+        command: Sequence[str],
+        told: Callable[[str], None],
+        stdin: str | None = None,
     ) -> str:
         """What a command inside a container prints, however long it takes; ``told`` hears how far it is.
 
-        Raises KubectlError.
+        ``stdin``: what it reads, if anything. Raises KubectlError.
         """
-        line = ["exec", "-n", namespace, target, "-c", container, "--", *command]
+        reads = [] if stdin is None else ["-i"]
+        line = ["exec", *reads, "-n", namespace, target, "-c", container, "--", *command]
         program = self._program()
         words: list[str] = []
 
@@ -104,7 +111,7 @@ class Kubectl:
         try:
             process = subprocess.Popen(
                 [program, *self.flags, *line],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 encoding="utf-8",
@@ -116,9 +123,23 @@ class Kubectl:
         with process:  # waits for its end
             listener = threading.Thread(target=listen, args=(process.stderr,))
             listener.start()
+            speaker = threading.Thread(target=_say, args=(process.stdin, stdin or ""))
+            speaker.start()
             printed = process.stdout.read()
             listener.join()
+            speaker.join()
         return _printed("exec", process.returncode, printed, "".join(words))
+
+
+def _say(stream: IO[str] | None, text: str) -> None:
+    """All of it, and the end; who does not listen any more says why by itself."""
+    if stream is None:
+        return
+    try:
+        stream.write(text)
+        stream.close()
+    except OSError:
+        return
 
 
 def _printed(verb: str, code: int, printed: str, words: str) -> str:

@@ -1,6 +1,6 @@
 """``kubectl pdshub``: what PDSHub shows, and decisions about archive views.
 
-Exit codes: 0 done; 1 it failed (verify: files differ); 2 wrong use; 3 waiting took too long.
+Exit codes: 0 done; 1 it failed (verify: files differ; explain: no such path); 2 wrong use; 3 waiting took too long.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 
-from pdshub.cli import archive, words
+from pdshub.cli import archive, preview, words
 from pdshub.cli.choose import ChoiceError
 from pdshub.cli.kubectl import Kubectl, KubectlError
 
@@ -49,7 +49,11 @@ def parser() -> argparse.ArgumentParser:
 
     def command(name: str, run: Callable[..., archive.Said], text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, parents=[common], help=text, description=text)
-        if name == "status":
+        if name == "plan":
+            sub.add_argument(
+                "-f", "--file", metavar="FILE", required=True, help="an ArchiveView, or a PDSHub; - is stdin"
+            )
+        elif name == "status":
             sub.add_argument("view", metavar="VIEW", nargs="?", default="", help="default: all, a line each")
         else:
             sub.add_argument("view", metavar="VIEW")
@@ -66,17 +70,21 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--reason", type=archive.reason, default="", metavar="TEXT", help="why; kept in the view")
 
     shown = "12 or more of its digits; default: what users see"
+    looked_at = "12 or more of its digits, waiting, released or newest; default: what waits, else what users see"
     command("status", archive.status, "what users see, what waits, sources and nodes")
     p = command("explain", archive.explain, "which source shows a path, which others had it and why")
-    p.add_argument("path", metavar="PATH", help="path below the view's folder")
-    generation(p, "--generation", shown)
+    p.add_argument("path", metavar="PATH", help="path below the view's folder, or SOURCE:PATH")
+    generation(p, "--generation", looked_at)
     p = command("diff", archive.diff, "datasets and files that differ between two generations")
     generation(p, "old", f"{shown}; live: the sources")
     generation(p, "new", "default: the one that waits, or else the newest")
     p.add_argument("--limit", type=int, default=1000, help="files named of each kind (default 1000)")
     p = command("findings", archive.findings, "what the survey and the audit have to say")
-    generation(p, "--generation", shown)
+    generation(p, "--generation", looked_at)
     p.add_argument("--limit", type=int, default=1000, help="default 1000")
+    p = command("plan", preview.plan, "what a view in a file would change; nothing is stored, no source is read")
+    generation(p, "--against", shown)
+    p.add_argument("--limit", type=int, default=1000, help="files named of each kind (default 1000)")
     p = command("refresh", archive.refresh, "survey now")
     p.add_argument("--wait", action="store_true", help="until the survey has ended")
     p.add_argument("--timeout", type=float, default=600, metavar="SECONDS", help="of --wait (default 600)")
@@ -103,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         answer, text, code = args.run(Kubectl(tuple(flags)), args)
     except (KubectlError, ChoiceError, archive.CliError) as error:
         sys.stderr.write(f"kubectl pdshub: {error}\n")
-        return 1
+        return error.code if isinstance(error, ChoiceError) else 1
     except KeyboardInterrupt:
         return 130
     sys.stdout.write((json.dumps(answer, indent=1, sort_keys=True) if args.output == "json" else text) + "\n")

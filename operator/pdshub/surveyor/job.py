@@ -23,10 +23,12 @@ from pdshub.archive.catalog import CatalogError
 from pdshub.archive.diff import diff
 from pdshub.archive.explain import explain
 from pdshub.archive.live import diff_from_live
+from pdshub.archive.look import Look, mounted
 from pdshub.archive.plan import PlanError
+from pdshub.archive.preview import NeedsSurvey
 from pdshub.archive.view import ViewError
 from pdshub.archive.walk import SourceError
-from pdshub.surveyor import checks
+from pdshub.surveyor import checks, previewing
 from pdshub.surveyor.making import make
 
 Json = dict[str, Any]
@@ -35,7 +37,7 @@ STACK = 1 << 20  # bytes of each of the threads that walk
 
 
 def _explain(task: Json, say: Say) -> Json:
-    return explain(Path(task["generation"]), task["path"])
+    return explain(Path(task["generation"]), task["path"], Look(mounted(Path(task["sources"]))))
 
 
 def _diff(task: Json, say: Say) -> Json:
@@ -50,6 +52,7 @@ KINDS: Mapping[str, Callable[[Json, Say], Json]] = {
     "verify": checks.verify,
     "explain": _explain,
     "diff": _diff,
+    "preview": previewing.task,
 }
 
 
@@ -59,7 +62,7 @@ def in_words(error: Exception, memory: int) -> str:
         return f"more than {memory >> 20} MiB of memory are needed: give the surveyor more"
     if isinstance(error, OSError) and error.errno in (28, 122):  # ENOSPC, EDQUOT
         return "the store is full: enlarge spec.survey.storage or lower spec.survey.keep"
-    if isinstance(error, SourceError | PlanError | CatalogError | ViewError):
+    if isinstance(error, SourceError | PlanError | CatalogError | ViewError | NeedsSurvey):
         return str(error)
     if isinstance(error, OSError):
         return f"{error.filename or ''}: {error.strerror}"

@@ -15,6 +15,9 @@ from pdshub.archive.diff import diff
 from pdshub.archive.explain import explain
 from pdshub.archive.findings import Finding, as_text, printable
 from pdshub.archive.live import diff_from_live
+from pdshub.archive.look import Look, mounted
+from pdshub.surveyor import previewing
+from pdshub.surveyor.bounds import memory_bound
 from pdshub.surveyor.checks import findings_of, verify
 from pdshub.surveyor.making import rfc3339
 from pdshub.surveyor.progress import Progress
@@ -51,7 +54,7 @@ def _entry(store: Store, reference: str) -> Entry:
 def run_explain(args: argparse.Namespace) -> Said:
     """Which source shows a path."""
     entry = _entry(Store(args.store), args.generation)
-    answer = explain(entry.directory, args.path)
+    answer = explain(entry.directory, args.path, Look(mounted(args.sources)))
     return {"generation": entry.name, **answer}, words.explained(answer)
 
 
@@ -82,6 +85,18 @@ def run_verify(args: argparse.Namespace) -> Said:
     answer = verify({"generation": str(entry.directory), "sources": str(args.sources)}, Teller())
     lines = [f"{answer['files']} files, {answer['drifted']} differ from the sources"]
     return {"generation": entry.name, **answer}, "\n".join(lines + [f"  {printable(p)}" for p in answer["examples"]])
+
+
+def run_plan(args: argparse.Namespace) -> Said:
+    """What the view on stdin would change."""
+    store = Store(args.store)
+    wish = previewing.wanted(sys.stdin.buffer)
+    newest = _entry(store, "")
+    against = None if args.against == LIVE else _entry(store, args.against) if args.against else newest
+    previewing.same_sources(wish, args.store)
+    answer = previewing.run(store, wish, newest, against, args.limit, memory_bound() // 2, Teller())
+    head: Json = {"generation": newest.name, "asOf": newest.as_of, "against": against.name if against else LIVE}
+    return {**head, **answer}, words.previewed(answer)
 
 
 def run_status(args: argparse.Namespace) -> Said:
@@ -126,8 +141,9 @@ def add_commands(commands: Any) -> None:
         return sub
 
     p = command("explain", "which source shows a path, which others had it and why", run_explain)
-    p.add_argument("path", metavar="PATH", help="path in the view")
+    p.add_argument("path", metavar="PATH", help="path in the view, or SOURCE:PATH")
     p.add_argument("--generation", default="", metavar="GEN", help="default: the newest")
+    p.add_argument("--sources", type=Path, default=Path("/sources"), metavar="DIR", help="default /sources")
     p = command("diff", "datasets and files that differ between two generations", run_diff)
     p.add_argument("old", metavar="GEN1", help="12 or more of its digits; live: the sources, merged by file name")
     p.add_argument("new", metavar="GEN2", nargs="?", default="", help="default: the newest")
@@ -138,4 +154,9 @@ def add_commands(commands: Any) -> None:
     p = command("verify", "compare a generation with the sources", run_verify)
     p.add_argument("--generation", default="", metavar="GEN", help="default: the newest")
     p.add_argument("--sources", type=Path, default=Path("/sources"), metavar="DIR", help="default /sources")
+    p = command("plan", "what a view (JSON on stdin: name, spec) would change, without a look at the sources", run_plan)
+    p.add_argument(
+        "--against", default="", metavar="GEN", help="generation to compare with, or live; default: the newest"
+    )
+    p.add_argument("--limit", type=int, default=1000, help="files named of each kind (default 1000)")
     command("status", "the kept generations and the last survey", run_status)

@@ -18,13 +18,13 @@ from pathlib import Path
 
 from pdshub.archive.plan import PlanError
 from pdshub.surveyor import local, metrics, server
+from pdshub.surveyor.bounds import memory_bound
+from pdshub.surveyor.jobs import JobError
 from pdshub.surveyor.store import Store, StoreError
 from pdshub.surveyor.surveyor import Surveyor
+from pdshub.surveyor.wish import WishError
 
 log = logging.getLogger(__name__)
-CGROUP = Path("/sys/fs/cgroup/memory.max")
-OWN_MEMORY = 160 << 20
-"""Bytes of the container's limit that a survey's process leaves to the others."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,15 +42,6 @@ def parser() -> argparse.ArgumentParser:
     )
     local.add_commands(commands)
     return top
-
-
-def memory_bound(cgroup: Path = CGROUP) -> int:
-    """Bytes for a survey's process: the container's limit without what the surveyor itself needs; 0 unbounded."""
-    try:
-        text = cgroup.read_text().strip()
-    except OSError:
-        return 0
-    return max(OWN_MEMORY, int(text) - OWN_MEMORY) if text.isdecimal() else 0
 
 
 async def serve(args: argparse.Namespace) -> None:
@@ -94,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             asyncio.run(serve(args))
             return 0
         answer, text = args.local(args)
-    except (StoreError, PlanError, OSError) as error:
+    except (StoreError, PlanError, JobError, WishError, OSError) as error:
         sys.stderr.write(f"pdshub-surveyor: {error}\n")
         return 1
     sys.stdout.write((json.dumps(answer, indent=1, sort_keys=True) if args.output == "json" else text.rstrip()) + "\n")

@@ -99,7 +99,8 @@ class Door:
         entry = self._entry(request.query.get("generation", ""))
         path = request.query.get("path", "")
         try:
-            return web.json_response(await self._asked("explain", {"generation": str(entry.directory), "path": path}))
+            task = {"generation": str(entry.directory), "path": path, "sources": str(self.surveyor.sources)}
+            return web.json_response(await self._asked("explain", task))
         except JobError as error:
             raise web.HTTPInternalServerError(text=str(error)) from None
 

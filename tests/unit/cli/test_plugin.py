@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pdshub.cli import archive, words
+from pdshub.cli import archive, outcome, words
 from pdshub.cli.kubectl import Kubectl
 from pdshub.cli.main import main, parser
 
@@ -61,6 +61,10 @@ EXPLAINED = {
     "others": [],
     "decisions": [],
 }
+ABSENT = {
+    "path": "x/none", "visible": False, "state": "absent", "others": [], "decisions": [], "notes": [],
+    "parent": "x", "near": ["x/nine"],
+}  # fmt: skip
 DIFFED: dict[str, Any] = {
     "from": SHOWN, "to": NEW,
     "datasets": {"added": [{"dataset": "urn:x::1.0"}]}, "files": {"added": {"count": 3, "paths": ["x\n"]}},
@@ -77,6 +81,8 @@ import json, os, sys
 here = os.path.dirname(os.path.abspath(__file__))
 with open(here + "/calls", "a") as calls:
     calls.write(json.dumps(sys.argv[1:]) + "\\n")
+if "-i" in sys.argv:
+    open(here + "/stdin", "w").write(sys.stdin.read())
 words = [a for a in sys.argv[1:] if not a.startswith("--context") and not a.startswith("--kubeconfig")]
 answers = json.load(open(here + "/answers"))
 for key in sorted(answers, key=len, reverse=True):
@@ -157,9 +163,27 @@ def inside(*command: str, namespace: str = "pdshub-system") -> list[str]:
         ("archive status sbn", None, "Released is False: it waits"),
         ("archive status sbn", None, "2 errors"),
         ("archive status sbn", None, r"FAILED now  \x1b[31mx.dat"),
-        ("archive explain sbn x/y", inside("explain", "--generation", SHOWN, "--", "x/y"), "from main:x"),
-        ("archive explain sbn /archive/small-bodies/x/y", inside("explain", "--generation", SHOWN, "--", "x/y"), ""),
-        ("archive explain sbn -- -x", inside("explain", "--generation", SHOWN, "--", "-x"), ""),
+        ("archive explain sbn x/y", inside("explain", "--generation", NEW, "--", "x/y"), "from main:x"),
+        (
+            "archive explain sbn x",
+            None,
+            "generation aaaaaaaaaaaa, which waits; users see bbbbbbbbbbbb\nx: file\n",
+        ),
+        ("archive explain sbn /archive/small-bodies/x/y", inside("explain", "--generation", NEW, "--", "x/y"), ""),
+        ("archive explain sbn -- -x", inside("explain", "--generation", NEW, "--", "-x"), ""),
+        (
+            "archive explain sbn x --generation released",
+            inside("explain", "--generation", SHOWN, "--", "x"),
+            "generation bbbbbbbbbbbb, which users see\n",
+        ),
+        ("archive explain sbn x --generation waiting", inside("explain", "--generation", NEW, "--", "x"), "waits"),
+        ("archive explain sbn x --generation newest", inside("explain", "--generation", NEW, "--", "x"), "waits"),
+        (
+            "archive explain sbn x --generation cccccccccccc",
+            None,
+            "generation cccccccccccc, which is kept; users see b",
+        ),
+        ("archive explain sbn x -o json", None, '"of": "waiting"'),
         ("archive explain sbn x --generation cccccccccccc", inside("explain", "--generation", OLD, "--", "x"), ""),
         ("archive diff sbn", inside("diff", SHOWN, NEW, "--limit", "1000"), "added urn:x::1.0"),
         ("archive diff sbn", inside("diff", SHOWN, NEW, "--limit", "1000"), r"x\n"),
@@ -168,7 +192,12 @@ def inside(*command: str, namespace: str = "pdshub-system") -> list[str]:
             inside("diff", OLD, NEW, "--limit", "1000"),
             "from bbbbbbbbbbbb",
         ),
-        ("archive findings sbn", inside("findings", "--generation", SHOWN, "--limit", "1000"), "… 1 more"),
+        ("archive findings sbn", inside("findings", "--generation", NEW, "--limit", "1000"), "… 1 more"),
+        (
+            "archive findings sbn --generation released --limit 1",
+            inside("findings", "--generation", SHOWN, "--limit", "1"),
+            "generation bbbbbbbbbbbb, which users see\nerror: conflict: two",
+        ),
         ("archive verify sbn", inside("verify", "--generation", SHOWN), "7 files, 0 differ"),
         ("archive pin sbn", decided("pin", SHOWN), "held at bbbbbbbbbbbb"),
         ("archive pin sbn sha256:cccccccccccc", decided("pin", OLD), "held at cccccccccccc"),
@@ -209,6 +238,18 @@ def test_commands(
         ("archive explain sbn x", {"exec_explain": "Defaulted container\nno generation yet"}, 1, "hub: no gene"),
         ("archive verify sbn", {"exec_verify": DRIFTED}, 1, ""),
         ("archive explain sbn", {}, 2, "PATH"),
+        ("archive explain sbn x --generation live", {}, 1, "is in no generation"),
+        ("archive explain sbn x/none", {"exec_explain": ABSENT}, 1, ""),
+        (
+            "archive explain sbn sbn/x",
+            {"exec_explain": ABSENT},
+            2,
+            "paths of this view begin with its folder, small-bodies: write /archive/small-bodies/x or x\n",
+        ),
+        ("archive explain sbn small-bodies/x/y", {"exec_explain": ABSENT}, 2, "write /archive/small-bodies/x/y or x/y"),
+        ("archive explain sbn /archive/sbn/x", {}, 2, "write /archive/small-bodies/x or x\n"),
+        ("archive explain sbn /archive/sbn", {}, 2, "write /archive/small-bodies\n"),
+        ("archive explain sbn /x/y", {}, 2, "write /archive/small-bodies/x/y or x/y"),
         ("archive", {}, 2, "COMMAND"),
         ("nonsense", {}, 2, "invalid choice"),
     ],
@@ -286,8 +327,12 @@ def test_flags_are_handed_on(kubectl: Fake) -> None:
 @pytest.mark.parametrize(
     ("survey", "code", "words"),
     [
-        (lambda token: {"state": "idle", "request": token}, 0, "users see bbbbbbbbbbbb"),
-        (lambda token: {"state": "waiting", "request": token}, 0, "users see bbbbbbbbbbbb"),
+        (lambda token: {"state": "idle", "request": token}, 0, "users see bbbbbbbbbbbb; generation aaaa waits"),
+        (
+            lambda token: {"state": "waiting", "request": token, "message": "2 datasets are still being copied"},
+            0,
+            "settling: 2 datasets are still being copied",
+        ),
         (lambda token: {"state": "failed", "request": token, "message": "NAS is away"}, 1, "NAS is away"),
         (lambda token: {"state": "running", "request": "t0", "message": "reading main"}, 3, "no answer within 10 s"),
         (lambda token: {"state": "idle", "request": "t0"}, 3, "no answer"),
@@ -306,6 +351,63 @@ def test_refresh_waits(kubectl: Fake, survey: Callable[[str], dict[str, Any]], c
     args = parser().parse_args(["archive", "refresh", "sbn", "--wait", "--timeout", "10"])
     _, text, made = archive.refresh(Kubectl(), args, sleep, lambda: now[0])
     assert (made, words in text) == (code, True), text
+
+
+def after(*kept: str, shown: str = "", waits: str = "", pin: str = "") -> dict[str, Any]:
+    candidate = {"name": waits, "message": f"generation {waits[7:19]} waits", "changes": {"filesAdded": 3}}
+    return {
+        "metadata": {"name": "sbn"},
+        "spec": {"pin": pin} if pin else {},
+        "status": {
+            **({"generation": {"name": shown}} if shown else {}),
+            **({"candidate": candidate} if waits else {}),
+            "generations": [{"name": name} for name in kept],
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "then", "kind", "said"),
+    [
+        (after(), after(NEW, shown=NEW), "released", "surveyed: aaaaaaaaaaaa is new\nusers see aaaaaaaaaaaa"),
+        (
+            after(SHOWN, shown=SHOWN),
+            after(NEW, SHOWN, shown=NEW),
+            "released",
+            "surveyed: aaaaaaaaaaaa is new\nusers see aaaaaaaaaaaa instead of bbbbbbbbbbbb",
+        ),
+        (
+            after(NEW, shown=NEW),
+            after(NEW, shown=NEW),
+            "unchanged",
+            "surveyed: nothing has changed since the last survey\nusers see aaaaaaaaaaaa",
+        ),
+        (
+            after(SHOWN, shown=SHOWN),
+            after(NEW, SHOWN, shown=SHOWN, waits=NEW),
+            "waits",
+            "surveyed: aaaaaaaaaaaa is new\nusers see bbbbbbbbbbbb; generation aaaaaaaaaaaa waits\n"
+            "  it brings: 3 files added",
+        ),
+        (
+            after(NEW, waits=NEW),
+            after(NEW, waits=NEW),
+            "waits",
+            "surveyed: nothing has changed since the last survey\nusers see the sources live; generation aaaaaaaaaaaa"
+            " waits\n  it brings: 3 files added",
+        ),
+        (
+            after(SHOWN, shown=SHOWN, pin=SHOWN),
+            after(NEW, SHOWN, shown=SHOWN, pin=SHOWN),
+            "pinned",
+            "surveyed: aaaaaaaaaaaa is new\nthe view is pinned: users see bbbbbbbbbbbb",
+        ),
+        (after(), after(), "none", "surveyed; users see the sources live: there is no generation yet"),
+    ],
+)
+def test_what_came_of_a_survey(before: dict[str, Any], then: dict[str, Any], kind: str, said: str) -> None:
+    found, lines = outcome.of(before, then)
+    assert (found, "\n".join(lines)) == (kind, said)
 
 
 def test_without_kubectl(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

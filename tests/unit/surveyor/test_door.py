@@ -28,7 +28,8 @@ from pdshub.api.generation import digits
 from pdshub.node import fetch, generations, sample
 from pdshub.reconcile.tls import context
 from pdshub.survey_api import SurveyApi, SurveyError
-from pdshub.surveyor.main import main, memory_bound
+from pdshub.surveyor.bounds import memory_bound
+from pdshub.surveyor.main import main
 from tests.unit.archive.archive_support import build
 from tests.unit.surveyor.support import archive, body, certificates, needs_mkfs
 
@@ -277,7 +278,7 @@ def test_metrics(program: Running, newest: str) -> None:
     ("arguments", "words"),
     [
         (["explain", "a/x/data/p.dat"], "from main:x/data/p.dat"),
-        (["explain", "/a/nothing"], "not visible"),
+        (["explain", "/a/nothing", "--sources", "SOURCES"], "a/nothing: no such path"),
         (["diff", "OLD"], "1 files added"),
         (["diff", "OLD", "NEW"], "a/x/data/added.dat"),
         (["findings"], ""),

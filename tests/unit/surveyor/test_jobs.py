@@ -18,9 +18,14 @@ pytestmark = needs_mkfs
 @pytest.mark.parametrize(
     ("kind", "task", "memory", "words"),
     [
-        ("explain", {"generation": "/nowhere", "path": "x"}, 0, "No such file"),
+        ("explain", {"generation": "/nowhere", "path": "x", "sources": "/nowhere"}, 0, "No such file"),
         ("survey", {"name": "v", "spec": {}, "sources": "/", "work": "/", "now": 0}, 0, "sources"),
-        ("explain", {"generation": "HUGE", "path": "x"}, 40 << 20, "more than 40 MiB of memory are needed"),
+        (
+            "explain",
+            {"generation": "HUGE", "path": "x", "sources": "/nowhere"},
+            40 << 20,
+            "more than 40 MiB of memory are needed",
+        ),
         ("nonsense", {}, 0, "KeyError"),
     ],
 )
@@ -35,4 +40,4 @@ def test_jobs_fail_in_words(tmp_path: Path, kind: str, task: dict[str, Any], mem
 def test_a_job_that_says_nothing_is_killed(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "plan.json")  # opened for reading, it waits for ever
     with pytest.raises(JobError, match="nothing was heard"):
-        asyncio.run(Job("explain", {"generation": str(tmp_path), "path": "x"}).run(seconds=1))
+        asyncio.run(Job("explain", {"generation": str(tmp_path), "path": "x", "sources": "/"}).run(seconds=1))
