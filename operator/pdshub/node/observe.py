@@ -59,11 +59,10 @@ def shown(mounts: list[mountinfo.Mount], layout: Layout, view: str, live_points:
             continue
         here = [m for m in mounts if m.point.startswith(target + "/")]
         tops = {point: mountinfo.stack(here, point)[-1] for point in {m.point for m in here}}
-        catalogs = (m.source for m in tops.values() if m.source.startswith(LABEL))
-        generations = sorted(source.removeprefix(LABEL).removesuffix(COVER) for source in catalogs)
+        generations = sorted(generation(m) for m in tops.values() if m.source.startswith(LABEL))
         points = {point.removeprefix(target + "/") for point in tops} - set(live_points)
         if generations:
-            result[target] = f"sha256:{generations[0]}"
+            result[target] = generations[0]
         else:
             result[target] = LIVE if any(not point.startswith(".pdshub/") for point in points) else ""
     return result
@@ -71,7 +70,12 @@ def shown(mounts: list[mountinfo.Mount], layout: Layout, view: str, live_points:
 
 def cataloged(mounts: Iterable[mountinfo.Mount]) -> set[str]:
     """The generations of which a catalog is mounted anywhere, whatever else is known of them."""
-    return {f"sha256:{m.source.removeprefix(LABEL)}" for m in mounts if m.source.startswith(LABEL)}
+    return {generation(m) for m in mounts if m.source.startswith(LABEL)}
+
+
+def generation(mount: mountinfo.Mount) -> str:
+    """Of a catalog, or of the cover over one."""
+    return f"sha256:{mount.source.removeprefix(LABEL).removesuffix(COVER)}"
 
 
 def built(layout: Layout, view: str, keys: Iterable[str]) -> dict[str, Built]:

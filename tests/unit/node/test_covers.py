@@ -10,7 +10,7 @@ import pytest
 from pdshub.node import mountinfo
 from pdshub.node.choice import Built, Known, catalog, decide
 from pdshub.node.layout import Layout
-from pdshub.node.observe import observe, shown
+from pdshub.node.observe import cataloged, observe, shown
 from pdshub.node.plan import Actual, Attach, Build, Detach, Drop, Step, Switch, Want, plan
 from pdshub.node.sources import State
 from pdshub.node.spec import Source
@@ -121,4 +121,5 @@ def test_a_cover_is_known_by_its_label() -> None:
     mounts = mountinfo.parse(table)
     assert shown(mounts, layout, "v", ()) == {target("v"): G2}
     actual = observe(mounts, layout, "v")
+    assert cataloged(mounts) == {G2}, "what is covered is not dropped from the disk"
     assert actual.covers == {"0:42"} and actual.targets[target("v")]["v"] == (("0:41", "/"), ("0:42", "/"))
