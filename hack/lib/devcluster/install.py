@@ -72,8 +72,19 @@ def operator(world: World) -> bool:
             *("--wait", "--timeout", "180s"),
         ]
     )
+    _renew_helper(world)
     marker.write_text(key)
     return True
+
+
+def _renew_helper(world: World) -> None:
+    """The helper is left alone by an upgrade (OnDelete): here it shall be of this checkout as well."""
+    kit, kubeconfig = world.kit(), world.paths.kubeconfig
+    chosen = ("-n", SYSTEM, "-l", "app.kubernetes.io/component=nfs-helper")
+    pods = json.loads(output([kit.kubectl, "--kubeconfig", kubeconfig, "get", "pods", *chosen, "-o", "json"]))["items"]
+    old = [p for p in pods if any(c["image"] != world.images["operator"] for c in p["spec"]["containers"])]
+    for pod in old:
+        cluster.kubectl(world.paths, kit, "delete", "pod", "-n", SYSTEM, pod["metadata"]["name"])
 
 
 def demo_hub(world: World) -> None:

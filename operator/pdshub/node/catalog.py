@@ -67,7 +67,8 @@ class Layer:
             if f"{os.major(found.st_dev)}:{os.minor(found.st_dev)}:{found.st_ino}" != raw["identity"]:
                 raise OSError(errno.ESTALE, f"{raw['path']} changed while it was mounted")
             base = _kept(raw["base"], raw.get("nfs"), place, mount_nfs)
-            if base != raw["base"]:
+            # a helper that was not restarted at an upgrade has no such name
+            if base != raw["base"] and (base == place or Path(base).is_dir()):
                 directory = self._open(base, raw["path"], stack)
                 if os.fstat(directory).st_ino != found.st_ino:
                     raise OSError(errno.ESTALE, f"{raw['path']} changed while it was mounted")
