@@ -50,6 +50,13 @@ class Nas:
     def shown(self) -> str:
         return str((self.status.get("generation") or {}).get("name", ""))
 
+    def storm(self, directories: int) -> Storm:
+        """Files of ten to a directory, made anew."""
+        root = self.folder / "storm"
+        shutil.rmtree(root, ignore_errors=True)
+        root.mkdir()
+        return Storm(root, directories=directories, files=10)
+
     def survey(self) -> None:
         """Ask for one, as the manual says without the plugin."""
         stamp = f"pdshub.dev/refresh={time.time()}"
@@ -71,7 +78,8 @@ class Nas:
             self.cluster.engine("kill", "--signal", "CONT", self.cluster.facts["NAS_CONTAINER"])
 
     def covers(self) -> int:
-        return sum(":cover" in line and "/pods/" in line for line in self.cluster.mounts())
+        table = self.cluster.node("cat", "/proc/1/mountinfo").splitlines()
+        return sum(line.split()[4].endswith("/mount/nas") and ":cover " in line for line in table)
 
     def fresh(self, tmp_path: Path) -> str:
         """The generation that a first survey of the NAS's own directory makes: its name."""
@@ -143,7 +151,7 @@ HELD = "print(file.read() == mapped[:] == before, os.getcwd(), len(os.listdir('.
 
 
 def test_a_nas_that_hangs(nas: Nas, people: dict[str, Person]) -> None:
-    Storm(nas.folder / "storm", directories=8, files=10)
+    nas.storm(directories=8)
     nas.settled()
     with people["ada"].kernel() as idle, people["bela"].kernel() as holding:
         eventually(
@@ -237,9 +245,8 @@ def faults(nas: Nas) -> dict[str, Callable[[], object]]:
 
 @pytest.mark.parametrize("seconds", [20, pytest.param(600, marks=pytest.mark.long)])
 def test_a_storm(nas: Nas, people: dict[str, Person], tmp_path: Path, seconds: int) -> None:
-    root, dice, ends = nas.folder / "storm", random.Random(seconds), threading.Event()
-    shutil.rmtree(root, ignore_errors=True)
-    storm = Storm(root, directories=20, files=10)
+    dice, ends = random.Random(seconds), threading.Event()
+    storm = nas.storm(directories=20)
     nas.settled()
     with people["ada"].kernel() as one, people["bela"].kernel() as other:
         for kernel in (one, other):

@@ -119,6 +119,7 @@ class _Found:
 
 def _layers(view: View, generation: Generation, known: Known) -> list[_Found]:
     found: list[_Found] = []
+    lost = _lost(view, known)
     for layer in generation.data:
         source = next((s for s in view.sources if s.name == layer.source), None)
         if source is None:
@@ -127,6 +128,9 @@ def _layers(view: View, generation: Generation, known: Known) -> list[_Found]:
             continue
         state = known.states.get(source.name, State())
         looked = state.ready and layer.path in state.layers
+        if state.at < lost.get((source.server, source.port), 0.0):
+            # it may hang as well, and so would who mounts it now: first it has to answer once more
+            looked = False
         identity = (state.layers[layer.path] or "") if looked else ""
         reason = ""
         if not state.ready:
@@ -140,6 +144,17 @@ def _layers(view: View, generation: Generation, known: Known) -> list[_Found]:
         lacking = bool(source.server) and not looked and not unknown
         found.append(_Found(at, reason, looked, unknown, lacking, state.away))
     return found
+
+
+def _lost(view: View, known: Known) -> dict[tuple[str, int], float]:
+    """When the servers that are away were asked in vain first."""
+    lost: dict[tuple[str, int], float] = {}
+    for source in view.sources:
+        state = known.states.get(source.name, State())
+        if state.away:
+            at = (source.server, source.port)
+            lost[at] = max(lost.get(at, 0.0), state.at)
+    return lost
 
 
 def _fits(one: Built, generation: Generation, found: list[_Found]) -> bool:

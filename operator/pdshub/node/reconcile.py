@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -22,6 +22,7 @@ from pdshub.node.observe import built, cataloged, leftovers, note_key, observe, 
 from pdshub.node.patience import Patience
 from pdshub.node.plan import Actual, Want, plan
 from pdshub.node.policy import PolicyFile
+from pdshub.node.settling import Settling
 from pdshub.node.shelf import Shelf
 from pdshub.node.sources import CONNECTING_SECONDS, Helper, Keeper, State
 from pdshub.node.spec import SOURCES, View, sources_view
@@ -31,6 +32,8 @@ from pdshub.node.wants import Story, tell
 log = logging.getLogger(__name__)
 
 _LISTINGS = 100  # catalogs shown in parts that are remembered
+_TURN_SECONDS = 2.0  # for which a turn waits for a view
+_SETTLING_SECONDS = 60.0  # of one view, more than all its steps may take: then the turn does not count as whole
 _EXPECTED_SECONDS = 60.0  # so long a view that is being published is not taken for a leftover
 
 
@@ -61,6 +64,7 @@ class Reconciler:
         self._catalogs: dict[str, set[str]] = {}  # view -> keys of catalogs that are wanted now
         self._arrive_by: dict[str, float] = {}  # a view -> (monotonic) until when what it lacks may be on its way
         self._locks = Locks()  # by view
+        self._settling = Settling(self.settle, self.wake)
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -70,7 +74,8 @@ class Reconciler:
         while True:
             try:
                 await self.turn()
-                self.last_turn = time.monotonic()
+                if self._settling.oldest < _SETTLING_SECONDS:
+                    self.last_turn = time.monotonic()
             except Exception:
                 log.exception("reconcile")
             try:
@@ -140,16 +145,16 @@ class Reconciler:
         wanted = self.known.keys() | published | self.feed.problems.keys()
         self.failing.keep_only({"", *wanted, *left})
         # one view's error is that view's: it is told of (failing), and the others go on
-        await asyncio.gather(*(self.settle(name) for name in wanted), return_exceptions=True)
+        under_way = await self._settling.together(wanted, _TURN_SECONDS)
         if self.feed.live:
-            self.shelf.keep_only(self._needed_generations())
+            self.shelf.keep_only(self._needed_generations(under_way))
 
-    def _needed_generations(self) -> set[str]:
-        """What is released or shown. Of a view that is not known for certain now, because looking at it failed or its
-        spec can't be read, all that is here."""
+    def _needed_generations(self, under_way: Collection[str]) -> set[str]:
+        """What is released or shown. Of a view that is not known for certain now, because it is under way, looking at
+        it failed or its spec can't be read, all that is here."""
         released = {view.released.name for view in self.known.values() if view.released}
         seen = {name for one in self.showing.values() for name in (one.current, *one.targets.values())}
-        unsure = {name.removesuffix(SOURCES) for name in (*self.failing.views, *self.feed.problems)}
+        unsure = {name.removesuffix(SOURCES) for name in (*self.failing.views, *self.feed.problems, *under_way)}
         theirs = {found.name for found in self.shelf.store.all().values() if found.view in unsure}
         return released | seen | theirs | cataloged(mountinfo.read())
 
@@ -303,6 +308,7 @@ class Reconciler:
 
     async def close(self) -> None:
         await self.sources.close()
+        await self._settling.close()
         await self.actions.close()
         await self.shelf.close()
 

@@ -40,6 +40,8 @@ class State:
     """An attempt to mount it is under way elsewhere: in the user-space helper."""
     away: bool = False
     """An NFS server did not answer twice in a row: whoever asks it waits in vain."""
+    at: float = field(default=0.0, compare=False)
+    """Monotonic time: when the last look that was answered began, or the first of those that were not."""
 
 
 class Helper(Protocol):
@@ -121,12 +123,12 @@ class Keeper:
 
     async def _run(self) -> None:
         while True:
-            unanswered = 0
+            unanswered, at = 0, time.monotonic()
             try:
                 state = await self._look()
             except workers.Busy as error:
                 log.warning("source %s: %s", self.source.device_name, error.strerror)
-                state, unanswered = self.state, self._unanswered
+                state, unanswered, at = self.state, self._unanswered, self.state.at
             except (OSError, TimeoutError) as error:
                 unanswered = self._unanswered + 1
                 text = error.strerror or str(error)
@@ -137,7 +139,8 @@ class Keeper:
                 log.exception("source %s", self.source.device_name)
                 state = State(False, self.state.mode, repr(error), 0.0, self.state.layers)
             self._unanswered = unanswered
-            state = replace(state, away=bool(self.source.server) and unanswered > 1)
+            away = bool(self.source.server) and unanswered > 1
+            state = replace(state, away=away, at=self.state.at if unanswered > 1 else at)
             old, self.state = self.state, state
             ended, self._tried = not (self._tried or state.pending), self._tried or not state.pending
             if ended or replace(old, latency=0.0, pending=False) != replace(state, latency=0.0, pending=False):

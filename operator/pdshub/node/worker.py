@@ -189,10 +189,10 @@ def unmount(point: str) -> None:
 
 def clear(folder: str) -> None:
     """Take away all that is mounted on the directories of an entry's folder, and these."""
-    with suppress(FileNotFoundError):
-        for path in sorted(Path(folder).iterdir()):
-            if path.is_dir():
-                unmount(str(path))
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        # by the folder's own listing: what is mounted there may be dead, and a stat of it an error
+        for path in sorted(entry.path for entry in entries if entry.is_dir(follow_symlinks=False)):
+            unmount(path)
 
 
 def drop(point: str) -> None:

@@ -48,6 +48,19 @@ def test_catalog(states: dict[str, State], built: dict[str, Built], key: str, co
     assert patient.waits is (cover and not covers)
 
 
+@pytest.mark.parametrize(
+    ("at", "expected"),
+    [pytest.param(5.0, "", id="asked before: it may hang too"), pytest.param(11.0, "0:1:1", id="has answered since")],
+)
+def test_what_the_same_server_has_is_not_mounted_before_it_has_answered(at: float, expected: str) -> None:
+    """Another export of a server that is away: who mounts it now would wait."""
+    states = {"a": replace(READY["a"], at=at), "b": replace(AWAY["b"], at=10.0)}
+    one = catalog(VIEW, STORED[G2], Known(states, built={"w": WHOLE}))
+    assert one.cover and [layer.identity for layer in one.layers] == [expected, ""]
+    elsewhere = replace(VIEW, sources=(replace(A, server="other"), VIEW.sources[1]))
+    assert catalog(elsewhere, STORED[G2], Known(states)).layers[0].identity == "0:1:1"
+
+
 def test_only_nfs_is_covered() -> None:
     """A directory of the node that is gone has nothing that hangs: who has it open or mounted goes on reading."""
     view = replace(VIEW, sources=(A, Source("b", local="/b")))
