@@ -13,6 +13,7 @@ from pathlib import Path
 ADDRESS = "127.0.0.1"
 ROOT = Path("/run/lab/nas")
 _RULE = ("INPUT", "-i", "lo", "-p", "tcp", "--dport", "2049", "-j", "DROP")
+_RESET = (*_RULE[:-1], "REJECT", "--reject-with", "tcp-reset")
 _numbers = itertools.count(1)
 
 
@@ -57,3 +58,10 @@ class Nas:
 
     def reach(self) -> None:
         sh("iptables", "-D", *_RULE)
+
+    def reset(self) -> None:
+        """Connections are reset, and new ones refused."""
+        sh("iptables", "-I", *_RESET)
+
+    def heal(self) -> None:
+        sh("iptables", "-D", *_RESET)

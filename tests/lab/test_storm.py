@@ -1,20 +1,25 @@
-"""The update storm: the NAS changes in every way while users read and surveys and switches follow.
+"""The update storm: the NAS changes in every way while users read and surveys and switches follow; it is paused and cut
+off, plugin and surveyor are killed.
 
 Until a change is surveyed a reader can meet an error; each is counted and must be explained by a change of that very
-path. After the last survey every byte is the NAS's.
+path, or by a fault of that time. After the last survey every byte is the NAS's, and what came about step by step is
+what a survey without a memory makes.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 import time
+import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -30,6 +35,8 @@ from pdshub.node import worker
 READERS = 8
 SHORT = int(os.environ.get("LAB_STORM_CHANGES", "300"))
 SWITCH_SECONDS = 15.0
+FELT_SECONDS = 60.0
+"""After a fault: two time-outs of the client, the look that finds the server back, and an emulated machine."""
 ALL = "0/1"
 """A survey that looks at every file: directory times do not tell of writes in place."""
 
@@ -58,19 +65,34 @@ class Surveys:
         """(survey began, seen by pods, generation)."""
         self._last: Path | None = None
 
-    def survey(self, restat: str) -> tuple[float, str]:
-        """Plan and catalog; answers when it began and the generation's name."""
-        began, out = time.monotonic(), self._work / f"g{len(list(self._work.iterdir()))}"
+    def _plan(self, restat: str, out: Path, fresh: bool = False) -> list[str]:
         words = ["plan", "--source", f"nas={self._nas}", "--view", str(self._work / "view.yaml"), "--out", str(out)]
         words += ["--accept-shrink", "--restat", restat]
-        words += ["--previous", str(self._last)] if self._last else []
-        assert archive.main(words) == 0
+        return words + (["--previous", str(self._last)] if self._last and not fresh else [])
+
+    def killed(self) -> None:
+        """A surveyor that is killed at its work leaves nothing behind that counts."""
+        words = [
+            sys.executable,
+            "-m",
+            "pdshub.archive.main",
+            *self._plan(ALL, self._work / f"killed-{uuid.uuid4().hex}"),
+        ]
+        with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+            assert process.stderr and process.stderr.read(1), "it has begun to tell of its work"
+            process.kill()
+
+    def survey(self, restat: str, fresh: bool = False) -> tuple[float, str]:
+        """Plan and catalog; answers when it began and the generation's name. `fresh`: without a memory."""
+        began, out = time.monotonic(), self._work / f"g{len(list(self._work.iterdir()))}"
+        assert archive.main(self._plan(restat, out, fresh)) == 0
         assert archive.main(["catalog", "--generation", str(out), "--accept-shrink"]) == 0
         name = json.loads((out / "manifest.json").read_text())["generation"]
         place = self._shelf / name.removeprefix("sha256:")
         if not place.exists():
             shutil.copytree(out, place, ignore=shutil.ignore_patterns("plan.json", "*.gz", "findings*"))
-        self._last = out
+        if not fresh:
+            self._last = out
         return began, name
 
     def release(self, began: float, name: str) -> None:
@@ -154,6 +176,52 @@ def absences(log: str) -> list[tuple[float, float]]:
     return [*found, (began, back + SWITCH_SECONDS if back else float("inf"))] if began else found
 
 
+class Faults:
+    """What goes wrong meanwhile, one after another; `times` has when, and how long readers may feel it."""
+
+    def __init__(self, nas: Nas, node: Node, surveys: Surveys) -> None:
+        self._nas, self._node = nas, node
+        self.kinds: dict[str, Callable[[], object]] = {
+            "paused for 5 s": self._pause, "cut off": self._cut, "plugin killed": self._kill,
+            "surveyor killed": surveys.killed,
+        }  # fmt: skip
+        self._next = itertools.cycle(self.kinds.items())
+        self.met: list[str] = []
+        self.times: list[tuple[float, float]] = []
+
+    def _pause(self) -> None:
+        self._nas.drop()
+        try:
+            time.sleep(5)
+        finally:
+            self._nas.reach()
+
+    def _cut(self) -> None:
+        """Connections are reset, and new ones refused for a second."""
+        self._nas.reset()
+        try:
+            time.sleep(1)
+        finally:
+            self._nas.heal()
+
+    def _kill(self) -> None:
+        self._node.kill()
+        self._node.start()
+
+    def one(self) -> None:
+        name, do = next(self._next)
+        began = time.monotonic()
+        do()
+        self.met.append(name)
+        self.times.append((began, time.monotonic() + FELT_SECONDS))
+
+    def explain(self, error: Error) -> bool:
+        """A server that does not answer: soft mounts end in an error, and a cover may lie over the catalog."""
+        return error.kind in ("ENOTCONN", "EIO", "ETIMEDOUT") and any(
+            began <= error.ended and error.listed <= ended for began, ended in self.times
+        )
+
+
 @pytest.mark.parametrize("changes", [SHORT, pytest.param(10_000, marks=pytest.mark.long)])
 def test_update_storm(
     nas: Nas, storm_node: Node, folder: Path, kernel: tuple[int, int], changes: int, capsys: pytest.CaptureFixture[str]
@@ -176,14 +244,19 @@ def test_update_storm(
         with log.open("wb") as out:
             command = storm_node.pod("python3", "-c", READER, str(target / name), str(stop), str(n))
             readers.append(subprocess.Popen(command, stdout=out))
-    work = threading.Thread(target=storm.run, args=(changes, 0.02, ends))
+    work = threading.Thread(target=storm.run, args=(10**9, 0.02, ends))
+    faults = Faults(nas, storm_node, surveys)
     try:
         eventually("all readers read", lambda: all(log.read_text() for log in logs))
         work.start()
         turn = 0
-        while work.is_alive():
+        while storm.counts.total() < changes or len(faults.met) < len(faults.kinds):
+            assert work.is_alive()
             surveys.release(*surveys.survey(f"{turn % 4}/4"))
+            if turn % max(1, changes // 1000) == 0:
+                faults.one()
             turn += 1
+        ends.set()
         work.join()
         until = time.monotonic() + PATIENCE
         while True:  # a survey can see what the NFS client remembers: it is followed by another
@@ -193,6 +266,7 @@ def test_update_storm(
                 break
             time.sleep(1)
         assert not left, left
+        assert surveys.survey(ALL, fresh=True)[1] == surveys.made[-1][2], "as a survey without a memory makes it"
     finally:
         ends.set()
         stop.touch()
@@ -205,16 +279,17 @@ def test_update_storm(
         e
         for e in errors
         if not explain(e, storm.log, surveys.since(e.listed))
+        and not faults.explain(e)
         and not (e.kind == "ENOTCONN" and any(begin <= e.ended and e.listed <= end for begin, end in away))
     ]
     with capsys.disabled():
         print(
             f"\nstorm: {storm.counts.total()} changes {dict(storm.counts)}; {len(surveys.made)} surveys, {turn} "
-            f"during it; readers: {dict(totals)}; {len(away)} times without its source; errors, all "
-            f"explained but {len(unexplained)}: "
+            f"during it; faults {faults.met}; readers: {dict(totals)}; {len(away)} times without its source; errors, "
+            f"all explained but {len(unexplained)}: "
             f"{dict(Counter(e.kind for e in errors))}"
         )
-    assert storm.counts.total() == changes
+    assert storm.counts.total() >= changes
     assert totals["readers"] == READERS, "each reader reached its end"
     assert not unexplained, unexplained[:10]
     storm_node.unpublish(name, target)
