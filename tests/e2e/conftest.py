@@ -7,13 +7,16 @@ import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.hubclient import Person
+
+if TYPE_CHECKING:
+    from tests.e2e.releases import Release
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "e2e"
@@ -175,6 +178,15 @@ def hub(cluster: Cluster, sample: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield sample
     cluster.kubectl("delete", "pdshub", "demo", "-n", NAMESPACE, "--ignore-not-found", "--timeout=180s", timeout=190)
     cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def release(cluster: Cluster, sample: dict[str, Any]) -> Iterator[Release]:
+    """A view with generations, a hub that shows it, and a person with a server."""
+    from tests.e2e.releases import releasing  # which uses this module
+
+    with releasing(cluster, sample) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

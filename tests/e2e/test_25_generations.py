@@ -7,18 +7,15 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.cluster import Cluster, eventually
-from tests.e2e.conftest import namespace, person, variant, wait_ready
-from tests.e2e.hubclient import Kernel, Person
+from tests.e2e.cluster import eventually
+from tests.e2e.hubclient import Kernel
+from tests.e2e.releases import FOLDER, OTES, SPACE, VIEW, Release
 
-VIEW, SPACE, FOLDER = "e2e-releases", "e2e-releases", "/archive/releases"
-OTES = "orex.otes"
 DIGESTS = """
 found = {{}}
 for where, _, files in os.walk({top!r}):
@@ -27,91 +24,6 @@ for where, _, files in os.walk({top!r}):
         found[os.path.relpath(path, {top!r})] = hashlib.sha256(open(path, "rb").read()).hexdigest()
 print(json.dumps(found))
 """
-
-
-@dataclass
-class Release:
-    """The view's directories on the NAS, and the hub that shows it."""
-
-    cluster: Cluster
-    main: Path
-    mission: Path
-    person: Person
-
-    @property
-    def status(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.cluster.get("archiveview", VIEW).get("status", {})
-        return found
-
-    @property
-    def shown(self) -> str:
-        """The released generation's name; empty before the first."""
-        return str((self.status.get("generation") or {}).get("name", ""))
-
-    def patch(self, **spec: Any) -> None:
-        self.cluster.kubectl("patch", "archiveview", VIEW, "--type=merge", "-p", json.dumps({"spec": spec}))
-
-    def plugin(self, *words: str) -> str:
-        """`kubectl pdshub …` as people type it."""
-        return self.cluster.run("kubectl", "pdshub", *words, timeout=240)
-
-    def released(self, other_than: str = "") -> str:
-        """Wait for a generation that every node shows; its name."""
-
-        def everywhere() -> str:
-            name = self.shown
-            nodes = self.status.get("nodes", [])
-            return name if nodes and all(n.get("generation") == name for n in nodes) else ""
-
-        found: str = eventually(
-            everywhere, lambda name: name and name != other_than, within=240, what=f"not {other_than[:19]}"
-        )
-        return found
-
-
-def spec(cluster: Cluster) -> dict[str, Any]:
-    """Two exports that both have the bundle; the older copy stands first in the order of layers."""
-    nas = {"server": cluster.facts["NAS_IP"]}
-    return {
-        "folder": "releases",
-        "sources": [
-            {"name": "main", "nfs": {**nas, "export": "/pds-main"}},
-            {"name": "mission", "nfs": {**nas, "export": "/pds-mission"}},
-        ],
-        "tree": [
-            {
-                "path": "data",
-                "layers": [{"source": "main", "path": "e2e-releases"}, {"source": "mission", "path": "e2e-releases"}],
-            }
-        ],
-        "authority": {"settleSeconds": 0},
-        "survey": {"intervalSeconds": 3600, "storage": "1Gi"},
-    }
-
-
-@pytest.fixture(scope="module")
-def release(cluster: Cluster, sample: dict[str, Any]) -> Iterator[Release]:
-    """A view of two overlapping exports, a hub that refers to it, and a person with a server."""
-    main, mission = (cluster.nas_data / export / "e2e-releases" for export in ("pds-main", "pds-mission"))
-    for place in (main, mission):
-        shutil.rmtree(place, ignore_errors=True)
-    shutil.copytree(cluster.nas_data / "pds-main/orex/SUPERSEDED" / OTES, main / OTES)
-    shutil.copytree(cluster.nas_data / "pds-mission/orex" / OTES, mission / OTES)
-    namespace(cluster, SPACE)
-    kind = {"apiVersion": "pdshub.dev/v1alpha1", "kind": "ArchiveView"}
-    cluster.apply({**kind, "metadata": {"name": VIEW}, "spec": spec(cluster)})
-    cluster.apply(variant(sample, "releases", SPACE, archive={"viewRef": VIEW}))
-    try:
-        wait_ready(cluster, "releases", SPACE)
-        someone = person(cluster, "ada", "releases", SPACE)
-        someone.start()
-        yield Release(cluster, main, mission, someone)
-    finally:
-        cluster.kubectl("delete", "pdshub", "releases", "-n", SPACE, "--timeout=180s", timeout=190)
-        cluster.kubectl("delete", "archiveview", VIEW, "--timeout=120s", timeout=130)
-        cluster.kubectl("delete", "namespace", SPACE, "--wait=false")
-        for place in (main, mission):
-            shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
@@ -215,19 +127,6 @@ def test_explain_says_who_won_and_who_had_it_too(release: Release) -> None:
     found = json.loads(release.plugin("archive", "explain", VIEW, path, "--output", "json"))
     assert found["from"][0]["source"] == "mission"
     assert "version" in json.dumps(found).lower()
-
-
-def test_the_archive_proves_itself_unwritable_and_intact(release: Release, running: Kernel) -> None:
-    proven = eventually(
-        lambda: release.cluster.condition("archiveview", VIEW, "Intact"),
-        lambda c: c.get("status") == "True",
-        within=240,
-        what="a first proof on every node",
-    )
-    assert proven["message"]
-    running.connect()  # a channel that nobody read for so long is closed by the server
-    health = json.loads(running.run("print(open('/archive/.pdshub/health.json').read())").ok())
-    assert "proof" in json.dumps(health)
 
 
 def test_the_surveyor_is_restricted_and_has_no_token(release: Release) -> None:

@@ -19,6 +19,8 @@ from tests.e2e.cluster import Cluster, eventually
 from tests.manual import Same, Step, blocks, steps
 
 VIEW = "e2e-manual"
+pytestmark = pytest.mark.long
+"""The same pages run without a cluster with every change."""
 _PLACEHOLDER = "0123456789ab"
 _CHANGES = (" apply ", " patch ", " approve ", " reject ", " pin ", " unpin ")
 
@@ -122,13 +124,16 @@ def test_the_check_of_the_proof_says_something_in_a_young_view(desk: Desk) -> No
 
 
 def _needs_a_candidate(step: Step) -> bool:
-    return step.command.startswith(("kubectl pdshub archive approve", "kubectl pdshub archive reject"))
+    """It decides on what waits: nothing waits once somebody has."""
+    return any(word in step.command for word in ("archive approve ", "archive reject ", '"approved"', '"rejected"'))
 
 
 def test_every_command_of_the_data_managers_page(desk: Desk) -> None:
     desk.cluster.kubectl("patch", "archiveview", VIEW, "--type=merge", "-p", '{"spec":{"pin":null}}')
     approving = desk.views[0] + "  release: approve\n"
-    desk.views = [approving, desk.views[1]]
+    hidden = ("orex.tagcams", "orex.maps", "orex.ola", "orex.otes", "orex.ovirs", "orex.ocams")
+    # each has a generation of its own: one that was decided on does not wait again
+    desk.views = [approving, *(desk.views[1].replace("orex.tagcams", name) for name in hidden)]
     turn = 0
     desk.apply(turn)
     wrong = []
@@ -136,7 +141,7 @@ def test_every_command_of_the_data_managers_page(desk: Desk) -> None:
         if step.yaml:
             continue
         if _needs_a_candidate(step) and not desk.view["status"].get("candidate"):
-            turn = 1 - turn
+            turn += 1
             desk.apply(turn)
         code, said = desk.type(desk.local(step.command).replace(_PLACEHOLDER, desk.newest()))
         if code:
