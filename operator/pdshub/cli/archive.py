@@ -21,6 +21,8 @@ Json = dict[str, Any]
 Said = tuple[Json | list[Json], str, int]
 VIEWS = "archiveviews.pdshub.dev"
 REFRESH = "pdshub.dev/refresh"
+FULL = "full-"
+"""What a token begins with that asks for every directory (surveyor/schedule.py)."""
 SELECTOR = "app.kubernetes.io/component=surveyor,app.kubernetes.io/name=pdshub"
 POLL_SECONDS = 2.0
 FAILED, WAITED = 1, 3
@@ -218,7 +220,8 @@ def refresh(
     before = _view(kubectl, args.view)
     if (before.get("spec") or {}).get("form", "catalog") == "live":
         raise CliError(f"view {args.view} is live: users see changes without a survey")
-    token = time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(3)
+    kind = FULL if args.full else ""
+    token = kind + time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(3)
     kubectl.patch(VIEWS, args.view, {"metadata": {"annotations": {REFRESH: token}}})
     answer: Json = {"view": args.view, "request": token}
     if not args.wait:

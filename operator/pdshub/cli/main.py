@@ -87,6 +87,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--limit", type=int, default=1000, help="files named of each kind (default 1000)")
     p = command("refresh", archive.refresh, "survey now")
     p.add_argument("--wait", action="store_true", help="until the survey has ended")
+    p.add_argument("--full", action="store_true", help="read every directory, also those whose times stand still")
     p.add_argument("--timeout", type=float, default=600, metavar="SECONDS", help="of --wait (default 600)")
     p = command("pin", archive.pin, "hold the view at a generation; roll back with: pin VIEW previous")
     generation(p, "generation", f'{shown}; "previous": the one before')

@@ -23,7 +23,7 @@ from pdshub.archive.view import view_from_spec
 from pdshub.archive.walk import SourceError
 from pdshub.files import read_json
 from pdshub.surveyor.sample import directories, take
-from pdshub.surveyor.schedule import restat
+from pdshub.surveyor.schedule import everything, restat
 from pdshub.surveyor.store import PROOF
 
 LEVEL = 6  # of zstd: 243 MB of image become 6 MB in a second
@@ -55,9 +55,10 @@ def make(task: Json, say: Any) -> Json:
 
     The task: name, spec, sources (directory), work, now (seconds), and if there are any: previous (directory of
     the newest generation), baseline (of the one to compare with), restatSince (seconds), settleSeconds (instead of
-    the view's), staleSeconds (a directory that changed so shortly before is read again next time), look (whether the
-    directories of the sample are read in any case: nodes ask for a survey when a file of it differs, and the survey
-    has to see what they saw, also where it was written in place, of which the directory's times say nothing).
+    the view's), staleSeconds (a directory that changed so shortly before is read again next time), full (every
+    directory is read), look (whether the directories of the sample are read in any case: nodes ask for a survey when a
+    file of it differs, and the survey has to see what they saw, also where it was written in place, of which the
+    directory's times say nothing).
     """
     view = view_from_spec(task["name"], task["spec"])
     work, now = Path(task["work"]), float(task["now"])
@@ -65,7 +66,8 @@ def make(task: Json, say: Any) -> Json:
     before = identities(roots)
     previous = Path(task["previous"]) if task.get("previous") else None
     former = read_json(previous / PROOF) if previous else None
-    rolling = restat(task.get("restatSince"), now, float(task.get("restatHours") or 0))
+    hours = float(task.get("restatHours") or 0)
+    rolling = everything if task.get("full") else restat(task.get("restatSince"), now, hours)
     sampled = directories(former) if task.get("look") else frozenset()
     options = Options(
         now_ns=int(now * 10**9),

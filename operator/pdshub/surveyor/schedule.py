@@ -10,6 +10,8 @@ BACKOFF_SECONDS = 30.0
 MAX_BACKOFF_SECONDS = 900.0
 STAMP_SECONDS = 30.0
 MIN_SETTLE_SECONDS = 5.0
+FULL = "full-"
+"""What a request begins with that asks for every directory."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,13 @@ def due(facts: Facts) -> tuple[str, float]:
         waits["a settle time ended"] = facts.settles - facts.now
     reason = min(waits, key=lambda name: waits[name])
     return (reason, 0.0) if waits[reason] <= 0 else ("", waits[reason])
+
+
+def full(request: str, tried: str) -> bool:
+    """Whether a person asked, since the former attempt, for a survey that reads every directory: the request begins
+    with FULL. What nodes ask for stands behind a plus and is no new wish of a person."""
+    asked, before = request.partition("+")[0], tried.partition("+")[0]
+    return asked.startswith(FULL) and asked != before
 
 
 def everything(path: str) -> bool:

@@ -180,6 +180,7 @@ class Surveyor:
                 "baseline": str(base.directory) if base else None,
                 "restatSince": p.restat_at, "restatHours": wish.spec.survey.restat_hours,
                 "settleSeconds": 0 if first else None, "staleSeconds": self.stale_seconds,
+                "full": schedule.full(wish.request, p.tried_request),
                 "look": wish.request != p.tried_request or p.failed is not None or p.settles is not None,
             }  # fmt: skip
             self._job = Job("survey", task, memory=self.memory)

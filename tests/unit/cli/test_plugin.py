@@ -15,6 +15,7 @@ import pytest
 from pdshub.cli import archive, outcome, words
 from pdshub.cli.kubectl import Kubectl
 from pdshub.cli.main import main, parser
+from pdshub.surveyor import schedule
 
 NEW, SHOWN, OLD = (f"sha256:{c * 64}" for c in "abc")
 VIEW: dict[str, Any] = {
@@ -351,6 +352,13 @@ def test_refresh_waits(kubectl: Fake, survey: Callable[[str], dict[str, Any]], c
     args = parser().parse_args(["archive", "refresh", "sbn", "--wait", "--timeout", "10"])
     _, text, made = archive.refresh(Kubectl(), args, sleep, lambda: now[0])
     assert (made, words in text) == (code, True), text
+
+
+@pytest.mark.parametrize(("words", "full"), [((), False), (("--full",), True)])
+def test_refresh_says_how_much_is_read(kubectl: Fake, words: tuple[str, ...], full: bool) -> None:
+    archive.refresh(Kubectl(), parser().parse_args(["archive", "refresh", "sbn", *words]))
+    token = json.loads(kubectl.calls()[1][-1])["metadata"]["annotations"][archive.REFRESH]
+    assert token.startswith(schedule.FULL) is full, "the surveyor's word for it"
 
 
 def after(*kept: str, shown: str = "", waits: str = "", pin: str = "") -> dict[str, Any]:

@@ -155,7 +155,7 @@ def test_nodes_accept_the_largest_sample(archive: Archive) -> None:
 @needs_mkfs
 @pytest.mark.parametrize(
     ("why", "seen"),
-    [({}, False), ({"request": "node-1"}, True)],
+    [({}, False), ({"request": "node-1"}, True), ({"request": "full-1"}, True)],
 )
 def test_a_survey_that_a_node_asked_for_sees_what_the_node_saw(bench: Bench, why: dict[str, str], seen: bool) -> None:
     """Writing in place leaves the directory's times alone: other surveys read it again within restatHours."""

@@ -146,6 +146,9 @@ def test_only_what_changed_is_read(bench: Bench) -> None:
         add(bench)
         counters = (await bench.turn(after=3601))["survey"]["counters"]
         assert counters["directories_read"] == 1 < counters["directories_checked"]
+        bench.put(request="full-1")
+        counters = (await bench.turn(after=3601))["survey"]["counters"]
+        assert counters["directories_read"] == counters["directories_checked"], "a person may ask for all of them"
         assert counters["labels_opened"] == 0
         counters = (await bench.turn(after=168 * 3600))["survey"]["counters"]  # the whole period: everything
         assert counters["directories_read"] == counters["directories_checked"]

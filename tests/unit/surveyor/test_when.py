@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pdshub.surveyor import answers
+from pdshub.surveyor import answers, schedule
 from pdshub.surveyor.wish import WishError
 from tests.unit.surveyor.support import Bench, add, body, needs_mkfs
 
@@ -122,3 +122,16 @@ def test_wishes_that_are_refused(bench: Bench, wrong: Any, words: str) -> None:
     with pytest.raises(WishError, match=words):
         bench.surveyor.put(wrong)
     assert bench.surveyor.wish and bench.surveyor.wish.body() == body()
+
+
+@pytest.mark.parametrize(
+    ("request_", "tried", "expected"),
+    [
+        ("", "", False), ("2026-1", "", False), ("full-1", "", True), ("full-1", "full-1", False),
+        ("full-2", "full-1", True), ("full-1+node", "full-1", False), ("full-2+node", "full-1+node", True),
+        ("2026-1+full-", "", False),
+    ],
+)  # fmt: skip
+def test_who_asks_for_every_directory(request_: str, tried: str, expected: bool) -> None:
+    """A person does, once each; what nodes ask for behind a plus changes nothing of that."""
+    assert schedule.full(request_, tried) is expected
