@@ -13,6 +13,7 @@ from nas import Nas
 from node import Node, entry, eventually, source
 
 from pdshub.node import mountinfo
+from pdshub.node.observe import generation
 
 READERS = 8
 LABEL = "pdshub-generation:"
@@ -65,14 +66,14 @@ def calls() -> int:
 
 
 def catalogs(node: Node, target: Path) -> list[str]:
-    """Generations mounted in a target."""
+    """Generations mounted in a target, as catalogs or as covers."""
     mounts = [m for m in node.mounts() if m.point.startswith(f"{target}/")]
-    return [f"sha256:{m.source.removeprefix(LABEL)}" for m in mounts if m.source.startswith(LABEL)]
+    return [generation(m) for m in mounts if m.source.startswith(LABEL)]
 
 
 def on_top(node: Node, target: Path, folder: str) -> str:
     top = mountinfo.top(node.mounts(), str(target / folder))
-    return f"sha256:{top.source.removeprefix(LABEL)}" if top else ""
+    return generation(top) if top else ""
 
 
 def form(node: Node, target: Path) -> str:
