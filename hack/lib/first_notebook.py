@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
+from tests.e2e.cluster import eventually
 from tests.e2e.hubclient import Person
 
 CODE = r"""
@@ -46,7 +47,8 @@ def main() -> None:
     seconds = person.start()
     print(f"(the server answered {seconds:.1f} s after it was asked for)")
     kernel = person.kernel()
-    print(kernel.run(CODE).ok())
+    # where hack/up has just renewed the NFS helper, its mounts come back in some seconds
+    print(eventually(lambda: kernel.run(CODE).ok(), within=60, every=2, what="a notebook reads from /archive"))
 
 
 main()
