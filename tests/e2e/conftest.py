@@ -59,6 +59,10 @@ def manifest(cluster: Cluster) -> dict[str, Any]:
 def namespace(cluster: Cluster, name: str, *, development: bool = True) -> str:
     """Make a namespace for a test; a development one unless told otherwise."""
     labels = {"pdshub.dev/environment": "development"} if development else {}
+    when = "jsonpath={.metadata.deletionTimestamp}"
+    if cluster.kubectl("get", "namespace", name, "--ignore-not-found", "-o", when).strip():
+        # the last run has just left it
+        cluster.kubectl("wait", "--for=delete", f"namespace/{name}", "--timeout=180s", timeout=190)
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
     return name
 

@@ -25,6 +25,8 @@ def ensure(paths: Paths, engine: Engine, image: str) -> tuple[str, bool]:
     if state:
         label = (state["Config"].get("Labels") or {}).get("pdshub.dev/nas")
         if state["State"]["Running"] and label == wanted and answers(address, 5):
+            # a test that was ended in the middle may have left it stopped, and its port takes connections all the same
+            engine.run("kill", "--signal", "CONT", paths.nas_container)
             return address, False
         remove(paths, engine)
     for export in EXPORTS:
