@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pdshub.node import kernel, worker
+from pdshub.node.catalog import KEPT_OPTIONS
 from pdshub.node.generations import Generation
 
 ADDRESS = "127.0.0.1"
@@ -54,14 +54,9 @@ def in_child(do: Callable[[], object]) -> None:
         raise Refused(text)
 
 
-def nfs(export: str) -> dict[str, Any]:
-    """The words of worker.mount_nfs, but for the mount point."""
-    return {"server": ADDRESS, "export": export, "port": 2049, "version": "4.2", "device": f"{ADDRESS}:{export}"}
-
-
-def mount_nfs(export: str, point: Path) -> None:
+def mount_nfs(export: str, point: Path, more: str = "") -> None:
     point.mkdir(parents=True, exist_ok=True)
-    worker.mount_nfs(**nfs(export), point=str(point))
+    worker.mount_nfs(ADDRESS, export, 2049, "4.2", str(point), f"{ADDRESS}:{export}", more)
 
 
 def _run(*command: str) -> None:
@@ -109,7 +104,8 @@ class Contenders:
     def mount(self, name: str) -> Place:
         """Raises Refused."""
         place = self.place(name)
-        mount_nfs(self._export, place.nfs)
+        # a catalog has a mount of its own of each source; here it is made beforehand, so that its calls can be counted
+        mount_nfs(self._export, place.nfs, KEPT_OPTIONS if name == "catalog" else "")
         place.root.mkdir(parents=True, exist_ok=True)
         try:
             self.makers[name](place)
@@ -145,13 +141,13 @@ class Contenders:
     def _catalog(self, place: Place) -> None:
         assert self.generation
         generation, directory = self.generation
-        build_catalog(generation, directory, place.nfs, place.root, self.empty, self._export)
+        build_catalog(generation, directory, place.nfs, place.root, self.empty)
         self.form = form(place.root)
 
 
-def build_catalog(generation: Generation, directory: Path, source: Path, point: Path, empty: Path, export: str) -> None:
+def build_catalog(generation: Generation, directory: Path, nfs: Path, point: Path, empty: Path) -> None:
     """As the node plugin does: probe the source's directories, then mount the catalog over them."""
-    found = worker.probe(str(source), [layer.path for layer in generation.data])["layers"]
+    found = worker.probe(str(nfs), [layer.path for layer in generation.data])["layers"]
 
     def build() -> None:
         worker.build_catalog(
@@ -160,14 +156,7 @@ def build_catalog(generation: Generation, directory: Path, source: Path, point: 
             generation=generation.name,
             images=[{"path": str(directory / i.name), "source": i.source} for i in generation.images],
             data=[
-                {
-                    "source": x.source,
-                    "base": str(source),
-                    "path": x.path,
-                    "identity": found[x.path],
-                    "runAs": None,
-                    "nfs": nfs(export),
-                }
+                {"source": x.source, "base": str(nfs), "path": x.path, "identity": found[x.path], "runAs": None}
                 for x in generation.data
             ],
             nested=generation.nested,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pdshub.node import kernel, targets
+from pdshub.node.catalog import KEPT_OPTIONS
 from tests.bench.archive import work
 from tests.bench.archive.contenders import Contenders, build_catalog, mount_nfs, unmount
 from tests.bench.archive.generation import Surveyed
@@ -66,13 +67,13 @@ def measure(contenders: Contenders, surveyed: Surveyed, folder: Path) -> dict[st
     subprocess.run(["mount", "--make-rshared", folder], check=True)
     nfs, front = folder / "nfs", folder / "front"
     (front / AT).mkdir(parents=True)
-    mount_nfs("/bench", nfs)
+    mount_nfs("/bench", nfs, KEPT_OPTIONS)
     (surveyed.root / "released.txt").write_text("the second generation\n")
     entries = []
     assert contenders.generation
     for n, (generation, directory) in enumerate((contenders.generation, surveyed.make())):
         entries.append(folder / f"entries/g{n}/mnt")
-        build_catalog(generation, directory, nfs, entries[n], contenders.empty, "/bench")
+        build_catalog(generation, directory, nfs, entries[n], contenders.empty)
     points = [folder / f"pods/{n}/mount" for n in range(TARGETS)]
     for n, target in enumerate(points):
         target.mkdir(parents=True)
