@@ -241,11 +241,23 @@ def faults(nas: Nas) -> dict[str, Callable[[], object]]:
             "delete", "pod", "-n", "pdshub-system", "-l", f"pdshub.dev/view={VIEW}", "--grace-period=0", "--force",
         )  # fmt: skip
 
+    def helper() -> None:
+        """Its pod goes, too: the kubelet would wait longer and longer before it starts a container again."""
+
+        def killed() -> str:
+            pods = nas.cluster.plugin_pods("nfs-helper")
+            assert len(pods) == 1, "the one before has not gone yet"
+            kill(nas.cluster, "nfs-helper")
+            return str(pods[0]["metadata"]["name"])
+
+        name = eventually(killed, what="a helper runs")
+        nas.cluster.kubectl("delete", "pod", name, "-n", "pdshub-system", "--grace-period=0", "--force")
+
     address = nas.cluster.facts["NAS_IP"]
     return {
         "connections cut": lambda: nas.cluster.node("sh", "-c", f"ss -K dst {address} dport = 2049 || true"),
         "paused for 5 s": paused,
-        "helper killed": lambda: kill(nas.cluster, "nfs-helper"),
+        "helper killed": helper,
         "surveyor killed": surveyor,
     }
 
