@@ -319,7 +319,8 @@ def test_a_storm(nas: Nas, people: dict[str, Person], tmp_path: Path, seconds: i
         eventually(true, within=240, every=2, what="every file is shown, every byte is the NAS's")
         print(
             f"storm: {storm.counts.total()} changes {dict(storm.counts)}, faults {met}; readers and errors: {results};"
-            f" after {len(surveys)} surveys (the last {surveys[-1] or 'an ordinary one'}) all was true {time.monotonic() - ended:.0f} s after the last change"
+            f" after {len(surveys)} surveys (the last {surveys[-1] or 'an ordinary one'}) all was true"
+            f" {time.monotonic() - ended:.0f} s after the last change"
         )
         assert all(totals["readers"] == 2 for totals, _ in results), "each reader reached its end"
         # what came about step by step, through every fault, is what a first survey of the same directory makes
