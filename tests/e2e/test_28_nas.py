@@ -136,7 +136,7 @@ def run(kernel: Kernel, code: str, within: float = 180) -> str:
     """What a cell prints. A channel that nobody read for long is closed by the server: then by another one."""
     try:
         return kernel.run(code, within).ok()
-    except (WebSocketException, OSError):
+    except (WebSocketException, OSError, ValueError):  # an empty message is a channel that ends
         kernel.connect()
         return kernel.run(code, within).ok()
 
