@@ -13,6 +13,8 @@ SHORT = 12
 """Hexadecimal digits by which people name a generation."""
 LIVE = "live"
 """In the place of a generation: the sources, merged by file name, as users see them before the first release."""
+FULL = "full-"
+"""What a request for a survey begins with that asks for every directory."""
 _PATTERN = "^(sha256:)?[0-9a-f]{12,64}$"
 _NO_NAME = "names no generation: write sha256:… or at least the first 12 of its digits (kubectl pdshub archive status)"
 

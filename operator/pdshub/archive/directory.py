@@ -34,6 +34,14 @@ class SourceError(Exception):
     """A source could not be read as a whole; a survey without it would show an archive that shrank."""
 
 
+def hollow(nlink: int, subdirs: int, others: int) -> bool:
+    """Whether a directory's link count tells of sub-directories where none is listed.
+
+    File systems that count every entry, or none, as a link are no sign. ``others``: entries that are no directories.
+    """
+    return nlink >= 3 and not subdirs and nlink != 2 + others
+
+
 @dataclass(slots=True)
 class DirRecord:
     """One directory of a source. Times in nanoseconds since 1970; columns are parallel to ``names``."""
@@ -77,7 +85,7 @@ class DirRecord:
     def hollow(self) -> bool:
         """Its link count tells of sub-directories, none is listed, and it is no count of all entries either."""
         entries = len(self.sizes) + len(self.links) + len(self.others)
-        return self.nlink >= 3 and not self.subdirs and self.nlink != 2 + entries and not self.denied
+        return not self.denied and hollow(self.nlink, self.subdirs, entries)
 
     def same_times(self, other: DirRecord) -> bool:
         return (self.mtime, self.ctime) == (other.mtime, other.ctime)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pdshub.api.decision import LONGEST_REASON, annotation, plain, write_note
-from pdshub.api.generation import named
+from pdshub.api.generation import FULL, named
 from pdshub.archive import words as archive_words
 from pdshub.archive.findings import Finding, as_text, printable
 from pdshub.cli import choose, outcome, words
@@ -21,8 +21,6 @@ Json = dict[str, Any]
 Said = tuple[Json | list[Json], str, int]
 VIEWS = "archiveviews.pdshub.dev"
 REFRESH = "pdshub.dev/refresh"
-FULL = "full-"
-"""What a token begins with that asks for every directory (surveyor/schedule.py)."""
 SELECTOR = "app.kubernetes.io/component=surveyor,app.kubernetes.io/name=pdshub"
 POLL_SECONDS = 2.0
 FAILED, WAITED = 1, 3

@@ -10,6 +10,8 @@ from typing import Any
 
 import nfs_rs
 
+from pdshub.archive import directory as archive
+
 #: A directory that changes as often while it is read is shown as it was read last: it has no state to be shown.
 TRIES = 5
 _DOTS = (".", "..")
@@ -35,13 +37,9 @@ def listing(client: Any, path: str) -> list[Any]:
 
 
 def hollow(directory: Any, entries: list[Any]) -> bool:
-    """Whether a directory's link count tells of sub-directories where none is listed.
-
-    File systems that count every entry, or none, as a link are no sign.
-    """
-    if directory.nlink < 3 or directory.nlink == 2 + len(entries):
-        return False
-    return not any(entry.info.type is nfs_rs.FileType.DIRECTORY for entry in entries)
+    """Whether a directory's link count tells of sub-directories where none is listed, as a survey judges it."""
+    subdirs = sum(entry.info.type is nfs_rs.FileType.DIRECTORY for entry in entries)
+    return archive.hollow(directory.nlink, subdirs, len(entries) - subdirs)
 
 
 def _state(info: Any) -> tuple[int, int, int, int]:

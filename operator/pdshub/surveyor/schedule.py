@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from zlib import crc32
 
+from pdshub.api.generation import FULL
+
 BACKOFF_SECONDS = 30.0
 MAX_BACKOFF_SECONDS = 900.0
 STAMP_SECONDS = 30.0
 MIN_SETTLE_SECONDS = 5.0
-FULL = "full-"
-"""What a request begins with that asks for every directory."""
 
 
 @dataclass(frozen=True)
