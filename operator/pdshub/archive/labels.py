@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pdshub.archive.datasets import DATASET_CLASSES, Facts
+from pdshub.archive.directory import TICK_NS
 from pdshub.archive.door import Door
 from pdshub.archive.fresh import settled
 from pdshub.archive.label_pds3 import read_volume
 from pdshub.archive.label_pds4 import LabelError, read_label
 from pdshub.archive.record import Labels
-from pdshub.archive.walk import Counters, Scan, SourceError
+from pdshub.archive.walk import RACY_NS, Counters, Scan, SourceError
 
 
 @dataclass(slots=True)
@@ -25,8 +26,11 @@ class LabelReader:
     old: Labels
     scans: Mapping[str, Scan]
     old_scans: Mapping[str, Scan]
+    racy_ns: int = RACY_NS
+    """A label that had changed this shortly before it was read is read again with its directory."""
     now: Labels = field(default_factory=dict)
     unread: set[tuple[str, str]] = field(default_factory=set)  # could not be opened: another survey tries again
+    _newest: dict[str, int] = field(default_factory=dict)  # the latest time that each source showed
 
     def opener(self, source: str) -> Callable[[str, str, int, int], Facts]:
         scan, former = self.scans[source].dirs, self.old_scans.get(source, Scan(source, "")).dirs
@@ -46,7 +50,8 @@ class LabelReader:
                     self.counters.labels_reused += now is None
                 else:
                     self.counters.labels_opened += 1
-                    said = (size, mtime, ctime, self._read(key))
+                    began = self.door.time_ns()
+                    said = (size, mtime, self._proven(key[0], ctime, began), self._read(key))
             self.now[key] = said
             facts = said[3]
             if isinstance(facts, str):
@@ -60,6 +65,16 @@ class LabelReader:
             return self.door.lstat(str(self.roots[key[0]] / key[1])).st_ctime_ns
         except OSError:
             return 0
+
+    def _proven(self, source: str, ctime: int, now: int) -> int:
+        """The ctime, or 0 where another label of this size may come under it: it is of the tick of the reading.
+
+        By this machine's clock, and by the source's own, which may differ by anything.
+        """
+        if source not in self._newest:
+            self._newest[source] = max((d.youngest for d in self.scans[source].dirs.values()), default=0)
+        racy = abs(now - ctime) <= self.racy_ns or ctime > self._newest[source] - TICK_NS
+        return 0 if racy else ctime
 
     def _read(self, key: tuple[str, str]) -> Facts | str:
         file = self.roots[key[0]] / key[1]

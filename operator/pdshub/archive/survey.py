@@ -95,7 +95,7 @@ def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, p
             setattr(counters, name, getattr(counters, name) + value)
     _missing(view, scans, findings)
     read, seen = {name: dict(found.dirs) for name, found in scans.items()}, entries.look(view, scans)
-    labels = LabelReader(roots, options.door, counters, old_labels, scans, old_scans)
+    labels = LabelReader(roots, options.door, counters, old_labels, scans, old_scans, options.racy_ns)
     settle = view.authority.settle_seconds if options.settle_seconds is None else options.settle_seconds
     doubted = any(directory.doubted for scanned in scans.values() for directory in scanned.dirs.values())
     hold = settle > 0 or doubted

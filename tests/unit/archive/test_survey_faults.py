@@ -293,6 +293,25 @@ def test_a_label_of_the_same_size_and_time_is_read_again_with_its_directory(site
     site.is_true(site.survey(restat=everything))
 
 
+@pytest.mark.parametrize("skew", [0, 3600, -3600], ids=str)
+@pytest.mark.parametrize("in_place", [False, True], ids=["anew", "in place"])
+def test_a_label_rewritten_in_the_tick_of_its_reading_is_read_again(tmp_path: Path, skew: int, in_place: bool) -> None:
+    """Two labels of one size and one time, and only the first had been read."""
+    site = Site(tmp_path, Nas(skew=skew * SECOND), settle=0)
+    if in_place:  # the directory is known and stands still
+        site.nas.put("bundle.xml", bundle("one").encode())
+        site.later(600)
+        site.survey()
+        site.later(600)
+        site.nas.overwrite("bundle.xml", bundle("two").encode())
+    else:
+        site.nas.put("bundle.xml", bundle("two").encode())
+    site.survey(restat=everything)
+    site.nas.overwrite("bundle.xml", bundle("six").encode())
+    site.later(600)
+    site.is_true(site.survey(restat=everything))
+
+
 def test_directories_that_changed_places_are_told_apart(site: Site) -> None:
     site.nas.put("loose/other", b"3")
     for _ in range(2):
