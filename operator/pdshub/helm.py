@@ -1,6 +1,6 @@
 """The only door to Helm: install, upgrade, uninstall through pyhelm3, and its complaints in an admin's words.
 
-Whether there is anything to do is never asked of Helm: releases are read from their Secrets (reconcile/release.py).
+Whether there is anything to do is never asked of Helm: releases are read from their Secrets (reconcile/hub/release.py).
 """
 
 from __future__ import annotations

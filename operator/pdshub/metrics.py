@@ -19,7 +19,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from pdshub.kube import ARCHIVE_VIEW, PDSHUB, Kube, KubeError
-from pdshub.reconcile.reports import NodeReport
+from pdshub.reconcile.common.node_reports import NodeReport
 
 PREFIX = "pdshub_operator_"
 SILENT = 30.0
@@ -178,7 +178,7 @@ class Exporter:
 
     kube: Kube
     version: str
-    sick: Callable[[], str]
+    unhealthy_reason: Callable[[], str]
     busy: Callable[[], float]
     reports: Callable[[], Mapping[str, NodeReport]]
     _hubs: Sequence[Mapping[str, Any]] = field(default=(), init=False)
@@ -196,7 +196,7 @@ class Exporter:
         answering = sum(bool(answer.at) and now - answer.at < SILENT for answer in reports)
         return text(
             Facts(
-                self.version, not self.sick(), self.busy(), up, self._hubs, self._views,
+                self.version, not self.unhealthy_reason(), self.busy(), up, self._hubs, self._views,
                 answering, len(reports) - answering,
             )
         )  # fmt: skip

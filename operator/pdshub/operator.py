@@ -2,7 +2,7 @@
 
 Only kopf's raw events are used. Its change handlers and timers would write annotations, progress and a second
 finalizer into the object, and a timer whose status patch is rejected once never runs again; here the loops are our
-own (reconcile/loop.py), so that a missed edge costs only time.
+own (reconcile/common/workqueue.py), so that a missed edge costs only time.
 """
 
 from __future__ import annotations
@@ -25,18 +25,22 @@ from pdshub import installation
 from pdshub.helm import Helm
 from pdshub.kube import ARCHIVE_VIEW, CLAIM, PDSHUB, Kube, KubeError
 from pdshub.metrics import Exporter, program_version
-from pdshub.reconcile import hub, view
-from pdshub.reconcile.act.protect import retain
-from pdshub.reconcile.health import serve
-from pdshub.reconcile.loop import Loops
-from pdshub.reconcile.reports import Reports
-from pdshub.reconcile.world import CarriedChart, World
+from pdshub.reconcile.common.context import BundledChart
+from pdshub.reconcile.common.healthz import serve
+from pdshub.reconcile.common.node_reports import Reports
+from pdshub.reconcile.common.tls import Tls
+from pdshub.reconcile.common.workqueue import WorkQueue
+from pdshub.reconcile.hub import reconcile as hub
+from pdshub.reconcile.hub.act.protect import retain
+from pdshub.reconcile.hub.context import HubContext
+from pdshub.reconcile.view import reconcile as view
+from pdshub.reconcile.view.context import ViewContext
 from pdshub.render.chart import AIRGAP_PATH
 from pdshub.render.names import GROUP, HOME_LABELS, HUB_LABEL, VIEW_LABEL
 
 log = logging.getLogger("pdshub")
 
-SWEEP = 60.0
+RESYNC = 60.0
 """Seconds between two lists of everything: what an event missed is found then."""
 STUCK = 900.0
 """A single look that takes longer than this (seconds) has hung; helm's own bound is 300."""
@@ -47,49 +51,51 @@ PATIENCE = 100.0
 class Operator:
     """The running operator."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.hubs: Loops[tuple[str, str]] = Loops(lambda key: hub.reconcile(world, *key))
-        self.views: Loops[str] = Loops(lambda name: view.reconcile(world, name, self.reports.nodes, self.reports.asked))
-        self.reports = Reports(world.kube, world.system, self.views.poke_all, world.tls)
+    def __init__(self, context: HubContext, views: ViewContext) -> None:
+        self.context = context
+        self.hubs: WorkQueue[tuple[str, str]] = WorkQueue(lambda key: hub.reconcile(context, *key))
+        self.views: WorkQueue[str] = WorkQueue(
+            lambda name: view.reconcile(views, name, self.reports.nodes, self.reports.asked)
+        )
+        self.reports = Reports(context.kube, context.system, self.views.enqueue_all, context.tls)
         self._metrics = Exporter(
-            world.kube, program_version(), self.sick, self.hubs.longest_busy, lambda: self.reports.nodes
+            context.kube, program_version(), self.unhealthy_reason, self.hubs.longest_busy, lambda: self.reports.nodes
         )
         self._beat = time.monotonic()
         self._tasks: list[asyncio.Task[Any]] = []
 
     async def start(self, port: int) -> None:
         """Begin to look around."""
-        self._tasks = [asyncio.create_task(self.reports.run()), asyncio.create_task(self._sweep())]
-        self._tasks.append(asyncio.create_task(serve(port, self.sick, self._metrics)))
+        self._tasks = [asyncio.create_task(self.reports.run()), asyncio.create_task(self._resync())]
+        self._tasks.append(asyncio.create_task(serve(port, self.unhealthy_reason, self._metrics)))
 
     async def stop(self) -> None:
         """Finish what is under way and end."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(self.hubs.close(PATIENCE), self.views.close(5.0))
-        await self.world.kube.close()
+        await self.context.kube.close()
 
-    def sick(self) -> str:
+    def unhealthy_reason(self) -> str:
         """Why the operator should be restarted; empty while its loops turn."""
         silence = time.monotonic() - self._beat
-        if silence > 3 * SWEEP + 60:
+        if silence > 3 * RESYNC + 60:
             return f"the last sweep was {silence:.0f} s ago"
         if (busy := self.hubs.longest_busy()) > STUCK:
             return f"one look at a hub has taken {busy:.0f} s"
         dead = [task.get_name() for task in self._tasks if task.done()]
         return f"ended: {', '.join(dead)}" if dead else ""
 
-    async def _sweep(self) -> None:
+    async def _resync(self) -> None:
         while True:
             try:
-                for item in await self.world.kube.metadata(PDSHUB, "", labels=""):
-                    self.hubs.poke((item["metadata"]["namespace"], item["metadata"]["name"]))
-                for item in await self.world.kube.metadata(ARCHIVE_VIEW, "", labels=""):
-                    self.views.poke(item["metadata"]["name"])
+                for item in await self.context.kube.metadata(PDSHUB, "", labels=""):
+                    self.hubs.enqueue((item["metadata"]["namespace"], item["metadata"]["name"]))
+                for item in await self.context.kube.metadata(ARCHIVE_VIEW, "", labels=""):
+                    self.views.enqueue(item["metadata"]["name"])
                 labels = ",".join([HUB_LABEL, *(f"{k}={v}" for k, v in HOME_LABELS.items())])
-                for claim in await self.world.kube.items(CLAIM, labels=labels):
-                    await retain(self.world.kube, claim)
+                for claim in await self.context.kube.items(CLAIM, labels=labels):
+                    await retain(self.context.kube, claim)
                 self._beat = time.monotonic()
             except KubeError as error:
                 log.warning("the sweep failed: %s", error)
@@ -97,20 +103,20 @@ class Operator:
                 # an API server that is away is no reason to restart: the loop did turn
                 self._beat = time.monotonic()
                 continue
-            await asyncio.sleep(SWEEP)
+            await asyncio.sleep(RESYNC)
 
     def on_hub(self, namespace: str, name: str) -> None:
         """Something about a hub changed: its neighbours may have to wait for it, or need wait no longer."""
         for key in self.hubs.keys:
             if key[0] == namespace and key[1] != name:
-                self.hubs.poke(key)
-        self.hubs.poke((namespace, name))
-        self.views.poke_all()  # they say how each hub takes up a new generation
+                self.hubs.enqueue(key)
+        self.hubs.enqueue((namespace, name))
+        self.views.enqueue_all()  # they say how each hub takes up a new generation
 
     def on_view(self, name: str) -> None:
         """Something about a view changed; hubs look for themselves whether it is theirs."""
-        self.views.poke(name)
-        self.hubs.poke_all()
+        self.views.enqueue(name)
+        self.hubs.enqueue_all()
 
 
 def by_address(info: kopf.ConnectionInfo | None, environ: Mapping[str, str]) -> kopf.ConnectionInfo | None:
@@ -165,14 +171,14 @@ def registry(started: dict[str, Operator], make: Any) -> kopf.OperatorRegistry:
     @kopf.on.event("v1", "persistentvolumeclaims", labels={**HOME_LABELS, HUB_LABEL: kopf.PRESENT}, registry=found)
     async def home_event(body: kopf.Body, type: str, **_: Any) -> None:
         if type != "DELETED":
-            await retain(started["operator"].world.kube, dict(body))
+            await retain(started["operator"].context.kube, dict(body))
 
     @kopf.on.event("v1", "persistentvolumeclaims", labels={VIEW_LABEL: kopf.PRESENT}, registry=found)
     async def claim_event(namespace: str | None, labels: kopf.Labels, **_: Any) -> None:
         if HUB_LABEL in labels:
-            started["operator"].hubs.poke((namespace or "", str(labels.get(HUB_LABEL))))
+            started["operator"].hubs.enqueue((namespace or "", str(labels.get(HUB_LABEL))))
         else:
-            started["operator"].views.poke_all()  # a surveyor's
+            started["operator"].views.enqueue_all()  # a surveyor's
 
     return found
 
@@ -181,14 +187,16 @@ async def run(options: argparse.Namespace) -> None:
     """Run until told to stop."""
 
     async def make() -> Operator:
-        world = World(
-            kube=await Kube.connect(),
-            helm=Helm(kubeconfig=os.environ.get("KUBECONFIG")),
-            installation=installation.load(options.installation),
-            chart=CarriedChart.read(options.airgap_chart),
-            system=options.namespace,
+        kube = await Kube.connect()
+        shared = (
+            kube,
+            Helm(kubeconfig=os.environ.get("KUBECONFIG")),
+            installation.load(options.installation),
+            BundledChart.read(options.airgap_chart),
+            options.namespace,
+            Tls(kube, options.namespace),
         )
-        operator = Operator(world)
+        operator = Operator(HubContext(*shared), ViewContext(*shared))
         await operator.start(options.port)
         return operator
 

@@ -19,10 +19,10 @@ import grpc
 import yaml
 from nas import ADDRESS
 
-from pdshub.node import mountinfo
 from pdshub.node._proto import csi_pb2 as csi
 from pdshub.node._proto import csi_pb2_grpc as services
 from pdshub.node.layout import Layout
+from pdshub.node.mount import mountinfo
 
 PATIENCE = 180.0
 """Seconds for anything that has to happen by itself; an emulated machine with busy neighbours is slow."""

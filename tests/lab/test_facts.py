@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from nas import ADDRESS, Nas, fill, sh
 
-from pdshub.node import kernel as calls
+from pdshub.node.mount import syscalls as calls
 
 Kernel = tuple[int, int]
 

@@ -12,8 +12,8 @@ import pytest
 from nas import Nas
 from node import Node, entry, eventually, source
 
-from pdshub.node import mountinfo
-from pdshub.node.observe import generation
+from pdshub.node.mount import mountinfo
+from pdshub.node.reconcile.observe import generation
 
 READERS = 8
 LABEL = "pdshub-generation:"

@@ -20,8 +20,8 @@ from node import Node, entry, eventually, source
 from test_generations import DATA_ONLY, catalogs
 from walks import READ, WALK
 
-from pdshub.node import mountinfo
-from pdshub.node.catalog import COVER
+from pdshub.node.mount import mountinfo
+from pdshub.node.mount.catalog import COVER
 
 FILES = {f"d{n % 3}/s/f{n}": f"file {n}\n" * (n + 1) for n in range(60)}
 DIGESTS = {path: hashlib.sha256(text.encode()).hexdigest() for path, text in FILES.items()}

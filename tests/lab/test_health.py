@@ -18,10 +18,10 @@ import pytest
 from nas import ADDRESS, Nas, sh
 from node import Node, entry, eventually, source
 
-from pdshub.node.proof import Prover
-from pdshub.node.sample import Known
-from pdshub.node.subjects import Subject
-from pdshub.node.watch import Watcher
+from pdshub.node.health.integrity import Prover
+from pdshub.node.health.published import Subject
+from pdshub.node.health.sample import Known
+from pdshub.node.health.staleness import Watcher
 
 OLD, NEW = "old" * 100, "new and longer" * 100
 

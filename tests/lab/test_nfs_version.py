@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from nas import ADDRESS, Nas, sh
 
-from pdshub.node import kernel, mountinfo, worker
+from pdshub.node.mount import mountinfo, syscalls, worker_main
 
 VERSIONS = Path("/proc/fs/nfsd/versions")
 
@@ -20,7 +20,7 @@ def place(nas: Nas) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="version-", dir="/run/lab"))
     yield folder / "m"
     if mountinfo.top(mountinfo.read(), str(folder / "m")):
-        kernel.umount(str(folder / "m"), lazy=True)
+        syscalls.umount(str(folder / "m"), lazy=True)
     speak(nas, "+4.0 +4.1 +4.2")
 
 
@@ -43,11 +43,11 @@ def test_versions_are_gone_through(nas: Nas, place: Path) -> None:
         ("+4.0 -4.1 -4.2", "4.2", "4.0"),
     ):
         speak(nas, spoken)
-        worker.mount_nfs(ADDRESS, "/versions", 2049, highest, str(place), f"{ADDRESS}:/versions")
+        worker_main.mount_nfs(ADDRESS, "/versions", 2049, highest, str(place), f"{ADDRESS}:/versions")
         mount = mountinfo.top(mountinfo.read(), str(place))
         assert mount and f"vers={expected}," in mount.super_options, (spoken, highest, mount)
         assert (place / "f").read_text() == "there"
         sh("umount", place)
     speak(nas, "-4.0 +4.1 +4.2")
     with pytest.raises(OSError, match=r"\(NFS 4\.0\): Protocol not supported"):
-        worker.mount_nfs(ADDRESS, "/versions", 2049, "4", str(place), f"{ADDRESS}:/versions")
+        worker_main.mount_nfs(ADDRESS, "/versions", 2049, "4", str(place), f"{ADDRESS}:/versions")

@@ -30,7 +30,7 @@ from node import PATIENCE, Node, entry, eventually, source
 from storm import CACHE_SECONDS, READER, Error, Storm, explain
 
 from pdshub.archive import main as archive
-from pdshub.node import worker
+from pdshub.node.mount import worker_main
 
 READERS = 8
 SHORT = int(os.environ.get("LAB_STORM_CHANGES", "300"))
@@ -60,7 +60,7 @@ class Surveys:
         for path in (self._nas, self._work, self._shelf):
             path.mkdir(exist_ok=True)
         (self._work / "view.yaml").write_text(yaml.safe_dump(self._document))
-        worker.mount_nfs(ADDRESS, export, 2049, "4.2", str(self._nas), f"{ADDRESS}:{export}")
+        worker_main.mount_nfs(ADDRESS, export, 2049, "4.2", str(self._nas), f"{ADDRESS}:{export}")
         self.made: list[tuple[float, float, str]] = []
         """(survey began, seen by pods, generation)."""
         self._last: Path | None = None
@@ -167,7 +167,7 @@ def absences(log: str) -> list[tuple[float, float]]:
             moment = datetime.strptime(line[:23], "%Y-%m-%d %H:%M:%S,%f").astimezone().timestamp() + shift
         except ValueError:
             continue
-        if " pdshub.node.sources: source " in line:
+        if " pdshub.node.source.source_mount: source " in line:
             ready = line.endswith(" ready")
             began, back = (began, moment) if ready else (began or moment, 0.0)
         elif began and back and " built " in line:

@@ -11,7 +11,7 @@ import pytest
 from nas import Nas
 from node import Node, entry, eventually, source
 
-from pdshub.node import mountinfo
+from pdshub.node.mount import mountinfo
 
 READERS = 8
 #: Reads one file again and again in READERS processes until a file called stop appears in its own folder.

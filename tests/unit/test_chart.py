@@ -6,7 +6,7 @@ import pytest
 
 from pdshub import installation, kube, pki
 from pdshub.node.layout import DRIVER
-from pdshub.reconcile import reports
+from pdshub.reconcile.common import node_reports
 from tests.unit.chart import FULL, SYSTEM, VALUES, Document, pods, rendered
 
 Rules = dict[tuple[str, str], str]
@@ -163,8 +163,8 @@ def test_the_programs_find_each_other() -> None:
     objects = rendered()
     assert ("CSIDriver", DRIVER) in objects
     template = objects["DaemonSet", "pdshub-node"]["spec"]["template"]
-    assert set(reports.SELECTOR.split(",")) <= {f"{k}={v}" for k, v in template["metadata"]["labels"].items()}
-    assert reports.PORT in {p["hostPort"] for p in template["spec"]["containers"][0]["ports"]}
+    assert set(node_reports.SELECTOR.split(",")) <= {f"{k}={v}" for k, v in template["metadata"]["labels"].items()}
+    assert node_reports.PORT in {p["hostPort"] for p in template["spec"]["containers"][0]["ports"]}
     for kind, name in (("Deployment", "pdshub-operator"), ("DaemonSet", "pdshub-node")):
         mounts = objects[kind, name]["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
         assert str(installation.DEFAULT_PATH.parent) in {m["mountPath"] for m in mounts}

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from pdshub import installation
-from pdshub.node.policy import Policy
+from pdshub.node.source.policy import Policy
 from tests.unit.chart import ROOT, VALUES, Document, pods, rendered, run
 
 

@@ -24,7 +24,7 @@ from pdshub.cli import archive as commands
 from pdshub.cli import main as plugin
 from pdshub.cli import words
 from pdshub.cli.kubectl import Kubectl
-from pdshub.reconcile import generations, surveytalk
+from pdshub.reconcile.view import generations, surveyor_sync
 from pdshub.survey_api import State
 from pdshub.surveyor import answers
 from pdshub.surveyor import main as program
@@ -101,7 +101,7 @@ class Desk(Kubectl):
             return {"items": [{"metadata": meta}]}
         state = State.model_validate(answers.state(self.surveyor))
         spec = ArchiveViewSpec.model_validate(self.spec)
-        verdict = generations.decide(spec, self.released, surveytalk.kept(state))
+        verdict = generations.decide(spec, self.released, surveyor_sync.kept(state))
         object.__setattr__(self, "released", verdict.released)
         status: dict[str, Any] = {
             "form": "catalog",

@@ -15,8 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from pdshub import metrics
 from pdshub.kube import ARCHIVE_VIEW, KubeError
 from pdshub.metrics import Exporter, Facts
-from pdshub.reconcile.health import serve
-from pdshub.reconcile.reports import NodeReport
+from pdshub.reconcile.common.healthz import serve
+from pdshub.reconcile.common.node_reports import NodeReport
 
 HUB = {
     "metadata": {"namespace": "team-of-alice", "name": "alices-hub"},
@@ -117,7 +117,7 @@ def test_api_server_away() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "sick", "head", "body"),
+    ("path", "unhealthy_reason", "head", "body"),
     [
         ("/metrics", "", "200 OK", b"metrics"),
         ("/metrics", "stuck", "200 OK", b"metrics"),
@@ -126,7 +126,7 @@ def test_api_server_away() -> None:
         ("/metricsx", "", "200 OK", b"ok"),
     ],
 )
-def test_served_beside_healthz(path: str, sick: str, head: str, body: bytes) -> None:
+def test_served_beside_healthz(path: str, unhealthy_reason: str, head: str, body: bytes) -> None:
     async def metrics_() -> bytes:
         return b"metrics"
 
@@ -134,7 +134,7 @@ def test_served_beside_healthz(path: str, sick: str, head: str, body: bytes) -> 
         with socket.socket() as sock:
             sock.bind(("127.0.0.1", 0))
             port = sock.getsockname()[1]
-        task = asyncio.create_task(serve(port, lambda: sick, metrics_))
+        task = asyncio.create_task(serve(port, lambda: unhealthy_reason, metrics_))
         try:
             for _ in range(100):
                 try:

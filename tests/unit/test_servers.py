@@ -6,7 +6,7 @@ import pytest
 
 from pdshub.api.view import Source
 from pdshub.installation import Allowed, refusal
-from pdshub.node.policy import Policy
+from pdshub.node.source.policy import Policy
 from pdshub.node.spec import Source as NodeSource
 from pdshub.servers import matches
 

@@ -231,7 +231,7 @@ def test_a_diff_that_takes_long_over_the_surveyors_own_door(tmp_path: Path, monk
 def test_operator_and_surveyor_speak_the_same_language(tmp_path: Path) -> None:
     """Both ends are ours: what the operator sends, a real surveyor takes, and the other way round."""
     pytest.importorskip("zstandard")
-    from pdshub.reconcile import surveytalk
+    from pdshub.reconcile.view import surveyor_sync
     from pdshub.surveyor.server import Door
     from pdshub.surveyor.store import Store
     from pdshub.surveyor.surveyor import Surveyor
@@ -255,7 +255,7 @@ def test_operator_and_surveyor_speak_the_same_language(tmp_path: Path) -> None:
         api = SurveyApi()
         try:
             assert (await api.state(OPERATOR, address)).spec is None
-            body = surveytalk.body("sbn", 3, spec, "t1", [A])
+            body = surveyor_sync.body("sbn", 3, spec, "t1", [A])
             await api.put_spec(OPERATOR, address, body)
             first = await api.state(OPERATOR, address)
             assert first.view == "sbn" and first.spec and first.survey.state == "idle"

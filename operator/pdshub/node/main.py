@@ -48,16 +48,19 @@ def parser() -> argparse.ArgumentParser:
 async def plugin(options: argparse.Namespace) -> None:
     """Run until SIGTERM. Mounts stay: pods use them."""
     # Imported here: the helper's processes need none of it.
-    from pdshub.node import alone, metrics, report, servers
-    from pdshub.node.csi import Node
-    from pdshub.node.feed import ApiFeed, DirectoryFeed, Feed
-    from pdshub.node.generations import Store
-    from pdshub.node.health import Health
-    from pdshub.node.policy import PolicyFile
-    from pdshub.node.reconcile import Reconciler
-    from pdshub.node.requests import HelperRequests
-    from pdshub.node.shelf import Shelf
-    from pdshub.node.sources import Keeper
+    from pdshub.node import instance_lock
+    from pdshub.node.csi import servers
+    from pdshub.node.csi.services import Node
+    from pdshub.node.health.monitor import Health
+    from pdshub.node.reconcile.reconciler import Reconciler
+    from pdshub.node.report import metrics
+    from pdshub.node.report import server as report
+    from pdshub.node.source.nfs_requests import HelperRequests
+    from pdshub.node.source.policy import PolicyFile
+    from pdshub.node.source.source_mount import Keeper
+    from pdshub.node.store.cache import Shelf
+    from pdshub.node.store.generations import Store
+    from pdshub.node.store.informer import ApiFeed, DirectoryFeed, Feed
 
     Keeper.probe_seconds = options.probe_seconds
     layout = Layout(options.kubelet_dir)
@@ -65,7 +68,7 @@ async def plugin(options: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    if not await asyncio.to_thread(alone.turn, layout.plugin_lock, stop.is_set):
+    if not await asyncio.to_thread(instance_lock.turn, layout.plugin_lock, stop.is_set):
         return
     shelf = Shelf(Store(layout.generations), options.tls, options.generations_from)
     policy, helper = PolicyFile(options.installation), HelperRequests(layout)
@@ -112,13 +115,13 @@ def main() -> None:
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     os.umask(0o022)
     if options.command == "nfs-helper":
-        from pdshub.node import helper
+        from pdshub.node.source import nfs_helper
 
-        helper.run(Layout(options.kubelet_dir))
+        nfs_helper.run(Layout(options.kubelet_dir))
     elif options.command == "nfs-mount":
-        from pdshub.node import nfsmount
+        from pdshub.node.source import nfs_fuse
 
-        nfsmount.run(options.request)
+        nfs_fuse.run(options.request)
     else:
         # gRPC's own fork handlers would stall the worker processes.
         os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from pdshub.node import nfsversions
+from pdshub.node import nfs_versions
 
 #: Behind a view's name: the volume that shows its sources as they are, for the surveyor.
 SOURCES = "#sources"
@@ -75,7 +75,7 @@ class Released:
 
 
 @dataclass(frozen=True)
-class Uptake:
+class UpdatePolicy:
     """How the pods of one volume (the name of its PV) take up a new generation."""
 
     volume: str
@@ -93,7 +93,7 @@ class View:
     raw: Mapping[str, Any] = field(default_factory=dict, compare=False, hash=False)
     released: Released | None = None  # None: contents straight from the sources
     surveyor: str = ""  # address:port
-    uptakes: tuple[Uptake, ...] = ()
+    uptakes: tuple[UpdatePolicy, ...] = ()
 
     @property
     def cataloged(self) -> bool:
@@ -107,10 +107,10 @@ class View:
         """The entry's mount point, relative to /archive."""
         return "/".join(part for part in (self.folder, entry.path) if part not in ("", "."))
 
-    def uptake(self, target: str, default_hold: float) -> Uptake:
+    def uptake(self, target: str, default_hold: float) -> UpdatePolicy:
         """Of a target (…/kubernetes.io~csi/<PV>/mount); a volume that the status does not name is switched live."""
         volume = PurePosixPath(target).parent.name
-        return next((u for u in self.uptakes if u.volume == volume), Uptake(volume, hold=default_hold))
+        return next((u for u in self.uptakes if u.volume == volume), UpdatePolicy(volume, hold=default_hold))
 
 
 def digest(value: Any) -> str:
@@ -150,8 +150,8 @@ def _source(raw: Mapping[str, Any], where: str) -> Source:
             raise SpecError(f"{where}.nfs.server: {server!r} is not a host name or an address")
         export = "/" + "/".join(part for part in export.split("/") if part not in ("", "."))
         version = str(nfs.get("version") or "4.2")
-        if version not in ("4", *nfsversions.KNOWN):
-            raise SpecError(f"{where}.nfs.version: {version!r} is none of 4, {', '.join(nfsversions.KNOWN)}")
+        if version not in ("4", *nfs_versions.KNOWN):
+            raise SpecError(f"{where}.nfs.version: {version!r} is none of 4, {', '.join(nfs_versions.KNOWN)}")
         return Source(
             str(raw["name"]),
             server=server,
@@ -210,14 +210,14 @@ def parse_view(document: Mapping[str, Any]) -> View:
     return View(name, number, folder, sources, tuple(tree), document, released, surveyor, uptakes)
 
 
-def _status(status: Mapping[str, Any], cataloged: bool) -> tuple[Released | None, str, tuple[Uptake, ...]]:
+def _status(status: Mapping[str, Any], cataloged: bool) -> tuple[Released | None, str, tuple[UpdatePolicy, ...]]:
     """What the operator has decided: generation, where to get it, and how each hub takes it up."""
     generation = status.get("generation") if cataloged else None
     if generation and not GENERATION.fullmatch(str(generation["name"])):
         raise SpecError(f"status.generation.name: {generation['name']!r} is not sha256: and 64 hexadecimal digits")
     released = Released(str(generation["name"]), str(generation.get("asOf") or "")) if generation else None
     uptakes = tuple(
-        Uptake(str(raw["volume"]), raw.get("updates") == "nextServer", float(raw.get("maxHoldSeconds", 3600)))
+        UpdatePolicy(str(raw["volume"]), raw.get("updates") == "nextServer", float(raw.get("maxHoldSeconds", 3600)))
         for raw in status.get("volumes") or []
     )
     return released, str((status.get("surveyor") or {}).get("address") or ""), uptakes

@@ -15,9 +15,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pdshub.node import kernel, worker
-from pdshub.node.catalog import KEPT_OPTIONS
-from pdshub.node.generations import Generation
+from pdshub.node.mount import syscalls, worker_main
+from pdshub.node.mount.catalog import KEPT_OPTIONS
+from pdshub.node.store.generations import Generation
 
 ADDRESS = "127.0.0.1"
 
@@ -56,7 +56,7 @@ def in_child(do: Callable[[], object]) -> None:
 
 def mount_nfs(export: str, point: Path, more: str = "") -> None:
     point.mkdir(parents=True, exist_ok=True)
-    worker.mount_nfs(ADDRESS, export, 2049, "4.2", str(point), f"{ADDRESS}:{export}", more)
+    worker_main.mount_nfs(ADDRESS, export, 2049, "4.2", str(point), f"{ADDRESS}:{export}", more)
 
 
 def _run(*command: str) -> None:
@@ -69,7 +69,7 @@ def unmount(point: Path) -> None:
     """All mounts of ``point``; a moment's use by a FUSE daemon that is ending is waited out."""
     for attempt in range(100):
         try:
-            kernel.umount(str(point))
+            syscalls.umount(str(point))
         except FileNotFoundError:
             return
         except OSError as error:
@@ -130,7 +130,9 @@ class Contenders:
 
     def _overlay(self, place: Place) -> None:
         lowers = f"{place.nfs}:{self.empty}"
-        kernel.mount("overlay", str(place.root), "overlay", kernel.MS_RDONLY | kernel.MS_NOATIME, f"lowerdir={lowers}")
+        syscalls.mount(
+            "overlay", str(place.root), "overlay", syscalls.MS_RDONLY | syscalls.MS_NOATIME, f"lowerdir={lowers}"
+        )
 
     def _mergerfs(self, place: Place) -> None:
         _run("mergerfs", "-o", "ro,allow_other,use_ino", f"{place.nfs}:{self.empty}", str(place.root))
@@ -147,10 +149,10 @@ class Contenders:
 
 def build_catalog(generation: Generation, directory: Path, nfs: Path, point: Path, empty: Path) -> None:
     """As the node plugin does: probe the source's directories, then mount the catalog over them."""
-    found = worker.probe(str(nfs), [layer.path for layer in generation.data])["layers"]
+    found = worker_main.probe(str(nfs), [layer.path for layer in generation.data])["layers"]
 
     def build() -> None:
-        worker.build_catalog(
+        worker_main.build_catalog(
             str(point),
             {"generation": generation.name, "layers": []},
             generation=generation.name,

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from pdshub.archive import main as archive
-from pdshub.node import generations
+from pdshub.node.store import generations
 
 VIEW = {
     "apiVersion": "pdshub.dev/v1alpha1",

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pdshub.node import kernel, targets
-from pdshub.node.catalog import KEPT_OPTIONS
+from pdshub.node.mount import syscalls, targets
+from pdshub.node.mount.catalog import KEPT_OPTIONS
 from tests.bench.archive import work
 from tests.bench.archive.contenders import Contenders, build_catalog, mount_nfs, unmount
 from tests.bench.archive.generation import Surveyed
@@ -77,7 +77,7 @@ def measure(contenders: Contenders, surveyed: Surveyed, folder: Path) -> dict[st
     points = [folder / f"pods/{n}/mount" for n in range(TARGETS)]
     for n, target in enumerate(points):
         target.mkdir(parents=True)
-        targets.put(kernel.AT_FDCWD, str(front), str(target))
+        targets.put(syscalls.AT_FDCWD, str(front), str(target))
         subprocess.run(["mount", "--make-shared", target], check=True)
         _pod(target, folder / f"containers/{n}")
         targets.attach(str(entries[0]), str(target), AT, str(front))

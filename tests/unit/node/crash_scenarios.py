@@ -11,7 +11,7 @@ from pathlib import Path
 
 import grpc
 
-from pdshub.node import mountinfo
+from pdshub.node.mount import mountinfo
 from tests.unit.node import scenarios
 from tests.unit.node.generations import LABEL, Release, catalogs, two_releases
 from tests.unit.node.machine import Machine, eventually

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def arm() -> None:
-    from pdshub.node import kernel
+    from pdshub.node.mount import syscalls
 
     def guarded(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(*args: Any, **options: Any) -> Any:
@@ -28,7 +28,7 @@ def arm() -> None:
         return wrapper
 
     for name in ("mount", "umount", "attach"):
-        setattr(kernel, name, guarded(name, getattr(kernel, name)))
+        setattr(syscalls, name, guarded(name, getattr(syscalls, name)))
 
 
 def step(name: str) -> None:

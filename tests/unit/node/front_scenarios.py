@@ -8,8 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from unittest import mock
 
-from pdshub.node import front, kernel, mountinfo
 from pdshub.node.layout import Layout
+from pdshub.node.mount import mountinfo, syscalls, volume_root
 from tests.unit.node import scenarios
 from tests.unit.node.machine import Machine, eventually
 
@@ -27,7 +27,7 @@ def two_at_once_make_one(m: Machine) -> None:
         return found
 
     with mock.patch.object(mountinfo, "read", both_have_read):
-        threads = [threading.Thread(target=front.ensure, args=(layout, "sbn")) for _ in range(2)]
+        threads = [threading.Thread(target=volume_root.ensure, args=(layout, "sbn")) for _ in range(2)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -39,11 +39,11 @@ def one_that_no_target_shows_goes(m: Machine) -> None:
     """Two were made, and the target shows the lower one: the archive appears in it all the same."""
     layout, target = Layout(m.kubelet), m.target()
     layout.prepare()
-    front.ensure(layout, "sbn")
+    volume_root.ensure(layout, "sbn")
     target.mkdir(parents=True)
-    front.publish(layout, "sbn", str(target))
-    other = kernel.new_filesystem("tmpfs", [("source", front.label("sbn"))], 0)
-    kernel.attach(other, str(layout.front("sbn")))
+    volume_root.publish(layout, "sbn", str(target))
+    other = syscalls.new_filesystem("tmpfs", [("source", volume_root.label("sbn"))], 0)
+    syscalls.attach(other, str(layout.front("sbn")))
     m.file("main/f", "there")
     m.view({"d": ["main"]}, main="main")
     m.start()

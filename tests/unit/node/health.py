@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from pdshub.node.sample import Known
-from pdshub.node.subjects import Subject
+from pdshub.node.health.published import Subject
+from pdshub.node.health.sample import Known
 from tests.unit.node import machine
 
 PORT = 29807

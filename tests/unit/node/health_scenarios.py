@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pdshub.node import examine
-from pdshub.node.watch import Watcher
+from pdshub.node.health import examiner_main
+from pdshub.node.health.staleness import Watcher
 from tests.unit.node.health import ACTIONS, PORT, Catalog, eventually, run, scraped
 from tests.unit.node.machine import Machine
 
@@ -40,7 +40,7 @@ def replaced_file(folder: Path) -> None:
     (catalog.nas / "new").write_text("longer than before" * 500)
     (catalog.nas / "new").rename(catalog.nas / "data/a.dat")
     assert (catalog.point / "data/a.dat").stat().st_size == 5000, "the catalog goes on saying what it recorded"
-    if examine.files(catalog.subject.roots, [("data/a.dat", 5000, "", "")]) == {"data/a.dat": "same"}:
+    if examiner_main.files(catalog.subject.roots, [("data/a.dat", 5000, "", "")]) == {"data/a.dat": "same"}:
         catalog.renew()  # a local file system's old file lives as long as it is open; NFS answers ESTALE
     watch = asyncio.run(look(6010.0))
     assert watch.problems == {"data/a.dat": "size"} and renewed == ["sbn"], watch

@@ -37,9 +37,10 @@ def way(m: Machine, number: str, shared: bool, refuse: str) -> None:
 
 
 def _way(m: Machine, number: str, shared: bool, refuse: list[str]) -> None:
-    from pdshub.node import catalog, generations, kernel, worker
+    from pdshub.node.mount import catalog, syscalls, worker_main
+    from pdshub.node.store import generations
 
-    new, image, overlay = kernel.new_filesystem, catalog.mount_image, catalog.overlay
+    new, image, overlay = syscalls.new_filesystem, catalog.mount_image, catalog.overlay
 
     def no(code: int) -> OSError:
         return OSError(code, "not known")
@@ -59,7 +60,7 @@ def _way(m: Machine, number: str, shared: bool, refuse: list[str]) -> None:
             raise no(errno.EINVAL)
         overlay(place, label, lowers, data)
 
-    kernel.new_filesystem, catalog.mount_image, catalog.overlay = new_filesystem, mount_image, one_overlay
+    syscalls.new_filesystem, catalog.mount_image, catalog.overlay = new_filesystem, mount_image, one_overlay
     files = {"main/t": "t", "main/x/f": "from main", "more/u": "u", "more/y/g": "from more"}
     files |= {"main/x/both": "wins", "more/x/both": "loses!"} if shared else {}
     nas = m.directory / "nas" / number
@@ -86,10 +87,10 @@ def _way(m: Machine, number: str, shared: bool, refuse: list[str]) -> None:
             gone = case == "none" or (case == "away" and layer.source == "main")
             data.append({
                 "source": layer.source, "base": str(nas / layer.source), "path": layer.path,
-                "identity": "" if gone else worker.identity(place.stat()), "runAs": users.get(layer.source),
+                "identity": "" if gone else worker_main.identity(place.stat()), "runAs": users.get(layer.source),
             })  # fmt: skip
         point = m.directory / "entries" / number / case / "mnt"
-        form = worker.build_catalog(
+        form = worker_main.build_catalog(
             str(point), {"generation": made.name, "layers": []}, generation=made.name, nested=made.nested, top=made.top,
             images=[{"path": str(view.folder / made.digits / i.name), "source": i.source} for i in made.images],
             data=data, empty=str(empty),
@@ -112,8 +113,8 @@ def _way(m: Machine, number: str, shared: bool, refuse: list[str]) -> None:
                 pass
             else:
                 raise AssertionError("read as root, not as runAs")
-        worker.drop(str(point))
-    kernel.new_filesystem = new
+        worker_main.drop(str(point))
+    syscalls.new_filesystem = new
 
 
 def expect(path: Path, text: str | None, merged: bool) -> None:

@@ -18,9 +18,9 @@ from typing import Any
 import grpc
 import yaml
 
-from pdshub.node import mountinfo
 from pdshub.node._proto import csi_pb2 as csi
 from pdshub.node._proto import csi_pb2_grpc as services
+from pdshub.node.mount import mountinfo
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pdshub.node import examine, user
-from pdshub.node.proof import Prover
-from pdshub.node.subjects import Subject
+from pdshub.node.health import examiner_main, unprivileged
+from pdshub.node.health.integrity import Prover
+from pdshub.node.health.published import Subject
 from tests.unit.node.health import ACTIONS, PORT, Catalog, eventually, known, run, scraped, sh, tree
 from tests.unit.node.machine import Machine
 
@@ -30,7 +30,7 @@ def proof_of_an_intact_view(folder: Path) -> None:
     proof = proven(catalog)
     assert proof["ok"] and proof["result"] == "intact", proof
     assert proof["identity"] == {
-        "uid": user.UID, "gid": user.GID, "groups": [], "capabilities": [], "noNewPrivileges": True,
+        "uid": unprivileged.UID, "gid": unprivileged.GID, "groups": [], "capabilities": [], "noNewPrivileges": True,
     }  # fmt: skip
     assert set(proof["tried"].items()) == {(action, "EROFS") for action in ACTIONS}, proof["tried"]
     files = proof["files"]
@@ -184,7 +184,9 @@ def proof_as_who_reads_the_source(folder: Path) -> None:
         path.chmod(0o755 if path.is_dir() else 0o644)
     (catalog.nas / "data/a.dat").write_text("b" * 5000)
     catalog.nas.chmod(0o700)
-    looked = examine.Sources({"main": (str(catalog.nas), [1234, 1234]), "other": (str(catalog.nas), [4321, 4321])})
+    looked = examiner_main.Sources(
+        {"main": (str(catalog.nas), [1234, 1234]), "other": (str(catalog.nas), [4321, 4321])}
+    )
     assert looked.look("main", "data/a.dat")["size"] == 5000
     assert looked.look("other", "data/a.dat") == {"error": "EACCES"}
     assert proven(catalog, survey)["result"] == "changing"
@@ -213,14 +215,14 @@ def proof_looks_twice_before_it_alarms(folder: Path) -> None:
 
 def proof_is_a_user(folder: Path) -> None:
     """The identity is checked by its own process: with root left over there is no proof."""
-    who, uid = user.as_user(os.getuid)
-    assert uid == user.UID and who["capabilities"] == []
+    who, uid = unprivileged.as_user(os.getuid)
+    assert uid == unprivileged.UID and who["capabilities"] == []
     secret = folder / "secret"
     secret.write_text("root's")
     secret.chmod(0o600)
     for work in (secret.read_text, lambda: sh("mount", "-t", "tmpfs", "none", folder)):
         try:
-            user.as_user(work)
+            unprivileged.as_user(work)
         except OSError as error:
             assert error.errno in (errno.EACCES, errno.EPIPE), error
         else:

@@ -17,7 +17,7 @@ from typing import Any
 
 import grpc
 
-from pdshub.node import mountinfo
+from pdshub.node.mount import mountinfo
 from tests.unit.node.machine import Machine, eventually
 
 
@@ -353,9 +353,9 @@ def nfs_server_and_helper_come_and_go(m: Machine) -> None:
 
 def old_kernel(m: Machine) -> None:
     """The fallbacks for kernels without `lowerdir+` (6.8) and MOVE_MOUNT_BENEATH (6.5), made to refuse them here."""
-    from pdshub.node import kernel, worker
+    from pdshub.node.mount import syscalls, worker_main
 
-    attach = kernel.attach
+    attach = syscalls.attach
 
     def refuse_beneath(fd: int, target: str, *, beneath: bool = False) -> None:
         if beneath:
@@ -365,7 +365,7 @@ def old_kernel(m: Machine) -> None:
     def refuse_filesystem(*_: object) -> int:
         raise OSError(errno.EINVAL, "not known")
 
-    kernel.attach, kernel.new_filesystem = refuse_beneath, refuse_filesystem
+    syscalls.attach, syscalls.new_filesystem = refuse_beneath, refuse_filesystem
     odd = "b,c:d\\e"
     m.file(f"{odd}/f", "odd")
     m.file("main/f", "main")
@@ -376,30 +376,30 @@ def old_kernel(m: Machine) -> None:
     point.mkdir()
 
     def built(name: str, *layers: str, run_as: list[int] | None = None) -> str:
-        found = [[str(nas), layer, worker.identity((nas / layer).stat())] for layer in layers]
+        found = [[str(nas), layer, worker_main.identity((nas / layer).stat())] for layer in layers]
         made = m.directory / "entries" / name / "mnt"
-        how = worker.build(found, run_as, str(made), str(empty), {})
+        how = worker_main.build(found, run_as, str(made), str(empty), {})
         assert how == ("overlay" if len(layers) > 1 or run_as else "bind")
         return str(made)
 
     first = built("one", odd, "main")
     front = str(m.directory)
-    worker.attach(first, str(m.directory), "target", front)
+    worker_main.attach(first, str(m.directory), "target", front)
     assert (point / "f").read_text() == "odd" and (point / "g").read_text() == "main"
     second = built("two", "main")
-    umount = kernel.umount
+    umount = syscalls.umount
 
     def never_empty(target: str, *, lazy: bool = False) -> None:
         umount(target, lazy=lazy)
         assert mountinfo.stack(mountinfo.read(), str(point)), "for a moment nothing is there: ENOENT for readers"
 
-    kernel.umount = never_empty
+    syscalls.umount = never_empty
     for depth in range(1, 12):
         origin = (second, first)[depth % 2]
         there = len(mountinfo.stack(mountinfo.read(), str(point)))
-        assert worker.switch(origin, [(str(m.directory), "target", there)], front) == ["switched"]
+        assert worker_main.switch(origin, [(str(m.directory), "target", there)], front) == ["switched"]
         assert (point / "f").read_text() == ("main", "odd")[depth % 2]
-    kernel.umount = umount
+    syscalls.umount = umount
     assert len(mountinfo.stack(mountinfo.read(), str(point))) <= 7, "a few at most"
     m.directory.chmod(0o700)
     if not os.fork():  # the child's identity changes for good
@@ -417,7 +417,7 @@ def old_kernel(m: Machine) -> None:
         pass
     else:
         raise AssertionError("read as root, not as runAs")
-    worker.unmount(str(point))
+    worker_main.unmount(str(point))
 
 
 ALL = {

@@ -6,7 +6,7 @@ import json
 import sys
 import time
 
-from pdshub.node import mountinfo
+from pdshub.node.mount import mountinfo
 from tests.unit.node import scenarios
 from tests.unit.node.generations import catalogs, two_releases
 from tests.unit.node.machine import Machine, eventually

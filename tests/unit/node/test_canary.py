@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from pdshub.node.generations import Store
-from pdshub.node.health import Health
+from pdshub.node.health.monitor import Health
+from pdshub.node.health.published import Subject
+from pdshub.node.health.sample import Known
+from pdshub.node.health.staleness import SLICE, SLOT, Watch
 from pdshub.node.layout import Layout
-from pdshub.node.policy import PolicyFile
-from pdshub.node.reconcile import Reconciler
-from pdshub.node.requests import HelperRequests
-from pdshub.node.sample import Known
-from pdshub.node.shelf import Shelf
+from pdshub.node.reconcile.reconciler import Reconciler
+from pdshub.node.source.nfs_requests import HelperRequests
+from pdshub.node.source.policy import PolicyFile
 from pdshub.node.spec import SpecError, parse_view
-from pdshub.node.subjects import Subject
-from pdshub.node.watch import SLICE, SLOT, Watch
+from pdshub.node.store.cache import Shelf
+from pdshub.node.store.generations import Store
 from tests.unit.node import apart, generations, health_scenarios
 
 GENERATION = "sha256:0123456789abcdef"

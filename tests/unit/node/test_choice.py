@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from pdshub.node.choice import LIVE, Built, Known, above, catalog, choose, decide, place
-from pdshub.node.generations import Generation
-from pdshub.node.plan import LayerAt, Want
-from pdshub.node.sources import State
-from pdshub.node.spec import Entry, Layer, Released, Source, SpecError, Uptake, View, parse_view, sources_view
-from pdshub.node.telling import document, report, showing_of
+from pdshub.node.reconcile.plan import LayerAt, Want
+from pdshub.node.reconcile.select_generation import LIVE, Built, Known, above, catalog, choose, decide, place
+from pdshub.node.reconcile.view_health import document, report, showing_of
+from pdshub.node.source.source_mount import State
+from pdshub.node.spec import Entry, Layer, Released, Source, SpecError, UpdatePolicy, View, parse_view, sources_view
+from pdshub.node.store.generations import Generation
 
 A, B = Source("a", server="nas", export="/a"), Source("b", server="nas", export="/b")
 G1, G2, G3 = (f"sha256:{digit * 64}" for digit in "123")
@@ -124,7 +124,7 @@ def test_above() -> None:
     assert above((Entry("a/b/c", (Layer("a", "."),), live=True),)) == ("", "a", "a/b")
 
 
-PER_SERVER = (Uptake("keeps", next_server=True), Uptake("switches"))
+PER_SERVER = (UpdatePolicy("keeps", next_server=True), UpdatePolicy("switches"))
 
 
 def target(volume: str, number: int = 1) -> str:
@@ -178,9 +178,9 @@ def test_parse_status() -> None:
     view = parse_view(status(**said))
     assert view.released == Released(G1, "2026") and view.surveyor == "10.0.0.1:9810" and view.cataloged
     assert [entry.live for entry in view.tree] == [False, True]
-    assert view.uptake(target("pv1"), 60) == Uptake("pv1", True, 5)
-    assert view.uptake(target("pv2"), 60) == Uptake("pv2", False, 3600)
-    assert view.uptake(target("pv3"), 60) == Uptake("pv3", False, 60)
+    assert view.uptake(target("pv1"), 60) == UpdatePolicy("pv1", True, 5)
+    assert view.uptake(target("pv2"), 60) == UpdatePolicy("pv2", False, 3600)
+    assert view.uptake(target("pv3"), 60) == UpdatePolicy("pv3", False, 60)
     assert parse_view(status(**said, spec={"form": "live"})).released is None
     assert parse_view(status()).released is None
     with pytest.raises(SpecError, match="hexadecimal"):

@@ -12,18 +12,20 @@ from typing import Any, cast
 
 import pytest
 
-from pdshub.node import reconcile, requests, sources, workers
-from pdshub.node.csi import Node
-from pdshub.node.generations import Store
+from pdshub.node.csi.services import Node
 from pdshub.node.layout import Layout
-from pdshub.node.plan import Want
-from pdshub.node.policy import Policy, PolicyFile
-from pdshub.node.report import document
-from pdshub.node.requests import HelperRequests
-from pdshub.node.shelf import Shelf
-from pdshub.node.sources import Keeper, State
+from pdshub.node.mount import worker
+from pdshub.node.reconcile import reconciler
+from pdshub.node.reconcile.desired import Story, tell
+from pdshub.node.reconcile.plan import Want
+from pdshub.node.report.server import document
+from pdshub.node.source import nfs_requests, source_mount
+from pdshub.node.source.nfs_requests import HelperRequests
+from pdshub.node.source.policy import Policy, PolicyFile
+from pdshub.node.source.source_mount import Keeper, State
 from pdshub.node.spec import Entry, Layer, Source, View
-from pdshub.node.wants import Story, tell
+from pdshub.node.store.cache import Shelf
+from pdshub.node.store.generations import Store
 
 WELL, AWAY = Story(True, "", ""), Story(False, "source m: away", "notice")
 
@@ -49,7 +51,7 @@ class Place:
 
     def says(self, source: Source, **status: Any) -> None:
         """Answer a request as the helper does."""
-        requests.write(self.layout.helper / f"{source.digest}.status", status)
+        nfs_requests.write(self.layout.helper / f"{source.digest}.status", status)
 
     def keeper(self, source: Source) -> Keeper:
         return Keeper(source, self.layout, self.policy.current, self.requests, lambda: None)
@@ -107,7 +109,7 @@ def test_the_helper_decides_where_the_kernel_has_no_nfs(
 
 def test_connecting_is_bounded(place: Place, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Keeper, "no_kernel_nfs_until", time.monotonic() + 600)
-    monkeypatch.setattr(sources, "CONNECTING_SECONDS", 0.3)
+    monkeypatch.setattr(source_mount, "CONNECTING_SECONDS", 0.3)
 
     async def test() -> None:
         keeper = place.keeper(Source("m", server="127.0.0.1", export="/m", port=port))
@@ -123,8 +125,8 @@ def test_connecting_is_bounded(place: Place, port: int, monkeypatch: pytest.Monk
 def test_away_is_who_gave_no_answer_twice(
     place: Place, port: int, monkeypatch: pytest.MonkeyPatch, server: str, away: bool
 ) -> None:
-    monkeypatch.setattr(sources, "AGAIN_SECONDS", 0.05)
-    monkeypatch.setattr(sources, "UNHEALTHY_SECONDS", 0.05)
+    monkeypatch.setattr(source_mount, "AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(source_mount, "UNHEALTHY_SECONDS", 0.05)
     looks, news = [0], list[State]()
 
     def policy() -> Policy:
@@ -145,9 +147,9 @@ def test_away_is_who_gave_no_answer_twice(
 def test_a_machine_that_is_too_busy_to_look_says_nothing_of_the_server(
     place: Place, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "UNHEALTHY_SECONDS", 0.02)
-    monkeypatch.setattr(sources, "AGAIN_SECONDS", 0.02)
-    looks: list[type[Exception]] = [TimeoutError, workers.Busy, workers.Busy, TimeoutError]
+    monkeypatch.setattr(source_mount, "UNHEALTHY_SECONDS", 0.02)
+    monkeypatch.setattr(source_mount, "AGAIN_SECONDS", 0.02)
+    looks: list[type[Exception]] = [TimeoutError, worker.Busy, worker.Busy, TimeoutError]
     met: list[tuple[int, bool]] = []
 
     async def test() -> None:
@@ -198,7 +200,7 @@ def test_the_report_says_how_a_view_stands(
 
     async def test() -> None:
         shelf = Shelf(Store(place.layout.generations), Path())
-        found = reconcile.Reconciler(place.layout, place.policy, place.requests, shelf)
+        found = reconciler.Reconciler(place.layout, place.policy, place.requests, shelf)
         found.known = {"sbn": view}
         keeper = found.keepers[source.digest] = place.keeper(source)
         await until(lambda: keeper.state.mode)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pdshub.node import mountinfo
-from pdshub.node.choice import Built, Known, catalog, decide
 from pdshub.node.layout import Layout
-from pdshub.node.observe import cataloged, observe, shown
-from pdshub.node.plan import Actual, Attach, Build, Detach, Drop, Step, Switch, Want, plan
-from pdshub.node.sources import State
+from pdshub.node.mount import mountinfo
+from pdshub.node.reconcile.observe import cataloged, observe, shown
+from pdshub.node.reconcile.plan import Actual, Attach, Build, Detach, Drop, Step, Switch, Want, plan
+from pdshub.node.reconcile.select_generation import Built, Known, catalog, decide
+from pdshub.node.source.source_mount import State
 from pdshub.node.spec import Source
 from tests.unit.node.test_choice import G1, G2, PER_SERVER, READY, STORED, UNKNOWN, VIEW, A, layers, target
 

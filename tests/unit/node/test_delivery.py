@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from pdshub.node import delivery, health
-from pdshub.node.delivery import Found, is_delivery
-from pdshub.node.proof import Proof, Prover, judge
-from pdshub.node.sample import Known
+from pdshub.node.health import delivery, monitor
+from pdshub.node.health.delivery import Found, is_delivery
+from pdshub.node.health.integrity import Proof, Prover, judge
+from pdshub.node.health.published import Subject
+from pdshub.node.health.sample import Known
 from pdshub.node.spec import View
-from pdshub.node.subjects import Subject
 
 S = 10**9
 NOON = 1_800_000_000 * S  # a moment of the NAS's clock, at which the survey's generation was as recorded
@@ -163,7 +163,7 @@ class Proofs(Prover):
 def test_what_no_survey_will_see_is_damage_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     """The time is the node's own, and begins anew when the file is found in another state."""
     clock, prover = 0.0, Proofs(1, again=0)
-    monkeypatch.setattr("pdshub.node.proof.time.monotonic", lambda: clock)
+    monkeypatch.setattr("pdshub.node.health.integrity.time.monotonic", lambda: clock)
     subject = replace(SUBJECT, patience=3720)
 
     def proven(at: float, ctime: int, word: str = "bytes", reachable: bool = True) -> str:
@@ -192,5 +192,5 @@ def test_what_no_survey_will_see_is_damage_after_a_while(monkeypatch: pytest.Mon
     ],
 )
 def test_patience_is_the_views(spec: Any, expected: tuple[float, float]) -> None:
-    assert health._patience(View("v", raw={"spec": spec})) == expected
-    assert health._patience(None) == (120, 3720)
+    assert monitor._patience(View("v", raw={"spec": spec})) == expected
+    assert monitor._patience(None) == (120, 3720)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pdshub.node.feed import ApiFeed
+from pdshub.node.store.informer import ApiFeed
 
 NAME = "sha256:" + "1" * 64
 

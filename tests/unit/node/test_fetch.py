@@ -17,9 +17,9 @@ import pytest
 
 from pdshub.archive import manifest as archive
 from pdshub.archive.catalog import Image
-from pdshub.node.fetch import Fetch, Folder, Surveyor
-from pdshub.node.generations import GenerationError, Store, parse
-from pdshub.node.shelf import Shelf
+from pdshub.node.store.cache import Shelf
+from pdshub.node.store.fetch import Fetch, Folder, Surveyor
+from pdshub.node.store.generations import GenerationError, Store, parse
 
 IMAGE = bytes(range(256)) * 40  # 10240 bytes, no whole number of blocks
 PROOF = b'{"files": []}'
@@ -271,7 +271,7 @@ async def until(true: Callable[[], bool]) -> None:
 
 
 def test_the_shelf_tries_again(served: Served, pki: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pdshub.node.shelf.RETRY_SECONDS", (0.01, 0.02))
+    monkeypatch.setattr("pdshub.node.store.cache.RETRY_SECONDS", (0.01, 0.02))
     body = served.files.pop(served.image)
 
     async def test() -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from pdshub.node import catalog, mountinfo, requests, worker
+from pdshub.node.layout import KEPT
+from pdshub.node.mount import catalog, mountinfo, worker_main
 
 NFS = {"server": "nas", "export": "/e", "port": 2049, "version": "4.2", "device": "nas:/e"}
 
@@ -26,7 +27,7 @@ def layer(base: Path, place: Path, mounts: list[dict[str, Any]], fresh: bool = T
 
     raw = {
         "source": "main", "base": str(base), "path": "d", "nfs": NFS, "runAs": None,
-        "identity": worker.identity((base / "d").stat()),
+        "identity": worker_main.identity((base / "d").stat()),
     }  # fmt: skip
     with ExitStack() as stack:
         path = catalog.Layer(raw, stack, str(place), mount_nfs).path
@@ -63,7 +64,7 @@ def test_another_directory_there_is_refused(monkeypatch: pytest.MonkeyPatch, bas
 def test_the_helper_has_a_name_for_it(monkeypatch: pytest.MonkeyPatch, base: Path) -> None:
     mounted(monkeypatch, base, "fuse.pdshub-nfs")
     monkeypatch.setattr(catalog.uuid, "uuid4", lambda: type("", (), {"hex": "ab"}))
-    kept = base / f"{requests.KEPT}ab"
+    kept = base / f"{KEPT}ab"
     assert layer(base, base.parent / "place", []) == str(base / "d"), "not one from before an upgrade"
     kept.mkdir()
     (kept / "d").mkdir()
@@ -73,6 +74,6 @@ def test_the_helper_has_a_name_for_it(monkeypatch: pytest.MonkeyPatch, base: Pat
 
 def test_a_local_directory_is_what_it_is(monkeypatch: pytest.MonkeyPatch, base: Path) -> None:
     mounted(monkeypatch, base, "ext4")
-    raw = {"source": "main", "base": str(base), "path": "d", "identity": worker.identity((base / "d").stat())}
+    raw = {"source": "main", "base": str(base), "path": "d", "identity": worker_main.identity((base / "d").stat())}
     with ExitStack() as stack:
-        assert os.readlink(str(catalog.Layer(raw, stack, "nowhere", worker.mount_nfs).path)) == str(base / "d")
+        assert os.readlink(str(catalog.Layer(raw, stack, "nowhere", worker_main.mount_nfs).path)) == str(base / "d")

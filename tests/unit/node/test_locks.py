@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from pdshub.node import csi, front
 from pdshub.node._proto import csi_pb2 as messages
+from pdshub.node.csi import services
 from pdshub.node.layout import Layout
-from pdshub.node.locks import Locks
+from pdshub.node.mount import volume_root
+from pdshub.node.mount.locks import Locks
 
 
 def test_one_at_a_time_and_nothing_is_kept() -> None:
@@ -96,7 +97,7 @@ def test_publishes_of_one_target_never_overlap(tmp_path: Path, monkeypatch: pyte
     leave = {name: asyncio.Event() for name in ("unpublish", "publish 1", "publish 2")}
 
     async def to_thread(work: Callable[..., Any], *arguments: Any) -> str:
-        name = "unpublish" if work is front.unpublish else f"publish {sum('publish ' in one for one in seen) + 1}"
+        name = "unpublish" if work is volume_root.unpublish else f"publish {sum('publish ' in one for one in seen) + 1}"
         assert not inside, f"{name} began while {inside} was under way"
         inside.append(name)
         seen.append(name)
@@ -110,7 +111,7 @@ def test_publishes_of_one_target_never_overlap(tmp_path: Path, monkeypatch: pyte
             await asyncio.sleep(0)
 
     monkeypatch.setattr(asyncio, "to_thread", to_thread)
-    node = csi.Node("test", Layout(tmp_path), Reconciler())  # type: ignore[arg-type]
+    node = services.Node("test", Layout(tmp_path), Reconciler())  # type: ignore[arg-type]
     target = str(tmp_path / "pods/a/volumes/kubernetes.io~csi/v/mount")
     capability = messages.VolumeCapability(
         mount=messages.VolumeCapability.MountVolume(),

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pdshub.node import metrics
+from pdshub.node.report import metrics
 
 PROOF = {
     "ok": False, "result": "violated", "unwritable": True, "at": "2026-11-23T15:00:00Z",

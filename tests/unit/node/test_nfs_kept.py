@@ -7,17 +7,18 @@ from collections.abc import Callable
 
 import pytest
 
-from pdshub.node import nfsmount, requests
+from pdshub.node.layout import KEPT
+from pdshub.node.source import nfs_fuse
 from tests.unit.node import fake_nfs
 from tests.unit.node.test_nfsclient import content, mounted, names, nas  # noqa: F401 - a fixture
 
-ONE, OTHER = f"/{requests.KEPT}1a", f"/{requests.KEPT}2b"
+ONE, OTHER = f"/{KEPT}1a", f"/{KEPT}2b"
 
 
 @pytest.fixture
 def asked(nas: fake_nfs.Server, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:  # noqa: F811
     """Calls since it was asked last; no attribute is taken for true for a moment."""
-    monkeypatch.setattr(nfsmount, "ATTRIBUTE_SECONDS", -1.0)
+    monkeypatch.setattr(nfs_fuse, "ATTRIBUTE_SECONDS", -1.0)
     calls: list[str] = []
     nas.trouble = calls.append
 
@@ -70,7 +71,7 @@ def test_it_is_listed_nowhere(nas: fake_nfs.Server) -> None:  # noqa: F811
 
 
 def test_the_longest_unused_is_forgotten() -> None:
-    known = nfsmount.Attributes(2, math.inf)
+    known = nfs_fuse.Attributes(2, math.inf)
     for path in ("a", "b"):
         known.put(path, {"st_mode": 0})
     known.get("a")

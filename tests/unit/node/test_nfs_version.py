@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pdshub.node import kernel, mountinfo, nfsversions, worker
-from pdshub.node.sources import mismatch
+from pdshub.node import nfs_versions
+from pdshub.node.mount import mountinfo, syscalls, worker_main
+from pdshub.node.source.source_mount import mismatch
 from pdshub.node.spec import Source, SpecError, parse_view
 
 SERVER_REFUSES, KERNEL_REFUSES = errno.EPROTONOSUPPORT, errno.EINVAL
@@ -28,7 +29,7 @@ SERVER_REFUSES, KERNEL_REFUSES = errno.EPROTONOSUPPORT, errno.EINVAL
         ("4", {"4.0": SERVER_REFUSES}, ["4.0"], "(NFS 4.0): Protocol not supported"),
         (
             "4.2",
-            dict.fromkeys(nfsversions.KNOWN, SERVER_REFUSES),
+            dict.fromkeys(nfs_versions.KNOWN, SERVER_REFUSES),
             ["4.2", "4.1", "4.0"],
             "(NFS 4.2, 4.1, 4.0): Protocol not supported",
         ),
@@ -47,25 +48,25 @@ def test_what_is_tried(
 
     def mount(device: str, point: str, fstype: str, flags: int, options: str) -> None:
         version = re.match(r"vers=([^,]+),addr=192\.0\.2\.1,port=2049,soft", options)
-        assert version and fstype == "nfs" and flags & kernel.MS_RDONLY
+        assert version and fstype == "nfs" and flags & syscalls.MS_RDONLY
         asked.append(version[1])
         assert ("clientaddr" in options) is (version[1] == "4.0"), "4.0 alone is called back"
         if version[1] in refused:
             raise OSError(refused[version[1]], "No such device")
 
-    monkeypatch.setattr(worker, "reach", lambda *_: "192.0.2.1")
-    monkeypatch.setattr(kernel, "mount", mount)
+    monkeypatch.setattr(worker_main, "reach", lambda *_: "192.0.2.1")
+    monkeypatch.setattr(syscalls, "mount", mount)
     arguments = ("nas", "/a", 2049, highest, str(tmp_path / "m"), "nas:/a")
     if says:
         with pytest.raises(OSError, match=re.escape(says)) as caught:
-            worker.mount_nfs(*arguments)
+            worker_main.mount_nfs(*arguments)
         assert caught.value.errno == refused[tried[-1]]
     else:
-        worker.mount_nfs(*arguments)
+        worker_main.mount_nfs(*arguments)
     assert asked == tried
 
 
-@pytest.mark.parametrize("found", [*nfsversions.KNOWN, "3"])
+@pytest.mark.parametrize("found", [*nfs_versions.KNOWN, "3"])
 @pytest.mark.parametrize("highest", ["4", "4.1", "4.2"])
 def test_what_is_mounted_may_be_older_and_not_newer(highest: str, found: str) -> None:
     mount = mountinfo.parse(f"5 1 0:9 / /m ro,nosuid,nodev - nfs4 nas:/a ro,vers={found},port=2049")[0]

@@ -11,9 +11,9 @@ from typing import Any
 import nfs_rs
 import pytest
 
-from pdshub.node import nfsclient, nfsmount
-from pdshub.node.nfsclient import Pool
-from pdshub.node.nfslisting import TRIES, hollow, listing
+from pdshub.node.source import nfs_client, nfs_fuse
+from pdshub.node.source.nfs_client import Pool
+from pdshub.node.source.nfs_listing import TRIES, hollow, listing
 from tests.unit.node import fake_nfs
 from tests.unit.node.fake_nfs import losing
 
@@ -30,19 +30,19 @@ def nas(monkeypatch: pytest.MonkeyPatch) -> fake_nfs.Server:
     made.directories["e"] = [f"d{n}" for n in range(4)]
     made.links["e"] = 6
     monkeypatch.setattr(nfs_rs.Client, "connect", made.connect)
-    monkeypatch.setattr(nfsclient, "RETRY_SECONDS", 0.001)
+    monkeypatch.setattr(nfs_client, "RETRY_SECONDS", 0.001)
     return made
 
 
-def mounted(size: int = nfsclient.CLIENTS) -> nfsmount.ExportFileSystem:
-    return nfsmount.ExportFileSystem(nfsclient.Server("nas", 2049, None, size), "/e")
+def mounted(size: int = nfs_client.CLIENTS) -> nfs_fuse.ExportFileSystem:
+    return nfs_fuse.ExportFileSystem(nfs_client.Server("nas", 2049, None, size), "/e")
 
 
-def names(filesystem: nfsmount.ExportFileSystem, path: str) -> list[str]:
+def names(filesystem: nfs_fuse.ExportFileSystem, path: str) -> list[str]:
     return [item[0] for item in filesystem.readdir(path, 0) if not isinstance(item, str)]
 
 
-def content(filesystem: nfsmount.ExportFileSystem, path: str) -> bytes:
+def content(filesystem: nfs_fuse.ExportFileSystem, path: str) -> bytes:
     handle = filesystem.open(path, 0)
     try:
         return filesystem.read(path, 1000, 0, handle)
@@ -80,7 +80,7 @@ def test_many_threads_get_the_truth(nas: fake_nfs.Server, share: float, size: in
     )
 
 
-def settle(filesystem: nfsmount.ExportFileSystem, number: int) -> None:
+def settle(filesystem: nfs_fuse.ExportFileSystem, number: int) -> None:
     """Lend every client once, so that each closes what was finished."""
     pool = filesystem._server.pool
     lent = [pool.take(0) for _ in range(len(pool._idle))]
@@ -89,10 +89,10 @@ def settle(filesystem: nfsmount.ExportFileSystem, number: int) -> None:
 
 
 def test_an_answer_of_a_client_that_ended_is_none(nas: fake_nfs.Server) -> None:
-    server = nfsclient.Server("nas", 2049, None)
+    server = nfs_client.Server("nas", 2049, None)
     answers = []
 
-    def do(session: nfsclient.Session) -> str:
+    def do(session: nfs_client.Session) -> str:
         answers.append(session.client)
         session.client.closed = len(answers) == 1
         return f"answer {len(answers)}"
@@ -103,9 +103,9 @@ def test_an_answer_of_a_client_that_ended_is_none(nas: fake_nfs.Server) -> None:
 
 @pytest.mark.parametrize("number", [errno.ENOENT, errno.EACCES, errno.ESTALE])
 def test_what_the_server_says_of_a_file_costs_no_client(nas: fake_nfs.Server, number: int) -> None:
-    server = nfsclient.Server("nas", 2049, None)
+    server = nfs_client.Server("nas", 2049, None)
 
-    def do(session: nfsclient.Session) -> None:
+    def do(session: nfs_client.Session) -> None:
         raise OSError(number, "so it is")
 
     for _ in range(3):
@@ -119,7 +119,7 @@ def test_a_server_that_is_away_is_an_error_in_time(nas: fake_nfs.Server, monkeyp
     def trouble(what: str) -> None:
         raise nfs_rs.NfsConnectionError(message="refused")
 
-    monkeypatch.setattr(nfsclient, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(nfs_client, "PATIENCE_SECONDS", 0.05)
     nas.trouble = trouble
     filesystem = mounted()
     with pytest.raises(OSError) as said:
@@ -143,7 +143,7 @@ def test_a_pool_that_is_lent_out_is_waited_for(nas: fake_nfs.Server) -> None:
     with pytest.raises(TimeoutError):
         pool.take(0)
     taken: list[Any] = []
-    waiting = threading.Thread(target=lambda: taken.append(pool.take(nfsclient.time.monotonic() + BOUND)))
+    waiting = threading.Thread(target=lambda: taken.append(pool.take(nfs_client.time.monotonic() + BOUND)))
     waiting.start()
     pool.give(first)
     waiting.join(BOUND)
@@ -207,7 +207,7 @@ def test_links_without_directories_are_asked_for_again(
 # --- open files ------------------------------------------------------------------------------------------------------
 
 
-def busy(filesystem: nfsmount.ExportFileSystem) -> nfsclient.Session:
+def busy(filesystem: nfs_fuse.ExportFileSystem) -> nfs_client.Session:
     """Someone else has the client that has the file open."""
     return filesystem._server.pool.take(0)
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from pdshub.node import attempts, proof, sample
-from pdshub.node.proof import Proof, due, judge
-from pdshub.node.sample import Known
-from pdshub.node.subjects import Subject
+from pdshub.node.health import integrity, sample, write_probe
+from pdshub.node.health.integrity import Proof, due, judge
+from pdshub.node.health.published import Subject
+from pdshub.node.health.sample import Known
 from tests.unit.node import apart, proof_scenarios
 
 REFUSED = dict.fromkeys(("create", "chmod", "rename", "remove"), "EROFS")
@@ -103,7 +103,7 @@ def _last(result: str, generation: str = "g") -> Proof:
     ],
 )
 def test_due(last: Proof | None, since: float, seconds: float, expected: bool) -> None:
-    assert due(last, since, seconds, "g", proof.FIRST) is expected
+    assert due(last, since, seconds, "g", integrity.FIRST) is expected
 
 
 @pytest.mark.parametrize(
@@ -111,14 +111,14 @@ def test_due(last: Proof | None, since: float, seconds: float, expected: bool) -
     [
         ("create", "EROFS", True),
         ("create", "EACCES", False),
-        ("create", attempts.SUCCEEDED, False),
+        ("create", write_probe.SUCCEEDED, False),
         ("open", "EACCES", True),
-        ("open", attempts.SUCCEEDED, False),
+        ("open", write_probe.SUCCEEDED, False),
         ("remove", "ENOENT", False),
     ],
 )
 def test_refused(action: str, result: str, expected: bool) -> None:
-    assert attempts.refused(action, result) is expected
+    assert write_probe.refused(action, result) is expected
 
 
 GOOD = {"path": "a/b", "size": 3, "sha256": "A" * 64, "from": "survey"}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pdshub.node import worker
-from pdshub.node.settling import Settling
+from pdshub.node.mount import worker_main
+from pdshub.node.reconcile.settling import Settling
 
 
 def test_a_view_that_hangs_keeps_no_other_waiting() -> None:
@@ -50,5 +50,5 @@ def test_a_folder_with_a_dead_mount_is_cleared(tmp_path: Path, monkeypatch: pyte
         raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
 
     monkeypatch.setattr(Path, "is_dir", dead)
-    worker.drop(str(folder / "mnt"))
+    worker_main.drop(str(folder / "mnt"))
     assert not folder.exists()

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from pdshub.node import mountinfo
-from pdshub.node.plan import Actual, Attach, Build, Detach, Drop, LayerAt, Step, Switch, Want, plan
-from pdshub.node.policy import Policy
-from pdshub.node.report import is_operator
-from pdshub.node.sources import State, mismatch
+from pdshub.node.mount import mountinfo
+from pdshub.node.reconcile.desired import tell, want
+from pdshub.node.reconcile.plan import Actual, Attach, Build, Detach, Drop, LayerAt, Step, Switch, Want, plan
+from pdshub.node.report.server import is_operator
+from pdshub.node.source.policy import Policy
+from pdshub.node.source.source_mount import State, mismatch
 from pdshub.node.spec import Entry, Layer, Source, SpecError, View, parse_view
-from pdshub.node.wants import tell, want
 
 LAYERS = (LayerAt("s", "d", "0:1:2"),)
 NEW, OLD, OTHER = ("0:9", "/"), ("0:8", "/"), ("0:7", "/x")

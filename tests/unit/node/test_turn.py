@@ -13,13 +13,14 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pdshub.node import metrics, mountinfo, report
-from pdshub.node.choice import Decision
 from pdshub.node.layout import Layout
-from pdshub.node.plan import Actual
-from pdshub.node.reconcile import Reconciler
+from pdshub.node.mount import mountinfo
+from pdshub.node.reconcile.plan import Actual
+from pdshub.node.reconcile.reconciler import Reconciler
+from pdshub.node.reconcile.select_generation import Decision
+from pdshub.node.reconcile.view_health import Showing
+from pdshub.node.report import metrics, server
 from pdshub.node.spec import Released, View
-from pdshub.node.telling import Showing
 
 STORED = {  # generation -> the view that it is of
     "good-released": "good", "good-shown": "good", "good-old": "good",
@@ -71,7 +72,7 @@ class Node:
         monkeypatch.setattr(mountinfo, "read", lambda: table)
         monkeypatch.setattr(Reconciler, "_look", lambda _, *arguments: self.look(*arguments))
         monkeypatch.setattr(Reconciler, "_arrange", lambda *_: None)
-        monkeypatch.setattr("pdshub.node.front.ensure", lambda layout, view: None)
+        monkeypatch.setattr("pdshub.node.mount.volume_root.ensure", lambda layout, view: None)
 
     def look(self, view: str, *_: Any) -> tuple[Decision, Actual]:
         if view in self.broken:
@@ -86,7 +87,7 @@ class Node:
 
     def report(self) -> Any:
         plugin: Any = SimpleNamespace(publishes=0, last_publish_seconds=0)
-        return report.document("n", plugin, self.reconciler)
+        return server.document("n", plugin, self.reconciler)
 
 
 @pytest.fixture
@@ -176,7 +177,7 @@ def test_healthz(node: Node, monkeypatch: pytest.MonkeyPatch, case: str, status:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        serving = asyncio.create_task(report.serve_health(port, reconciler, alive))
+        serving = asyncio.create_task(server.serve_health(port, reconciler, alive))
         try:
             async with asyncio.timeout(30), aiohttp.ClientSession() as session:
                 while True:

@@ -9,11 +9,11 @@ import pytest
 from pdshub.api.generation import Survey
 from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus
 from pdshub.installation import Allowed, Installation
-from pdshub.reconcile import view_status
-from pdshub.reconcile.events import happened
-from pdshub.reconcile.facts import ArchiveState
-from pdshub.reconcile.observe_archive import judge_volumes, sentence, state, taken
-from pdshub.reconcile.reports import NodeReport
+from pdshub.reconcile.common.events import happened
+from pdshub.reconcile.common.node_reports import NodeReport
+from pdshub.reconcile.hub.facts import ArchiveState
+from pdshub.reconcile.hub.observe_archive import judge_volumes, sentence, state, taken
+from pdshub.reconcile.view import status as view_status
 from pdshub.render import archive
 from pdshub.render.archive import ViewRef
 from pdshub.render.names import Names

@@ -8,11 +8,13 @@ import pytest
 
 from pdshub.api.hub import PDSHubStatus
 from pdshub.api.status import Condition
-from pdshub.reconcile.conditions import carried, status
-from pdshub.reconcile.decide import BUDGET, decide
-from pdshub.reconcile.events import happened
-from pdshub.reconcile.facts import ArchiveState, Facts, Workload
-from pdshub.reconcile.status import changes
+from pdshub.reconcile.common.conditions import merge_conditions
+from pdshub.reconcile.common.events import happened
+from pdshub.reconcile.common.objects import Workload
+from pdshub.reconcile.common.status import changes
+from pdshub.reconcile.hub.conditions import status
+from pdshub.reconcile.hub.decide import BUDGET, decide
+from pdshub.reconcile.hub.facts import ArchiveState, Facts
 from pdshub.render.archive import ViewRef
 from tests.unit.reconcile.test_decide import GOOGLE, ROLLING, SUSPENDED, facts, release, tried
 
@@ -108,14 +110,14 @@ def condition(kind: str, value: Any, reason: str = "R", message: str = "words") 
 
 def test_time_changes_with_the_status_alone() -> None:
     before = [condition("Ready", "True"), condition("Released", "True")]
-    after = carried([("Ready", "True", "Other", "new words"), ("Released", "False", "R", "x")], before, 1, NOW)
+    after = merge_conditions([("Ready", "True", "Other", "new words"), ("Released", "False", "R", "x")], before, 1, NOW)
     assert [c.last_transition_time for c in after] == ["2026-01-01T00:00:00Z", NOW]
 
 
 def test_a_condition_that_no_longer_applies_is_gone() -> None:
-    assert [c.type for c in carried([("Ready", "True", "R", "")], [condition("ArchiveReady", "True")], 1, NOW)] == [
-        "Ready"
-    ]
+    assert [
+        c.type for c in merge_conditions([("Ready", "True", "R", "")], [condition("ArchiveReady", "True")], 1, NOW)
+    ] == ["Ready"]
 
 
 def test_the_same_look_twice_changes_nothing() -> None:

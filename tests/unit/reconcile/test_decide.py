@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from pdshub.api.hub import PDSHubSpec, PDSHubStatus
-from pdshub.reconcile.act import ACTS
-from pdshub.reconcile.decide import BUDGET, Kind, decide
-from pdshub.reconcile.facts import Attempt, Facts, Step, Workload
-from pdshub.reconcile.release import Release
+from pdshub.reconcile.common.objects import Step, Workload
+from pdshub.reconcile.hub.act import ACTS
+from pdshub.reconcile.hub.decide import BUDGET, Kind, decide
+from pdshub.reconcile.hub.facts import Attempt, Facts
+from pdshub.reconcile.hub.release import Release
 from pdshub.render.chart import ChartRef
 from pdshub.render.names import Names
 
@@ -69,7 +70,7 @@ CASES: list[tuple[str, Facts, Kind, str]] = [
     ("interrupted uninstall", facts(release=release("uninstalling")), Kind.UNLOCK, ""),
     ("somebody's release", facts(release=release(owner="")), Kind.STALL, "uninstall it"),
     ("another hub's release", facts(release=release(owner="other")), Kind.STALL, "other"),
-    ("another hub", facts(rival="first"), Kind.STALL, "first"),
+    ("another hub", facts(conflicting_hub="first"), Kind.STALL, "first"),
     ("its name is taken", facts(refused=("NameTaken", "ArchiveView a-b-c belongs")), Kind.STALL, "a-b-c"),
     (
         "its name is taken, not installed",
@@ -101,10 +102,15 @@ CASES: list[tuple[str, Facts, Kind, str]] = [
     ("old volumes", facts(stale=(("claim", "x"),)), Kind.TIDY, ""),
     ("old volumes while rolling", facts(stale=(("claim", "x"),), hub=ROLLING), Kind.WAIT, ""),
     ("deleted", facts(deleting=True), Kind.UNINSTALL, ""),
-    ("deleted, release gone", facts(deleting=True, release=None, leftovers=(("pod", "x"),)), Kind.CLEAN, ""),
+    ("deleted, release gone", facts(deleting=True, release=None, dependents=(("pod", "x"),)), Kind.CLEAN, ""),
     ("deleted, all gone", facts(deleting=True, release=None), Kind.DROP_FINALIZER, ""),
     ("deleted, finalizer gone", facts(deleting=True, finalizer=False, release=None), Kind.NOTHING, ""),
-    ("deleted beside another", facts(deleting=True, rival="first", release=release()), Kind.DROP_FINALIZER, ""),
+    (
+        "deleted beside another",
+        facts(deleting=True, conflicting_hub="first", release=release()),
+        Kind.DROP_FINALIZER,
+        "",
+    ),
     ("deleted, somebody's release", facts(deleting=True, release=release(owner="")), Kind.DROP_FINALIZER, ""),
     ("deleted, spec refused", facts(deleting=True, spec=None), Kind.UNINSTALL, ""),
     ("deleted while suspended", facts(deleting=True, spec=SUSPENDED), Kind.UNINSTALL, ""),
@@ -126,13 +132,20 @@ def test_every_action_that_acts_has_its_module() -> None:
 
 def test_decide_is_total_and_uninstalls_only_what_is_deleted() -> None:
     releases = [None, *(release(s, o) for s in ("deployed", "failed", "pending-upgrade") for o in ("demo", ""))]
-    for deleting, found, spec, in_sync, rival, attempt in itertools.product(
+    for deleting, found, spec, in_sync, conflicting_hub, attempt in itertools.product(
         (True, False), releases, (None, SPEC, SUSPENDED), (True, False), ("", "first"), (Attempt(), tried(BUDGET))
     ):
         action = decide(
-            facts(deleting=deleting, release=found, spec=spec, in_sync=in_sync, rival=rival, attempt=attempt)
+            facts(
+                deleting=deleting,
+                release=found,
+                spec=spec,
+                in_sync=in_sync,
+                conflicting_hub=conflicting_hub,
+                attempt=attempt,
+            )
         )
         assert action.kind is not Kind.UNINSTALL or deleting
-        assert action.kind not in (Kind.UNINSTALL, Kind.CLEAN) or not rival
+        assert action.kind not in (Kind.UNINSTALL, Kind.CLEAN) or not conflicting_hub
         if action.kind is Kind.STALL:
             assert action.reason and action.message

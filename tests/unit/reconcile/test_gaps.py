@@ -8,8 +8,9 @@ import pytest
 
 from pdshub.api.generation import Gap
 from pdshub.api.view import ArchiveViewSpec
-from pdshub.reconcile import gaps, observe_archive
-from pdshub.reconcile.facts import ArchiveState
+from pdshub.reconcile.hub import observe_archive
+from pdshub.reconcile.hub.facts import ArchiveState
+from pdshub.reconcile.view import gaps
 from pdshub.survey_api import Entry
 from tests.unit.reconcile.views import SPEC, A, B, Bench, served
 
@@ -101,7 +102,7 @@ def test_users_keep_what_is_whole() -> None:
     assert bench.status["generation"]["name"] == A and bench.condition("Ready")[0] == "True"
     assert bench.condition("Released")[:2] == ("False", "EntryEmpty")
     bench.surveys.error = "away"
-    bench.world.view("sbn").state_at = -1e9
+    bench.context.view("sbn").state_at = -1e9
     bench.look()
     assert bench.condition("Ready")[0] == "True" and bench.status["candidate"]["reason"] == "EntryEmpty"
 

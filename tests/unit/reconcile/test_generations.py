@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from pdshub.api.generation import Candidate, Counts, FindingCounts, Gap, ReleasedGeneration, named
 from pdshub.api.view import ArchiveViewSpec
-from pdshub.reconcile.gaps import new
-from pdshub.reconcile.generations import Kept, decide, lost_percent, short
+from pdshub.reconcile.view.gaps import new
+from pdshub.reconcile.view.generations import Kept, decide, lost_percent, short
 
 
 def name(letter: str) -> str:

@@ -11,8 +11,9 @@ import pytest
 from pdshub.helm import Helm, HelmError
 from pdshub.installation import Installation
 from pdshub.kube import ARCHIVE_VIEW, CLAIM, NAMESPACE, PDSHUB, POD, SECRET, STORAGE_CLASS, VOLUME, Kube, Resource
-from pdshub.reconcile import hub
-from pdshub.reconcile.world import CarriedChart, World
+from pdshub.reconcile.common.context import BundledChart
+from pdshub.reconcile.hub import reconcile
+from pdshub.reconcile.hub.context import HubContext
 from tests.unit.reconcile.fakes import FakeHelm, FakeKube
 
 SPEC: dict[str, Any] = {
@@ -34,12 +35,13 @@ class Bench:
         self.kube = FakeKube()
         self.helm = FakeHelm(self.kube)
         settings = {"archive": {"allowedServers": ["10.0.0.0/8"]}}
-        self.world = World(
+        self.context = HubContext(
             cast(Kube, self.kube),
             cast(Helm, self.helm),
             Installation.model_validate(settings),
-            CarriedChart("/charts/airgap", "0.1.0", "abc"),
+            BundledChart("/charts/airgap", "0.1.0", "abc"),
             "pdshub-system",
+            cast(Any, None),
         )
         labels = {"pdshub.dev/environment": "development"}
         self.kube.put(NAMESPACE, {"metadata": {"name": "ns", "labels": labels}})
@@ -63,7 +65,7 @@ class Bench:
         self.kube.objects[("pdshubs", "ns", name)]["metadata"]["deletionTimestamp"] = "2026-01-02T00:00:00Z"
 
     def run(self, name: str = "demo") -> float | None:
-        return asyncio.run(hub.reconcile(self.world, "ns", name))
+        return asyncio.run(reconcile.reconcile(self.context, "ns", name))
 
     def condition(self, kind: str, name: str = "demo") -> dict[str, Any]:
         status = self.kube.objects[("pdshubs", "ns", name)]["status"]
@@ -75,7 +77,7 @@ class Bench:
 
 def test_one_look_installs_everything_and_the_next_does_nothing() -> None:
     bench = Bench()
-    assert bench.run() == hub.UNSETTLED  # no node has reported yet
+    assert bench.run() == reconcile.UNSETTLED  # no node has reported yet
     assert bench.condition("Ready")["status"] == "True"
     assert bench.names("secrets") >= {"demo-keys", "demo-sign-in"}
     assert bench.names("persistentvolumes") == {"pdshub-ns-demo-archive", "pv-db"}
@@ -93,7 +95,7 @@ def test_an_operator_that_starts_anew_changes_nothing() -> None:
     bench = Bench()
     bench.run()
     bench.kube.writes.clear()
-    bench.world.hubs.clear()
+    bench.context.hubs.clear()
     bench.run()
     assert bench.kube.writes == [] and bench.helm.runs == ["upgrade"]
 
@@ -124,7 +126,7 @@ def test_a_permanent_failure_is_tried_once_and_the_next_spec_anew() -> None:
         bench.run()
     assert bench.helm.runs == ["upgrade", "upgrade"]
     assert bench.condition("Stalled")["status"] == bench.condition("Ready")["status"] == "True"
-    bench.world.hubs.clear()  # nor does a restart of the operator try it again
+    bench.context.hubs.clear()  # nor does a restart of the operator try it again
     bench.run()
     assert bench.helm.runs == ["upgrade", "upgrade"]
     bench.helm.error = None
@@ -139,7 +141,7 @@ def test_a_passing_failure_is_tried_again_and_then_given_up() -> None:
     bench.helm.error = HelmError("HelmFailed", "the network", permanent=False)
     for _ in range(10):
         bench.run()
-        bench.world.memory("ns", "demo").retry_at = 0.0
+        bench.context.memory("ns", "demo").retry_at = 0.0
     assert len(bench.helm.runs) == 5
     assert bench.condition("Stalled")["status"] == "True"
 
@@ -152,7 +154,7 @@ def test_a_killed_run_of_helm_is_mended_and_never_uninstalled() -> None:
     with pytest.raises(RuntimeError):
         bench.run()
     bench.helm.dies = False
-    bench.world.hubs.clear()
+    bench.context.hubs.clear()
     bench.run()
     assert bench.helm.runs == ["upgrade"] * 3
     assert bench.condition("Released")["message"].startswith("revision 3")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 
-from pdshub.reconcile.loop import Loops
+from pdshub.reconcile.common.workqueue import WorkQueue
 
 
 def test_pokes_during_a_look_lead_to_one_more() -> None:
@@ -19,11 +19,11 @@ def test_pokes_during_a_look_lead_to_one_more() -> None:
                 await gate.wait()
             return 3600.0
 
-        loops: Loops[str] = Loops(look)
-        loops.poke("a")
+        loops: WorkQueue[str] = WorkQueue(look)
+        loops.enqueue("a")
         await asyncio.sleep(0.01)
         for _ in range(5):
-            loops.poke("a")
+            loops.enqueue("a")
         gate.set()
         await asyncio.sleep(0.2)
         await loops.close(1.0)
@@ -45,9 +45,9 @@ def test_a_failure_ends_neither_its_loop_nor_another() -> None:
                 raise RuntimeError("broken")
             return 0.05
 
-        loops: Loops[str] = Loops(look)
-        loops.poke("good")
-        loops.poke("bad")
+        loops: WorkQueue[str] = WorkQueue(look)
+        loops.enqueue("good")
+        loops.enqueue("bad")
         await asyncio.wait_for(second.wait(), 10)
         await loops.close(1.0)
         return counts["good"], counts["bad"]
@@ -63,11 +63,11 @@ def test_an_object_that_is_gone_is_forgotten_and_may_come_back() -> None:
         async def look(key: str) -> float | None:
             return next(answers)
 
-        loops: Loops[str] = Loops(look)
-        loops.poke("a")
+        loops: WorkQueue[str] = WorkQueue(look)
+        loops.enqueue("a")
         await asyncio.sleep(0.05)
         gone = loops.keys
-        loops.poke("a")
+        loops.enqueue("a")
         await asyncio.sleep(0.05)
         back = len(loops.keys)
         await loops.close(1.0)
@@ -85,11 +85,11 @@ def test_closing_waits_for_what_is_under_way_and_starts_nothing() -> None:
             said.append(key)
             return 0.0
 
-        loops: Loops[str] = Loops(look)
-        loops.poke("a")
+        loops: WorkQueue[str] = WorkQueue(look)
+        loops.enqueue("a")
         await asyncio.sleep(0.02)
         await loops.close(5.0)
-        loops.poke("b")
+        loops.enqueue("b")
         await asyncio.sleep(0.15)
         return said
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pdshub.reconcile.release import PENDING, decode, mended, newest
+from pdshub.reconcile.hub.release import PENDING, decode, mended, newest
 
 DOCUMENT: dict[str, Any] = {
     "name": "demo",

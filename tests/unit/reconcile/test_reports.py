@@ -18,9 +18,9 @@ from aiohttp import web
 
 from pdshub import pki
 from pdshub.kube import POD, SECRET, KubeError
-from pdshub.node.report import serve_report
-from pdshub.reconcile import reports
-from pdshub.reconcile.reports import Reports
+from pdshub.node.report.server import serve_report
+from pdshub.reconcile.common import node_reports
+from pdshub.reconcile.common.node_reports import Reports
 from tests.unit.apiserver import ApiServer, listening, serving
 from tests.unit.test_pki import context
 
@@ -37,7 +37,7 @@ def port(monkeypatch: pytest.MonkeyPatch) -> int:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         free = int(taken.getsockname()[1])
-    monkeypatch.setattr(reports, "PORT", free)
+    monkeypatch.setattr(node_reports, "PORT", free)
     return free
 
 
@@ -140,7 +140,7 @@ ANSWERS: list[tuple[str, str, Handler, str]] = [
 
 @pytest.mark.parametrize(("tls", "handler", "error"), [a[1:] for a in ANSWERS], ids=[a[0] for a in ANSWERS])
 def test_one_node(port: int, monkeypatch: pytest.MonkeyPatch, tls: str, handler: Handler, error: str) -> None:
-    monkeypatch.setattr(reports, "TIMEOUT", 1.0)
+    monkeypatch.setattr(node_reports, "TIMEOUT", 1.0)
 
     async def test() -> None:
         async with installation() as here:
@@ -171,7 +171,7 @@ def test_a_node_whose_pod_has_not_started(port: int) -> None:
 def test_nodes_are_asked_beside_each_other_and_do_not_delay_each_other(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reports, "TIMEOUT", 1.0)
+    monkeypatch.setattr(node_reports, "TIMEOUT", 1.0)
     handlers: dict[str, Handler] = {"n1": tells, "n2": dawdles, "n3": dawdles, "n4": dawdles}
 
     async def test() -> None:

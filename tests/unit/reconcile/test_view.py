@@ -10,7 +10,8 @@ from pdshub.api.generation import Proof
 from pdshub.api.status import Condition
 from pdshub.api.view import NodeStatus
 from pdshub.kube import PDSHUB
-from pdshub.reconcile import events, surveytalk, view, view_rows
+from pdshub.reconcile.common import events
+from pdshub.reconcile.view import conditions, reconcile, surveyor_sync
 from tests.unit.reconcile.views import SPEC, A, B, Bench, served
 
 
@@ -32,9 +33,9 @@ def test_looks_without_news_write_nothing() -> None:
     bench.look()  # what users see now is to be kept: said once
     bench.kube.writes.clear()
     bench.surveys.puts.clear()
-    bench.world.view("sbn").told_at = 0.0
+    bench.context.view("sbn").told_at = 0.0
     for _ in range(3):
-        assert bench.look() == view.EVERY
+        assert bench.look() == reconcile.EVERY
     assert bench.kube.writes == [] and bench.surveys.puts == []
     bench.start()
     bench.look()
@@ -64,7 +65,7 @@ def test_a_pinned_one_is_compared_with_its_sources(said: dict[str, Any], status:
     assert bench.status["generation"]["name"] == A
     assert bench.condition("PinnedDrift")[:2] == (status, reason) and says in bench.condition("PinnedDrift")[2]
     bench.surveys.error = "gone"
-    bench.world.view("sbn").state_at -= surveytalk.PATIENCE
+    bench.context.view("sbn").state_at -= surveyor_sync.PATIENCE
     bench.look()
     assert bench.condition("PinnedDrift")[:2] == (status, reason) or reason == "CompareFailed"  # the last word stands
     bench.surveys.error = ""
@@ -134,7 +135,7 @@ def test_the_proofs_of_many_nodes(nodes: dict[str, str], status: str, reason: st
         NodeStatus(name=name, proof=Proof(ok=result == "intact", result=result, message=text))
         for name, (result, _, text) in said.items()
     ]
-    ((kind, *found),) = view_rows.intact(rows)
+    ((kind, *found),) = conditions.intact(rows)
     assert (kind, *found[:2]) == ("Intact", status, reason) and found[2].startswith(message)
 
 

@@ -11,8 +11,9 @@ from pdshub.api.decision import LONGEST_NAME, LONGEST_REASON, Decision, plain, r
 from pdshub.api.view import ArchiveViewSpec, InlineArchive
 from pdshub.installation import Installation
 from pdshub.kube import EVENT
-from pdshub.reconcile import observe_archive, uptake
-from pdshub.reconcile.decisions import decisions
+from pdshub.reconcile.hub import observe_archive
+from pdshub.reconcile.view import update_policy
+from pdshub.reconcile.view.decisions import decisions
 from pdshub.render.archive import ViewRef
 from tests.unit.reconcile.views import SPEC, A, B, Bench, C, served
 
@@ -196,7 +197,7 @@ class History:
 
 def later(bench: Bench, seconds: float) -> None:
     """Time passes for what the operator remembers."""
-    memory = bench.world.view("sbn")
+    memory = bench.context.view("sbn")
     memory.tree_at -= seconds
     memory.fetching = {node: (what, since - seconds) for node, (what, since) in memory.fetching.items()}
 
@@ -237,9 +238,9 @@ def test_what_takes_long_is_said_and_what_takes_too_long_is_a_warning() -> None:
     away = {"ready": False, "state": "failed", "message": "generation aaaaaaaaaaaa can't be fetched: timeout"}
     story = History(bench)
     story.look(generation=2, fetching=A, **away)
-    later(bench, uptake.CALM)
+    later(bench, update_policy.CALM)
     story.look()
-    later(bench, uptake.LONGEST)
+    later(bench, update_policy.LONGEST)
     story.look()
     assert [ready for *ready, _ in story.seen] == [
         ["True", "Complete"], ["Unknown", "Fetching"], ["False", "ViewNotReady"],
@@ -255,7 +256,7 @@ def test_a_node_that_stays_behind_is_told_of() -> None:
     decide(bench, {}, approved="a" * 12)
     story = History(bench)
     story.look(generation=1)
-    later(bench, uptake.CALM)
+    later(bench, update_policy.CALM)
     story.look()
     assert [ready for *ready, _ in story.seen] == [["True", "Complete"], ["Unknown", "Progressing"]]
 

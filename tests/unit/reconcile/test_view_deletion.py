@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pdshub.kube import PDSHUB
-from pdshub.reconcile import deletion
-from pdshub.reconcile.reports import NodeReport
+from pdshub.reconcile.common.node_reports import NodeReport
+from pdshub.reconcile.view import deletion
 from tests.unit.reconcile.views import PARTS, SPEC, A, B, Bench, served
 
 LIVE = {**SPEC, "form": "live"}

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from pdshub.kube import CLAIM, STORAGE_CLASS, KubeError
-from pdshub.reconcile import view
+from pdshub.reconcile.view import reconcile
 from tests.unit.reconcile.views import PARTS, SPEC, A, B, Bench, served
 
 
 def test_a_surveyor_is_made_and_the_archive_is_ready_without_it() -> None:
     bench = Bench()
-    assert bench.look() == view.STARTING
+    assert bench.look() == reconcile.STARTING
     assert bench.parts == PARTS
     assert bench.condition("Ready")[0] == "True"
     assert bench.condition("Surveyed")[:2] == ("Unknown", "SurveyorStarting")
@@ -31,7 +31,7 @@ def test_a_pod_that_cannot_start_is_named() -> None:
     labels = {"app.kubernetes.io/component": "surveyor", "pdshub.dev/view": "sbn"}
     waiting = {"state": {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}}
     meta = {"name": "survey-sbn-1", "namespace": "pdshub-system", "labels": labels}
-    bench.kube.put(view.surveyors.POD, {"metadata": meta, "status": {"containerStatuses": [waiting]}})
+    bench.kube.put(reconcile.surveyors.POD, {"metadata": meta, "status": {"containerStatuses": [waiting]}})
     bench.look()
     assert bench.condition("Surveyed")[0] == "False" and "no such image" in bench.condition("Surveyed")[2]
 
@@ -51,10 +51,10 @@ REFUSALS: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("world", "spec", "reason", "says"), [c[1:] for c in REFUSALS], ids=[c[0] for c in REFUSALS])
-def test_where_no_surveyor_can_be(world: dict[str, Any], spec: dict[str, Any], reason: str, says: str) -> None:
-    bench = Bench({**SPEC, **spec}, **world)
-    assert bench.look() == view.EVERY
+@pytest.mark.parametrize(("context", "spec", "reason", "says"), [c[1:] for c in REFUSALS], ids=[c[0] for c in REFUSALS])
+def test_where_no_surveyor_can_be(context: dict[str, Any], spec: dict[str, Any], reason: str, says: str) -> None:
+    bench = Bench({**SPEC, **spec}, **context)
+    assert bench.look() == reconcile.EVERY
     assert bench.parts == set()
     assert bench.condition("Surveyed")[:2] == ("False", reason) and says in bench.condition("Surveyed")[2]
     if reason != "NotAllowed":
@@ -66,7 +66,7 @@ def test_a_class_that_comes_later_is_noticed() -> None:
     bench.look()
     bench.kube.put(STORAGE_CLASS, {"metadata": {"name": "fast"}})
     bench.apply({**SPEC, "survey": {"storageClassName": "fast"}})
-    bench.world._lists.clear()
+    bench.context._lists.clear()
     bench.look()
     assert bench.parts == PARTS
 
@@ -161,7 +161,7 @@ def test_a_larger_store(expands: bool) -> None:
             "allowVolumeExpansion": expands,
         },
     )
-    bench.world._lists.clear()
+    bench.context._lists.clear()
     bench.apply({**SPEC, "survey": {"storage": "20Gi"}})
     bench.look()
     claim = bench.kube.objects[("persistentvolumeclaims", "pdshub-system", "survey-sbn")]
@@ -173,7 +173,7 @@ def test_too_large_a_store_stops_nothing_that_runs() -> None:
     default = {"storageclass.kubernetes.io/is-default-class": "true"}
     meta = {"name": "standard", "annotations": default}
     bench.kube.put(STORAGE_CLASS, {"metadata": meta, "allowVolumeExpansion": True})
-    bench.world._lists.clear()
+    bench.context._lists.clear()
     bench.apply({**SPEC, "survey": {"storage": "500Gi"}})
     bench.surveys.keep(B, previous=A)
     bench.look()

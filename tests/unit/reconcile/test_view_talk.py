@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pdshub.reconcile import surveytalk, view
-from pdshub.reconcile.reports import NodeReport
+from pdshub.reconcile.common.node_reports import NodeReport
+from pdshub.reconcile.view import reconcile, surveyor_sync
 from tests.unit.reconcile.views import SPEC, A, B, Bench, C, served
 
 
@@ -27,15 +27,15 @@ def test_a_survey_that_runs_is_looked_at_often_and_written_seldom() -> None:
     bench.kube.writes.clear()
     for phase in ("reading", "deciding", "writing"):
         bench.surveys.survey |= {"state": "running", "phase": phase}
-        assert bench.look() == view.SURVEYING
+        assert bench.look() == reconcile.SURVEYING
     assert bench.status["survey"]["state"] == "running" and bench.status["survey"]["message"] == "reading"
     assert bench.kube.writes == ["patch status archiveviews/sbn"]
-    bench.world.view("sbn").phase = ("reading", 1.0)
+    bench.context.view("sbn").phase = ("reading", 1.0)
     bench.look()
     assert bench.status["survey"]["message"] == "writing"
     bench.surveys.survey |= {"state": "idle", "message": ""}
-    bench.world.view("sbn").told_at = 0.0
-    assert bench.look() == view.EVERY
+    bench.context.view("sbn").told_at = 0.0
+    assert bench.look() == reconcile.EVERY
     assert bench.status["survey"]["message"] == ""
 
 
@@ -46,7 +46,7 @@ def test_a_surveyor_that_is_away_takes_nothing_away() -> None:
     bench.surveys.error = "the surveyor does not answer: refused"
     bench.look()
     assert {kind: bench.condition(kind) for kind in before} == before  # a restart is no outage
-    bench.world.view("sbn").state_at -= surveytalk.PATIENCE
+    bench.context.view("sbn").state_at -= surveyor_sync.PATIENCE
     bench.look()
     assert bench.condition("Surveyed")[:2] == ("False", "SurveyorAway")
     assert bench.condition("Released") == before["Released"]
@@ -80,7 +80,7 @@ def test_who_asks_for_a_survey() -> None:
     assert bench.status["survey"]["request"] == "now-1"
     bench.words["surveyWanted"] = "aaaaaaaaaaaa-2"
     assert request() == first  # not so soon
-    bench.world.view("sbn").token_at -= surveytalk.NODES_EVERY
+    bench.context.view("sbn").token_at -= surveyor_sync.NODES_EVERY
     second = request()
     assert second != first
     del bench.words["surveyWanted"]
@@ -97,9 +97,9 @@ def test_who_asks_for_a_survey() -> None:
 )
 def test_strange_words_of_a_node_ask_for_nothing(junk: Any) -> None:
     reports = {"n1": NodeReport("n1", {"views": junk}, 1.0)}
-    assert surveytalk.wishes("sbn", reports) == frozenset()
-    spec = view.ArchiveViewSpec.model_validate(SPEC)
-    assert surveytalk.keep("sbn", spec, view.ArchiveViewStatus(), reports) == []
+    assert surveyor_sync.wishes("sbn", reports) == frozenset()
+    spec = reconcile.ArchiveViewSpec.model_validate(SPEC)
+    assert surveyor_sync.keep("sbn", spec, reconcile.ArchiveViewStatus(), reports) == []
 
 
 NOT_YET = "has not finished"

@@ -9,9 +9,10 @@ from pdshub.api.generation import Changes
 from pdshub.helm import Helm
 from pdshub.installation import Installation
 from pdshub.kube import ARCHIVE_VIEW, STORAGE_CLASS, Kube
-from pdshub.reconcile import view
-from pdshub.reconcile.reports import NodeReport
-from pdshub.reconcile.world import CarriedChart, World
+from pdshub.reconcile.common.context import BundledChart
+from pdshub.reconcile.common.node_reports import NodeReport
+from pdshub.reconcile.view import reconcile
+from pdshub.reconcile.view.context import ViewContext
 from pdshub.survey_api import State, SurveyApi, SurveyError
 from tests.unit.reconcile.fakes import FakeKube
 
@@ -87,26 +88,26 @@ class Bench:
 
     def __init__(self, spec: dict[str, Any] | None = None, storage: bool = True, image: str = "pdshub:1") -> None:
         self.kube, self.surveys = FakeKube(), FakeSurveys()
-        self.world = self.start(image)
+        self.context = self.start(image)
         if storage:
             default = {"storageclass.kubernetes.io/is-default-class": "true"}
             self.kube.put(STORAGE_CLASS, {"metadata": {"name": "standard", "annotations": default}})
         self.generation, self.words, self.asked = 0, dict[str, Any](), True
         self.apply(spec or SPEC)
 
-    def start(self, image: str = "pdshub:1") -> World:
+    def start(self, image: str = "pdshub:1") -> ViewContext:
         """A new process of the operator."""
         settings = {"archive": {"allowedServers": ["10.0.0.0/8"]}, "surveyor": {"image": image}}
-        self.world = World(
+        self.context = ViewContext(
             cast(Kube, self.kube),
             cast(Helm, None),
             Installation.model_validate(settings),
-            CarriedChart("/charts/airgap", "0.1.0", "abc"),
+            BundledChart("/charts/airgap", "0.1.0", "abc"),
             "pdshub-system",
+            cast(Any, FakeTls()),
             surveys=cast(SurveyApi, self.surveys),
-            _tls=cast(Any, FakeTls()),
         )
-        return self.world
+        return self.context
 
     def apply(self, spec: dict[str, Any], **annotations: str) -> None:
         self.generation += 1
@@ -130,10 +131,10 @@ class Bench:
         deployment["status"] = {"updatedReplicas": 1, "availableReplicas": 1, "replicas": 1}
 
     def look(self) -> float | None:
-        reports = {"n1": NodeReport("n1", self.report(), view.time.monotonic())}
-        for memory in self.world.views.values():
+        reports = {"n1": NodeReport("n1", self.report(), reconcile.time.monotonic())}
+        for memory in self.context.views.values():
             memory.seen_at = -1e9  # a while later
-        return asyncio.run(view.reconcile(self.world, "sbn", reports, self.asked))
+        return asyncio.run(reconcile.reconcile(self.context, "sbn", reports, self.asked))
 
     def report(self) -> dict[str, Any]:
         words = {"generation": self.generation, "form": "live", "ready": True, "targets": 1, "message": ""}

@@ -10,7 +10,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from pdshub.api.generation import LIVE
 from pdshub.archive import record
-from pdshub.reconcile import gaps
+from pdshub.reconcile.view import gaps
 from pdshub.survey_api import Diff, State, counted
 from pdshub.surveyor import local
 from pdshub.surveyor.server import Door

@@ -25,8 +25,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pdshub import pki
 from pdshub.api.generation import digits
-from pdshub.node import fetch, generations, sample
-from pdshub.reconcile.tls import context
+from pdshub.node.health import sample
+from pdshub.node.store import fetch, generations
+from pdshub.reconcile.common.tls import context
 from pdshub.survey_api import SurveyApi, SurveyError
 from pdshub.surveyor.bounds import memory_bound
 from pdshub.surveyor.main import main

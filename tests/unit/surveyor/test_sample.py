@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pdshub.node import sample as on_nodes
+from pdshub.node.health import sample as on_nodes
 from pdshub.surveyor import sample
 from tests.unit.archive.archive_support import OLD, build, bundle, collection, run, spec
 from tests.unit.surveyor.support import Bench, needs_mkfs

@@ -1,0 +1,311 @@
+"""Mount a generation's catalog: EROFS images joined with the sources by overlayfs. Runs in the worker.
+
+What the kernel can do is found by trying, the best first: an image straight from its file (Linux >= 6.12) or through
+a loop device; data-only layers by `datadir+` (6.8), by `::` in the option string (6.5), or as ordinary layers. The
+last shows the same, because nothing of a source merges with the catalog's top folder, but `stat` asks the source.
+
+Only copies are ever attached to targets. The images and parts are mounted below the entry's folder for as long as
+this takes: overlayfs keeps mounts of its own.
+
+What a source's files were when they were opened is remembered for as long as the catalog is mounted: overlayfs asks
+for the blocks of each file whose data it has looked up once, so a `stat` would go to the NAS, and wait for one that
+hangs. Each catalog therefore has a file system of its own of each source, which nothing else is read through
+(docs/decisions/0010-a-nas-that-hangs.md).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import struct
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from pdshub.node.layout import KEPT
+from pdshub.node.mount import mountinfo, syscalls, targets
+
+CATALOG, MERGED = "catalog", "catalog-merged"
+MOUNT = "mnt"  # in the entry's folder
+LABEL = "pdshub-generation:"  # before the generation's digits: a catalog's source in the mount table
+COVER = ":cover"  # behind them: without a source that is away, over the same catalog that has it
+#: nfs(5): attributes are asked for at each open, and else once in a week. Names that are not there are asked for
+#: always: a file that was away for a moment is the generation's again when it is back.
+KEPT_OPTIONS = "actimeo=604800,lookupcache=positive"
+_OPTIONS: tuple[tuple[str, str | None], ...] = (("ro", None), ("metacopy", "on"), ("redirect_dir", "on"))
+_FLAGS = syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOATIME
+_REFUSED = (errno.EINVAL, errno.ENOSYS, errno.ENOTBLK, errno.EOPNOTSUPP)
+
+# <linux/loop.h>
+_LOOP_CONFIGURE, _LOOP_GET_FREE, _LOOP_MAJOR = 0x4C0A, 0x4C82, 7
+_LOOP_FLAGS = 1 | 4  # read-only, gone with its last user
+
+
+class MountNfs(Protocol):
+    """worker.mount_nfs."""
+
+    def __call__(
+        self, *, server: str, export: str, port: int, version: str, point: str, device: str, more: str
+    ) -> None: ...
+
+
+class Layer:
+    """A source's directory as a data layer: opened as its user. `path` is None while the source is away."""
+
+    def __init__(self, raw: dict[str, Any], stack: ExitStack, place: str, mount_nfs: MountNfs) -> None:
+        """`place`: a directory for a mount of the source. Raises OSError."""
+        self.source: str = raw["source"]
+        self.run_as: tuple[int, int] | None = tuple(raw["runAs"]) if raw.get("runAs") else None
+        self.path: str | None = None
+        if raw["identity"]:
+            directory = self._open(raw["base"], raw["path"], stack)
+            found = os.fstat(directory)
+            if f"{os.major(found.st_dev)}:{os.minor(found.st_dev)}:{found.st_ino}" != raw["identity"]:
+                raise OSError(errno.ESTALE, f"{raw['path']} changed while it was mounted")
+            base = _kept(raw["base"], raw.get("nfs"), place, mount_nfs)
+            # a helper that was not restarted at an upgrade has no such name
+            if base != raw["base"] and (base == place or Path(base).is_dir()):
+                directory = self._open(base, raw["path"], stack)
+                if os.fstat(directory).st_ino != found.st_ino:
+                    raise OSError(errno.ESTALE, f"{raw['path']} changed while it was mounted")
+            self.path = f"/proc/self/fd/{directory}"
+
+    def _open(self, base: str, path: str, stack: ExitStack) -> int:
+        top = os.open(base, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        stack.callback(os.close, top)
+        with acting(self.run_as):
+            directory = syscalls.open_beneath(top, path)
+        stack.callback(os.close, directory)
+        return directory
+
+
+def _kept(base: str, nfs: dict[str, Any] | None, place: str, mount_nfs: MountNfs) -> str:
+    """Where the source is mounted for catalogs; local directories have no attributes to keep."""
+    there = mountinfo.top(mountinfo.read(), base)
+    if nfs is None or there is None:
+        return base
+    if there.fstype.startswith("nfs"):
+        mount_nfs(**nfs, point=place, more=KEPT_OPTIONS)
+        return place
+    return f"{base}/{KEPT}{uuid.uuid4().hex}"
+
+
+@contextmanager
+def acting(run_as: tuple[int, int] | None) -> Iterator[None]:
+    """Access files as that user: whoever creates an overlay is who reads its layers."""
+    if not run_as:
+        yield
+        return
+    syscalls.set_filesystem_ids(*run_as)
+    try:
+        yield
+    finally:
+        syscalls.set_filesystem_ids(0, 0)
+
+
+def build(
+    point: str, generation: str, images: list[dict[str, Any]], data: list[dict[str, Any]], nested: bool, top: str,
+    empty: str, mount_nfs: MountNfs, cover: bool = False,
+) -> str:  # fmt: skip
+    """Mount it; answers CATALOG or MERGED. `images`: {path, source}, `data`: {source, base, path, identity, runAs,
+    nfs}.
+
+    Raises OSError; ENODEV where the kernel has no EROFS.
+    """
+    # the kubelet's directories are root's: as another user relative names are the only way
+    os.chdir(Path(point).parent)
+    for loop in (False, True):
+        try:
+            with ExitStack() as stack:
+                nothing = os.open(empty, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+                stack.callback(os.close, nothing)
+                layers = [Layer(raw, stack, f"nfs{n}", mount_nfs) for n, raw in enumerate(data)]
+                broken = stack.enter_context(broken_layer("broken")) if any(not x.path for x in layers) else ""
+                found = [mount_image(image["path"], f"image{n}", loop) for n, image in enumerate(images)]
+                label = LABEL + generation.removeprefix("sha256:") + (COVER if cover else "")
+                if nested:
+                    owners = [image["source"] for image in images]
+                    return _nested(label, found, owners, layers, top, broken, f"/proc/self/fd/{nothing}")
+                return _single(label, found, layers, top, broken, f"/proc/self/fd/{nothing}")
+        except OSError as error:
+            # an image's file counts as a file system below; overlayfs allows two
+            if loop or error.errno not in _REFUSED:
+                raise
+            _unmount_all()
+    raise AssertionError
+
+
+def _unmount_all() -> None:
+    for path in Path().iterdir():
+        if path.is_dir():
+            with suppress(OSError):
+                syscalls.umount(str(path), lazy=True)
+
+
+def _single(
+    label: str, images: list[str], layers: list[Layer], top: str, broken: str, empty: str
+) -> str:  # fmt: skip
+    users = {layer.run_as for layer in layers if layer.path}
+    if len(users) > 1:  # several users: each source is read through an overlay of its own user
+        below = [_own(f"data{n}", layer, empty) for n, layer in enumerate(layers) if layer.path]
+    else:
+        below = [layer.path for layer in layers if layer.path]
+    _made("whole")
+    with acting(users.pop() if len(users) == 1 else None):
+        form = join("whole", label, images, [*below, *([broken] if broken else [])])
+    targets.put(syscalls.AT_FDCWD, f"whole/{top}", _made(MOUNT))
+    return form
+
+
+def _own(place: str, layer: Layer, empty: str) -> str:
+    _made(place)
+    with acting(layer.run_as):
+        overlay(place, "pdshub", [layer.path or empty, empty], [])
+    return place
+
+
+def _nested(
+    label: str, images: list[str], owners: list[str], layers: list[Layer], top: str, broken: str, empty: str
+) -> str:  # fmt: skip
+    by_source = {layer.source: layer for layer in layers}
+    forms, parts = set(), []
+    for n, (image, owner) in enumerate(zip(images, owners, strict=True)):
+        layer = by_source[owner]
+        _made(f"part{n}")
+        with acting(layer.run_as if layer.path else None):
+            forms.add(join(f"part{n}", label, [image], [layer.path or broken]))
+        parts.append(f"part{n}/{top}".rstrip("/"))
+    overlay(MOUNT, label, parts if len(parts) > 1 else [*parts, empty], [])
+    return CATALOG if forms == {CATALOG} else MERGED
+
+
+def _made(path: str) -> str:
+    Path(path).mkdir(exist_ok=True)
+    return path
+
+
+def join(place: str, label: str, images: Sequence[str], data: Sequence[str]) -> str:
+    """Catalog images over data layers; answers how."""
+    try:
+        overlay(place, label, images, data)
+        return CATALOG
+    except OSError as error:
+        if error.errno not in _REFUSED:
+            raise
+    overlay(place, label, [*images, *data], [])
+    return MERGED
+
+
+def overlay(place: str, label: str, lowers: Sequence[str], data: Sequence[str]) -> None:
+    """An overlay at `place`, by the new interface or by the old one."""
+    point = _made(place)
+    options = [("source", label), *_OPTIONS, *(("lowerdir+", x) for x in lowers), *(("datadir+", x) for x in data)]
+    try:
+        made = syscalls.new_filesystem("overlay", options, syscalls.SAFE)
+    except OSError as error:
+        if error.errno not in _REFUSED:
+            raise
+    else:
+        try:
+            syscalls.attach(made, point)
+        finally:
+            os.close(made)
+        return
+    words = "metacopy=on,redirect_dir=on,lowerdir=" + ":".join(lowers) + "".join(f"::{x}" for x in data)
+    syscalls.mount(label, point, "overlay", _FLAGS, words)
+
+
+def mount_image(path: str, place: str, loop: bool) -> str:
+    """An EROFS image, straight from its file or through a loop device."""
+    point = _made(place)
+    if not loop:
+        made = syscalls.new_filesystem("erofs", [("source", path), ("ro", None)], syscalls.SAFE)
+        try:
+            syscalls.attach(made, point)
+        finally:
+            os.close(made)
+        return point
+    with loop_device(path) as device:
+        syscalls.mount(device, point, "erofs", _FLAGS)
+    return point
+
+
+@contextmanager
+def loop_device(path: str) -> Iterator[str]:
+    """A read-only loop device over a file; it goes when the last mount of it does."""
+    image = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        for _ in range(64):
+            number = fcntl.ioctl(control, _LOOP_GET_FREE)
+            device = f"/dev/loop{number}"
+            if not Path(device).exists():  # a container's /dev does not follow the host's
+                os.mknod(device, stat.S_IFBLK | 0o600, os.makedev(_LOOP_MAJOR, number))
+            handle = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                # struct loop_config: fd, block size, then loop_info64 with its flags at byte 52
+                info = bytearray(232)
+                struct.pack_into("=I", info, 52, _LOOP_FLAGS)
+                try:
+                    fcntl.ioctl(handle, _LOOP_CONFIGURE, struct.pack("=II", image, 0) + bytes(info) + bytes(64))
+                except OSError as error:
+                    if error.errno == errno.EBUSY:  # somebody else was quicker
+                        continue
+                    raise
+                yield device
+                return
+            finally:
+                os.close(handle)
+        raise OSError(errno.EBUSY, "no loop device is free")
+    finally:
+        os.close(control)
+        os.close(image)
+
+
+@contextmanager
+def broken_layer(place: str) -> Iterator[str]:
+    """A directory in which every lookup fails with ENOTCONN: the last data layer while a source is away.
+
+    Without it a file of that source would not be found at all: ENOENT, as if it were gone. It is a FUSE file system
+    without a server; where the kernel has no FUSE, an empty directory.
+    """
+    point = _made(place)
+    try:
+        device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+        options = f"fd={device},rootmode=40000,user_id=0,group_id=0,allow_other"
+        syscalls.mount("pdshub-away", point, "fuse", _FLAGS, options)
+    except OSError:
+        yield point
+        return
+    # It answers until the worker's process ends; from then on the kernel gives the same answer.
+    threading.Thread(target=_answer, args=(device,), daemon=True).start()
+    try:
+        yield point
+    finally:
+        syscalls.umount(point, lazy=True)
+
+
+def _answer(device: int) -> None:
+    """The two questions that making an overlay asks: <linux/fuse.h>, FUSE_INIT and FUSE_STATFS."""
+    while True:
+        try:
+            question = os.read(device, 1 << 17)
+        except OSError:
+            return
+        _, what, unique = struct.unpack_from("=IIQ", question)
+        if what == 26:  # INIT: version 7.31 and no abilities
+            body = struct.pack("=IIIIHHIIHHIIHH7I", 7, 31, 0, 0, 0, 0, 4096, 1, 0, 0, 0, 0, 0, 0, *[0] * 7)[:64]
+            body = body.ljust(64, b"\0")
+        elif what == 17:  # STATFS
+            body = struct.pack("=QQQQQIIIII24x", 0, 0, 0, 0, 0, 4096, 255, 4096, 0, 0)[:80]
+        elif what in (2, 36, 38):  # FORGET, INTERRUPT, DESTROY are not answered
+            continue
+        else:
+            os.write(device, struct.pack("=IiQ", 16, -errno.ENOTCONN, unique))
+            continue
+        os.write(device, struct.pack("=IiQ", 16 + len(body), 0, unique) + body)

@@ -1,0 +1,252 @@
+"""The child process that touches sources and overlays: whatever may hang on a dead NAS hangs here.
+
+One JSON object a line on standard input, one JSON answer a line on standard output: {"ok": …} or
+{"error": text, "errno": number}. The parent kills it when it takes too long (worker.py). It imports
+nothing but the standard library, files.py, syscalls.py, nfs_versions.py and targets.py, so that it starts in some 30 ms.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pdshub.files import partial, write_json
+from pdshub.node import nfs_versions
+from pdshub.node.mount import syscalls
+from pdshub.node.mount.targets import attach, detach, put, switch
+
+#: Bounded waiting: 5 s, then 10 s, then an error to the reader (nfs(5): timeo in tenths of a second).
+NFS_OPTIONS = "soft,timeo=50,retrans=2,proto=tcp,nosharecache,sec=sys"
+#: The server does not speak this version; the kernel does not (EINVAL: one that was built without it).
+_OTHER_VERSION = (errno.EPROTONOSUPPORT, errno.EINVAL)
+
+
+def reach(server: str, port: int, seconds: float) -> str:
+    """Connect to the server by TCP; answers its address. The error names server and port."""
+    try:
+        with socket.create_connection((server, port), timeout=seconds) as connection:
+            return str(connection.getpeername()[0])
+    except OSError as error:
+        text = "no answer" if isinstance(error, TimeoutError) else (error.strerror or str(error))
+        raise OSError(error.errno or errno.EHOSTUNREACH, f"NFS server {server} port {port}: {text}") from None
+
+
+def mount_nfs(server: str, export: str, port: int, version: str, point: str, device: str, more: str = "") -> None:
+    """Kernel NFS with the newest version, up to `version`, that kernel and server both speak.
+
+    mount(2) takes a version as it is: going down is for its caller (as mount.nfs does). ENODEV where the kernel has
+    no client for it. `more`: further options, as in nfs(5).
+    """
+    address = reach(server, port, 4)
+    Path(point).mkdir(parents=True, exist_ok=True)
+    flags = syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOATIME
+    versions = nfs_versions.up_to(version)
+    for number, tried in enumerate(versions, 1):
+        options = f"vers={tried},addr={address},port={port},{NFS_OPTIONS}{more and f',{more}'}"
+        if tried == "4.0":
+            options += ",clientaddr=0.0.0.0"
+        try:
+            syscalls.mount(device, point, "nfs", flags, options)
+            return
+        except OSError as error:
+            if error.errno == errno.ENODEV:
+                raise
+            if error.errno in _OTHER_VERSION and number < len(versions):
+                continue
+            text = os.strerror(error.errno or 0)
+            raise OSError(error.errno, f"mount of {device} (NFS {', '.join(versions[:number])}): {text}") from None
+
+
+def _open_local(prefix: str, path: str) -> int:
+    base = os.open(prefix, os.O_PATH | os.O_DIRECTORY)
+    try:
+        return syscalls.open_beneath(base, os.path.relpath(path, prefix))
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EXDEV):
+            text = "a symbolic link below the allowed prefix is refused"
+            raise OSError(error.errno, f"local path {path}: {text}") from None
+        raise OSError(error.errno, f"local path {path}: {os.strerror(error.errno or 0)}") from None
+    finally:
+        os.close(base)
+
+
+def mount_local(prefix: str, path: str, point: str) -> None:
+    """A read-only copy of a local directory's mount."""
+    directory = _open_local(prefix, path)
+    Path(point).mkdir(parents=True, exist_ok=True)
+    put(directory, "", point)
+
+
+def identity(stat: os.stat_result) -> str:
+    return f"{os.major(stat.st_dev)}:{os.minor(stat.st_dev)}:{stat.st_ino}"
+
+
+def probe(point: str, layers: list[str], server: str = "", port: int = 0, local: str = "", prefix: str = "") -> Any:
+    """Does the source answer, and which directories are its layers? -> {path: identity or null if absent}."""
+    if server:
+        reach(server, port, 3)
+    base = os.open(point, os.O_PATH | os.O_DIRECTORY)
+    try:
+        os.statvfs(base)  # always a call to the server
+        if local:
+            original = _open_local(prefix, local)
+            same = os.path.samestat(os.fstat(original), os.fstat(base))
+            os.close(original)
+            if not same:
+                return {"replaced": True, "layers": {}}
+        found: dict[str, str | None] = {}
+        for path in layers:
+            try:
+                directory = syscalls.open_beneath(base, path)
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.EACCES):
+                    raise
+                found[path] = None
+                continue
+            found[path] = identity(os.fstat(directory))
+            os.close(directory)
+        return {"layers": found}
+    finally:
+        os.close(base)
+
+
+def build(layers: list[list[str]], run_as: list[int] | None, point: str, empty: str, note: dict[str, Any]) -> str:
+    """Mount an entry's content at `point`; answers "bind" or "overlay".
+
+    One layer is its source's directory itself: no overlay, so that a file replaced on the NAS is simply seen
+    (an overlay answers ESTALE for it). Layers are opened without following links, then given to overlayfs as
+    /proc/self/fd/N, so nobody on the NAS can swap one for a link in between, and nothing needs escaping.
+    """
+    bases = [os.open(base, os.O_PATH | os.O_DIRECTORY) for base, _, _ in layers]
+    empty_fd = os.open(empty, os.O_PATH | os.O_DIRECTORY)
+    Path(point).mkdir(parents=True, exist_ok=True)
+    Path(point).parent.joinpath("entry.json").write_text(json.dumps(note))
+    os.chdir(point)  # the kubelet's directories are root's: as another user "." is the only way to the point
+    if run_as:  # whoever creates an overlay is who reads its layers: root is nobody on a root_squash export
+        syscalls.set_filesystem_ids(*run_as)
+    opened = []
+    for base, (_, path, expected) in zip(bases, layers, strict=True):
+        directory = syscalls.open_beneath(base, path)
+        if identity(os.fstat(directory)) != expected:
+            raise OSError(errno.ESTALE, f"layer {path} changed while it was mounted")
+        opened.append(directory)
+    if len(opened) == 1 and not run_as:
+        put(opened[0], "", point)
+        return "bind"
+    opened.append(empty_fd)
+    lowers = [f"/proc/self/fd/{directory}" for directory in opened]
+    made = _overlay(lowers)
+    if made is None:
+        flags = syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOATIME
+        syscalls.mount("pdshub", ".", "overlay", flags, "redirect_dir=nofollow,lowerdir=" + ":".join(lowers))
+    else:
+        syscalls.attach(made, ".")
+        os.close(made)
+    return "overlay"
+
+
+def _overlay(lowers: list[str]) -> int | None:
+    """The new way (Linux >= 6.8: `lowerdir+`); None where the kernel only knows the option string."""
+    options: list[tuple[str, str | None]] = [("source", "pdshub"), ("ro", None), ("redirect_dir", "nofollow")]
+    try:
+        return syscalls.new_filesystem(
+            "overlay", [*options, *(("lowerdir+", lower) for lower in lowers)], syscalls.SAFE
+        )
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENOSYS):
+            return None
+        raise
+
+
+def listing(point: str, directories: list[str]) -> dict[str, list[str]]:
+    """The directories in some directories of a catalog, which asks no source."""
+    found: dict[str, list[str]] = {}
+    for directory in directories:
+        try:
+            with os.scandir(f"{point}/{directory}") as entries:
+                found[directory] = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+        except FileNotFoundError:
+            found[directory] = []
+    return found
+
+
+def unmount(point: str) -> None:
+    """Take all mounts of a point away and remove its directory."""
+    while True:
+        try:
+            syscalls.umount(point, lazy=True)
+        except OSError as error:
+            if error.errno in (errno.EINVAL, errno.ENOENT):
+                break
+            raise
+    with suppress(FileNotFoundError):
+        Path(point).rmdir()
+
+
+def clear(folder: str) -> None:
+    """Take away all that is mounted on the directories of an entry's folder, and these."""
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        # by the folder's own listing: what is mounted there may be dead, and a stat of it an error
+        for path in sorted(entry.path for entry in entries if entry.is_dir(follow_symlinks=False)):
+            unmount(path)
+
+
+def drop(point: str) -> None:
+    """Remove an entry's mount and directory; copies in targets live on."""
+    folder = Path(point).parent
+    clear(str(folder))
+    for path in (folder / "entry.json", partial(folder / "entry.json")):
+        path.unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        folder.rmdir()
+
+
+def build_catalog(point: str, note: dict[str, Any], **arguments: Any) -> str:
+    """Mount a generation's catalog at `point`: see catalog.build. Answers its form, which the note keeps, too."""
+    from pdshub.node.mount import catalog
+
+    folder = Path(point).parent
+    clear(str(folder))  # of one that was killed
+    folder.mkdir(parents=True, exist_ok=True)
+    note_file = folder / "entry.json"  # not forced to the disk: it goes with the mount
+    write_json(note_file, {**note, "form": ""}, durable=False)  # first: a mount without a note would tell nothing
+    try:
+        form = catalog.build(point, **arguments, mount_nfs=mount_nfs)
+    finally:
+        for path in folder.iterdir():
+            if path.is_dir() and path != Path(point):
+                unmount(str(path))
+    write_json(note_file, {**note, "form": form}, durable=False)
+    return form
+
+
+def ready() -> bool:
+    """The process has started."""
+    return True
+
+
+OPERATIONS: dict[str, Callable[..., Any]] = {
+    name.__name__: name
+    for name in (
+        ready, mount_nfs, mount_local, probe, build, build_catalog, listing, attach, switch, detach, drop, unmount,
+    )
+}  # fmt: skip
+
+
+def main() -> None:
+    os.umask(0o022)
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = {"ok": OPERATIONS[request.pop("do")](**request)}
+        except OSError as error:
+            where = f" ({error.filename})" if error.filename else ""
+            answer = {"error": f"{error.strerror or error}{where}", "errno": error.errno or errno.EIO}
+        print(json.dumps(answer), flush=True)

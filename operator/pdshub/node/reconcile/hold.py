@@ -1,0 +1,61 @@
+"""What is waited for, and since when: trees that are in use, sources that are away. Known to this process only: after
+a restart the time begins anew, so nothing waits less than it should."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+from pdshub.node.reconcile.actions import Point
+from pdshub.node.reconcile.plan import Actual
+from pdshub.node.reconcile.select_generation import LIVE, Decision
+from pdshub.node.reconcile.view_health import Showing
+from pdshub.node.spec import View
+
+
+class Patience:
+    def __init__(self, seconds: float) -> None:
+        """`seconds`: for all but changes of a generation, whose time hubs set."""
+        self._seconds = seconds
+        self._busy: dict[Point, float] = {}
+        self._partial: dict[str, float] = {}
+
+    @property
+    def targets(self) -> frozenset[str]:
+        """Those with a tree that is in use."""
+        return frozenset(target for target, _ in self._busy)
+
+    def hold(self, points: Collection[Point]) -> None:
+        for point in points:
+            self._busy.setdefault(point, time.monotonic())
+
+    def overdue(self, view: View, showing: Showing) -> frozenset[Point]:
+        """Points that were in use for longer than they may. A mount that is only renewed, its generation the same, is
+        not worth as long a wait as a change of what is shown."""
+        now, late = time.monotonic(), set()
+        for (target, at), since in self._busy.items():
+            hold = view.uptake(target, self._seconds).hold
+            if showing.targets.get(target, "") in (showing.current, LIVE):
+                hold = min(hold, self._seconds)
+            if now - since >= hold:
+                late.add((target, at))
+        return frozenset(late)
+
+    def forget(self, actual: Actual, held: Collection[Point]) -> None:
+        """What is not held any more, or is gone, may be held anew later."""
+        for which in list(self._busy):
+            if which not in held and (which[0] in actual.targets or not Path(which[0]).exists()):
+                del self._busy[which]
+
+    def watch(self, name: str, decision: Decision) -> None:
+        """Note since when a view's catalog would have to do without a source."""
+        if any(want.generation and want.reason for _, want in decision.all()):
+            self._partial.setdefault(name, time.monotonic())
+        else:
+            self._partial.pop(name, None)
+
+    def young(self, name: str) -> bool:
+        """Whether that is not long ago."""
+        now = time.monotonic()
+        return now < self._partial.get(name, now) + self._seconds

@@ -1,0 +1,323 @@
+"""Level-triggered: compare what shall be mounted with the mount table, do the next steps, look again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+from pdshub.node.layout import Layout
+from pdshub.node.mount import mountinfo, volume_root
+from pdshub.node.mount.locks import Locks
+from pdshub.node.reconcile.actions import Actions, Point
+from pdshub.node.reconcile.desired import Story, tell
+from pdshub.node.reconcile.failures import Failing
+from pdshub.node.reconcile.hold import Patience
+from pdshub.node.reconcile.observe import built, cataloged, leftovers, note_key, observe, scaffolding, shown
+from pdshub.node.reconcile.plan import Actual, Want, plan
+from pdshub.node.reconcile.select_generation import Children, Decision, Known, above, choose, decide
+from pdshub.node.reconcile.settling import Settling
+from pdshub.node.reconcile.source_manager import Keepers
+from pdshub.node.reconcile.view_health import Showing, documents, health_document, showing_of, view_document
+from pdshub.node.source.policy import PolicyFile
+from pdshub.node.source.source_mount import CONNECTING_SECONDS, Helper, Keeper, State
+from pdshub.node.spec import SOURCES, View, sources_view
+from pdshub.node.store.cache import Shelf
+from pdshub.node.store.informer import Feed
+
+log = logging.getLogger(__name__)
+
+_LISTINGS = 100  # catalogs shown in parts that are remembered
+_TURN_SECONDS = 2.0  # for which a turn waits for a view
+_SETTLING_SECONDS = 60.0  # of one view, more than all its steps may take: then the turn does not count as whole
+_EXPECTED_SECONDS = 60.0  # so long a view that is being published is not taken for a leftover
+
+
+class Reconciler:
+    """Owns the keepers of all sources; compares and acts view by view."""
+
+    def __init__(
+        self, layout: Layout, policy: PolicyFile, helper: Helper, shelf: Shelf, hold_seconds: float = 60
+    ) -> None:
+        self.layout, self._hold = layout, hold_seconds
+        self.feed: Feed = Feed(self.wake)
+        self.shelf = shelf
+        shelf.changed = self.wake
+        self.actions = Actions(layout, shelf.store)
+        self.showing: dict[str, Showing] = {}  # what a view's targets show
+        self.sources = Keepers(layout, policy.current, helper, self.wake)
+        self.stories: dict[str, Story] = {}
+        self.target_count: dict[str, int] = {}
+        self.last_turn = 0.0  # monotonic: the end of the last one that came to its end
+        self.failing = Failing()
+        self.health: Callable[[str], dict[str, Any]] = lambda _: {}  # what else health.json says of a view
+        self.known: dict[str, View] = {}  # with those deleted from the API while pods still use them
+        self._patience = Patience(hold_seconds)
+        self._children: dict[tuple[str, tuple[str, ...]], Children] = {}
+        self._expected: dict[str, float] = {}
+        self._worn: dict[str, set[str]] = {}  # view -> keys of catalogs that are to be mounted anew
+        self._renewals: dict[str, int] = {}
+        self._catalogs: dict[str, set[str]] = {}  # view -> keys of catalogs that are wanted now
+        self._arrive_by: dict[str, float] = {}  # a view -> (monotonic) until when what it lacks may be on its way
+        self._locks = Locks()  # by view
+        self._settling = Settling(self.settle, self.wake)
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self.turn()
+                if self._settling.oldest < _SETTLING_SECONDS:
+                    self.last_turn = time.monotonic()
+            except Exception:
+                log.exception("reconcile")
+            try:
+                async with asyncio.timeout(0.5 if self._patience.targets else 3):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+
+    @property
+    def keepers(self) -> dict[str, Keeper]:
+        return self.sources.keepers
+
+    def states(self, view: View) -> dict[str, State]:
+        return self.sources.states(view)
+
+    def connecting(self, view: View) -> frozenset[str]:
+        return self.sources.connecting(view)
+
+    def arriving(self, view: View) -> bool:
+        """Not whole yet, but nothing has failed: its sources are connecting, or what they have is being mounted."""
+        story = self.stories.get(view.name)
+        if story is None or self.connecting(view):
+            return story is None or not story.ready
+        return story.pending and time.monotonic() < self._arrive_by.get(view.name, 0)
+
+    def remember(self, name: str, story: Story, connecting: bool) -> None:
+        """Keep a view's story; what it lacks may take a while once its sources have stopped connecting."""
+        if story.ready:
+            self._arrive_by.pop(name, None)
+        elif connecting or name not in self._arrive_by:
+            self._arrive_by[name] = time.monotonic() + CONNECTING_SECONDS
+        self.stories[name] = replace(story, pending=not story.ready and (connecting or story.pending))
+
+    def expect(self, name: str) -> None:
+        """A view is about to be published."""
+        self._expected[name] = time.monotonic() + _EXPECTED_SECONDS
+
+    def renew(self, name: str) -> None:
+        """Mount a view's catalogs anew and switch to these: overlayfs remembers what was replaced below it."""
+        self._worn.setdefault(name, set()).update(self._catalogs.get(name, ()))
+        self._renewals[name] = self._renewals.get(name, 0) + 1
+        self.wake()
+
+    def view_of(self, name: str) -> View | None:
+        """A known view; behind its name `#sources`, the sources themselves."""
+        base = name.removesuffix(SOURCES)
+        view = self.known.get(base) or self.feed.views.get(base)
+        return sources_view(view) if view and base != name else view
+
+    async def turn(self) -> None:
+        mounts = mountinfo.read()
+        published = set(volume_root.targets(mounts, self.layout).values())
+        # A deleted view stays as it was for the pods that have it, until the last is gone.
+        bases = {name.removesuffix(SOURCES) for name in published}
+        kept = {name: view for name, view in self.known.items() if name in bases}
+        self.known = kept | self.feed.views
+        with self.failing.noted(""):
+            self._fetch()
+            await self.sources.keep(self.known.values(), self._data_layers(), self.actions if self.feed.live else None)
+        self._expected = {name: until for name, until in self._expected.items() if until > time.monotonic()}
+        needed = self.known.keys() | published | self._expected.keys()
+        left = {path.name for path in self.layout.views.iterdir()} - needed if self.feed.live else set()
+        for name in left:
+            with self.failing.noted(name):
+                await self._remove_view(name)
+        wanted = self.known.keys() | published | self.feed.problems.keys()
+        self.failing.keep_only({"", *wanted, *left})
+        # one view's error is that view's: it is told of (failing), and the others go on
+        under_way = await self._settling.together(wanted, _TURN_SECONDS)
+        if self.feed.live:
+            self.shelf.keep_only(self._needed_generations(under_way))
+
+    def _needed_generations(self, under_way: Collection[str]) -> set[str]:
+        """What is released or shown. Of a view that is not known for certain now, because it is under way, looking at
+        it failed or its spec can't be read, all that is here."""
+        released = {view.released.name for view in self.known.values() if view.released}
+        seen = {name for one in self.showing.values() for name in (one.current, *one.targets.values())}
+        unsure = {name.removesuffix(SOURCES) for name in (*self.failing.views, *self.feed.problems, *under_way)}
+        theirs = {found.name for found in self.shelf.store.all().values() if found.view in unsure}
+        return released | seen | theirs | cataloged(mountinfo.read())
+
+    def _fetch(self) -> None:
+        released = [view for view in self.known.values() if view.released]
+        self.shelf.need({view.released.name: view.surveyor for view in released if view.released})
+
+    def _data_layers(self) -> dict[str, set[str]]:
+        """The directories that catalogs join, by their sources' digests."""
+        layers: dict[str, set[str]] = {}
+        generations = self.shelf.store.all().values()
+        for view in self.known.values():
+            digests = {source.name: source.digest for source in view.sources}
+            for generation in generations:
+                for layer in generation.data if self._concerns(generation.name, view) else ():
+                    if layer.source in digests:
+                        layers.setdefault(digests[layer.source], set()).add(layer.path)
+        return layers
+
+    def _concerns(self, generation: str, view: View) -> bool:
+        found, showing = self.shelf.get(generation), self.showing.get(view.name, Showing())
+        names = {view.released.name if view.released else "", showing.current, *showing.targets.values()}
+        return generation in names or bool(found and found.view == view.name)
+
+    @asynccontextmanager
+    async def _alone(self, name: str) -> AsyncIterator[None]:
+        """One at a time for each view; an error is told of in the view's own story before it is raised."""
+        async with self._locks(name):
+            try:
+                yield
+            except Exception as error:
+                self.failing.note(name, error)
+                self.remember(name, Story(False, self.failing.said(name), ""), connecting=False)
+                raise
+            self.failing.clear(name)
+
+    async def settle(self, name: str) -> None:
+        """Bring one view as far as it can be brought now."""
+        async with self._alone(name):
+            view = self.view_of(name)
+            problem = self.feed.problems.get(name, "")
+            if view is None and not problem:
+                problem = (
+                    f"ArchiveView {name.removesuffix(SOURCES)} does not exist"
+                    if self.feed.live
+                    else f"ArchiveView {name} is not known here yet: the API server has not answered"
+                )
+            connecting = view is not None and bool(self.connecting(view))
+            await asyncio.to_thread(volume_root.ensure, self.layout, name)
+            held: set[Point] = set()
+            decision, actual = self._look(name, view, problem)
+            for _ in range(5):
+                if view is None:
+                    break
+                await self._list(view, decision, actual)
+                steps = plan(decision.wants, actual, self._patience.overdue(view, self.showing[name]), decision.own)
+                moved = await self.actions.do(view, steps, held)
+                self._patience.hold(held)
+                decision, actual = self._look(name, view, problem)
+                if not moved:
+                    break
+            if view is not None:
+                await self._tidy(name, decision, actual)
+            self.target_count[name] = len(actual.targets)
+            self._patience.forget(actual, held)
+            mounted = _mounted(decision, actual)
+            self.remember(name, tell(name, decision.wants, problem, mounted, self.actions.failed), connecting)
+            self._arrange(name, view, decision, problem)
+
+    def _look(self, name: str, view: View | None, problem: str) -> tuple[Decision, Actual]:
+        """What is there and what shall be; writes down what the targets show, which the next steps need."""
+        mounts = mountinfo.read()
+        if view is None:
+            actual = observe(mounts, self.layout, name)
+            self._arrange(name, None, Decision({}), problem)
+            return Decision({}), actual
+        directories, before = above(view.tree), self.showing.get(name, Showing())
+        live_points = {view.at(entry) for entry in view.tree if entry.live} if view.cataloged else set()
+        actual = observe(mounts, self.layout, name)
+        known = Known(
+            patient=self._patience.young(name),
+            worn=self._worn.get(name, ()), renewals=self._renewals.get(name, 0),
+            states=self.states(view), connecting=self.connecting(view), stored=self.shelf.store.all(),
+            built=built(self.layout, name, actual.entries), last=before.current,
+            children={key: found for (key, of), found in self._children.items() if of == directories},
+            shown=shown(mounts, self.layout, name, live_points),
+            fetching=self.shelf.progress(view.released.name) if view.released else "",
+        )  # fmt: skip
+        decision = decide(view, known, self._hold)
+        self._catalogs[name] = decision.keys(catalogs=True)
+        held = self._patience.targets
+        fetching = view.released.name if view.released and choose(view, known) != view.released.name else ""
+        showing = showing_of(decision, known, actual.entries, held, fetching)
+        self._patience.watch(name, decision)
+        self.showing[name] = showing
+        # A target that keeps another generation for long says so itself.
+        own = dict(decision.own)
+        for target, of in known.shown.items():
+            wanted = own.get(target, decision.wants)
+            if of and of != showing.current and wanted is not None and (target in own or target in held):
+                own[target] = {**wanted, volume_root.SHOWN: Want(note_key(of))}
+        decision = replace(decision, own=own)
+        self._arrange(name, view, decision, problem)
+        volume_root.say_generation(self.layout.front(name), *documents(view, showing, known.stored))
+        return decision, replace(actual, notes=observe(mounts, self.layout, name).notes)
+
+    async def _list(self, view: View, decision: Decision, actual: Actual) -> None:
+        """A catalog that is shown in parts has to be listed once, when it is built."""
+        directories = above(view.tree)
+        for key in {want.key for _, want in decision.all() if not want.placed and want.key}:
+            if key in actual.entries and (key, directories) not in self._children:
+                point = str(self.layout.entry(view.name, key))
+                found = await self.actions.attempt("listing", point=point, directories=list(directories))
+                if isinstance(found, dict):
+                    self._children = dict(list(self._children.items())[-_LISTINGS:])
+                    self._children[key, directories] = {top: tuple(names) for top, names in found.items()}
+                    self._wake.set()
+
+    def _arrange(self, name: str, view: View | None, decision: Decision, problem: str) -> None:
+        failed = self.actions.failed
+        story = self.stories.get(name) or tell(name, decision.wants, problem, frozenset(), failed)
+        health = health_document(story, self.states(view) if view else {}, decision.wants, failed) | self.health(name)
+        document = view_document(name, view, self.showing.get(name, Showing()))
+        points = dict.fromkeys(at for at, _ in decision.all() if not at.startswith(".pdshub/"))
+        volume_root.arrange(self.layout.front(name), list(points), document, health, story.notice)
+
+    async def _tidy(self, name: str, decision: Decision, actual: Actual) -> None:
+        """Remove what a worker that was killed left: parts of an entry, or of one that is not wanted any more."""
+        for point in scaffolding(mountinfo.read(), self.layout, name):
+            await self.actions.attempt("unmount", point=point)
+        for path in leftovers(self.layout, name, actual.entries, decision.keys()):
+            await self.actions.attempt("drop", point=str(path / "mnt"))
+
+    async def _remove_view(self, name: str) -> None:
+        async with self._locks(name):
+            if name in self._expected:  # since this turn has begun
+                return
+            entries = self.layout.entries(name)
+            for path in list(entries.iterdir()) if entries.is_dir() else ():
+                await self.actions.attempt("drop", point=str(path / "mnt"))
+            if name in self._expected:
+                return
+            await self.actions.attempt("unmount", point=str(self.layout.front(name)))
+            for path in (entries, entries.parent):
+                try:
+                    path.rmdir()
+                except OSError as error:
+                    log.debug("%s: %s", path, error)
+            for known in (self.stories, self.showing, self.target_count, self._arrive_by, self._worn):
+                known.pop(name, None)
+
+    async def close(self) -> None:
+        await self.sources.close()
+        await self._settling.close()
+        await self.actions.close()
+        await self.shelf.close()
+
+
+def _mounted(decision: Decision, actual: Actual) -> frozenset[str]:
+    """Mount points that show something in every target (or are built, where nothing is published)."""
+    targets = [points for target, points in actual.targets.items() if target not in decision.own]
+    return frozenset(
+        at
+        for at, one in decision.wants.items()
+        if one.key in actual.entries and one.placed and all(points.get(at) for points in targets)
+    )

@@ -1,0 +1,90 @@
+"""What a node says of a view: the files in .pdshub for users, a part of the report for the operator. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pdshub.node.reconcile.desired import Story
+from pdshub.node.reconcile.plan import Want
+from pdshub.node.reconcile.select_generation import LIVE, Decision, Known
+from pdshub.node.source.source_mount import State
+from pdshub.node.spec import View
+from pdshub.node.store.generations import Generation
+
+
+@dataclass(frozen=True)
+class Showing:
+    """`current`: what targets show unless they keep something else (a generation, LIVE, or empty: nothing yet)."""
+
+    current: str = ""
+    form: str = ""  # catalog | catalog-merged | live
+    targets: Mapping[str, str] = field(default_factory=dict)  # target -> what it shows
+    fetching: str = ""  # the released generation, until it is here
+    held: frozenset[str] = frozenset()  # targets whose former tree is in use
+
+
+def showing_of(
+    decision: Decision, known: Known, entries: Collection[str], held: frozenset[str], fetching: str
+) -> Showing:
+    """Once the decision's catalogs are built, the switch to them is a moment away."""
+    catalogs = [want for want in decision.wants.values() if want.generation]
+    ready = all(want.key in entries and not want.waits for want in catalogs)
+    common = [of for target, of in known.shown.items() if of and target not in decision.own]
+    current = decision.generation if ready or not common else common[0]
+    forms = [known.built[want.key].form for want in catalogs if want.key and want.key in known.built]
+    return Showing(current, forms[0] if forms else "", known.shown, fetching, held)
+
+
+def document(view: View, what: str, form: str, generation: Generation | None) -> dict[str, Any]:
+    """generation.json of one target."""
+    base: dict[str, Any] = {"view": view.name, "folder": view.folder, "generation": None, "form": form}
+    if what in (LIVE, ""):
+        return {**base, "form": what}
+    base["generation"] = what
+    if generation:
+        as_of = view.released.as_of if view.released and view.released.name == what else ""
+        base |= {"asOf": as_of or generation.as_of, "counts": generation.counts}
+    return base
+
+
+def documents(
+    view: View, showing: Showing, stored: Mapping[str, Generation]
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """generation.json of all, and by folder name those of targets that keep something else."""
+    others = {of for of in showing.targets.values() if of and of != showing.current}
+    current = document(view, showing.current, showing.form, stored.get(showing.current))
+    return current, {of.removeprefix("sha256:"): document(view, of, "catalog", stored.get(of)) for of in sorted(others)}
+
+
+def view_document(name: str, view: View | None, showing: Showing) -> dict[str, Any]:
+    """view.json."""
+    if view is None:
+        return {"name": name}
+    form = report(showing)["form"]
+    return {"name": name, "generation": view.generation, "form": form, "spec": view.raw.get("spec")}
+
+
+def health_document(
+    story: Story, states: Mapping[str, State], wants: Mapping[str, Want], failed: Mapping[str, str]
+) -> dict[str, Any]:
+    """health.json. `failed`: an entry's key -> why it could not be built."""
+    return {
+        "ready": story.ready,
+        "message": story.message,
+        "sources": {n: {"ready": s.ready, "mode": s.mode, "message": s.message} for n, s in states.items()},
+        "tree": {at: one.reason or failed.get(one.key or "") or "ready" for at, one in wants.items()},
+    }
+
+
+def report(showing: Showing) -> dict[str, Any]:
+    """The report's part. `shown`: generation (or "live") -> number of targets."""
+    return {
+        "shows": showing.current,
+        "form": showing.form or ("live" if showing.current == LIVE else "catalog"),
+        "fetching": showing.fetching,
+        "shown": dict(Counter(of for of in showing.targets.values() if of)),
+        "held": len(showing.held & showing.targets.keys()),
+    }

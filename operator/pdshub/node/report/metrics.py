@@ -1,0 +1,181 @@
+"""Prometheus metrics of a node: the report's other face. docs/metrics.md explains each.
+
+Labels are names of views and their sources, words of this program and digests of mounted generations: nothing that
+users choose, and only as many as the views declare.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from pdshub.node.health.integrity import RESULTS
+
+log = logging.getLogger(__name__)
+
+PREFIX = "pdshub_node_"
+#: Totals of the whole node (main.py gathers them).
+TOTALS = {
+    "switches": "Mounts of published volumes that were switched to other content.",
+    "fetches": "Generations fetched.",
+    "fetch_bytes": "Bytes of generations fetched.",
+    "fetch_seconds": "Seconds that fetching them took.",
+    "publishes": "Volumes published since the plugin started.",
+}
+
+
+def timestamp(text: Any) -> float:
+    """Unix time of an RFC 3339 text; 0 for none."""
+    try:
+        return datetime.fromisoformat(str(text)).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def gauge(name: str, text: str, labels: Iterable[str] = ()) -> GaugeMetricFamily:
+    return GaugeMetricFamily(PREFIX + name, text, labels=list(labels))
+
+
+def of_sources(sources: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[Metric]:
+    """`sources`: view -> source -> its part of the report."""
+    labels = ("view", "source")
+    up = gauge("source_up", "1 if the source answers and is the right export.", labels)
+    latency = gauge("source_latency_seconds", "Seconds that the last look at the source took.", labels)
+    changes = CounterMetricFamily(
+        PREFIX + "source_identity_changes", "Times that another file system appeared in the source's place.",
+        labels=labels,
+    )  # fmt: skip
+    for view, rows in sorted(sources.items()):
+        for source, row in sorted(rows.items()):
+            up.add_metric([view, source], float(bool(row.get("ready"))))
+            if row.get("ready"):
+                latency.add_metric([view, source], float(row.get("latencySeconds", 0)))
+            changes.add_metric([view, source], float(row.get("identityChanges", 0)))
+    yield from (up, latency, changes)
+
+
+def of_views(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
+    """`views`: name -> its part of the report."""
+    ready = gauge("view_ready", "1 if the whole view is mounted and its sources answer.", ("view",))
+    targets = gauge("view_targets", "Pods of this node that have the view.", ("view",))
+    generation = InfoMetricFamily(PREFIX + "view_generation", "The generation that is mounted, and its form.",
+                                  labels=["view"])  # fmt: skip
+    fetching = gauge("view_fetching", "1 while the released generation is not here yet.", ("view",))
+    held = gauge("view_held", "Pods whose former content is in use and waited for.", ("view",))
+    for name, view in sorted(views.items()):
+        ready.add_metric([name], float(bool(view.get("ready"))))
+        targets.add_metric([name], float(view.get("targets", 0)))
+        generation.add_metric([name], {"generation": short(view.get("shows")), "form": str(view.get("form", ""))})
+        fetching.add_metric([name], float(bool(view.get("fetching"))))
+        held.add_metric([name], float(view.get("held", 0)))
+    yield from (ready, targets, generation, fetching, held)
+
+
+def short(generation: Any) -> str:
+    """The first 12 digits, as people write it; empty for none."""
+    text = str(generation or "")
+    return text.removeprefix("sha256:")[:12] if text.startswith("sha256:") else ""
+
+
+def of_proofs(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
+    ok = gauge("proof_ok", "1 if the last proof found the view unwritable and intact, 0 if it was violated "
+               "or could not be finished, or while files are being delivered.", ("view",))  # fmt: skip
+    unwritable = gauge("proof_unwritable", "1 if the last proof could change nothing, 0 if it could.", ("view",))
+    result = gauge("proof_result", "1 for the result of the last proof.", ("view", "result"))
+    at = gauge("proof_timestamp_seconds", "Unix time of the last proof.", ("view",))
+    files = gauge("proof_files", "Files of the sample by what the last proof found.", ("view", "found"))
+    differing = gauge("canary_files_differing", "Files of the sample known to differ from the survey.", ("view",))
+    renewals = CounterMetricFamily(
+        PREFIX + "renewals", "Times that a view's mount was renewed because a file had been replaced.", labels=["view"]
+    )
+    for name, view in sorted(views.items()):
+        if proof := view.get("proof"):
+            ok.add_metric([name], float(bool(proof["ok"])))
+            if proof["unwritable"] is not None:
+                unwritable.add_metric([name], float(proof["unwritable"]))
+            for word in RESULTS:
+                result.add_metric([name, word], float(proof["result"] == word))
+            at.add_metric([name], timestamp(proof["at"]))
+            for word in ("digested", "differing", "changing", "private", "unread"):
+                files.add_metric([name, word], float(proof["files"].get(word, 0)))
+        if canary := view.get("canary"):
+            differing.add_metric([name], float(canary["differing"]))
+            renewals.add_metric([name], float(canary["renewals"]))
+    yield from (ok, unwritable, result, at, files, differing, renewals)
+
+
+def families(report: Mapping[str, Any], totals: Mapping[str, float]) -> Iterator[Metric]:
+    """All metrics of one report (report.document); `totals` as TOTALS names them."""
+    about = InfoMetricFamily(PREFIX + "plugin", "The node plugin and the kernel that it runs on.")
+    about.add_metric([], {"version": str(report["version"]), "kernel": str(report["kernel"])})
+    yield about
+    yield from of_sources(report["sources"])
+    yield from of_views(report["views"])
+    yield from of_proofs(report["views"])
+    for name, text in TOTALS.items():
+        counter = CounterMetricFamily(PREFIX + name, text)
+        counter.add_metric([], totals.get(name, 0.0))
+        yield counter
+    errors = CounterMetricFamily(
+        PREFIX + "reconcile_failures", "Turns in which the plugin failed at a view (empty: at work of no single view).",
+        labels=["view"],
+    )  # fmt: skip
+    for view, count in sorted(report["failures"].items()):
+        errors.add_metric([view], float(count))
+    yield errors
+    failing = gauge("fetches_failing", "Generations whose last attempt to be fetched failed.")
+    failing.add_metric([], totals.get("fetches_failing", 0.0))
+    yield failing
+    last = gauge("last_publish_seconds", "Seconds that the last publish took.")
+    last.add_metric([], float(report["csi"]["lastPublishSeconds"]))
+    yield last
+
+
+def of_node(report: Callable[[], Mapping[str, Any]], totals: Callable[[], Mapping[str, float]]) -> Iterator[Metric]:
+    """`families` of this moment."""
+    return families(report(), totals())
+
+
+class _Now(Collector):
+    def __init__(self, make: Callable[[], Iterable[Metric]]) -> None:
+        self._make = make
+
+    def collect(self) -> Iterable[Metric]:
+        return self._make()
+
+
+def text(make: Callable[[], Iterable[Metric]]) -> bytes:
+    """The metrics in Prometheus' text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Now(make))
+    return generate_latest(registry)
+
+
+async def serve(port: int, make: Callable[[], Iterable[Metric]]) -> None:
+    """GET /metrics over plain HTTP, for ever; answers from memory, whatever hangs."""
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=text(make), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app = web.Application()
+    app.router.add_get("/metrics", metrics)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    while True:
+        try:
+            await web.TCPSite(runner, None, port, reuse_address=True).start()
+            break
+        except OSError as error:
+            # the port is the node's, and pods matter more than numbers about them
+            log.warning("metrics: %s", error)
+            await asyncio.sleep(60)
+    await asyncio.Event().wait()

@@ -1,0 +1,102 @@
+"""`pdshub-node nfs-helper`: keeps one nfsmount process per requested source.
+
+It runs in a pod of its own, so that a restart of the node plugin disturbs no reader. If it is restarted
+itself, its mounts die with it (ENOTCONN); the new helper mounts anew and the node plugin switches the pods.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pdshub.files import read_json
+from pdshub.node import instance_lock
+from pdshub.node.layout import Layout
+from pdshub.node.mount import mountinfo, syscalls
+
+log = logging.getLogger(__name__)
+
+TURN_SECONDS = 1.0
+RETRY_SECONDS = 3.0
+
+
+class Child:
+    """The process of one source and when it may be started again."""
+
+    def __init__(self, request_file: Path, request: dict[str, Any]) -> None:
+        self.file, self.request = request_file, request
+        self.process: subprocess.Popen[bytes] | None = None
+        self.not_before = 0.0
+
+    def keep(self) -> None:
+        if self.process is not None:
+            code = self.process.poll()
+            if code is None:
+                return
+            log.warning("source %s: its process ended with %s", self.request["device"], code)
+            self.process = None
+            self.not_before = time.monotonic() + RETRY_SECONDS
+            unmount(self.request)
+        if time.monotonic() >= self.not_before:
+            self.process = subprocess.Popen([sys.executable, "-m", "pdshub.node.main", "nfs-mount", str(self.file)])
+
+    def stop(self) -> None:
+        unmount(self.request)
+        if self.process is not None:
+            self.process.terminate()
+            try:
+                self.process.wait(3)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+def unmount(request: dict[str, Any]) -> None:
+    there = mountinfo.top(mountinfo.read(), request["point"])
+    if there is not None and there.fstype == "fuse.pdshub-nfs":
+        with suppress(OSError):
+            syscalls.umount(request["point"], lazy=True)
+
+
+def run(layout: Layout) -> None:
+    """Until SIGTERM."""
+    layout.prepare()
+    stopping: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda got, _: stopping.append(got))
+    if not instance_lock.turn(layout.helper_lock, lambda: bool(stopping)):
+        return
+    children: dict[str, Child] = {}
+    for status in layout.helper.glob("*.status"):  # of a former helper
+        status.unlink(missing_ok=True)
+    log.info("helper for user-space NFS, requests in %s", layout.helper)
+    while not stopping:
+        (layout.helper / "alive").touch()
+        _turn(layout.helper, children)
+        time.sleep(TURN_SECONDS)
+    for child in children.values():
+        child.stop()
+
+
+def _turn(directory: Path, children: dict[str, Child]) -> None:
+    found = {path.stem: path for path in directory.glob("*.json")}
+    for digest in children.keys() - found.keys():
+        children.pop(digest).stop()
+    for digest, path in found.items():
+        request = read_json(path)
+        if request is None:
+            continue
+        child = children.get(digest)
+        if child is not None and json.dumps(child.request) != json.dumps(request):
+            child.stop()
+            child = None
+        if child is None:
+            child = children[digest] = Child(path, request)
+        child.keep()

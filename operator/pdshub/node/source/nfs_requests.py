@@ -1,0 +1,69 @@
+"""Files by which the node plugin asks the user-space NFS helper for a source, and the helper answers.
+
+helper/<digest>.json is the request, helper/<digest>.status the answer, helper/alive is touched by a living
+helper every two seconds. All are written whole (rename).
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from pdshub.files import read_json, write_json
+from pdshub.node.layout import Layout
+from pdshub.node.spec import Source
+
+ALIVE_SECONDS = 15.0
+
+
+def write(path: Path, document: dict[str, Any]) -> None:
+    """Both sides begin anew with the machine: nothing is forced to the disk. Raises OSError."""
+    write_json(path, document, durable=False)
+
+
+def request(source: Source, layout: Layout) -> dict[str, Any]:
+    return {
+        "digest": source.digest,
+        "server": source.server,
+        "export": source.export,
+        "port": source.port,
+        "runAs": list(source.run_as) if source.run_as else None,
+        "device": source.device_name,
+        "point": str(layout.source(source.digest)),
+    }
+
+
+class HelperRequests:
+    """The plugin's side."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def ask(self, source: Source) -> None:
+        path, wanted = self._layout.helper / f"{source.digest}.json", request(source, self._layout)
+        if read_json(path) != wanted:
+            write(path, wanted)
+
+    def answer(self, source: Source) -> str:
+        """Why the source is not mounted yet."""
+        try:
+            age = time.time() - (self._layout.helper / "alive").stat().st_mtime
+        except OSError:
+            age = ALIVE_SECONDS + 1
+        if age > ALIVE_SECONDS:
+            return (
+                "this kernel has no NFS client, and the user-space helper (DaemonSet pdshub-nfs-helper)"
+                " does not run on this node"
+            )
+        status = read_json(self._layout.helper / f"{source.digest}.status") or {}
+        return str(status.get("message") or f"the user-space helper is connecting to {source.device_name}")
+
+    def tried(self, source: Source) -> bool:
+        """Whether the helper has tried to mount the source and could not."""
+        status = read_json(self._layout.helper / f"{source.digest}.status") or {}
+        return status.get("ready") is False
+
+    def forget(self, source_digest: str) -> None:
+        for suffix in ("json", "status"):
+            (self._layout.helper / f"{source_digest}.{suffix}").unlink(missing_ok=True)

@@ -1,0 +1,216 @@
+"""One keeper per source: mounts it, probes it, and says what it found. Never blocks the plugin itself."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from pdshub.node import nfs_versions
+from pdshub.node.layout import Layout
+from pdshub.node.mount import mountinfo, worker
+from pdshub.node.source.identity import Canary
+from pdshub.node.source.policy import Policy
+from pdshub.node.spec import Source
+
+log = logging.getLogger(__name__)
+
+HEALTHY_SECONDS, UNHEALTHY_SECONDS = 10.0, 3.0
+#: After the first look that got no answer: one more, and its limit. Both are over within 30 s of a server's end.
+AGAIN_SECONDS, AGAIN_LIMIT = 1.0, 5.0
+CONNECTING_SECONDS = 30.0
+"""A source whose first attempt to mount has not ended is connecting for so long, then it counts as away."""
+FUSE_TYPE = "fuse.pdshub-nfs"
+KERNEL, USER_SPACE, LOCAL = "kernel-nfs", "user-space-nfs", "local"
+
+
+@dataclass(frozen=True)
+class State:
+    """What is known of a source. `layers`: path -> identity of that directory, None if it does not exist."""
+
+    ready: bool = False
+    mode: str = ""
+    message: str = "not looked at yet"
+    latency: float = 0.0
+    layers: dict[str, str | None] = field(default_factory=dict)
+    pending: bool = False
+    """An attempt to mount it is under way elsewhere: in the user-space helper."""
+    away: bool = False
+    """An NFS server did not answer twice in a row: whoever asks it waits in vain."""
+    at: float = field(default=0.0, compare=False)
+    """Monotonic time: when the last look that was answered began, or the first of those that were not."""
+
+
+class Helper(Protocol):
+    def ask(self, source: Source) -> None: ...
+    def answer(self, source: Source) -> str: ...
+    def tried(self, source: Source) -> bool: ...
+    def forget(self, source_digest: str) -> None: ...
+
+
+def mismatch(source: Source, mount: mountinfo.Mount) -> str:
+    """Why a mount that is already there must not be used; empty if it is what the source asks for."""
+    missing = {"ro", "nosuid", "nodev"} - mount.options
+    if missing:
+        return f"the mount at {mount.point} lacks {', '.join(sorted(missing))}"
+    if source.local:
+        return ""  # compared by device and inode, see worker.probe
+    if mount.fstype not in ("nfs", "nfs4", FUSE_TYPE):
+        return f"{mount.point} is a mount of type {mount.fstype}, not of {source.device_name}"
+    if mount.source != source.device_name:
+        return f"{mount.point} shows {mount.source}, not {source.device_name}"
+    if mount.fstype != FUSE_TYPE:
+        options = dict(part.partition("=")[::2] for part in mount.super_options.split(","))
+        if options.get("port", "2049") not in (str(source.port), "0"):
+            return f"{mount.point} is mounted from port {options.get('port')}, not {source.port}"
+        allowed = nfs_versions.up_to(source.version)
+        if options.get("vers") not in allowed:
+            return f"{mount.point} is mounted with NFS {options.get('vers')}, not {' or '.join(allowed)}"
+    return ""
+
+
+def mode_of(source: Source, mount: mountinfo.Mount) -> str:
+    if source.local:
+        return LOCAL
+    return USER_SPACE if mount.fstype == FUSE_TYPE else KERNEL
+
+
+class Keeper:
+    """Keeps one source; `state` is its latest news, `changed` is called whenever that differs."""
+
+    #: Set once the kernel said that it knows no NFS: (monotonic) time until which it is not asked again.
+    no_kernel_nfs_until = 0.0
+    #: How long a mounted source may take to answer a probe.
+    probe_seconds = 8.0
+
+    def __init__(
+        self, source: Source, layout: Layout, policy: Callable[[], Policy], helper: Helper, changed: Callable[[], None]
+    ) -> None:
+        self.source = source
+        self.state = State()
+        self.layers: frozenset[str] = frozenset({"."})
+        self._layout, self._policy, self._helper, self._changed = layout, policy, helper, changed
+        self._since, self._tried = time.monotonic(), False
+        self._unanswered = 0  # looks in a row
+        self.canary = Canary(source, layout.plugin / "canary")
+        self._leash = worker.Leash()
+        self._wake = asyncio.Event()
+        self._task = asyncio.create_task(self._run())
+
+    @property
+    def point(self) -> str:
+        return str(self._layout.source(self.source.digest))
+
+    @property
+    def connecting(self) -> bool:
+        """The first attempt to mount it has not ended, and has time left: no reason to alarm anybody."""
+        return not self._tried and time.monotonic() - self._since < CONNECTING_SECONDS
+
+    def need(self, layers: frozenset[str]) -> None:
+        if layers != self.layers:
+            self.layers = layers
+            self._wake.set()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            unanswered, at = 0, time.monotonic()
+            try:
+                state = await self._look()
+            except worker.Busy as error:
+                log.warning("source %s: %s", self.source.device_name, error.strerror)
+                state, unanswered, at = self.state, self._unanswered, self.state.at
+            except (OSError, TimeoutError) as error:
+                unanswered = self._unanswered + 1
+                text = error.strerror or str(error)
+                if isinstance(error, TimeoutError):
+                    text = f"{self.source.device_name} does not answer ({text})"
+                state = State(False, self.state.mode, text, 0.0, self.state.layers)
+            except Exception as error:
+                log.exception("source %s", self.source.device_name)
+                state = State(False, self.state.mode, repr(error), 0.0, self.state.layers)
+            self._unanswered = unanswered
+            away = bool(self.source.server) and unanswered > 1
+            state = replace(state, away=away, at=self.state.at if unanswered > 1 else at)
+            old, self.state = self.state, state
+            ended, self._tried = not (self._tried or state.pending), self._tried or not state.pending
+            if ended or replace(old, latency=0.0, pending=False) != replace(state, latency=0.0, pending=False):
+                if (old.ready, old.message) != (state.ready, state.message):
+                    log.info("source %s: %s %s", self.source.device_name, state.mode, state.message or "ready")
+                self._changed()
+            try:
+                unhealthy = AGAIN_SECONDS if self._unanswered == 1 else UNHEALTHY_SECONDS
+                pause = HEALTHY_SECONDS if state.ready else unhealthy
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+
+    async def _look(self) -> State:
+        source, policy = self.source, self._policy()
+        refusal = policy.refusal(source)
+        if refusal:
+            return State(False, "", refusal)
+        mount = mountinfo.top(mountinfo.read(), self.point)
+        if mount is None:
+            await self._mount(policy)
+            mount = mountinfo.top(mountinfo.read(), self.point)
+            if mount is None:
+                return State(False, USER_SPACE, self._helper.answer(source), pending=not self._helper.tried(source))
+        wrong = mismatch(source, mount)
+        if wrong:
+            return State(False, "", wrong)
+        if mount.fstype == FUSE_TYPE:
+            self._helper.ask(source)
+        started = time.monotonic()
+        nfs = {"server": source.server, "port": source.port} if source.server else {}
+        local = {"local": source.local, "prefix": policy.prefix_for(source.local)} if source.local else {}
+        try:
+            limit = min(self.probe_seconds, AGAIN_LIMIT) if self._unanswered == 1 else self.probe_seconds
+            found = await self._leash.once("probe", limit, point=self.point, layers=sorted(self.layers), **nfs, **local)
+            wrong = "" if found.get("replaced") else await self.canary.look(self.point, found["layers"])
+        except OSError as error:
+            if error.errno != errno.ESTALE or mode_of(source, mount) != KERNEL:
+                raise
+            # the server has another directory there now: this mount's root is gone for good
+            await worker.once("unmount", 10, point=self.point)
+            text = f"{source.device_name} was replaced on the server; mounting it anew"
+            return State(False, KERNEL, text, 0.0, self.state.layers)
+        if found.get("replaced"):
+            await worker.once("unmount", 10, point=self.point)
+            return State(False, LOCAL, f"{source.local} was replaced by another directory; mounting it anew")
+        if wrong:
+            return State(False, mode_of(source, mount), wrong, 0.0, self.state.layers)
+        return State(True, mode_of(source, mount), "", time.monotonic() - started, found["layers"])
+
+    async def _mount(self, policy: Policy) -> None:
+        source = self.source
+        if source.local:
+            await worker.once(
+                "mount_local", 10, prefix=policy.prefix_for(source.local), path=source.local, point=self.point
+            )
+            return
+        if time.monotonic() >= Keeper.no_kernel_nfs_until:
+            try:
+                await worker.once(
+                    "mount_nfs", 20, server=source.server, export=source.export, port=source.port,
+                    version=source.version, point=self.point, device=source.device_name,
+                )  # fmt: skip
+                return
+            except OSError as error:
+                if error.errno != errno.ENODEV:
+                    raise
+                log.info("this kernel has no NFS client: asking the user-space helper")
+                Keeper.no_kernel_nfs_until = time.monotonic() + 600
+        self._helper.ask(source)

@@ -1,0 +1,190 @@
+"""Bring a generation onto the node: from its view's surveyor (HTTPS, both sides with certificates) or a directory.
+
+Blocking; runs in a thread. Whatever arrives is bounded in size, checked against its digest, written aside, and has
+its name only when all of it is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import shutil
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from pdshub.archive.catalog import Image
+from pdshub.files import sync
+from pdshub.node.store.generations import (
+    BLOCK,
+    MANIFEST,
+    MAX_MANIFEST,
+    PROOF,
+    Generation,
+    GenerationError,
+    Store,
+    parse,
+)
+
+SURVEYOR = "pdshub-surveyor"  # the name in its certificate
+TIMEOUT = 20.0  # seconds without a byte
+_CHUNK = 1 << 20
+_WINDOW = 128 << 20  # bytes of memory that zstd may take
+
+
+class Shop(Protocol):
+    """Where generations come from. Streams are read to their end, at most a known size, and closed."""
+
+    def manifest(self, name: str) -> IO[bytes]: ...
+    def image(self, name: str, image: Image) -> IO[bytes]: ...
+    def proof(self, name: str) -> IO[bytes]: ...
+
+
+class Folder:
+    """A directory of generations, as `pdshub-survey catalog` writes them: for the lab, without a network."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def _open(self, name: str, file: str) -> IO[bytes]:
+        return (self._directory / name.removeprefix("sha256:") / file).open("rb")
+
+    def manifest(self, name: str) -> IO[bytes]:
+        return self._open(name, MANIFEST)
+
+    def image(self, name: str, image: Image) -> IO[bytes]:
+        return self._open(name, image.name)
+
+    def proof(self, name: str) -> IO[bytes]:
+        return self._open(name, PROOF)
+
+
+class Surveyor:
+    """GET /generations/<hex>/manifest.json, /generations/<hex>/proof.json, /images/<hex of the image's digest>."""
+
+    def __init__(self, address: str, certificates: Path) -> None:
+        host, _, port = address.rpartition(":")
+        self._host, self._port, self._certificates = host.strip("[]"), int(port or 0), certificates
+
+    def _get(self, path: str) -> IO[bytes]:
+        # the files are read each time: they change
+        context = ssl.create_default_context(cafile=str(self._certificates / "ca.crt"))
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.load_cert_chain(self._certificates / "tls.crt", self._certificates / "tls.key")
+        connection = http.client.HTTPSConnection(self._host, self._port, timeout=TIMEOUT, context=context)
+        plain = socket.create_connection((self._host, self._port), TIMEOUT)
+        try:
+            connection.sock = context.wrap_socket(plain, server_hostname=SURVEYOR)
+            zstd = _zstd()
+            headers = {"Host": SURVEYOR, "Accept-Encoding": "zstd" if zstd else "identity", "Connection": "close"}
+            # Connection: close makes the response own the socket, so that closing it is enough
+            connection.request("GET", path, headers=headers)
+            response = connection.getresponse()
+            if response.status != 200:
+                raise OSError(f"{path}: the surveyor answers {response.status} {response.reason}")
+            encoding = response.headers.get("Content-Encoding", "identity")
+            if encoding == "zstd" and zstd:
+                return zstd.ZstdDecompressor(max_window_size=_WINDOW).stream_reader(response)  # type: ignore[no-any-return]
+            if encoding != "identity":
+                raise OSError(f"{path}: encoded as {encoding!r}")
+        except BaseException:
+            plain.close()
+            connection.close()
+            raise
+        return response
+
+    def manifest(self, name: str) -> IO[bytes]:
+        return self._get(f"/generations/{name.removeprefix('sha256:')}/{MANIFEST}")
+
+    def image(self, name: str, image: Image) -> IO[bytes]:
+        return self._get(f"/images/{image.digest.removeprefix('sha256:')}")
+
+    def proof(self, name: str) -> IO[bytes]:
+        return self._get(f"/generations/{name.removeprefix('sha256:')}/{PROOF}")
+
+
+def _zstd() -> Any:
+    try:
+        import zstandard
+    except ImportError:
+        return None
+    return zstandard
+
+
+def copy(stream: IO[bytes], into: Path, size: int, digest: str, go_on: Callable[[int], None]) -> None:
+    """Write exactly `size` bytes of `digest` (sha256:…). Raises GenerationError if it is anything else."""
+    hashed, have = hashlib.sha256(), 0
+    with into.open("xb") as out:
+        while chunk := stream.read(min(_CHUNK, size + 1 - have)):
+            have += len(chunk)
+            if have > size:
+                raise GenerationError(f"{into.name}: more than the {size} bytes that the manifest says")
+            hashed.update(chunk)
+            out.write(chunk)
+            go_on(len(chunk))
+        if have < size:
+            raise GenerationError(f"{into.name}: ends after {have} of {size} bytes")
+        if f"sha256:{hashed.hexdigest()}" != digest:
+            raise GenerationError(f"{into.name}: its content is not {digest}")
+        out.truncate(-(-size // BLOCK) * BLOCK)
+        out.flush()
+        os.fsync(out.fileno())
+
+
+class Fetch:
+    """One attempt; `size` is known once the manifest is there. `stop` ends it from another thread."""
+
+    def __init__(self, name: str, shop: Shop, store: Store) -> None:
+        self.name, self._shop, self._store = name, shop, store
+        self.size, self.done = 0, 0  # bytes
+        self.started = time.monotonic()
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def _go_on(self, count: int) -> None:
+        self.done += count
+        if self._stop.is_set():
+            raise OSError("stopped")
+
+    def run(self) -> Generation:
+        """Raises OSError (ssl.SSLError, timeouts), http.client.HTTPException, GenerationError."""
+        aside = self._store.aside(self.name)
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
+        try:
+            found = self._fill(aside)
+            for path in (aside, aside.parent):
+                sync(path)
+            aside.rename(self._store.path(self.name))
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+        return found
+
+    def _fill(self, aside: Path) -> Generation:
+        with closing(self._shop.manifest(self.name)) as stream:
+            raw = stream.read(MAX_MANIFEST + 1)
+        if len(raw) > MAX_MANIFEST:
+            raise GenerationError("manifest: too large")
+        found = parse(raw)
+        if found.name != self.name:
+            raise GenerationError(f"manifest: it is {found.name}'s, not {self.name}'s")
+        self.size = sum(image.size for image in found.images)
+        for image in found.images:
+            with closing(self._shop.image(self.name, image)) as stream:
+                copy(stream, aside / image.name, image.size, image.digest, self._go_on)
+        if found.proof:
+            digest, size = found.proof
+            with closing(self._shop.proof(self.name)) as stream:
+                copy(stream, aside / PROOF, size, digest, self._go_on)
+            os.truncate(aside / PROOF, size)
+        (aside / MANIFEST).write_bytes(raw)
+        return found

@@ -1,0 +1,47 @@
+"""Conditions of hubs and views.
+
+Source: Kubernetes API conventions (Typical status properties).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from pdshub.api.status import Condition
+
+Truth = Literal["True", "False", "Unknown"]
+ConditionDraft = tuple[str, Truth, str, str]
+CONNECTING = "Connecting"
+"""Reason of an archive that is being mounted for the first time."""
+ENTRY_EMPTY = "EntryEmpty"
+"""Reason: an entry shows nothing."""
+LAYER_MISSING = "LayerMissing"
+"""Reason: an entry shows something, but a layer of it is not there: what it would hide may shine through."""
+_LONGEST = 2000
+
+
+def truth(value: bool | None) -> Truth:
+    """A condition's status of what may not be known."""
+    return "Unknown" if value is None else "True" if value else "False"
+
+
+def merge_conditions(
+    rows: Iterable[ConditionDraft], before: Iterable[Condition], generation: int, now: str
+) -> list[Condition]:
+    """Rows as conditions; the time changes only where the status does, and conditions of others stay."""
+    old = {c.type: c for c in before}
+    made = []
+    for kind, status, reason, message in rows:
+        was = old.pop(kind, None)
+        made.append(
+            Condition(
+                type=kind,
+                status=status,
+                reason=reason,
+                message=message[:_LONGEST],
+                observed_generation=generation,
+                last_transition_time=was.last_transition_time if was and was.status == status else now,
+            )
+        )
+    return made

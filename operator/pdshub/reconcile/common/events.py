@@ -1,0 +1,89 @@
+"""Events of Kubernetes: one for each thing that happened, from how conditions changed."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pdshub.api.status import Condition
+from pdshub.kube import EVENT, Kube, KubeError, Object
+from pdshub.render.names import MANAGER
+
+_GOOD = {
+    "Ready": "True",
+    "Released": "True",
+    "SignInReady": "True",
+    "ArchiveReady": "True",
+    "Stalled": "False",
+    "Surveyed": "True",
+    "Intact": "True",
+    "PinnedDrift": "False",
+    "Deleting": "False",
+}
+"""Conditions that are worth an event, and their good status. Reconciling is noise."""
+_CALM = ("WaitsForApproval", "Preparing", "Installing", "Upgrading", "Notifying", "Protecting", "Tidying")
+"""Reasons that somebody wanted, and the operator's own work: not good, and no warning either."""
+_QUIET = ("Newest", "Pinned", "Rejected")
+"""Reasons that have an event of their own."""
+
+
+@dataclass(frozen=True)
+class EventRecord:
+    """One event."""
+
+    warning: bool
+    reason: str
+    message: str
+
+
+def happened(before: Iterable[Condition], after: Iterable[Condition]) -> list[EventRecord]:
+    """What a change of conditions says happened. First looks are no news unless something is wrong."""
+    old = {c.type: c for c in before}
+    found = []
+    for condition in after:
+        good = _GOOD.get(condition.type)
+        was = old.get(condition.type)
+        if good is None or condition.status == "Unknown" or condition.reason in _QUIET:
+            continue
+        changed = was is None or was.status != condition.status or was.reason != condition.reason
+        if not changed or not condition.message:
+            continue
+        if condition.status == good:
+            if was is not None and was.status not in (good, "Unknown"):
+                found.append(EventRecord(False, f"{condition.type}{condition.reason}"[:120], condition.message))
+        elif condition.type != "Ready" or (was is not None and was.status != condition.status):
+            found.append(EventRecord(condition.reason not in _CALM, condition.reason, condition.message))
+    # Stalled and Released often say the same thing
+    unique: dict[str, EventRecord] = {h.message: h for h in found}
+    return list(unique.values())
+
+
+async def publish(kube: Kube, about: Object, happenings: Iterable[EventRecord], namespace: str) -> None:
+    """Write events; one that is refused is lost, never a reason to stop."""
+    for happening in happenings:
+        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        meta = about["metadata"]
+        body: Object = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"generateName": f"{meta['name']}-", "namespace": namespace},
+            "involvedObject": {
+                "apiVersion": about["apiVersion"],
+                "kind": about["kind"],
+                "name": meta["name"],
+                **({"namespace": meta["namespace"]} if meta.get("namespace") else {}),
+                "uid": meta["uid"],
+            },
+            "reason": happening.reason,
+            "message": happening.message[:1000],
+            "type": "Warning" if happening.warning else "Normal",
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+            "source": {"component": MANAGER},
+        }
+        try:
+            await kube.create(EVENT, body)
+        except KubeError:
+            continue

@@ -1,0 +1,99 @@
+"""Asks every node plugin for its report, over mutual TLS, and keeps the last answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from pdshub.kube import POD, Kube, KubeError
+from pdshub.reconcile.common.tls import Tls
+from pdshub.survey_api import reason
+
+log = logging.getLogger(__name__)
+
+PORT = 9809
+EVERY = 5.0
+"""Seconds between two rounds of questions."""
+TIMEOUT = 4.0
+SELECTOR = "app.kubernetes.io/name=pdshub,app.kubernetes.io/component=node"
+SERVER_NAME = "pdshub-node"
+
+
+@dataclass(frozen=True)
+class NodeReport:
+    """The last answer of one node and, if the last question failed, why."""
+
+    node: str
+    report: dict[str, Any] = field(default_factory=dict)
+    at: float = 0.0
+    """time.monotonic() of the answer; 0 when there was none."""
+    error: str = ""
+
+
+def _host(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+class Reports:
+    """All nodes' reports; ``changed`` is called after each round in which one of them changed."""
+
+    def __init__(self, kube: Kube, namespace: str, changed: Callable[[], None], tls: Tls | None = None) -> None:
+        self._kube, self._namespace, self._changed = kube, namespace, changed
+        self._tls = tls or Tls(kube, namespace)
+        self.nodes: dict[str, NodeReport] = {}
+        self.asked = False
+        """A first round is over."""
+
+    async def run(self) -> None:
+        """Ask for ever."""
+        while True:
+            began = time.monotonic()
+            try:
+                if await self.round():
+                    self._changed()
+            except KubeError as error:
+                log.warning("node plugins were not found: %s", error)
+            except Exception:
+                log.exception("asking the node plugins failed")
+            await asyncio.sleep(max(0.5, EVERY - (time.monotonic() - began)))
+
+    async def round(self) -> bool:
+        """Ask every node once; True when an answer differs from the one before. Raises KubeError."""
+        tls = await self._tls.get()
+        where: dict[str, str] = {}
+        for pod in await self._kube.items(POD, self._namespace, labels=SELECTOR):
+            node = (pod.get("spec") or {}).get("nodeName")
+            if node and not (node in where and pod["metadata"].get("deletionTimestamp")):
+                where[str(node)] = str((pod.get("status") or {}).get("hostIP") or "")
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT)
+        # a connection a round: a kept one would outlive a renewed certificate
+        async with aiohttp.ClientSession(timeout=timeout) as session:
+            answers = await asyncio.gather(*(self._ask(session, tls, node, ip) for node, ip in sorted(where.items())))
+        before, first = self.nodes, not self.asked
+        self.nodes, self.asked = {a.node: a for a in answers}, True
+        return first or {n: (a.report, a.error) for n, a in before.items()} != {
+            a.node: (a.report, a.error) for a in answers
+        }
+
+    async def _ask(self, session: aiohttp.ClientSession, tls: ssl.SSLContext, node: str, address: str) -> NodeReport:
+        old = self.nodes.get(node, NodeReport(node))
+        if not address:
+            return NodeReport(node, old.report, old.at, "its pod has not started")
+        url = f"https://{_host(address)}:{PORT}/report"
+        try:
+            async with session.get(url, ssl=tls, server_hostname=SERVER_NAME) as answer:
+                if answer.status != 200:
+                    return NodeReport(node, old.report, old.at, f"the node plugin answers {answer.status}")
+                return NodeReport(node, await answer.json(content_type=None), time.monotonic())
+        except TimeoutError:
+            error = f"the node plugin did not answer within {TIMEOUT:.0f} s"
+        except (aiohttp.ClientError, OSError, ValueError) as problem:
+            error = f"the node plugin does not answer: {reason(problem)}"
+        return NodeReport(node, old.report, old.at, error)

@@ -1,0 +1,43 @@
+"""Writes single objects: what ``decide`` and the observers ask for as Steps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from pdshub.kube import ARCHIVE_VIEW, CLAIM, CONFIG_MAP, DEPLOYMENT, SECRET, SERVICE, VOLUME, Kube, Resource
+from pdshub.reconcile.common.objects import Step
+from pdshub.render.names import MANAGER
+
+_RESOURCES: Mapping[str, Resource] = {
+    r.kind: r for r in (SECRET, ARCHIVE_VIEW, VOLUME, CLAIM, CONFIG_MAP, SERVICE, DEPLOYMENT)
+}
+
+
+async def write(kube: Kube, step: Step) -> None:
+    """One step; what is there already stays as it is. Raises KubeError."""
+    body: dict[str, Any] = dict(step.body)
+    meta, resource = body["metadata"], _RESOURCES[str(body["kind"])]
+    if step.how == "apply":
+        await kube.apply(resource, body, MANAGER)
+    elif step.how == "rebind":
+        free = {
+            "metadata": {"resourceVersion": meta["resourceVersion"]},
+            "spec": {"claimRef": {"uid": None, "resourceVersion": None}},
+        }
+        await kube.patch(resource, meta["name"], free)
+        await _until_available(kube, str(meta["name"]))
+    elif step.how == "resize":
+        await kube.patch(resource, meta["name"], {"spec": {"resources": body["spec"]["resources"]}}, meta["namespace"])
+    else:
+        await kube.create(resource, body)
+
+
+async def _until_available(kube: Kube, name: str) -> None:
+    """Wait until Kubernetes has taken note that a volume is free; a claim that comes too early is bound late."""
+    for _ in range(50):
+        volume = await kube.get(VOLUME, name)
+        if volume is None or (volume.get("status") or {}).get("phase") != "Released":
+            return
+        await asyncio.sleep(0.1)

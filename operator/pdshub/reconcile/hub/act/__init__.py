@@ -1,0 +1,27 @@
+"""One module per action; each does one thing and can be done again."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from pdshub.reconcile.hub.act import collect, finalizer, notify, prepare, protect, release
+from pdshub.reconcile.hub.context import HubContext
+from pdshub.reconcile.hub.decide import Kind
+from pdshub.reconcile.hub.facts import Facts
+
+Act = Callable[[HubContext, Facts], Awaitable[str]]
+"""Does it; returns a sentence for an event, or nothing."""
+
+ACTS: Mapping[Kind, Act] = {
+    Kind.ADD_FINALIZER: finalizer.add,
+    Kind.DROP_FINALIZER: finalizer.drop,
+    Kind.PREPARE: prepare.act,
+    Kind.UNLOCK: release.unlock,
+    Kind.INSTALL: release.install_or_upgrade,
+    Kind.UPGRADE: release.install_or_upgrade,
+    Kind.UNINSTALL: release.uninstall,
+    Kind.PROTECT: protect.act,
+    Kind.NOTIFY: notify.act,
+    Kind.TIDY: collect.tidy,
+    Kind.CLEAN: collect.act,
+}

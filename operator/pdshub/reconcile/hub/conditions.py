@@ -1,0 +1,109 @@
+"""Facts and the decision to conditions and status: pure.
+
+Source: Kubernetes API conventions (Typical status properties); kstatus (Reconciling, Stalled are abnormal-true).
+"""
+
+from __future__ import annotations
+
+from pdshub.api.hub import PDSHubStatus
+from pdshub.reconcile.common.conditions import CONNECTING, ConditionDraft, merge_conditions, truth
+from pdshub.reconcile.hub.decide import Action, Kind
+from pdshub.reconcile.hub.facts import Facts
+from pdshub.render import signin
+
+
+def _ready(facts: Facts, action: Action) -> ConditionDraft:
+    if facts.serving:
+        worth = action.kind in (Kind.STALL, Kind.SUSPEND, Kind.UPGRADE, Kind.UNLOCK, Kind.WAIT)
+        after = f"; {action.message}" if action.message and worth else ""
+        return "Ready", "True", "Serving", f"people can sign in at {facts.address or 'the proxy'}{after}"
+    if action.kind in (Kind.STALL, Kind.SUSPEND):
+        return "Ready", "False", action.reason, action.message
+    if action.message:
+        return "Ready", "False", action.reason or "Starting", action.message
+    return "Ready", "False", "NotServing", facts.hub.trouble or facts.proxy.trouble or facts.unhealthy
+
+
+def _released(facts: Facts, action: Action) -> ConditionDraft:
+    release = facts.release
+    failed = facts.attempt.key == facts.key and facts.attempt.failures > 0
+    if release is not None and release.status == "deployed" and facts.in_sync:
+        return "Released", "True", "Installed", f"revision {release.revision} of {release.chart} {release.version}"
+    if failed:
+        return "Released", "False", facts.attempt.reason or "HelmFailed", facts.attempt.message
+    if action.kind is not Kind.STALL:
+        return "Released", "Unknown", action.reason or "NotInstalled", action.message
+    return "Released", "False", action.reason or "NotInstalled", action.message or "the hub is not installed"
+
+
+def _sign_in(facts: Facts, action: Action) -> ConditionDraft:
+    if facts.spec is None or facts.spec.sign_in is None:
+        return "SignInReady", "Unknown", "InvalidSpec", "the spec is refused"
+    if action.reason == "DevelopmentSignIn":
+        return "SignInReady", "False", action.reason, action.message
+    if facts.conflicting_hub:
+        return "SignInReady", "Unknown", action.reason, "the hub is not installed"
+    if facts.missing_secret:
+        return "SignInReady", "False", "SecretMissing", facts.missing_secret
+    name, key = signin.required_secret(facts.spec, facts.names)
+    if facts.spec.sign_in.google:
+        return "SignInReady", "True", "Google", "people sign in with Google"
+    return "SignInReady", "True", "Development", f"everybody's password is in Secret {name}, key {key}"
+
+
+def rows(facts: Facts, action: Action) -> list[ConditionDraft]:
+    """Every condition of a hub."""
+    working = action.kind not in (Kind.NOTHING, Kind.STALL, Kind.SUSPEND)
+    stalled = action.kind is Kind.STALL
+    found: list[ConditionDraft] = [
+        _ready(facts, action),
+        (
+            "Reconciling",
+            truth(working),
+            action.reason if working else "Settled",
+            action.message if working else "nothing is under way",
+        ),
+        (
+            "Stalled",
+            truth(stalled),
+            action.reason if stalled else "Working" if working else "Settled",
+            action.message if stalled else "",
+        ),
+        _released(facts, action),
+        _sign_in(facts, action),
+    ]
+    if action.reason == "Suspended":
+        found.append(("Suspended", "True", action.reason, action.message))
+    if facts.view is not None:
+        archive = facts.archive
+        found.append(("ArchiveReady", truth(archive.ready), archive.reason or "NoReport", archive.message))
+    if facts.homes is not None:
+        found.append(("HomesEnforced", truth(facts.homes.enforced), facts.homes.reason, facts.homes.message))
+    return found
+
+
+def _archive_word(facts: Facts) -> str:
+    if facts.view is None:
+        return ""
+    unknown = "connecting" if facts.archive.reason == CONNECTING else "unknown"
+    word = {True: "ready", False: "not ready", None: unknown}[facts.archive.ready]
+    return f"{facts.view.folder}: {word}"
+
+
+def status(facts: Facts, action: Action, now: str) -> PDSHubStatus:
+    """The whole status. ``now`` as RFC 3339 text."""
+    before = facts.status
+    seen = facts.generation if action.settles else before.observed_generation
+    release = facts.release
+    installed = release is not None and release.owner == facts.names.name
+    return PDSHubStatus(
+        observed_generation=seen,
+        address=facts.address,
+        users=len(signin.people(facts.spec)) if facts.spec else before.users,
+        version=f"{release.chart}-{release.version}" if release and installed else "",
+        revision=release.revision if release and installed else 0,
+        archive=_archive_word(facts),
+        failures=facts.attempt.failures if facts.attempt.key == facts.key else 0,
+        attempted_digest=facts.attempt.key if facts.attempt.failures and facts.attempt.key == facts.key else "",
+        conditions=merge_conditions(rows(facts, action), before.conditions, seen, now),
+    )

@@ -1,0 +1,33 @@
+"""What the reconcile of hubs works with, and what it remembers of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pdshub.reconcile.common.context import Context
+from pdshub.reconcile.hub.facts import Attempt
+from pdshub.reconcile.hub.release import Release
+
+
+@dataclass
+class HubMemory:
+    """What is remembered of one hub between looks; losing it costs one more look, nothing else."""
+
+    attempt: Attempt = field(default_factory=Attempt)
+    retry_at: float = 0.0
+    """time.monotonic() of the next try."""
+    release: tuple[str, str, Release] | None = None
+    """Secret, its resourceVersion, and what it decoded to."""
+    told: dict[str, str] = field(default_factory=dict)
+    """Hub pods (by uid) and the notice that they were told."""
+
+
+@dataclass
+class HubContext(Context):
+    """The doors, the installation, and the memory of hubs."""
+
+    hubs: dict[tuple[str, str], HubMemory] = field(default_factory=dict)
+
+    def memory(self, namespace: str, name: str) -> HubMemory:
+        """What is remembered of a hub."""
+        return self.hubs.setdefault((namespace, name), HubMemory())

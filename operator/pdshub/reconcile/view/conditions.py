@@ -1,0 +1,116 @@
+"""Conditions of a view that are about its generations: Released, Surveyed, Intact, PinnedDrift. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pdshub.api.generation import Proof
+from pdshub.api.status import Condition
+from pdshub.api.view import ArchiveViewSpec, NodeStatus
+from pdshub.reconcile.common.conditions import ConditionDraft, truth
+from pdshub.reconcile.view.context import SurveyorObjects
+from pdshub.reconcile.view.generations import Verdict, short
+from pdshub.survey_api import State
+
+
+def released(verdict: Verdict, before: Iterable[Condition]) -> ConditionDraft:
+    """Whether users see the newest. While the surveyor is away the last word stands."""
+    if verdict.reason == "SurveyorAway" and verdict.released is not None:
+        was = next((c for c in before if c.type == "Released"), None)
+        if was is not None:
+            return "Released", was.status, was.reason, was.message
+    return "Released", truth(verdict.settled), verdict.reason, verdict.message
+
+
+def surveyed(objects: SurveyorObjects, state: State | None, error: str) -> ConditionDraft:
+    """Whether the sources are surveyed as the view asks; what it asks for and does not get is no reason to stop."""
+    kind, status, reason, message = _surveyed(objects, state, error)
+    if not objects.refused:
+        return kind, status, reason, message
+    if status == "True":
+        return kind, "False", "StorageTooLarge", f"{objects.refused}. Surveys go on with the store that there is"
+    return kind, status, reason, f"{message}; {objects.refused}"
+
+
+def _surveyed(objects: SurveyorObjects, state: State | None, error: str) -> ConditionDraft:
+    if objects.reason == "Settling":
+        return "Surveyed", "Unknown", objects.reason, objects.trouble
+    if objects.trouble and objects.reason != "NotRunning":
+        return "Surveyed", "False", objects.reason, objects.trouble
+    if state is None:
+        if objects.runs:
+            why = error or "it has not been asked yet"
+            return "Surveyed", "False" if error else "Unknown", "SurveyorAway", f"the surveyor is not reached: {why}"
+        starting = objects.trouble in ("", "its pod is starting")
+        what = objects.trouble or "it is being made"
+        return "Surveyed", "Unknown" if starting else "False", "SurveyorStarting", f"the surveyor is not there: {what}"
+    survey = state.survey
+    last = survey.last_finished
+    if survey.state == "failed":
+        after = f"; the last one that went well ended {last}" if last else ""
+        return "Surveyed", "False", "SurveyFailed", f"the survey failed: {survey.message or 'no reason given'}{after}"
+    if not last:
+        words = survey.message if survey.state != "running" else ""  # else they change by the second
+        return "Surveyed", "Unknown", "Surveying", words or "the first survey has not finished yet"
+    if survey.state == "waiting":
+        return "Surveyed", "True", "Settling", survey.message or "datasets are still being copied"
+    return "Surveyed", "True", "Finished", f"the last survey ended {last}"
+
+
+def intact(rows: Iterable[NodeStatus]) -> list[ConditionDraft]:
+    """Whether every node that looked found the view unwritable and its sample as recorded.
+
+    Damage on one node counts more than a delivery, and a delivery, of which all that is known is known, more than what
+    could not be looked at. A word of a newer node that is not known here is taken for damage.
+    """
+    looked = [(row.name, row.proof) for row in rows if row.proof is not None]
+    if not looked:
+        return []
+    bad = [(node, proof) for node, proof in looked if not proof.ok and proof.result not in ("changing", "incomplete")]
+    if bad:
+        return [("Intact", "False", "Violated", _by_message(bad))]
+    for result, reason in (("changing", "Changing"), ("incomplete", "Incomplete")):
+        if any(proof.result == result for _, proof in looked if not proof.ok):
+            return [("Intact", "Unknown", reason, _by_message((n, p) for n, p in looked if p.result == result))]
+    nodes = "1 node" if len(looked) == 1 else f"{len(looked)} nodes"
+    return [("Intact", "True", "Proven", f"on {nodes} no user can write, and the sample has the bytes recorded")]
+
+
+def _by_message(found: Iterable[tuple[str, Proof]]) -> str:
+    """Nodes that say the same are named together."""
+    nodes: dict[str, list[str]] = {}
+    for node, proof in found:
+        nodes.setdefault(proof.message, []).append(node)
+    return "; ".join(
+        f"node{'s' if len(names) > 1 else ''} {', '.join(names)}: {message}" for message, names in nodes.items()
+    )
+
+
+def drift(
+    spec: ArchiveViewSpec, verdict: Verdict, state: State | None, before: Iterable[Condition]
+) -> list[ConditionDraft]:
+    """Whether the bytes of a pinned generation are still those of its survey: a catalog holds names, not bytes."""
+    if not spec.pin or verdict.released is None:
+        return []
+    name = verdict.released.name
+    said = state.verify if state else None
+    if said is None or said.generation != name or said.files is None:
+        if said is not None and said.generation == name and said.state == "failed":
+            why = f"generation {short(name)} cannot be compared with its sources: {said.message}"
+            return [("PinnedDrift", "Unknown", "CompareFailed", why)]
+        was = next((c for c in before if c.type == "PinnedDrift"), None)
+        if state is None and was is not None and short(name) in was.message:
+            return [("PinnedDrift", was.status, was.reason, was.message)]
+        return [
+            ("PinnedDrift", "Unknown", "NotCompared", f"generation {short(name)} is being compared with its sources")
+        ]
+    if said.drifted:
+        few = f" (first: {', '.join(said.examples[:3])})" if said.examples else ""
+        message = (
+            f"{said.drifted} of {said.files} files of generation {short(name)} are no longer as surveyed{few}: "
+            f"users see its names, with what the sources hold now"
+        )
+        return [("PinnedDrift", "True", "Drifted", message)]
+    return [
+        ("PinnedDrift", "False", "AsSurveyed", f"all {said.files} files of generation {short(name)} are as surveyed")
+    ]

@@ -1,0 +1,162 @@
+"""The objects of a view's surveyor: what is there, what is missing, what is in the way. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pdshub.api.base import parse_quantity
+from pdshub.api.view import ArchiveViewSpec
+from pdshub.installation import Installation, refusal, storage_refusal
+from pdshub.kube import CLAIM, DEPLOYMENT, POD, SERVICE, VOLUME, Kube, Object, Resource
+from pdshub.reconcile.common.objects import Step, orphaned
+from pdshub.reconcile.common.workloads import judge
+from pdshub.reconcile.view.context import SurveyorObjects
+from pdshub.render import homes, surveyor
+from pdshub.render.names import MANAGER, VIEW_LABEL
+from pdshub.render.surveyor import PORT, RENDERED, SurveyorNames
+
+KEEP_STORE = "pdshub.dev/keep-store"
+"""Annotation of a view: with "true" the claim of the store outlives the surveyor."""
+
+
+def refused(
+    spec: ArchiveViewSpec, installation: Installation, store: Object | None, classes: Sequence[Any]
+) -> tuple[str, str]:
+    """Why no surveyor can be made, as a word and a sentence; both empty when one can."""
+    if not installation.surveyor.image:
+        return "NoImage", "the installation names no image for surveyors: users see the sources live"
+    if words := "; ".join(filter(None, (refusal(source, installation.archive) for source in spec.sources))):
+        return "NotAllowed", words
+    if store is None and (words := storage_refusal(spec.survey.storage, installation.surveyor)):
+        return "StorageTooLarge", words
+    chosen = spec.survey.storage_class_name
+    if store is None and homes.find(chosen, classes) is None:
+        what = f"StorageClass {chosen} does not exist" if chosen else "the cluster has no default StorageClass"
+        return (
+            "NoStorageClass",
+            f"{what}: users see the sources live until spec.survey.storageClassName names one that exists",
+        )
+    return "", ""
+
+
+def foreign(item: Object, names: SurveyorNames) -> bool:
+    """Whether an object that has the name of ours is somebody else's."""
+    labels = item["metadata"].get("labels") or {}
+    return (labels.get("app.kubernetes.io/managed-by"), labels.get(VIEW_LABEL)) != (MANAGER, names.labels[VIEW_LABEL])
+
+
+def smaller(store: Object, spec: ArchiveViewSpec) -> bool:
+    """Whether the store's claim asks for less than the spec."""
+    have = store["spec"].get("resources", {}).get("requests", {}).get("storage", "0")
+    return parse_quantity(have) < parse_quantity(spec.survey.storage)
+
+
+def judge_objects(
+    names: SurveyorNames,
+    spec: ArchiveViewSpec,
+    uid: str,
+    installation: Installation,
+    found: Mapping[str, Object | None],
+    classes: Sequence[Any],
+) -> SurveyorObjects:
+    """Compare what there is with what should be: pure. ``found`` by deployment, service, store, claim and volume."""
+    reason, why = refused(spec, installation, found["store"], classes)
+    if reason:
+        return SurveyorObjects(reason=reason, trouble=why)
+    for item in filter(None, found.values()):
+        what = f"{item.get('kind', 'object')} {item['metadata']['name']}"
+        if foreign(item, names):
+            return SurveyorObjects(reason="NotOurs", trouble=f"{what} is there already and is not PDSHub's: remove it")
+        if item["metadata"].get("deletionTimestamp"):
+            return SurveyorObjects(reason="Settling", trouble=f"{what} of an earlier surveyor is still going")
+    steps: list[Step] = []
+    store, claim, volume = found["store"], found["claim"], found["volume"]
+    too_large = storage_refusal(spec.survey.storage, installation.surveyor)
+    if store is None:
+        steps.append(Step(f"claim {names.name} is made", surveyor.store(names, spec)))
+    elif smaller(store, spec) and not too_large and _grows(store, classes):
+        steps.append(Step(f"claim {names.name} grows", surveyor.store(names, spec), "resize"))
+    if volume is None:
+        steps.append(Step(f"volume {names.sources} is made", surveyor.sources_volume(names, uid)))
+    elif orphaned(volume, claim):
+        steps.append(Step(f"volume {names.sources} is made available again", volume, "rebind"))
+    if claim is None:
+        steps.append(Step(f"claim {names.sources} is made", surveyor.sources_claim(names, uid)))
+    service, deployment = found["service"], found["deployment"]
+    for have, body in (
+        (service, surveyor.service(names, uid)),
+        (deployment, surveyor.deployment(names, installation.surveyor, uid)),
+    ):
+        wanted = body["metadata"]["annotations"][RENDERED]
+        if have is None or (have["metadata"].get("annotations") or {}).get(RENDERED) != wanted:
+            steps.append(Step(f"{body['kind']} {names.name} is written", body, "apply"))
+    return SurveyorObjects(steps=tuple(steps), address=address(service), refused=too_large)
+
+
+def _grows(store: Object, classes: Sequence[Any]) -> bool:
+    """Whether Kubernetes would let the claim grow; where it does not, asking again and again changes nothing."""
+    chosen = homes.find(store["spec"].get("storageClassName"), classes)
+    return bool(chosen and chosen.get("allowVolumeExpansion"))
+
+
+def address(service: Object | None) -> str:
+    """ip:port of a Service; empty while it has none."""
+    ip = str(((service or {}).get("spec") or {}).get("clusterIP") or "")
+    if ip in ("", "None"):
+        return ""
+    return f"[{ip}]:{PORT}" if ":" in ip else f"{ip}:{PORT}"
+
+
+def places(names: SurveyorNames) -> dict[str, tuple[Resource, str]]:
+    """Every object of a surveyor; the store last: it goes last, if at all."""
+    return {
+        "deployment": (DEPLOYMENT, names.name),
+        "service": (SERVICE, names.name),
+        "claim": (CLAIM, names.sources),
+        "volume": (VOLUME, names.sources),
+        "store": (CLAIM, names.name),
+    }
+
+
+async def read(kube: Kube, names: SurveyorNames) -> dict[str, Object | None]:
+    """What there is of a surveyor. Raises KubeError."""
+    return {
+        part: await kube.get(resource, name, names.namespace if resource.namespaced else None)
+        for part, (resource, name) in places(names).items()
+    }
+
+
+async def observe(
+    kube: Kube,
+    names: SurveyorNames,
+    spec: ArchiveViewSpec,
+    uid: str,
+    installation: Installation,
+    classes: Sequence[Any],
+) -> SurveyorObjects:
+    """Read and compare, and ask why the pod does not run. Raises KubeError."""
+    found = await read(kube, names)
+    judged = judge_objects(names, spec, uid, installation, found, classes)
+    deployment = found["deployment"]
+    if judged.trouble or deployment is None:
+        return judged
+    work = judge(deployment, [])
+    if work.available:
+        return replace(judged, runs=True)
+    labels = ",".join(f"{key}={value}" for key, value in names.selector.items())
+    work = judge(deployment, await kube.items(POD, names.namespace, labels=labels))
+    return replace(judged, reason="NotRunning", trouble=work.trouble or "its pod is starting")
+
+
+def left(found: Mapping[str, Object | None], names: SurveyorNames, keep_store: bool) -> list[str]:
+    """Parts of a surveyor that are still there, not going yet, and ours to take away."""
+    return [
+        part
+        for part, item in found.items()
+        if item is not None
+        and not item["metadata"].get("deletionTimestamp")
+        and not foreign(item, names)
+        and not (part == "store" and keep_store)
+    ]
