@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -23,6 +24,8 @@ _TIMEOUT = 30.0
 """Seconds for one request; the API server answers in milliseconds or not at all."""
 _PAGE = 500
 """Objects in one answer: a list of all pods of a large cluster would be one of megabytes."""
+METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
+"""Asks for metadata alone, of one object or of a List. Source: Kubernetes API Concepts, Metadata-only fetches."""
 
 
 class KubeError(Exception):
@@ -34,10 +37,12 @@ class KubeError(Exception):
 
     @property
     def missing(self) -> bool:
+        """There is no such object."""
         return self.status == 404
 
     @property
     def conflict(self) -> bool:
+        """Somebody else was quicker."""
         return self.status == 409
 
 
@@ -52,6 +57,7 @@ class Resource:
     namespaced: bool = True
 
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str = "") -> str:
+        """Path of a collection, of an object, or of a part of one."""
         root = f"/api/{self.api}" if "/" not in self.api else f"/apis/{self.api}"
         scope = f"/namespaces/{quote(namespace, safe='')}" if self.namespaced and namespace else ""
         leaf = f"/{quote(name, safe='')}" if name else ""
@@ -80,6 +86,22 @@ def _reason(body: str, fallback: str) -> str:
         return body.strip()[:500] or fallback
 
 
+@contextmanager
+def unanswered(what: str) -> Iterator[None]:
+    """Errors of the connection, and answers that are none, as KubeError."""
+    try:
+        yield
+    except aio_client.ApiException as error:
+        raise KubeError(int(error.status or 0), _reason(str(error.body or ""), str(error.reason))) from error
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError, KeyError, TypeError) as error:
+        raise KubeError(0, f"{what}: {error or type(error).__name__}") from error
+
+
+def selecting(labels: str, fields: str = "") -> dict[str, str]:
+    """Selectors as parameters of a query; empty ones are none."""
+    return {k: v for k, v in (("labelSelector", labels), ("fieldSelector", fields)) if v}
+
+
 class Kube:
     """Requests to the API server. ``writes`` counts the changing ones, for tests and metrics."""
 
@@ -91,7 +113,8 @@ class Kube:
     @classmethod
     async def connect(cls) -> Kube:
         """Log in as the pod's service account, or outside a cluster by kubeconfig."""
-        configuration = aio_client.Configuration()
+        # watches keep their connections: a bound for all of them would let requests wait for ever
+        configuration = aio_client.Configuration(connection_pool_maxsize=0)
         in_cluster = "KUBERNETES_SERVICE_HOST" in os.environ
         if in_cluster:
             aio_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
@@ -99,9 +122,22 @@ class Kube:
             await aio_config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         return cls(aio_client.ApiClient(configuration), in_cluster)
 
+    @property
+    def live(self) -> Kube:
+        """The same door with every read asked of the API server, where some are answered from caches."""
+        return self
+
     async def close(self) -> None:
         """End all connections."""
         await self._client.close()
+
+    async def _send(
+        self, method: str, path: str, body: Any, query: Mapping[str, str] | None, headers: dict[str, str], limit: Any
+    ) -> Any:
+        """One request within the time ``limit``; returns the answer, whose body is not read yet."""
+        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
+        return await self._client.rest_client.request(method, url, headers=headers, body=body, _request_timeout=limit)
 
     async def raw(
         self,
@@ -117,29 +153,39 @@ class Kube:
         if method != "GET":
             self.writes += 1
         headers: dict[str, str] = {"Accept": accept, "Content-Type": kind or "application/json"}
-        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
-        url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
-        try:
-            answer = await self._client.rest_client.request(
-                method, url, headers=headers, body=body, _request_timeout=_TIMEOUT
-            )
+        with unanswered("the API server did not answer"):
+            answer = await self._send(method, path, body, query, headers, _TIMEOUT)
             data: bytes = await answer.read()
-        except aio_client.ApiException as error:
-            raise KubeError(int(error.status or 0), _reason(str(error.body or ""), str(error.reason))) from error
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise KubeError(0, f"the API server did not answer: {error or type(error).__name__}") from error
         status = int(getattr(answer, "status", 200))
         text = data.decode(errors="replace")
         if status >= 400:
             raise KubeError(status, _reason(text, f"HTTP {status}"))
         return text
 
+    @asynccontextmanager
+    async def stream(
+        self, path: str, query: Mapping[str, str], accept: str, silence: float
+    ) -> AsyncIterator[aiohttp.StreamReader]:
+        """The body of a GET that goes on; ``silence``: seconds without a byte after which it is broken.
+
+        Raises KubeError when it is refused.
+        """
+        limit = aiohttp.ClientTimeout(total=None, sock_connect=_TIMEOUT, sock_read=silence)
+        with unanswered("the API server did not answer"):
+            answer = (await self._send("GET", path, None, query, {"Accept": accept}, limit)).response
+        try:
+            if answer.status >= 400:
+                raise KubeError(answer.status, _reason(await answer.text(), f"HTTP {answer.status}"))
+            yield answer.content
+        finally:
+            answer.close()  # not released: the rest of a stream is never read
+
     async def _object(self, *args: Any, **kwargs: Any) -> Object:
         found: Object = json.loads(await self.raw(*args, **kwargs) or "{}")
         return found
 
-    async def _pages(self, path: str, query: Mapping[str, str], **kwargs: Any) -> list[Object]:
-        """A list, page by page; in one piece when its pages have expired meanwhile (410)."""
+    async def _pages(self, path: str, query: Mapping[str, str], **kwargs: Any) -> tuple[list[Object], str]:
+        """A list and its resourceVersion, page by page; in one piece when its pages have expired meanwhile (410)."""
         found: list[Object] = []
         more: dict[str, str] = {"limit": str(_PAGE)}
         while True:
@@ -151,9 +197,10 @@ class Kube:
                 found, more = [], {}
                 continue
             found += answer.get("items") or []
-            token = str((answer.get("metadata") or {}).get("continue") or "")
+            meta = answer.get("metadata") or {}
+            token = str(meta.get("continue") or "")
             if not token:
-                return found
+                return found, str(meta.get("resourceVersion") or "")
             more = {"limit": str(_PAGE), "continue": token}
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
@@ -169,24 +216,42 @@ class Kube:
         self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
     ) -> list[Object]:
         """All objects of a kind, of one namespace or all of them."""
-        query = {k: v for k, v in (("labelSelector", labels), ("fieldSelector", fields)) if v}
-        found = await self._pages(resource.path(namespace), query)
+        found, _ = await self._pages(resource.path(namespace), selecting(labels, fields))
         return [dict(item, apiVersion=resource.api, kind=resource.kind) for item in found]
 
     async def metadata(self, resource: Resource, namespace: str, *, labels: str) -> list[Object]:
         """Metadata alone of the objects of a kind: release Secrets are large."""
-        accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-        return await self._pages(resource.path(namespace), {"labelSelector": labels}, accept=accept)
+        found, _ = await self.snapshot(resource, namespace, labels=labels, metadata_only=True)
+        return found
+
+    async def get_metadata(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
+        """Metadata alone of one object, None when there is none: whether a Secret is there, without its content."""
+        try:
+            return await self._object("GET", resource.path(namespace, name), accept=METADATA.format(""))
+        except KubeError as error:
+            if error.missing:
+                return None
+            raise
+
+    async def snapshot(
+        self, resource: Resource, namespace: str, *, labels: str, metadata_only: bool
+    ) -> tuple[list[Object], str]:
+        """All objects of a kind, and the resourceVersion from which a watch goes on."""
+        more = {"accept": METADATA.format("List")} if metadata_only else {}
+        return await self._pages(resource.path(namespace), selecting(labels), **more)
 
     async def create(self, resource: Resource, body: Object) -> bool:
         """Create an object; False when one of that name is there already."""
+        return await self._post(resource, body) is not None
+
+    async def _post(self, resource: Resource, body: Object) -> Object | None:
+        """The object as it was made; None when one of that name is there already."""
         try:
-            await self.raw("POST", resource.path(body["metadata"].get("namespace")), body)
+            return await self._object("POST", resource.path(body["metadata"].get("namespace")), body)
         except KubeError as error:
             if error.conflict:
-                return False
+                return None
             raise
-        return True
 
     async def apply(self, resource: Resource, body: Object, manager: str) -> Object:
         """Server-side apply with force: the fields of ``body`` are ours."""
@@ -210,13 +275,16 @@ class Kube:
         self, resource: Resource, name: str, namespace: str | None = None, grace: int | None = None
     ) -> bool:
         """Delete an object; False when there was none. ``grace`` in seconds, for pods."""
+        return await self._remove(resource, name, namespace, grace) is not None
+
+    async def _remove(self, resource: Resource, name: str, namespace: str | None, grace: int | None) -> Object | None:
+        """What the API server answers: the object that is going, or a Status; None when there was none."""
         body: Object = {"propagationPolicy": "Background"}
         if grace is not None:
             body["gracePeriodSeconds"] = grace
         try:
-            await self.raw("DELETE", resource.path(namespace, name), body)
+            return await self._object("DELETE", resource.path(namespace, name), body)
         except KubeError as error:
             if error.missing:
-                return False
+                return None
             raise
-        return True

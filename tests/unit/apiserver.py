@@ -6,8 +6,9 @@ import asyncio
 import json
 import re
 import ssl
+import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,9 +32,29 @@ class Asked:
     accept: str
     body: Any
 
+    @property
+    def watches(self) -> bool:
+        """It follows changes instead of asking once."""
+        return "watch" in self.query
+
+
+@dataclass(frozen=True)
+class Change:
+    """One write: the object before and after it, either of which may not be there."""
+
+    version: int
+    path: str
+    before: Object | None
+    after: Object | None
+
 
 class ApiServer:
-    """Objects by path. ``answer`` is given to every request instead, ``hang`` lets each wait for ever."""
+    """Objects by path, and every change of them for whoever watches.
+
+    ``answer`` is given to every request instead, ``hang`` lets each wait for ever; ``silent`` lets watches say nothing
+    though they stay open; ``forgotten`` is the newest version from which a watch can no longer begin (410).
+    ``before_answer`` runs between a write and the answer to whoever wrote.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[str, Object] = {}
@@ -41,20 +62,74 @@ class ApiServer:
         self.answer: tuple[int, str] | None = None
         self.hang = False
         self.pages_expire = False
+        self.silent = False
+        self.forgotten = 0
+        self.refuses_watch = 0
+        self.before_answer: Any = None
         self._version = 0
+        self._changes: list[Change] = []
+        self._moved = asyncio.Event()
+        self._cut = 0
 
-    def put(self, resource: Resource, body: Object) -> None:
-        """Keep an object as if somebody had made it before."""
+    def put(self, resource: Resource, body: Object) -> Object:
+        """Keep an object as if somebody else had written it."""
         meta = body["metadata"]
-        self._keep(resource.path(meta.get("namespace"), meta["name"]), body)
+        path = resource.path(meta.get("namespace"), meta["name"])
+        return self._keep(path, {"apiVersion": resource.api, "kind": resource.kind, **body})
 
-    def _keep(self, path: str, body: Object) -> Object:
+    def remove(self, resource: Resource, name: str, namespace: str | None = None) -> None:
+        """Take an object away as if somebody else had deleted it."""
+        self._drop(resource.path(namespace, name))
+
+    @property
+    def version(self) -> int:
+        """Of the last write."""
+        return self._version
+
+    def cut(self) -> None:
+        """End all watches that are open."""
+        self._cut += 1
+        self._wake()
+
+    def forget(self) -> None:
+        """Compact: no watch can begin at a version that has been."""
         self._version += 1
-        kept = {**body, "metadata": {**body["metadata"], "resourceVersion": str(self._version)}}
-        self.objects[path] = kept
+        self.forgotten = self._version
+
+    def requests(self) -> list[str]:
+        """What was asked beside watches, in short."""
+        return [f"{a.method} {a.path}" for a in self.asked if not a.watches]
+
+    def _wake(self) -> None:
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    def _keep(self, path: str, body: Object, status: bool = False) -> Object:
+        self._version += 1
+        before = self.objects.get(path)
+        was = before["metadata"] if before else {}
+        meta = {"uid": str(uuid.uuid4()), **{k: was[k] for k in ("uid", "generation") if k in was}, **body["metadata"]}
+        if before and not status and before.get("spec") != body.get("spec"):
+            meta["generation"] = max(int(meta.get("generation", 0)), int(was.get("generation", 1)) + 1)
+        kept = {**body, "metadata": {"generation": 1, **meta, "resourceVersion": str(self._version)}}
+        if meta.get("deletionTimestamp") and not meta.get("finalizers"):
+            self.objects.pop(path, None)
+            self._changes.append(Change(self._version, path, before, None))
+        else:
+            self.objects[path] = kept
+            self._changes.append(Change(self._version, path, before, kept))
+        self._wake()
         return kept
 
-    async def handle(self, request: web.Request) -> web.Response:
+    def _drop(self, path: str) -> Object | None:
+        before = self.objects.pop(path, None)
+        if before is not None:
+            self._version += 1
+            self._changes.append(Change(self._version, path, before, None))
+            self._wake()
+        return before
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         text = await request.text()
         asked = Asked(
             request.method,
@@ -71,40 +146,71 @@ class ApiServer:
             return web.Response(status=self.answer[0], text=self.answer[1])
         if request.headers.get("Authorization") != TOKEN:
             return _refusal(401, "Unauthorized")
+        if asked.watches:
+            return await self._watch(request, asked)
         does = {"GET": self._get, "POST": self._post, "PATCH": self._patch, "DELETE": self._delete}
-        return does[asked.method](asked)
+        answer = does[asked.method](asked)
+        if asked.method != "GET" and self.before_answer:
+            await self.before_answer(asked)
+        return answer
+
+    async def _watch(self, request: web.Request, asked: Asked) -> web.StreamResponse:
+        if self.refuses_watch:
+            return _refusal(self.refuses_watch, "watching is not allowed")
+        parts = _PATH.fullmatch(asked.path)
+        assert parts
+        at, cut = int(asked.query["resourceVersion"]), self._cut
+        stream = web.StreamResponse()
+        await stream.prepare(request)
+        if at < self.forgotten:
+            status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
+            await stream.write(_line("ERROR", status))
+            return stream
+        with suppress(ConnectionError):
+            while cut == self._cut:
+                moved = self._moved
+                if not self.silent:
+                    for change in [c for c in self._changes if c.version > at]:
+                        at = change.version
+                        if found := _told(change, parts, asked):
+                            await stream.write(found)
+                await moved.wait()
+        return stream
 
     def _get(self, asked: Asked) -> web.Response:
         if asked.path in self.objects:
-            return web.json_response(self.objects[asked.path])
+            return web.json_response(_shaped(self.objects[asked.path], asked))
         parts = _PATH.fullmatch(asked.path)
+        if asked.path.endswith("/proxy/hub/health"):
+            return web.Response(text="{}")
         if parts is None or parts["rest"]:
             return _missing(asked)
         return self._list(asked, parts)
 
     def _list(self, asked: Asked, parts: re.Match[str]) -> web.Response:
-        found = []
-        for path, body in sorted(self.objects.items()):
-            its = _PATH.fullmatch(path)
-            same = its and (its["root"], its["plural"]) == (parts["root"], parts["plural"])
-            if same and its and (not parts["ns"] or its["ns"] == parts["ns"]):
-                found.append(body)
+        found = [body for path, body in sorted(self.objects.items()) if _within(path, parts)]
         found = [body for body in found if matches(body, asked.query.get("labelSelector", ""))]
         begin, size = int(asked.query.get("continue", 0)), int(asked.query.get("limit", len(found) or 1))
         if begin and self.pages_expire:
             return _refusal(410, "The provided continue parameter is too old")
         end = begin + size
         more = {"continue": str(end)} if end < len(found) else {}
-        return web.json_response({"kind": "List", "metadata": more, "items": found[begin:end]})
+        meta = {"resourceVersion": str(self._version), **more}
+        items = [_shaped(body, asked) for body in found[begin:end]]
+        return web.json_response({"kind": "List", "metadata": meta, "items": items})
 
     def _post(self, asked: Asked) -> web.Response:
-        path = f"{asked.path}/{asked.body['metadata']['name']}"
+        meta = asked.body["metadata"]
+        name = meta.get("name") or f"{meta['generateName']}{self._version}"
+        path = f"{asked.path}/{name}"
         if path in self.objects:
-            return _refusal(409, f"{asked.body['metadata']['name']} already exists")
-        return web.json_response(self._keep(path, asked.body), status=201)
+            return _refusal(409, f"{name} already exists")
+        body = {**asked.body, "metadata": {**meta, "name": name}}
+        return web.json_response(self._keep(path, body), status=201)
 
     def _patch(self, asked: Asked) -> web.Response:
         path = asked.path.removesuffix("/status")
+        status = path != asked.path
         if asked.type == "application/apply-patch+yaml":
             return web.json_response(self._keep(path, merged(self.objects.get(path), asked.body)))
         if asked.type != "application/merge-patch+json":
@@ -116,12 +222,53 @@ class ApiServer:
             "metadata"
         ]["resourceVersion"]:
             return _refusal(409, "the object has been modified; please apply your changes to the latest version")
-        return web.json_response(self._keep(path, merged(known, asked.body)))
+        return web.json_response(self._keep(path, merged(known, asked.body), status))
 
     def _delete(self, asked: Asked) -> web.Response:
-        if self.objects.pop(asked.path, None) is None:
+        known = self.objects.get(asked.path)
+        if known is None:
             return _missing(asked)
+        meta = known["metadata"]
+        if meta.get("finalizers"):
+            if meta.get("deletionTimestamp"):
+                return web.json_response(known)
+            going = {**meta, "deletionTimestamp": "2026-01-02T00:00:00Z"}
+            return web.json_response(self._keep(asked.path, {**known, "metadata": going}, status=True))
+        self._drop(asked.path)
         return web.json_response({"kind": "Status", "status": "Success"})
+
+
+def _within(path: str, parts: re.Match[str]) -> bool:
+    """Whether an object's path lies in the collection that was asked for."""
+    its = _PATH.fullmatch(path)
+    same = bool(its) and (its["root"], its["plural"]) == (parts["root"], parts["plural"]) if its else False
+    return bool(same and its and (not parts["ns"] or its["ns"] == parts["ns"]))
+
+
+def _shaped(body: Object, asked: Asked) -> Object:
+    """The object, or its metadata where only that was asked for."""
+    if "as=PartialObjectMetadata" not in asked.accept:
+        return body
+    return {"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": body["metadata"]}
+
+
+def _line(kind: str, body: Object) -> bytes:
+    return json.dumps({"type": kind, "object": body}).encode() + b"\n"
+
+
+def _told(change: Change, parts: re.Match[str], asked: Asked) -> bytes | None:
+    """How a watch tells a change; an object whose labels no longer match counts as deleted."""
+    if not _within(change.path, parts):
+        return None
+    labels = asked.query.get("labelSelector", "")
+    was = change.before is not None and matches(change.before, labels)
+    now = change.after is not None and matches(change.after, labels)
+    if not was and not now:
+        return None
+    body = change.after if now else change.before
+    assert body
+    stamped = {**body, "metadata": {**body["metadata"], "resourceVersion": str(change.version)}}
+    return _line("DELETED" if not now else "MODIFIED" if was else "ADDED", _shaped(stamped, asked))
 
 
 def _refusal(code: int, message: str) -> web.Response:
@@ -153,7 +300,7 @@ def client(url: str, token: str = TOKEN, authority: bytes | None = None) -> Kube
     """The door to the server at ``url``."""
     from kubernetes.aio.client import ApiClient, Configuration
 
-    configuration = Configuration(host=url, api_key={"BearerToken": token})
+    configuration = Configuration(host=url, api_key={"BearerToken": token}, connection_pool_maxsize=0)
     configuration.ca_cert_data = authority.decode() if authority else None
     return Kube(ApiClient(configuration), False)
 

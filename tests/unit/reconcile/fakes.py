@@ -6,6 +6,7 @@ import base64
 import copy
 import gzip
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,8 +31,13 @@ def merged(below: Any, patch: Any) -> Any:
 
 
 def matches(item: Object, labels: str) -> bool:
+    """Whether an object's labels satisfy a selector: ``a``, ``a=b`` and ``a in (b,c)``, joined by commas."""
     have = item["metadata"].get("labels") or {}
-    for term in filter(None, labels.split(",")):
+    for term in filter(None, re.split(r",(?![^(]*\))", labels)):
+        if some := re.fullmatch(r"(\S+) in \((.*)\)", term):
+            if have.get(some[1]) not in some[2].split(","):
+                return False
+            continue
         key, equals, value = term.partition("=")
         if key not in have or (equals and have[key] != value):
             return False
@@ -65,6 +71,15 @@ class FakeKube:
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
         return copy.deepcopy(self.objects.get(self._key(resource, name, namespace)))
+
+    @property
+    def live(self) -> FakeKube:
+        """It keeps no caches."""
+        return self
+
+    async def get_metadata(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
+        found = await self.get(resource, name, namespace)
+        return found and {"metadata": found["metadata"]}
 
     async def items(
         self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
