@@ -1,34 +1,36 @@
-"""pdshub-operator: watches with kopf, and leads every edge to reconcile().
+"""pdshub-operator: informers tell of changes, and every change leads to reconcile().
 
-Only kopf's raw events are used. Its change handlers and timers would write annotations, progress and a second
-finalizer into the object, and a timer whose status patch is rejected once never runs again; here the loops are our
-own (reconcile/common/workqueue.py), so that a missed edge costs only time.
+Each object has a loop of its own (reconcile/common/workqueue.py), and everything is looked at again every minute, so
+that a change that was missed costs only time.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import dataclasses
 import logging
 import os
 import shutil
+import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import kopf
-
 from pdshub import installation
+from pdshub.cached_kube import CachedKube, Informers
 from pdshub.helm import Helm
-from pdshub.kube import ARCHIVE_VIEW, CLAIM, PDSHUB, Kube, KubeError
+from pdshub.informer import Changed, Scope
+from pdshub.kube import ARCHIVE_VIEW, CLAIM, PDSHUB, Kube, KubeError, Object
 from pdshub.metrics import Exporter, program_version
+from pdshub.reconcile.common import triggers, watched
 from pdshub.reconcile.common.context import BundledChart
 from pdshub.reconcile.common.healthz import serve
-from pdshub.reconcile.common.node_reports import Reports
+from pdshub.reconcile.common.node_reports import NodeReport, Reports
 from pdshub.reconcile.common.tls import Tls
+from pdshub.reconcile.common.triggers import HubKey, asked_of, told_to_hubs
 from pdshub.reconcile.common.workqueue import WorkQueue
 from pdshub.reconcile.hub import reconcile as hub
 from pdshub.reconcile.hub.act.protect import retain
@@ -36,171 +38,214 @@ from pdshub.reconcile.hub.context import HubContext
 from pdshub.reconcile.view import reconcile as view
 from pdshub.reconcile.view.context import ViewContext
 from pdshub.render.chart import AIRGAP_PATH
-from pdshub.render.names import GROUP, HOME_LABELS, HUB_LABEL, VIEW_LABEL
+from pdshub.render.names import HOME_LABELS, HUB_LABEL, VIEW_LABEL
+from pdshub.render.surveyor import SurveyorNames
 
 log = logging.getLogger("pdshub")
 
 RESYNC = 60.0
-"""Seconds between two lists of everything: what an event missed is found then."""
+"""Seconds between two lists of everything: what a watch missed is found then."""
 STUCK = 900.0
 """A single look that takes longer than this (seconds) has hung; helm's own bound is 300."""
-PATIENCE = 100.0
+HELM_GRACE = 100.0
 """Seconds that a run of helm gets to end when the operator is told to stop."""
+_VIEW_GRACE = 5.0
+"""The same for a look at a view."""
+
+LookAtHub = Callable[[HubContext, str, str], Awaitable[float | None]]
+LookAtView = Callable[[ViewContext, str, dict[str, NodeReport], bool], Awaitable[float | None]]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What an operator is made with, beside the door to the API server."""
+
+    helm: Helm
+    installation: installation.Installation
+    chart: BundledChart
+    system: str
+    """Namespace of the installation."""
 
 
 class Operator:
-    """The running operator."""
+    """The running operator. ``look_at_hub`` and ``look_at_view`` are the two reconcile()."""
 
-    def __init__(self, context: HubContext, views: ViewContext) -> None:
-        self.context = context
-        self.hubs: WorkQueue[tuple[str, str]] = WorkQueue(lambda key: hub.reconcile(context, *key))
+    def __init__(
+        self,
+        kube: Kube,
+        around: Surroundings,
+        look_at_hub: LookAtHub = hub.reconcile,
+        look_at_view: LookAtView = view.reconcile,
+    ) -> None:
+        self.index = triggers.ViewIndex()
+        self.informers = Informers(kube, self._always(around.system), self._of_hub)
+        self.kube = CachedKube(kube, self.informers)
+        tls = Tls(self.kube, around.system)
+        shared = (self.kube, around.helm, around.installation, around.chart, around.system, tls)
+        self.hub_context, view_context = HubContext(*shared), ViewContext(*shared)
+        self.hubs: WorkQueue[HubKey] = WorkQueue(lambda key: look_at_hub(self.hub_context, *key))
         self.views: WorkQueue[str] = WorkQueue(
-            lambda name: view.reconcile(views, name, self.reports.nodes, self.reports.asked)
+            lambda name: look_at_view(view_context, name, self.reports.nodes, self.reports.asked)
         )
-        self.reports = Reports(context.kube, context.system, self.views.enqueue_all, context.tls)
+        self.reports = Reports(self.kube, around.system, self.views.enqueue_all, tls)
         self._metrics = Exporter(
-            context.kube, program_version(), self.unhealthy_reason, self.hubs.longest_busy, lambda: self.reports.nodes
+            self.kube, program_version(), self.unhealthy_reason, self.longest_busy, lambda: self.reports.nodes
         )
         self._beat = time.monotonic()
         self._tasks: list[asyncio.Task[Any]] = []
+        self._protecting: set[asyncio.Task[None]] = set()
 
     async def start(self, port: int) -> None:
-        """Begin to look around."""
-        self._tasks = [asyncio.create_task(self.reports.run()), asyncio.create_task(self._resync())]
-        self._tasks.append(asyncio.create_task(serve(port, self.unhealthy_reason, self._metrics)))
+        """Begin to watch, to look, and to answer on ``port``."""
+        self.informers.start()
+        self._tasks = [
+            asyncio.create_task(self.reports.run(), name="reports"),
+            asyncio.create_task(self._resync(), name="resync"),
+            asyncio.create_task(serve(port, self.unhealthy_reason, self._metrics), name="healthz"),
+        ]
 
     async def stop(self) -> None:
         """Finish what is under way and end."""
-        for task in self._tasks:
+        for task in (*self._tasks, *self._protecting):
             task.cancel()
-        await asyncio.gather(self.hubs.close(PATIENCE), self.views.close(5.0))
-        await self.context.kube.close()
+        await asyncio.gather(self.hubs.close(HELM_GRACE), self.views.close(_VIEW_GRACE))
+        await asyncio.gather(*self._tasks, *self._protecting, return_exceptions=True)
+        await self.informers.close()
+        await self.kube.close()
+
+    def longest_busy(self) -> float:
+        """Seconds that the longest present look at a hub or a view has taken."""
+        return max(self.hubs.longest_busy(), self.views.longest_busy())
 
     def unhealthy_reason(self) -> str:
         """Why the operator should be restarted; empty while its loops turn."""
         silence = time.monotonic() - self._beat
         if silence > 3 * RESYNC + 60:
-            return f"the last sweep was {silence:.0f} s ago"
-        if (busy := self.hubs.longest_busy()) > STUCK:
-            return f"one look at a hub has taken {busy:.0f} s"
+            return f"the last resync was {silence:.0f} s ago"
+        for what, queue in (("hub", self.hubs), ("view", self.views)):
+            if (busy := queue.longest_busy()) > STUCK:
+                return f"one look at a {what} has taken {busy:.0f} s"
         dead = [task.get_name() for task in self._tasks if task.done()]
         return f"ended: {', '.join(dead)}" if dead else ""
+
+    # --- everything again, in case something was missed
 
     async def _resync(self) -> None:
         while True:
             try:
-                for item in await self.context.kube.metadata(PDSHUB, "", labels=""):
-                    self.hubs.enqueue((item["metadata"]["namespace"], item["metadata"]["name"]))
-                for item in await self.context.kube.metadata(ARCHIVE_VIEW, "", labels=""):
-                    self.views.enqueue(item["metadata"]["name"])
-                labels = ",".join([HUB_LABEL, *(f"{k}={v}" for k, v in HOME_LABELS.items())])
-                for claim in await self.context.kube.items(CLAIM, labels=labels):
-                    await retain(self.context.kube, claim)
-                self._beat = time.monotonic()
+                await self.resync()
+                pause = RESYNC
             except KubeError as error:
-                log.warning("the sweep failed: %s", error)
-                await asyncio.sleep(5.0)
-                # an API server that is away is no reason to restart: the loop did turn
-                self._beat = time.monotonic()
-                continue
-            await asyncio.sleep(RESYNC)
+                log.warning("the resync failed: %s", error)
+                pause = 5.0
+            # an API server that is away is no reason to restart: the loop did turn
+            self._beat = time.monotonic()
+            await asyncio.sleep(pause)
 
-    def on_hub(self, namespace: str, name: str) -> None:
-        """Something about a hub changed: its neighbours may have to wait for it, or need wait no longer."""
-        for key in self.hubs.keys:
-            if key[0] == namespace and key[1] != name:
+    async def resync(self) -> None:
+        """Look at every hub, view and home that the API server lists. Raises KubeError when it does not answer."""
+        live = self.kube.live
+        hubs = await live.metadata(PDSHUB, "", labels="")
+        views = await live.metadata(ARCHIVE_VIEW, "", labels="")
+        late = [r.plural for r, listed in ((PDSHUB, hubs), (ARCHIVE_VIEW, views)) if self.informers.behind(r, listed)]
+        if late:
+            log.warning("watches of %s went silent: everything is listed again", ", ".join(late))
+            self.informers.restart()
+        for item in hubs:
+            self.hubs.enqueue(triggers.hub_key(item))
+        for item in views:
+            self.views.enqueue(item["metadata"]["name"])
+        labels = ",".join([HUB_LABEL, *(f"{k}={v}" for k, v in HOME_LABELS.items())])
+        for claim in await live.items(CLAIM, labels=labels):
+            await retain(self.kube, claim)
+
+    # --- changes
+
+    def _always(self, system: str) -> list[tuple[Scope, Changed]]:
+        """What is watched always, and what is told of changes."""
+        heard: list[tuple[Scope, Changed]] = [
+            (watched.HUBS, self.on_hub),
+            (watched.VIEWS, self.on_view),
+            (watched.claims(system), self.on_claim),
+        ]
+        return [*heard, *((scope, _unheard) for scope in (*watched.CLUSTER, *watched.of_installation(system)))]
+
+    def _of_hub(self, namespace: str) -> Sequence[tuple[Scope, Changed]]:
+        """What is watched in the namespace of a hub."""
+        quiet: list[tuple[Scope, Changed]] = [(scope, _unheard) for scope in watched.of_hub(namespace)]
+        return [(watched.claims(namespace), self.on_claim), *quiet]
+
+    def on_hub(self, old: Object | None, new: Object | None, own: bool) -> None:
+        """A hub changed. Its neighbours may have to wait for it; its view says how it takes up a generation.
+
+        What a look at the hub wrote itself (``own``) is known to it.
+        """
+        key = triggers.hub_key(new or old or {})
+        self.index.put(key, new)
+        self.informers.follow(self.index.namespaces)
+        asked = asked_of(old) != asked_of(new)
+        if asked or not own:
+            self.hubs.enqueue(key)
+        if asked:
+            for other in self.index.neighbours(key):
+                self.hubs.enqueue(other)
+            for name in {triggers.shown_view(old), triggers.shown_view(new)} - {""}:
+                self.views.enqueue(name)
+
+    def on_view(self, old: Object | None, new: Object | None, own: bool) -> None:
+        """A view changed. Its hubs look only when something changed that hubs take from it."""
+        name = str((new or old or {})["metadata"]["name"])
+        if not own or asked_of(old) != asked_of(new):
+            self.views.enqueue(name)
+        if told_to_hubs(old) != told_to_hubs(new):
+            for key in self.index.hubs(name, old, new):
                 self.hubs.enqueue(key)
-        self.hubs.enqueue((namespace, name))
-        self.views.enqueue_all()  # they say how each hub takes up a new generation
 
-    def on_view(self, name: str) -> None:
-        """Something about a view changed; hubs look for themselves whether it is theirs."""
-        self.views.enqueue(name)
-        self.hubs.enqueue_all()
+    def on_claim(self, old: Object | None, new: Object | None, own: bool) -> None:
+        """A claim changed: a home that is bound is protected, who waits for the archive's looks again."""
+        meta = (new or old or {})["metadata"]
+        labels = meta.get("labels") or {}
+        if new is not None and HUB_LABEL in labels and HOME_LABELS.items() <= labels.items():
+            task = asyncio.create_task(self._protect(new))
+            self._protecting.add(task)
+            task.add_done_callback(self._protecting.discard)
+        elif own or VIEW_LABEL not in labels:
+            return
+        elif HUB_LABEL in labels:
+            self.hubs.enqueue((str(meta["namespace"]), str(labels[HUB_LABEL])))
+        else:  # a surveyor's
+            for name in self.views.keys:
+                if SurveyorNames(str(meta["namespace"]), name).labels[VIEW_LABEL] == labels[VIEW_LABEL]:
+                    self.views.enqueue(name)
+
+    async def _protect(self, claim: Object) -> None:
+        try:
+            await retain(self.kube, claim)
+        except KubeError as error:
+            log.warning("the volume of home %s is protected later: %s", claim["metadata"]["name"], error)
 
 
-def by_address(info: kopf.ConnectionInfo | None, environ: Mapping[str, str]) -> kopf.ConnectionInfo | None:
-    """The service account's login with the API server's address for its name.
-
-    kopf goes to kubernetes.default.svc: a cluster whose DNS is down, or not up yet, would have no operator.
-    Source: Kubernetes, "Accessing the API from within a Pod" (the certificate names the address, too).
-    """
-    host, port = environ.get("KUBERNETES_SERVICE_HOST", ""), environ.get("KUBERNETES_SERVICE_PORT", "443")
-    if info is None or not host:
-        return info
-    return dataclasses.replace(info, server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}")
-
-
-def registry(started: dict[str, Operator], make: Any) -> kopf.OperatorRegistry:
-    """What kopf calls."""
-    found = kopf.OperatorRegistry()
-
-    @kopf.on.startup(registry=found)
-    async def startup(settings: kopf.OperatorSettings, **_: Any) -> None:
-        settings.posting.enabled = False  # events are our own: one for each happening
-        settings.scanning.disabled = True
-        settings.peering.standalone = True  # one replica, Recreate: peering is no lease
-        # kopf takes away its own finalizer where no handler of its own needs one: it must not be ours
-        settings.persistence.finalizer = f"{GROUP}/kopf"
-        settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
-        settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)
-        settings.queueing.exit_timeout = PATIENCE
-        # a watch that went silent without an error is renewed
-        settings.watching.server_timeout = 300
-        settings.watching.client_timeout = 330
-        started["operator"] = await make()
-
-    @kopf.on.cleanup(registry=found)
-    async def cleanup(**_: Any) -> None:
-        if "operator" in started:
-            await started["operator"].stop()
-
-    @kopf.on.login(registry=found)
-    async def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-        mine = by_address(kopf.login_with_service_account(**kwargs), os.environ)
-        return mine or kopf.login_with_kubeconfig(**kwargs)
-
-    @kopf.on.event(GROUP, "v1alpha1", "pdshubs", registry=found)
-    async def hub_event(namespace: str | None, name: str, **_: Any) -> None:
-        started["operator"].on_hub(namespace or "", name)
-
-    @kopf.on.event(GROUP, "v1alpha1", "archiveviews", registry=found)
-    async def view_event(name: str, **_: Any) -> None:
-        started["operator"].on_view(name)
-
-    @kopf.on.event("v1", "persistentvolumeclaims", labels={**HOME_LABELS, HUB_LABEL: kopf.PRESENT}, registry=found)
-    async def home_event(body: kopf.Body, type: str, **_: Any) -> None:
-        if type != "DELETED":
-            await retain(started["operator"].context.kube, dict(body))
-
-    @kopf.on.event("v1", "persistentvolumeclaims", labels={VIEW_LABEL: kopf.PRESENT}, registry=found)
-    async def claim_event(namespace: str | None, labels: kopf.Labels, **_: Any) -> None:
-        if HUB_LABEL in labels:
-            started["operator"].hubs.enqueue((namespace or "", str(labels.get(HUB_LABEL))))
-        else:
-            started["operator"].views.enqueue_all()  # a surveyor's
-
-    return found
+def _unheard(old: Object | None, new: Object | None, own: bool) -> None:
+    """What is only read: nobody looks because of it."""
 
 
 async def run(options: argparse.Namespace) -> None:
     """Run until told to stop."""
-
-    async def make() -> Operator:
-        kube = await Kube.connect()
-        shared = (
-            kube,
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    operator = Operator(
+        await Kube.connect(),
+        Surroundings(
             Helm(kubeconfig=os.environ.get("KUBECONFIG")),
             installation.load(options.installation),
             BundledChart.read(options.airgap_chart),
             options.namespace,
-            Tls(kube, options.namespace),
-        )
-        operator = Operator(HubContext(*shared), ViewContext(*shared))
-        await operator.start(options.port)
-        return operator
-
-    await kopf.operator(registry=registry({}, make), clusterwide=True, standalone=True)
+        ),
+    )
+    await operator.start(options.port)
+    await stop.wait()
+    await operator.stop()
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -215,7 +260,6 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--port", type=int, default=8080, help="port of /healthz")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("kopf").setLevel(logging.WARNING)  # else a line for every event of every object
     logging.getLogger("pdshub").setLevel(logging.DEBUG if options.dev else logging.INFO)
     if not shutil.which("helm"):
         parser.exit(1, "pdshub-operator: helm is not on PATH\n")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
@@ -52,6 +52,10 @@ class Context:
     tls: Tls
     """The operator's certificates, one for all doors."""
     _lists: dict[str, tuple[float, list[Object]]] = field(default_factory=dict)
+
+    def live(self) -> Self:
+        """The same, whose reads all ask the API server: what changes something is decided from them."""
+        return replace(self, kube=self.kube.live)
 
     async def _cached(self, resource: Resource) -> list[Object]:
         at, found = self._lists.get(resource.plural, (0.0, []))

@@ -9,7 +9,7 @@ async def put(
     kube: Kube, resource: Resource, name: str, namespace: str | None, finalizer: str, *, present: bool
 ) -> None:
     """Set or take away a finalizer. Raises KubeError, with a conflict when somebody else was quicker."""
-    found = await kube.get(resource, name, namespace)
+    found = await kube.live.get(resource, name, namespace)
     if found is None:
         return
     meta = found["metadata"]

@@ -1,4 +1,4 @@
-"""Writing status: only what changed, only when something did, and never through kopf."""
+"""Writes a status: only what changed, and only when something did."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One task for each object: reconcile, wait for the time or a poke, again. Never two at once for the same object."""
+"""One task for each object: reconcile, wait for the time or an enqueue, again. Never two at once for one object."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 Key = TypeVar("Key", bound=Hashable)
 _ERROR_DELAYS = (1.0, 2.0, 5.0, 10.0, 30.0)
 _SETTLE = 0.05
-"""Seconds in which pokes are gathered into one."""
+"""Seconds in which what is enqueued is gathered into one look."""
 
 
 class WorkQueue(Generic[Key]):
@@ -21,7 +21,7 @@ class WorkQueue(Generic[Key]):
 
     def __init__(self, reconcile: Callable[[Key], Awaitable[float | None]]) -> None:
         self._reconcile = reconcile
-        self._pokes: dict[Key, asyncio.Event] = {}
+        self._due: dict[Key, asyncio.Event] = {}
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._busy: dict[Key, float] = {}
         self._closing = False
@@ -30,7 +30,7 @@ class WorkQueue(Generic[Key]):
         """Look at this object now, or as soon as the present look is over."""
         if self._closing:
             return
-        self._pokes.setdefault(key, asyncio.Event()).set()
+        self._due.setdefault(key, asyncio.Event()).set()
         if key not in self._tasks:
             self._tasks[key] = asyncio.create_task(self._run(key), name=f"reconcile {key}")
 
@@ -44,6 +44,11 @@ class WorkQueue(Generic[Key]):
         """What is being looked after."""
         return list(self._tasks)
 
+    @property
+    def idle(self) -> bool:
+        """Whether no look is under way or due."""
+        return not self._busy and not any(due.is_set() for due in self._due.values())
+
     def longest_busy(self) -> float:
         """Seconds that the longest present look has taken."""
         return max((time.monotonic() - at for at in self._busy.values()), default=0.0)
@@ -51,7 +56,7 @@ class WorkQueue(Generic[Key]):
     async def _run(self, key: Key) -> None:
         errors = 0
         while not self._closing:
-            self._pokes[key].clear()
+            self._due[key].clear()
             self._busy[key] = time.monotonic()
             delay: float | None
             try:
@@ -66,26 +71,26 @@ class WorkQueue(Generic[Key]):
             if self._closing:
                 return
             if delay is None:
-                if self._pokes[key].is_set():
+                if self._due[key].is_set():
                     continue
                 self._tasks.pop(key, None)
-                self._pokes.pop(key, None)
+                self._due.pop(key, None)
                 return
             try:
-                await asyncio.wait_for(self._pokes[key].wait(), delay)
+                await asyncio.wait_for(self._due[key].wait(), delay)
                 await asyncio.sleep(_SETTLE)
             except TimeoutError:
                 pass
 
-    async def close(self, patience: float) -> None:
-        """Start nothing new; let looks under way end (helm must not be killed), for ``patience`` seconds at most."""
+    async def close(self, grace: float) -> None:
+        """Start nothing new; let looks under way end (helm must not be killed), for ``grace`` seconds at most."""
         self._closing = True
         tasks = list(self._tasks.items())
         for key, task in tasks:
             if key not in self._busy:
                 task.cancel()
         if tasks:
-            _, late = await asyncio.wait([task for _, task in tasks], timeout=patience)
+            _, late = await asyncio.wait([task for _, task in tasks], timeout=grace)
             for task in late:
                 task.cancel()
         await asyncio.gather(*(task for _, task in tasks), return_exceptions=True)

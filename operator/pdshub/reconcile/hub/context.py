@@ -18,6 +18,8 @@ class HubMemory:
     """time.monotonic() of the next try."""
     release: tuple[str, str, Release] | None = None
     """Secret, its resourceVersion, and what it decoded to."""
+    sign_in: tuple[str, str, str] | None = None
+    """Key and Secret of the sign-in method, its resourceVersion, and why it is of no use."""
     told: dict[str, str] = field(default_factory=dict)
     """Hub pods (by uid) and the notice that they were told."""
 

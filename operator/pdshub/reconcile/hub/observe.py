@@ -72,25 +72,37 @@ async def release_of(context: HubContext, names: Names, memory: HubMemory) -> Re
 
 
 async def _secret_trouble(context: HubContext, spec: PDSHubSpec, names: Names) -> str:
-    """Why the sign-in Secret is of no use; empty when it is. One that the operator makes is never missing."""
+    """Why the sign-in Secret is of no use; empty when it is. One that the operator makes is never missing.
+
+    Its content is read only when it changed, and not kept.
+    """
     name, key = signin.required_secret(spec, names)
     if name == names.sign_in:
         return ""
+    memory = context.memory(names.namespace, names.name)
+    absent = f"Secret {name} does not exist: create it with key {key} in namespace {names.namespace}"
+    found = await context.kube.get_metadata(SECRET, name, names.namespace)
+    if found is None:
+        return absent
+    where, version = f"{name}/{key}", found["metadata"]["resourceVersion"]
+    if memory.sign_in and memory.sign_in[:2] == (where, version):
+        return memory.sign_in[2]
     secret = await context.kube.get(SECRET, name, names.namespace)
     if secret is None:
-        return f"Secret {name} does not exist: create it with key {key} in namespace {names.namespace}"
-    if not base64.b64decode((secret.get("data") or {}).get(key, "")).strip():
-        return f"Secret {name} has no key {key}, or it is empty: add it"
-    return ""
+        return absent
+    filled = base64.b64decode((secret.get("data") or {}).get(key, "")).strip()
+    trouble = "" if filled else f"Secret {name} has no key {key}, or it is empty: add it"
+    memory.sign_in = (where, version, trouble)
+    return trouble
 
 
 async def _own_secrets(context: HubContext, spec: PDSHubSpec, names: Names) -> list[Step]:
     """Secrets that the operator makes and that are missing."""
     steps = []
-    if await context.kube.get(SECRET, names.keys, names.namespace) is None:
+    if await context.kube.get_metadata(SECRET, names.keys, names.namespace) is None:
         steps.append(Step(f"Secret {names.keys} is made", keys.hub_keys(names)))
     wanted, _ = signin.required_secret(spec, names)
-    if wanted == names.sign_in and await context.kube.get(SECRET, wanted, names.namespace) is None:
+    if wanted == names.sign_in and await context.kube.get_metadata(SECRET, wanted, names.namespace) is None:
         steps.append(Step(f"Secret {wanted} is made", keys.password(names)))
     return steps
 

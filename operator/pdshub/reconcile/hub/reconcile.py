@@ -37,6 +37,10 @@ async def reconcile(context: HubContext, namespace: str, name: str) -> float | N
             return None
         facts = await observe(context, hub)
         action = decide(facts)
+        if action.acts and context.kube is not context.kube.live:
+            # caches may be behind: they may say that nothing is to be done, the API server decides what is
+            context = context.live()
+            continue
         await report(context, hub, facts, action)
         if not action.acts:
             return pause(facts, action)

@@ -54,6 +54,9 @@ async def reconcile(context: ViewContext, name: str, reports: dict[str, NodeRepo
         return None
     ours = VIEW_FINALIZER in (view["metadata"].get("finalizers") or [])
     deleting = bool(view["metadata"].get("deletionTimestamp"))
+    cached = context.kube is not context.kube.live
+    if deleting and cached:  # what takes something away is decided by the API server
+        return await reconcile(context.live(), name, reports, asked)
     if deleting and (not ours or deletion.confirmed(view)):
         if ours:
             await surveyor.remove(context, view)
@@ -87,6 +90,8 @@ async def reconcile(context: ViewContext, name: str, reports: dict[str, NodeRepo
         else:
             context.views.pop(name, None)
             if ours and not deleting and (_surveyed(before) or not holds):
+                if cached:
+                    return await reconcile(context.live(), name, reports, asked)
                 await surveyor.remove(context, view, hold=holds)
         fields |= {"volumes": volume_policies.volumes(name, hubs), "decisions": decided}
         found += waiting

@@ -1,0 +1,134 @@
+"""An operator over an API server of its own, a Helm in memory, and waiting for it to have nothing to do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+from pdshub.helm import Helm
+from pdshub.installation import Installation
+from pdshub.kube import ARCHIVE_VIEW, CLAIM, NAMESPACE, NODE, PDSHUB, POD, STORAGE_CLASS, Kube, Object
+from pdshub.operator import LookAtHub, LookAtView, Operator, Surroundings
+from pdshub.reconcile.common.context import BundledChart
+from pdshub.reconcile.hub import reconcile as hub
+from pdshub.reconcile.hub.context import HubContext
+from tests.unit.apiserver import ApiServer, serving
+from tests.unit.reconcile.fakes import FakeHelm
+
+SYSTEM = "pdshub-system"
+_LONGEST = 30.0
+
+
+async def eventually(what: str, true: Callable[[], Any]) -> None:
+    """Wait until something is so; fails after half a minute."""
+    end = asyncio.get_running_loop().time() + _LONGEST
+    while not true():
+        assert asyncio.get_running_loop().time() < end, f"never: {what}"
+        await asyncio.sleep(0.005)
+
+
+class Cluster:
+    """The API server, with Helm writing to it as from another process."""
+
+    def __init__(self, server: ApiServer, kube: Kube) -> None:
+        self.server, self.kube = server, kube
+        self.put, self.items, self.get = server.put, kube.items, kube.get
+        self.helm = FakeHelm(cast(Any, self))
+        self.looks: Counter[Any] = Counter()
+
+    def surroundings(self) -> Surroundings:
+        settings = {"archive": {"allowedServers": ["10.0.0.0/8"]}}
+        chart = BundledChart("/charts/airgap", "0.1.0", "abc")
+        return Surroundings(cast(Helm, self.helm), Installation.model_validate(settings), chart, SYSTEM)
+
+    def prepare(self) -> None:
+        self.put(STORAGE_CLASS, {"metadata": {"name": "standard"}, "provisioner": "rancher.io/local-path"})
+        self.put(NODE, {"metadata": {"name": "n1"}, "status": {"addresses": []}})
+
+    def hub(self, namespace: str, name: str = "hub", view: str = "sbn") -> Object:
+        labels = {"pdshub.dev/environment": "development"}
+        self.put(NAMESPACE, {"metadata": {"name": namespace, "labels": labels}})
+        self.put(POD, {"metadata": {"name": "hub-1", "namespace": namespace, "labels": {"component": "hub"}}})
+        spec = {"signIn": {"development": {}}, "users": {"allowed": ["ada"]}, "archive": {"viewRef": view}}
+        meta = {"name": name, "namespace": namespace, "creationTimestamp": "2026-01-01T00:00:00Z"}
+        return self.put(PDSHUB, {"metadata": meta, "spec": spec})
+
+    def view(
+        self, generation: str = "", survey: str = "", name: str = "sbn", ready: str = "True", message: str = ""
+    ) -> Object:
+        """A view, with a status as its surveys and nodes make it."""
+        known = self.server.objects.get(ARCHIVE_VIEW.path(None, name), {"metadata": {"name": name}})
+        stamp = "2026-01-01T00:00:00Z"
+        condition = {
+            "type": "Ready",
+            "status": ready,
+            "reason": "Complete",
+            "message": message,
+            "lastTransitionTime": stamp,
+        }
+        status: Object = {"observedGeneration": 1, "conditions": [condition], "survey": {"message": survey}}
+        if generation:
+            status["generation"] = {"name": generation}
+        spec = {"sources": [], "tree": [], "folder": name}
+        return self.put(ARCHIVE_VIEW, {"spec": spec, **known, "status": status})
+
+    def bind(self) -> None:
+        """Kubernetes binds the claims that wait."""
+        for path, item in list(self.server.objects.items()):
+            if f"/{CLAIM.plural}/" in path and not item.get("status"):
+                self.put(CLAIM, {**item, "status": {"phase": "Bound"}})
+
+    def counting(self, look: Any) -> Any:
+        async def counted(context: Any, *key: Any) -> float | None:
+            self.looks[key[:2] if isinstance(context, HubContext) else key[0]] += 1
+            return cast("float | None", await look(context, *key))
+
+        return counted
+
+
+async def at_rest(operator: Operator) -> None:
+    """Until no hub and no view is looked at, or is to be."""
+    await eventually("nothing is due", lambda: operator.hubs.idle and operator.views.idle)
+
+
+async def heard(cluster: Cluster, operator: Operator) -> None:
+    """Until the operator has heard of every change of hubs and views that has been, and has done what it asks for."""
+    last = f"last-{cluster.server.version}"
+    cluster.put(ARCHIVE_VIEW, {"metadata": {"name": last}, "spec": {}})
+    cluster.put(PDSHUB, {"metadata": {"name": last, "namespace": SYSTEM}, "spec": {}})
+    for resource in (ARCHIVE_VIEW, PDSHUB):
+        await eventually(
+            "every change is heard",
+            lambda resource=resource: any(  # type: ignore[misc]
+                item["metadata"]["name"] == last for item in operator.informers.objects(resource)
+            ),
+        )
+    await at_rest(operator)
+
+
+async def no_look(context: Any, *key: Any) -> float:
+    """A look that does nothing."""
+    return 3600.0
+
+
+@asynccontextmanager
+async def running(
+    look_at_hub: LookAtHub = hub.reconcile,
+    look_at_view: LookAtView = no_look,
+    before: Callable[[Cluster], None] | None = None,
+) -> AsyncIterator[tuple[Cluster, Operator]]:
+    """An operator that watches; nobody asks it for its health, no node and no resync disturbs."""
+    async with serving() as (server, kube):
+        cluster = Cluster(server, kube)
+        cluster.prepare()
+        if before:
+            before(cluster)
+        operator = Operator(kube, cluster.surroundings(), cluster.counting(look_at_hub), cluster.counting(look_at_view))
+        operator.informers.start()
+        try:
+            yield cluster, operator
+        finally:
+            await operator.stop()

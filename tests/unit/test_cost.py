@@ -1,0 +1,197 @@
+"""What a settled cluster costs: requests of a look, and looks for what happens to a view."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from typing import Any
+
+import pytest
+
+from pdshub.kube import ARCHIVE_VIEW, PDSHUB, SECRET, Kube
+from pdshub.reconcile.hub import reconcile as hub
+from pdshub.reconcile.hub.context import HubContext
+from tests.unit.settled import Cluster, at_rest, eventually, heard, running
+
+A, B = ("sha256:" + letter * 64 for letter in "ab")
+
+
+def asked_of_the_api_server(cluster: Cluster) -> list[str]:
+    """Requests but watches. How the hub is, is asked of the hub: outside a cluster the API server passes it on."""
+    return [request for request in cluster.server.requests() if not request.endswith("/proxy/hub/health")]
+
+
+async def settled(cluster: Cluster, operator: Any, namespaces: list[str]) -> None:
+    """Until every hub is installed and has nothing to do."""
+
+    def installed() -> bool:
+        cluster.bind()
+        return all(
+            any(
+                (c["type"], c["status"]) == ("Ready", "True")
+                for c in (cluster.server.objects[PDSHUB.path(n, "hub")].get("status") or {}).get("conditions", [])
+            )
+            for n in namespaces
+        )
+
+    for namespace in namespaces:
+        operator.hubs.enqueue((namespace, "hub"))
+    while not installed():
+        for namespace in namespaces:
+            operator.hubs.enqueue((namespace, "hub"))
+        await at_rest(operator)
+        await asyncio.sleep(0.05)
+    await heard(cluster, operator)
+
+
+def one_hub(cluster: Cluster) -> None:
+    cluster.view(A)
+    cluster.hub("ns")
+
+
+def test_a_look_at_a_settled_hub_asks_the_api_server_nothing() -> None:
+    """Before: 16 requests a look, and lists of nodes and storage classes once a minute."""
+
+    async def main() -> None:
+        async with running(before=one_hub) as (cluster, operator):
+            await settled(cluster, operator, ["ns"])
+            cluster.server.asked.clear()
+            cluster.looks.clear()
+            copies = [copy.deepcopy(i.objects) for i in operator.informers._all()]
+            await operator.resync()
+            await at_rest(operator)
+            await eventually("the resync leads to a look", lambda: cluster.looks["ns", "hub"] == 1)
+            assert asked_of_the_api_server(cluster) == [
+                f"GET {PDSHUB.path()}",
+                f"GET {ARCHIVE_VIEW.path()}",
+                "GET /api/v1/persistentvolumeclaims",
+            ], "the resync's own lists"
+            assert copies == [i.objects for i in operator.informers._all()], "nobody changes what is shared"
+
+    asyncio.run(main())
+
+
+def test_contents_of_secrets_are_not_kept() -> None:
+    async def main() -> None:
+        async with running(before=one_hub) as (cluster, operator):
+            await settled(cluster, operator, ["ns"])
+            (secrets,) = operator.informers.of(SECRET, "ns")
+            assert len(secrets.objects) >= 3
+            assert {key for item in secrets.objects.values() for key in item} == {"metadata"}
+            assert all(
+                "as=PartialObjectMetadata" in a.accept
+                for a in cluster.server.asked
+                if a.watches and "secrets" in a.path
+            )
+
+    asyncio.run(main())
+
+
+def test_a_release_is_one_look_at_each_hub_that_shows_the_view() -> None:
+    """With all that a look at a hub writes: the notice, the pod's annotation, the status."""
+
+    async def main() -> None:
+        names = ["ns1", "ns2", "ns3"]
+
+        def hubs(cluster: Cluster) -> None:
+            cluster.view(A)
+            cluster.view(A, name="other")
+            for name in names:
+                cluster.hub(name, view="other" if name == "ns3" else "sbn")
+
+        async with running(before=hubs) as (cluster, operator):
+            await settled(cluster, operator, names)
+            cluster.looks.clear()
+            for number in range(5):
+                cluster.view(A, f"survey: {number} files")
+            cluster.view(B, "survey: done")
+            await heard(cluster, operator)
+            assert {key: n for key, n in cluster.looks.items() if key[1] == "hub"} == {
+                ("ns1", "hub"): 1,
+                ("ns2", "hub"): 1,
+            }
+            for name, shown in zip(names, (B, B, A), strict=True):
+                notice = cluster.server.objects[f"/api/v1/namespaces/{name}/configmaps/hub-notice"]
+                assert shown in notice["data"]["notice.json"]
+
+    asyncio.run(main())
+
+
+async def taking_up(context: HubContext, namespace: str, name: str) -> float:
+    """A look that takes over the view's generation and writes the hub's status, as real looks do."""
+    found = await context.kube.get(PDSHUB, name, namespace)
+    view = await context.kube.get(ARCHIVE_VIEW, "sbn")
+    if found and view:
+        said = (view["status"].get("generation") or {}).get("name")
+        if (found.get("status") or {}).get("address") != said:
+            await context.kube.patch(PDSHUB, name, {"status": {"address": said}}, namespace, "status")
+    return 3600.0
+
+
+@pytest.mark.parametrize(
+    ("writes", "looks"), [(["survey"] * 60, 0), (["survey"] * 30 + ["release"] + ["survey"] * 30, 1)]
+)
+def test_a_hundred_hubs_of_a_view_that_is_surveyed(writes: list[str], looks: int) -> None:
+    """Before: a look at every hub for each write of the view's status, and at every view for each look's write."""
+
+    async def main() -> None:
+        def hubs(cluster: Cluster) -> None:
+            cluster.view(A)
+            for number in range(100):
+                cluster.hub(f"ns{number}")
+
+        async with running(taking_up, before=hubs) as (cluster, operator):
+            await eventually("every hub is known", lambda: len(cluster.looks) >= 101)
+            await heard(cluster, operator)
+            cluster.looks.clear()
+            shown = A
+            for number, what in enumerate(writes):
+                shown = B if what == "release" else shown
+                cluster.view(shown, f"survey: {number} files")
+                await asyncio.sleep(0.01)
+            await heard(cluster, operator)
+            by_hub = [cluster.looks[f"ns{number}", "hub"] for number in range(100)]
+            assert by_hub == [looks] * 100
+            statuses = [cluster.server.objects[PDSHUB.path(f"ns{n}", "hub")]["status"]["address"] for n in range(100)]
+            assert set(statuses) == {shown}
+
+    asyncio.run(main())
+
+
+def test_what_a_view_writes_of_itself_leads_to_no_look_at_it() -> None:
+    """A running survey writes every 5 s; the view's loop looks every second by itself."""
+
+    async def main() -> None:
+        async def look(context: Any, name: str, *_: Any) -> float:
+            kube: Kube = context.kube
+            if name == "sbn" and cluster.looks["sbn"] < 5:
+                await kube.patch(
+                    ARCHIVE_VIEW, name, {"status": {"survey": {"message": str(cluster.looks)}}}, None, "status"
+                )
+            return 3600.0
+
+        async with running(taking_up, look, one_hub) as (cluster, operator):
+            await eventually("the view is looked at", lambda: cluster.looks["sbn"])
+            await heard(cluster, operator)
+            assert cluster.looks["sbn"] == 1
+
+    asyncio.run(main())
+
+
+def test_a_deletion_is_decided_from_the_api_server() -> None:
+    """A copy that is behind says that a hub which was made anew is still going: nothing of it may be taken away."""
+
+    async def main() -> None:
+        async with running(before=one_hub) as (cluster, operator):
+            await settled(cluster, operator, ["ns"])
+            cluster.server.silent = True
+            known = cluster.server.objects[PDSHUB.path("ns", "hub")]
+            (copy_of_hubs,) = operator.informers.of(PDSHUB, "")
+            going = {**known["metadata"], "deletionTimestamp": "2026-01-02T00:00:00Z"}
+            copy_of_hubs.objects["ns", "hub"] = {**known, "metadata": going}
+            before = sorted(cluster.server.objects)
+            cluster.helm.runs.clear()
+            await hub.reconcile(operator.hub_context, "ns", "hub")
+            assert cluster.helm.runs == [] and sorted(cluster.server.objects) == before
+
+    asyncio.run(main())
