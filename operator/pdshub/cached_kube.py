@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from pdshub.informer import Changed, Informer, Key, Scope, version_of
+from pdshub.informer import Changed, Informer, Key, Scope, key_of, version_of
 from pdshub.kube import Kube, Object, Resource
 from pdshub.selector import Selector
 
@@ -34,7 +34,8 @@ class Informers:
         self._always = [Informer(kube, scope, changed) for scope, changed in always]
         self._followed: dict[str, list[Informer]] = {}
         self._ending: set[asyncio.Task[None]] = set()
-        self._listed: dict[Resource, dict[Key, int]] = {}
+        self._listed: dict[Resource, tuple[dict[Key, int], frozenset[Key]]] = {}
+        """By kind: versions when it was listed last, and what was known then though it was not listed."""
 
     def start(self) -> None:
         """Begin to watch."""
@@ -77,15 +78,12 @@ class Informers:
 
         ``listed`` is all of a kind, read from the API server just now.
         """
-        now = {(str(i["metadata"].get("namespace") or ""), str(i["metadata"]["name"])): version_of(i) for i in listed}
-        before = self._listed.get(resource, {})
-        self._listed[resource] = now
-        for informer in self.of(resource, ""):
-            known = informer.objects
-            missed = any(version_of(known.get(key)) < version for key, version in before.items() if key in now)
-            if missed or any(key not in now and key not in before for key in known if before):
-                return True
-        return False
+        now = {key_of(item): version_of(item) for item in listed}
+        known = {key: version_of(item) for informer in self.of(resource, "") for key, item in informer.objects.items()}
+        before, remembered = self._listed.get(resource, ({}, frozenset()))
+        self._listed[resource] = now, frozenset(known.keys() - now.keys())
+        missed = any(known.get(key, 0) < version for key, version in before.items() if key in now)
+        return missed or bool((known.keys() - now.keys()) & remembered)
 
     def restart(self) -> None:
         """Believe nothing until everything has been listed again."""

@@ -208,7 +208,7 @@ class Informer:
 
     def _shaped(self, item: Object) -> Object:
         if self.scope.metadata_only:
-            return {"metadata": item["metadata"]}
+            return self.scope.slim({"metadata": item["metadata"]})
         resource = self.scope.resource
         return self.scope.slim({**item, "apiVersion": resource.api, "kind": resource.kind})
 

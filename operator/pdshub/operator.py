@@ -146,8 +146,9 @@ class Operator:
         """Look at every hub, view and home that the API server lists. Raises KubeError when it does not answer."""
         live = self.kube.live
         hubs = await live.metadata(PDSHUB, "", labels="")
+        late = ["hubs"] if self.informers.behind(PDSHUB, hubs) else []
         views = await live.metadata(ARCHIVE_VIEW, "", labels="")
-        late = [r.plural for r, listed in ((PDSHUB, hubs), (ARCHIVE_VIEW, views)) if self.informers.behind(r, listed)]
+        late += ["views"] if self.informers.behind(ARCHIVE_VIEW, views) else []
         if late:
             log.warning("watches of %s went silent: everything is listed again", ", ".join(late))
             self.informers.restart()
@@ -166,14 +167,14 @@ class Operator:
         heard: list[tuple[Scope, Changed]] = [
             (watched.HUBS, self.on_hub),
             (watched.VIEWS, self.on_view),
-            (watched.claims(system), self.on_claim),
+            (watched.CLAIMS, self.on_claim),
+            (watched.claims_of_installation(system), self.on_claim),
         ]
         return [*heard, *((scope, _unheard) for scope in (*watched.CLUSTER, *watched.of_installation(system)))]
 
     def _of_hub(self, namespace: str) -> Sequence[tuple[Scope, Changed]]:
-        """What is watched in the namespace of a hub."""
-        quiet: list[tuple[Scope, Changed]] = [(scope, _unheard) for scope in watched.of_hub(namespace)]
-        return [(watched.claims(namespace), self.on_claim), *quiet]
+        """What is watched in the namespace of a hub alone."""
+        return [(scope, _unheard) for scope in watched.of_hub(namespace)]
 
     def on_hub(self, old: Object | None, new: Object | None, own: bool) -> None:
         """A hub changed. Its neighbours may have to wait for it; its view says how it takes up a generation.

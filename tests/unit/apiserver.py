@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import bisect
 import json
 import re
 import ssl
 import uuid
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -68,7 +70,7 @@ class ApiServer:
         self.before_answer: Any = None
         self._version = 0
         self._changes: list[Change] = []
-        self._moved = asyncio.Event()
+        self._moved: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._cut = 0
 
     def put(self, resource: Resource, body: Object) -> Object:
@@ -89,7 +91,8 @@ class ApiServer:
     def cut(self) -> None:
         """End all watches that are open."""
         self._cut += 1
-        self._wake()
+        for plural in list(self._moved):
+            self._wake(plural)
 
     def forget(self) -> None:
         """Compact: no watch can begin at a version that has been."""
@@ -100,9 +103,13 @@ class ApiServer:
         """What was asked beside watches, in short."""
         return [f"{a.method} {a.path}" for a in self.asked if not a.watches]
 
-    def _wake(self) -> None:
-        self._moved.set()
-        self._moved = asyncio.Event()
+    def _wake(self, plural: str) -> None:
+        self._moved.pop(plural, asyncio.Event()).set()
+
+    def _change(self, path: str, before: Object | None, after: Object | None) -> None:
+        self._changes.append(Change(self._version, path, before, after))
+        if parts := _PATH.fullmatch(path):
+            self._wake(parts["plural"])
 
     def _keep(self, path: str, body: Object, status: bool = False) -> Object:
         self._version += 1
@@ -114,19 +121,17 @@ class ApiServer:
         kept = {**body, "metadata": {"generation": 1, **meta, "resourceVersion": str(self._version)}}
         if meta.get("deletionTimestamp") and not meta.get("finalizers"):
             self.objects.pop(path, None)
-            self._changes.append(Change(self._version, path, before, None))
+            self._change(path, before, None)
         else:
             self.objects[path] = kept
-            self._changes.append(Change(self._version, path, before, kept))
-        self._wake()
+            self._change(path, before, kept)
         return kept
 
     def _drop(self, path: str) -> Object | None:
         before = self.objects.pop(path, None)
         if before is not None:
             self._version += 1
-            self._changes.append(Change(self._version, path, before, None))
-            self._wake()
+            self._change(path, before, None)
         return before
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -166,12 +171,13 @@ class ApiServer:
             status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
             await stream.write(_line("ERROR", status))
             return stream
+        told = bisect.bisect(self._changes, at, key=lambda change: change.version)
         with suppress(ConnectionError):
             while cut == self._cut:
-                moved = self._moved
+                moved = self._moved[parts["plural"]]
                 if not self.silent:
-                    for change in [c for c in self._changes if c.version > at]:
-                        at = change.version
+                    fresh, told = self._changes[told:], len(self._changes)
+                    for change in fresh:
                         if found := _told(change, parts, asked):
                             await stream.write(found)
                 await moved.wait()

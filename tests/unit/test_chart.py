@@ -35,7 +35,7 @@ OPERATOR: Rules = {
     ("", "persistentvolumes"): f"{READ} create patch delete",
     ("", "namespaces"): READ,
     ("", "nodes"): READ,
-    ("storage.k8s.io", "storageclasses"): "get list",
+    ("storage.k8s.io", "storageclasses"): READ,
 }
 RIGHTS: dict[str, Rules] = {"pdshub-operator": OPERATOR, "pdshub-node": {("pdshub.dev", "archiveviews"): READ}}
 """What each service account may do, in the whole cluster, by API group and resource."""

@@ -8,12 +8,11 @@ import datetime
 import json
 from pathlib import Path
 
-import kopf
 import pytest
+from kubernetes.aio.config import incluster_config
 
 from pdshub import pki
 from pdshub.kube import POD, Kube, KubeError
-from pdshub.operator import by_address
 from tests.unit.apiserver import TOKEN, ApiServer, listening
 from tests.unit.test_kube import thing
 from tests.unit.test_pki import context
@@ -75,16 +74,22 @@ def test_logging_in(
 
 
 @pytest.mark.parametrize(
-    ("environ", "server"),
-    [
-        ({"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"}, "https://10.96.0.1:443"),
-        ({"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "6443"}, "https://[fd00::1]:6443"),
-        ({}, "https://kubernetes.default.svc"),
-    ],
+    ("host", "port", "server"),
+    [("10.96.0.1", "443", "https://10.96.0.1:443"), ("fd00::1", "6443", "https://[fd00::1]:6443")],
 )
-def test_the_watches_need_no_cluster_dns(environ: dict[str, str], server: str) -> None:
-    info = kopf.ConnectionInfo(server="https://kubernetes.default.svc", token="t", ca_path="/ca", default_namespace="n")
-    found = by_address(info, environ)
-    assert found is not None
-    assert (found.server, found.token, found.ca_path) == (server, "t", "/ca")
-    assert by_address(None, environ) is None
+def test_a_pod_needs_no_cluster_dns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, port: str, server: str
+) -> None:
+    """A cluster whose DNS is down, or not up yet, has an operator all the same."""
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
+    for name, text in (("TOKEN", b"t"), ("CERT", authority_and_server()[0].certificate)):
+        (tmp_path / name).write_bytes(text)
+        monkeypatch.setattr(incluster_config, f"SERVICE_{name}_FILENAME", str(tmp_path / name))
+
+    async def main() -> tuple[str, bool]:
+        kube = await Kube.connect()
+        await kube.close()
+        return kube._client.configuration.host, kube.in_cluster
+
+    assert asyncio.run(main()) == (server, True)

@@ -172,14 +172,16 @@ class FakeHelm:
             raise RuntimeError("killed")
         self._store(release, namespace, revision, "deployed", chart, values)
         for name in ("hub", "proxy"):
-            meta = {"name": name, "namespace": namespace, "generation": revision}
+            labels = {"component": name}
+            meta = {"name": name, "namespace": namespace, "generation": revision, "labels": labels}
             count = {"replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
             status = {"observedGeneration": revision, **count}
             self.kube.put(DEPLOYMENT, {"metadata": meta, "spec": {"replicas": 1}, "status": status})
         service = {"type": "ClusterIP", "ports": [{"name": "http", "port": 80}]}
-        self.kube.put(SERVICE, {"metadata": {"name": "proxy-public", "namespace": namespace}, "spec": service})
+        meta = {"name": "proxy-public", "namespace": namespace, "labels": {"component": "proxy-public"}}
+        self.kube.put(SERVICE, {"metadata": meta, "spec": service})
         if await self.kube.get(CLAIM, "hub-db-dir", namespace) is None:
-            claim = {"name": "hub-db-dir", "namespace": namespace}
+            claim = {"name": "hub-db-dir", "namespace": namespace, "labels": {"component": "hub"}}
             self.kube.put(CLAIM, {"metadata": claim, "spec": {"volumeName": "pv-db"}})
             self.kube.put(VOLUME, {"metadata": {"name": "pv-db"}, "spec": {"persistentVolumeReclaimPolicy": "Delete"}})
         return revision

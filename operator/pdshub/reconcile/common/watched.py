@@ -1,8 +1,11 @@
 """What is watched, so that a look at what is settled asks the API server nothing.
 
-In the whole cluster: hubs, views, volumes, namespaces, nodes, storage classes. In the namespace of each hub, and in no
-other: claims, Deployments, Services, the pods of hub and proxy, ConfigMaps that the operator made, and of Secrets
-their metadata. In the installation's own namespace: what surveyors are made of, and the pods of the node plugin.
+In the whole cluster: hubs, views, volumes, namespaces, nodes, storage classes and, by the labels that hub charts and
+the operator set, the parts of hubs. In the installation's own namespace: what surveyors are made of, and the pods of
+the node plugin. In the namespace of each hub, and in no other: of Secrets their metadata.
+
+Watches of the whole cluster, because each costs 0.3 MB: asyncio keeps 256 KB for every TLS connection. A part without
+the label that its chart should give it costs a request a look, and nothing else: that something is absent is asked.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from pdshub.kube import (
     Object,
 )
 from pdshub.reconcile.common.node_reports import SELECTOR
-from pdshub.render.names import MANAGER
+from pdshub.render.names import HUB_LABEL, MANAGER, VIEW_LABEL
 
 
 def without_managers(item: Object) -> Object:
@@ -50,32 +53,34 @@ def slim_node(item: Object) -> Object:
 HUBS = Scope(PDSHUB, slim=without_managers)
 VIEWS = Scope(ARCHIVE_VIEW)
 """With the managers of its fields: they say who decided."""
+CLAIMS = Scope(CLAIM, labels=HUB_LABEL, slim=without_managers)
+"""Claims of the archive and of homes."""
 CLUSTER: Sequence[Scope] = (
     Scope(VOLUME, slim=without_managers),
     Scope(NAMESPACE, slim=without_managers),
     Scope(NODE, slim=slim_node),
     Scope(STORAGE_CLASS, slim=without_managers),
+    Scope(CLAIM, labels="component=hub", slim=without_managers),
+    Scope(CONFIG_MAP, labels=f"app.kubernetes.io/managed-by={MANAGER}", slim=without_managers),
+    Scope(SERVICE, labels="component=proxy-public", slim=without_managers),
+    Scope(DEPLOYMENT, labels="component in (hub,proxy)", slim=without_managers),
+    Scope(POD, labels="component in (hub,proxy)", slim=slim_pod),
 )
-
-
-def claims(namespace: str) -> Scope:
-    """All claims of a namespace: the archive's, the database's and the homes."""
-    return Scope(CLAIM, namespace, slim=without_managers)
+"""Beside them: what there is of the cluster, the hubs' databases, and the parts of hubs."""
 
 
 def of_hub(namespace: str) -> Sequence[Scope]:
-    """What is watched in the namespace of a hub beside claims. A server's pod belongs to its user: it is not read."""
-    return (
-        Scope(SECRET, namespace, metadata_only=True, slim=without_managers),
-        Scope(CONFIG_MAP, namespace, f"app.kubernetes.io/managed-by={MANAGER}", slim=without_managers),
-        Scope(SERVICE, namespace, slim=without_managers),
-        Scope(DEPLOYMENT, namespace, slim=without_managers),
-        Scope(POD, namespace, "component in (hub,proxy)", slim=slim_pod),
-    )
+    """What is watched in the namespace of a hub alone. Without the right to read Secrets elsewhere it still works."""
+    return (Scope(SECRET, namespace, metadata_only=True, slim=without_managers),)
+
+
+def claims_of_installation(namespace: str) -> Scope:
+    """Claims of surveyors, in the installation's own namespace."""
+    return Scope(CLAIM, namespace, VIEW_LABEL, slim=without_managers)
 
 
 def of_installation(namespace: str) -> Sequence[Scope]:
-    """What is watched in the installation's own namespace beside claims."""
+    """What else is watched in the installation's own namespace."""
     surveyors = f"app.kubernetes.io/managed-by={MANAGER},app.kubernetes.io/component=surveyor"
     return (
         Scope(DEPLOYMENT, namespace, surveyors, slim=without_managers),
