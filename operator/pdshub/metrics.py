@@ -185,7 +185,7 @@ class Exporter:
     _views: Sequence[Mapping[str, Any]] = field(default=(), init=False)
 
     async def __call__(self) -> bytes:
-        """The answer to one scrape: two lists from the API server, the rest is known."""
+        """The answer to one scrape: hubs and views as they are watched, the rest is known."""
         up = True
         try:
             self._hubs = await self.kube.items(PDSHUB)

@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ from pdshub.reconcile.view.context import ViewContext
 from pdshub.render.chart import AIRGAP_PATH
 from pdshub.render.names import HOME_LABELS, HUB_LABEL, VIEW_LABEL
 from pdshub.render.surveyor import SurveyorNames
+from pdshub.survey_api import SurveyApi
 
 log = logging.getLogger("pdshub")
 
@@ -65,6 +66,7 @@ class Surroundings:
     chart: BundledChart
     system: str
     """Namespace of the installation."""
+    surveys: SurveyApi = field(default_factory=SurveyApi)
 
 
 class Operator:
@@ -82,10 +84,11 @@ class Operator:
         self.kube = CachedKube(kube, self.informers)
         tls = Tls(self.kube, around.system)
         shared = (self.kube, around.helm, around.installation, around.chart, around.system, tls)
-        self.hub_context, view_context = HubContext(*shared), ViewContext(*shared)
+        self.hub_context = HubContext(*shared)
+        self.view_context = ViewContext(*shared, surveys=around.surveys)
         self.hubs: WorkQueue[HubKey] = WorkQueue(lambda key: look_at_hub(self.hub_context, *key))
         self.views: WorkQueue[str] = WorkQueue(
-            lambda name: look_at_view(view_context, name, self.reports.nodes, self.reports.asked)
+            lambda name: look_at_view(self.view_context, name, self.reports.nodes, self.reports.asked)
         )
         self.reports = Reports(self.kube, around.system, self.views.enqueue_all, tls)
         self._metrics = Exporter(

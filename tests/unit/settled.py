@@ -15,8 +15,10 @@ from pdshub.operator import LookAtHub, LookAtView, Operator, Surroundings
 from pdshub.reconcile.common.context import BundledChart
 from pdshub.reconcile.hub import reconcile as hub
 from pdshub.reconcile.hub.context import HubContext
+from pdshub.survey_api import SurveyApi
 from tests.unit.apiserver import ApiServer, serving
 from tests.unit.reconcile.fakes import FakeHelm
+from tests.unit.reconcile.views import FakeSurveys
 
 SYSTEM = "pdshub-system"
 _LONGEST = 30.0
@@ -36,13 +38,14 @@ class Cluster:
     def __init__(self, server: ApiServer, kube: Kube) -> None:
         self.server, self.kube = server, kube
         self.put, self.items, self.get = server.put, kube.items, kube.get
-        self.helm = FakeHelm(cast(Any, self))
+        self.helm, self.surveys = FakeHelm(cast(Any, self)), FakeSurveys()
         self.looks: Counter[Any] = Counter()
 
     def surroundings(self) -> Surroundings:
         settings = {"archive": {"allowedServers": ["10.0.0.0/8"]}}
         chart = BundledChart("/charts/airgap", "0.1.0", "abc")
-        return Surroundings(cast(Helm, self.helm), Installation.model_validate(settings), chart, SYSTEM)
+        made = Installation.model_validate({**settings, "surveyor": {"image": "pdshub:1"}})
+        return Surroundings(cast(Helm, self.helm), made, chart, SYSTEM, cast(SurveyApi, self.surveys))
 
     def prepare(self) -> None:
         self.put(STORAGE_CLASS, {"metadata": {"name": "standard"}, "provisioner": "rancher.io/local-path"})

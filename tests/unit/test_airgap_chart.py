@@ -16,6 +16,9 @@ import jsonschema
 import pytest
 import yaml
 
+from pdshub.reconcile.common import watched
+from pdshub.selector import Selector
+
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "jupyterhub-airgap"
 CONFIG = CHART / "files" / "jupyterhub_config.py"
@@ -178,6 +181,24 @@ def test_objects_have_the_names_of_the_real_chart(name: str) -> None:
             selector = case(name)[kind, name_]["spec"]["selector"]["matchLabels"]
             # equal to zero-to-jupyterhub's: either chart can take over the other's release
             assert selector == {"app": "jupyterhub", "release": "demo", "component": name_}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_operator_keeps_a_copy_of_what_it_reads_of_a_hub(name: str) -> None:
+    """By the labels that zero-to-jupyterhub sets too; without them every look would ask for these objects."""
+    read = (
+        ("Deployment", "hub"),
+        ("Deployment", "proxy"),
+        ("Service", "proxy-public"),
+        ("PersistentVolumeClaim", "hub-db-dir"),
+    )
+    for kind, part in read:
+        labels = case(name)[kind, part]["metadata"]["labels"]
+        scopes = [scope for scope in watched.CLUSTER if scope.resource.kind == kind]
+        assert any(Selector.parse(scope.labels).matches(labels) for scope in scopes), (kind, part)
+    for part in ("hub", "proxy"):
+        labels = case(name)["Deployment", part]["spec"]["template"]["metadata"]["labels"]
+        assert Selector.parse("component in (hub,proxy)").matches(labels)
 
 
 @pytest.mark.parametrize("name", CASES)

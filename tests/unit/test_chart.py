@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pdshub import installation, kube, pki
+from pdshub.informer import Scope
 from pdshub.node.layout import DRIVER
-from pdshub.reconcile.common import node_reports
+from pdshub.reconcile.common import node_reports, watched
 from tests.unit.chart import FULL, SYSTEM, VALUES, Document, pods, rendered
 
 Rules = dict[tuple[str, str], str]
@@ -183,3 +184,19 @@ def test_nothing_is_mounted_inside_what_is_shared_with_the_host(name: str) -> No
     assert shared
     inside = [m["mountPath"] for m in mounts for top in shared if m["mountPath"].startswith(f"{top}/")]
     assert inside == []
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        *watched.CLUSTER,
+        watched.HUBS,
+        watched.VIEWS,
+        watched.CLAIMS,
+        *watched.of_hub("ns"),
+        *watched.of_installation("s"),
+    ],
+)
+def test_the_operator_may_watch_what_it_keeps_a_copy_of(scope: Scope) -> None:
+    group = scope.resource.api.rpartition("/")[0]
+    assert "watch" in OPERATOR[group, scope.resource.plural].split()
