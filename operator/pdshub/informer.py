@@ -34,6 +34,9 @@ FIRST = 5.0
 _DELAYS = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds before the next try, by how many in a row failed or ended at once."""
 
+_HOPELESS = 3
+"""Refusals (504) in a row after which everything is listed: a version that a restored etcd has not reached yet."""
+
 Key = tuple[str, str]
 """Namespace and name."""
 Changed = Callable[[Object | None, Object | None, bool], None]
@@ -80,6 +83,8 @@ class Informer:
         self._kube, self._changed = kube, changed
         self._version = ""
         """From where the watch goes on; empty when everything has to be listed."""
+        self._afresh = False
+        """What is listed next counts though its versions are older: the API server's store was brought back."""
         self._open = False
         self._ended = 0.0
         self._tried = asyncio.Event()
@@ -103,7 +108,7 @@ class Informer:
         """Believe nothing of the copy until everything has been listed again."""
         if self._task:
             self._task.cancel()
-        self._version, self._open, self._ended = "", False, 0.0
+        self._version, self._afresh, self._open, self._ended = "", True, False, 0.0
         self.start()
 
     @property
@@ -135,7 +140,9 @@ class Informer:
                 failures += 1
                 if error.status == 410:  # what happened meanwhile is not known any more
                     self._version = ""
-                elif failures > 1:
+                elif error.status == 504 and failures >= _HOPELESS:
+                    self._version, self._afresh = "", True
+                if failures > 1:
                     log.warning("watching %s: %s", self.scope.resource.plural, error)
             except Exception:
                 failures += 1
@@ -177,6 +184,9 @@ class Informer:
     def _replace(self, found: list[Object], version: int) -> None:
         """Everything as of a version; what this process has written since then stays."""
         listed = {key_of(item): item for item in found}
+        if self._afresh:
+            self.objects = {key: _unversioned(item) for key, item in self.objects.items()}
+            self._afresh = False
         for key in [key for key in self.objects if key not in listed]:
             self._hear(key, None, version)
         for key in [key for key in self._unsure if key not in listed]:
@@ -239,3 +249,8 @@ class Informer:
         """This process deleted the object, or was told that there is none: readers ask the API server until then."""
         if (known := self.objects.get(key)) is not None:
             self._unsure[key] = str(known["metadata"].get("uid") or "")
+
+
+def _unversioned(item: Object) -> Object:
+    """An object that every other version replaces."""
+    return {**item, "metadata": {k: v for k, v in item["metadata"].items() if k != "resourceVersion"}}

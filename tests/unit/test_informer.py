@@ -286,6 +286,20 @@ def test_a_version_that_is_too_old_leads_to_a_list() -> None:
     within(test, *THINGS)
 
 
+def test_an_api_server_whose_store_was_brought_back_is_believed() -> None:
+    """Its versions are older than those that are known, and it refuses to watch from what it has not reached yet."""
+
+    async def test(bench: Bench) -> None:
+        (informer,) = bench.informers.of(CLAIM, "ns")
+        informer.objects["ns", "a"] = thing("a", spec={"n": 7}, metadata={"resourceVersion": "9999"})
+        bench.server.refuses_watch = 504
+        bench.server.cut()
+        await eventually("it is listed", lambda: bench.known(CLAIM)["a"].get("spec") is None)
+        assert bench.known(CLAIM)["a"] == bench.server.objects[CLAIM.path("ns", "a")]
+
+    within(test, *THINGS)
+
+
 def test_what_was_written_after_a_list_began_outlives_it() -> None:
     async def test(bench: Bench) -> None:
         (informer,) = bench.informers.of(CLAIM, "ns")

@@ -1,4 +1,4 @@
-"""The loops: one look at a time, no poke lost, no failure final."""
+"""The loops: one look at a time, nothing that is enqueued lost, no failure final."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import itertools
 from pdshub.reconcile.common.workqueue import WorkQueue
 
 
-def test_pokes_during_a_look_lead_to_one_more() -> None:
+def test_what_is_enqueued_during_a_look_leads_to_one_more() -> None:
     async def main() -> list[int]:
         looks: list[int] = []
         gate = asyncio.Event()
