@@ -6,12 +6,15 @@ import asyncio
 import copy
 from typing import Any
 
+import pytest
+
 from pdshub.kube import ARCHIVE_VIEW, DEPLOYMENT, PDSHUB, SECRET, SERVICE, STORAGE_CLASS, Kube
 from pdshub.operator import Operator
 from pdshub.reconcile.hub import reconcile as hub
 from pdshub.reconcile.hub.context import HubContext
 from pdshub.reconcile.view import reconcile as view
 from tests.unit.reconcile import views
+from tests.unit.reconcile.fakes import merged
 from tests.unit.settled import SYSTEM, Cluster, at_rest, eventually, heard, no_look, running
 
 A, B = ("sha256:" + letter * 64 for letter in "ab")
@@ -75,38 +78,69 @@ def test_a_look_at_a_settled_hub_asks_the_api_server_nothing() -> None:
     asyncio.run(main())
 
 
+def view_and_hub(cluster: Cluster) -> None:
+    cluster.put(ARCHIVE_VIEW, {"metadata": {"name": "sbn"}, "spec": views.SPEC})
+    cluster.hub("ns")
+    default = {"storageclass.kubernetes.io/is-default-class": "true"}
+    cluster.put(STORAGE_CLASS, {"metadata": {"name": "standard", "annotations": default}})
+
+
+async def surveyed(cluster: Cluster, operator: Operator) -> None:
+    """Until the view has a surveyor and a generation; its loop has ended then."""
+    operator.reports.asked = True
+    objects = cluster.server.objects
+    cluster.surveys.keep(A)
+    service, deployment = SERVICE.path(SYSTEM, "survey-sbn"), DEPLOYMENT.path(SYSTEM, "survey-sbn")
+    await eventually("its surveyor is made", lambda: service in objects and deployment in objects)
+    cluster.put(SERVICE, {**objects[service], "spec": {"clusterIP": "10.96.0.7"}})
+    serving = {"updatedReplicas": 1, "availableReplicas": 1, "replicas": 1}
+    cluster.put(DEPLOYMENT, {**objects[deployment], "status": {"observedGeneration": 9, **serving}})
+
+    def released() -> bool:
+        operator.views.enqueue("sbn")
+        return bool((objects[ARCHIVE_VIEW.path(None, "sbn")].get("status") or {}).get("generation"))
+
+    await eventually("a generation is released", released)
+    await heard(cluster, operator)
+    await operator.views.close(10.0)
+
+
 def test_a_look_at_a_settled_view_asks_the_api_server_nothing() -> None:
     """Before: 2 requests a look and, every 10 s, 5 for the surveyor's objects; a look a second while a survey runs."""
 
     async def main() -> None:
-        def view_and_hub(cluster: Cluster) -> None:
-            cluster.put(ARCHIVE_VIEW, {"metadata": {"name": "sbn"}, "spec": views.SPEC})
-            cluster.hub("ns")
-            default = {"storageclass.kubernetes.io/is-default-class": "true"}
-            cluster.put(STORAGE_CLASS, {"metadata": {"name": "standard", "annotations": default}})
-
         async with running(no_look, view.reconcile, view_and_hub) as (cluster, operator):
-            operator.reports.asked = True
-            objects = cluster.server.objects
-            cluster.surveys.keep(A)
-            service, deployment = SERVICE.path(SYSTEM, "survey-sbn"), DEPLOYMENT.path(SYSTEM, "survey-sbn")
-            await eventually("its surveyor is made", lambda: service in objects and deployment in objects)
-            cluster.put(SERVICE, {**objects[service], "spec": {"clusterIP": "10.96.0.7"}})
-            serving = {"updatedReplicas": 1, "availableReplicas": 1, "replicas": 1}
-            cluster.put(DEPLOYMENT, {**objects[deployment], "status": {"observedGeneration": 9, **serving}})
-
-            def released() -> bool:
-                operator.views.enqueue("sbn")
-                return bool((objects[ARCHIVE_VIEW.path(None, "sbn")].get("status") or {}).get("generation"))
-
-            await eventually("a generation is released", released)
-            await heard(cluster, operator)
-            await operator.views.close(10.0)
+            await surveyed(cluster, operator)
             for context, few, many in ((operator.view_context, 0, 0), (operator.view_context.live(), 7, 8)):
                 context.view("sbn").seen_at = -1e9  # a while later
                 cluster.server.asked.clear()
                 await view.reconcile(context, "sbn", {}, True)
                 assert few <= len(asked_of_the_api_server(cluster)) <= many, cluster.server.requests()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        {"metadata": {"deletionTimestamp": "2026", "annotations": {"pdshub.dev/confirm-delete": "sbn"}}},
+        {"spec": {**views.SPEC, "form": "live"}},
+    ],
+    ids=["a view that was going", "a view that had no surveyor"],
+)
+def test_what_is_taken_from_a_view_is_decided_from_the_api_server(old: dict[str, Any]) -> None:
+    """A copy that is behind still has the view from before: the surveyor of the one that there is stays."""
+
+    async def main() -> None:
+        async with running(no_look, view.reconcile, view_and_hub) as (cluster, operator):
+            await surveyed(cluster, operator)
+            cluster.server.silent = True
+            (copy_of_views,) = operator.informers.of(ARCHIVE_VIEW, "")
+            copy_of_views.objects["", "sbn"] = merged(copy_of_views.objects["", "sbn"], old)
+            before = sorted(cluster.server.objects)
+            assert any("survey-sbn" in path for path in before)
+            await view.reconcile(operator.view_context, "sbn", {}, True)
+            assert sorted(cluster.server.objects) == before
 
     asyncio.run(main())
 
