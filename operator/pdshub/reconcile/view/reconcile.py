@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pdshub.api.decision import Decision
 from pdshub.api.generation import Gap, KeptGeneration, SurveyorStatus, SurveyStatus
 from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus
-from pdshub.kube import ARCHIVE_VIEW, PDSHUB, KubeError, Object
+from pdshub.kube import ARCHIVE_VIEW, PDSHUB, Kube, KubeError, Object
 from pdshub.reconcile.common import events, finalizer, status
 from pdshub.reconcile.common.conditions import ConditionDraft, merge_conditions
 from pdshub.reconcile.common.node_reports import NodeReport
@@ -182,12 +182,12 @@ async def _objects(context: ViewContext, memory: ViewMemory, view: Object, spec:
     names = SurveyorNames(context.system, str(meta["name"]))
     classes = await context.storage_classes()
 
-    async def look() -> SurveyorObjects:
-        return await surveyor_objects.observe(
-            context.kube, names, spec, str(meta["uid"]), context.installation, classes
-        )
+    async def look(kube: Kube) -> SurveyorObjects:
+        return await surveyor_objects.observe(kube, names, spec, str(meta["uid"]), context.installation, classes)
 
-    objects = await look()
+    objects = await look(context.kube)
+    if objects.steps and context.kube is not context.kube.live:  # caches may be behind
+        objects = await look(context.kube.live)
     if objects.steps and not meta.get("deletionTimestamp"):
         try:
             await surveyor.make(context, view, objects)
@@ -196,7 +196,7 @@ async def _objects(context: ViewContext, memory: ViewMemory, view: Object, spec:
                 raise
             log.warning("surveyor of %s: %s", names.view, error)
             return SurveyorObjects(address=objects.address, reason="Refused", trouble=f"it cannot be made: {error}")
-        objects = await look()
+        objects = await look(context.kube)
     memory.seen, memory.seen_key, memory.seen_at = objects, key, time.monotonic()
     return objects
 
