@@ -243,6 +243,116 @@ def test_the_views_health_is_mirrored_and_shown_on_the_hubs_pages() -> None:
     assert "pdshub.dev/notice" in bench.kube.objects[("pods", "ns", "hub-1")]["metadata"]["annotations"]
 
 
+REFERS: dict[str, Any] = {**SPEC, "archive": {"viewRef": "sbn"}}
+BARE: dict[str, Any] = {key: value for key, value in SPEC.items() if key != "archive"}
+OWNED = ("archiveviews", "", "ns-demo")
+
+
+@pytest.mark.parametrize("spec", [REFERS, BARE], ids=["refers", "none"])
+def test_a_hub_that_is_no_longer_inline_loses_its_own_view(spec: dict[str, Any]) -> None:
+    bench = Bench()
+    bench.run()
+    bench.apply(spec)
+    bench.run()
+    assert OWNED not in bench.kube.objects
+    assert not {name for name in bench.names("persistentvolumeclaims") if name == "demo-archive"}
+    bench.kube.writes.clear()
+    bench.run()
+    assert bench.kube.writes == []
+    bench.apply(SPEC)
+    bench.run()
+    assert OWNED in bench.kube.objects, "and it is made again"
+
+
+@pytest.mark.parametrize("kind", ["claim", "volume"])
+def test_the_own_view_stays_while_a_server_still_shows_it(kind: str) -> None:
+    """Kubernetes keeps a claim while a pod uses it: it tells who still reads the view."""
+    bench = Bench()
+    bench.run()
+    key = ("persistentvolumeclaims", "ns", "demo-archive")
+    if kind == "volume":
+        key = ("persistentvolumes", "", "pdshub-ns-demo-archive")
+    bench.kube.objects[key]["metadata"]["deletionTimestamp"] = "2026-01-02T00:00:00Z"
+    bench.apply(REFERS)
+    bench.run()
+    assert OWNED in bench.kube.objects
+    del bench.kube.objects[key]
+    bench.run()
+    assert OWNED not in bench.kube.objects
+
+
+def other(archive: dict[str, Any], namespace: str = "else") -> dict[str, Any]:
+    return {"metadata": {"name": "other", "namespace": namespace}, "spec": {"archive": archive}}
+
+
+KEPT: list[tuple[str, dict[str, Any], dict[str, str], dict[str, Any] | None, bool]] = [
+    ("nobody", REFERS, {}, None, False),
+    ("another hub shows it", REFERS, {}, other({"viewRef": "ns-demo"}), True),
+    ("another hub shows something else", REFERS, {}, other({"viewRef": "sbn"}), False),
+    ("the hub refers to it by name", {**SPEC, "archive": {"viewRef": "ns-demo"}}, {}, None, True),
+    ("it is of another hub", REFERS, {"pdshub.dev/namespace": "ns-x"}, None, True),
+    ("the hub is suspended", {**REFERS, "suspend": True}, {}, None, True),
+]
+
+
+@pytest.mark.parametrize(("spec", "labels", "second", "kept"), [c[1:] for c in KEPT], ids=[c[0] for c in KEPT])
+def test_who_keeps_the_own_view(
+    spec: dict[str, Any], labels: dict[str, str], second: dict[str, Any] | None, kept: bool
+) -> None:
+    bench = Bench()
+    bench.run()
+    bench.kube.objects[OWNED]["metadata"]["labels"] |= labels
+    if second:
+        bench.kube.put(PDSHUB, second)
+    bench.apply(spec)
+    bench.run()
+    assert (OWNED in bench.kube.objects) is kept
+
+
+def test_a_hub_that_is_resumed_runs_helm_once() -> None:
+    """What was deleted by hand meanwhile is there again, as after any change of the release."""
+    bench = Bench()
+    bench.run()
+    bench.apply({**SPEC, "suspend": True})
+    bench.run()
+    del bench.kube.objects[("deployments", "ns", "hub")]
+    bench.run()
+    assert bench.helm.runs == ["upgrade"]
+    bench.apply(SPEC)
+    for _ in range(3):
+        bench.run()
+    assert bench.helm.runs == ["upgrade", "upgrade"]
+    assert bench.condition("Ready")["status"] == "True" and bench.condition("Suspended") == {}
+    bench.apply({**SPEC, "culling": {"idleSeconds": 7200}})
+    bench.run()
+    assert bench.helm.runs == ["upgrade"] * 3
+
+
+def test_a_resumed_hub_whose_upgrade_fails_is_tried_again() -> None:
+    bench = Bench()
+    bench.run()
+    bench.apply({**SPEC, "suspend": True})
+    bench.run()
+    bench.helm.error = HelmError("HelmFailed", "timed out", permanent=False)
+    bench.apply(SPEC)
+    bench.run()
+    bench.helm.error = None
+    bench.context.memory("ns", "demo").retry_at = 0.0
+    for _ in range(3):
+        bench.run()
+    assert bench.helm.runs == ["upgrade"] * 3, "tried again, and then no more"
+
+
+def test_neither_suspension_nor_culling_concerns_the_own_view() -> None:
+    bench = Bench()
+    bench.run()
+    view = json.dumps(bench.kube.objects[OWNED])
+    for spec in ({**SPEC, "suspend": True}, SPEC, {**SPEC, "culling": {"idleSeconds": 7200}}):
+        bench.apply(spec)
+        bench.run()
+    assert json.dumps(bench.kube.objects[OWNED]) == view, "no survey begins"
+
+
 def test_a_pin_of_the_hubs_own_view_stays() -> None:
     bench = Bench()
     bench.run()

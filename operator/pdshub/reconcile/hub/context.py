@@ -14,6 +14,8 @@ class HubMemory:
     """What is remembered of one hub between looks; losing it costs one more look, nothing else."""
 
     attempt: Attempt = field(default_factory=Attempt)
+    resumed: bool = False
+    """The hub was suspended, and helm has not run since."""
     retry_at: float = 0.0
     """time.monotonic() of the next try."""
     release: tuple[str, str, Release] | None = None

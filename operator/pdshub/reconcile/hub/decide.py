@@ -128,7 +128,7 @@ def _prepare(facts: Facts) -> Action | None:
 
 def _release(facts: Facts) -> Action | None:
     deployed = facts.release is not None and facts.release.status == "deployed"
-    if deployed and facts.in_sync:
+    if deployed and facts.in_sync and not facts.resumed:
         return None
     attempt = facts.attempt
     if attempt.key == facts.key and attempt.failures:
@@ -152,5 +152,5 @@ def _keep(facts: Facts) -> Action:
         trouble = facts.hub.trouble or facts.proxy.trouble or facts.unhealthy or "its pods are being replaced"
         return Action(Kind.WAIT, "Starting", f"the hub is starting: {trouble}")
     if facts.stale:
-        return Action(Kind.TIDY, "Tidying", "volumes of an earlier archive are removed")
+        return Action(Kind.TIDY, "Tidying", "what was made for an earlier archive is removed")
     return Action(Kind.NOTHING)

@@ -62,6 +62,8 @@ class Facts:
     chart: ChartRef | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
     in_sync: bool = False
+    resumed: bool = False
+    """The hub was suspended, and helm has not run since: what changed meanwhile is repaired by one run."""
     key: str = ""
     """Generation, chart and values of the present spec."""
     attempt: Attempt = field(default_factory=Attempt)
@@ -70,7 +72,7 @@ class Facts:
     settling: str = ""
     """An object that must vanish before the next step, in words."""
     stale: tuple[tuple[str, str], ...] = ()
-    """Claims and volumes of views that this hub no longer shows: (kind, name)."""
+    """Claims and volumes of views that this hub no longer shows, and its own view among these: (kind, name)."""
     unprotected: tuple[str, ...] = ()
     """Volumes that a deletion would take along, though they hold the database."""
     hub: Workload = field(default_factory=Workload)

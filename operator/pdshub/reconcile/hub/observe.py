@@ -105,6 +105,13 @@ async def _unprotected(context: HubContext, names: Names) -> tuple[str, ...]:
     return ()
 
 
+def _resumed(memory: HubMemory, status: PDSHubStatus, spec: PDSHubSpec) -> bool:
+    """Whether the hub was suspended at the last look, or before it, and helm has not run since."""
+    was = any(c.type == "Suspended" and c.status == "True" for c in status.conditions)
+    memory.resumed = not spec.suspend and (memory.resumed or was)
+    return memory.resumed
+
+
 def _attempt(memory: HubMemory, status: PDSHubStatus) -> Attempt:
     """Failed tries as remembered, or after a restart of the operator as the status says."""
     known = memory.attempt
@@ -157,6 +164,7 @@ async def _wanted(context: HubContext, facts: Facts, spec: PDSHubSpec, memory: H
         facts,
         terminating=(namespace.get("status") or {}).get("phase") == "Terminating",
         development=labels.get(ENVIRONMENT_LABEL) == "development",
+        resumed=_resumed(memory, facts.status, spec),
     )
     seen, state, view_steps = None, facts.archive, list[Step]()
     settling, stale = "", tuple[tuple[str, str], ...]()

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from pdshub.api.view import ArchiveViewSpec, observed_tree
 from pdshub.installation import Allowed, Installation, refusal, storage_refusal
-from pdshub.kube import CLAIM, VOLUME, Kube, Object
+from pdshub.kube import ARCHIVE_VIEW, CLAIM, PDSHUB, VOLUME, Kube, Object
 from pdshub.reconcile.common.conditions import ENTRY_EMPTY, LAYER_MISSING
 from pdshub.reconcile.common.objects import Step, orphaned
 from pdshub.reconcile.hub.facts import ArchiveState
@@ -161,4 +161,25 @@ async def volumes(kube: Kube, names: Names, view: ViewRef | None) -> Volumes:
         said = taken("PersistentVolume", await kube.get(VOLUME, names.volume(view.name)), names)
         if said:
             return Volumes(taken=said)
-    return judge_volumes(names, view, claims, mine)
+    judged = judge_volumes(names, view, claims, mine)
+    return replace(judged, stale=(*judged.stale, *await _stale_own_view(kube, names, view, [*claims, *mine])))
+
+
+async def _stale_own_view(
+    kube: Kube, names: Names, view: ViewRef | None, bound: list[Object]
+) -> tuple[tuple[str, str], ...]:
+    """The hub's own view once the hub no longer shows it, as (kind, name); empty while anybody still reads it.
+
+    ``bound``: the hub's claims and volumes, also those that are going. Kubernetes keeps a claim while a pod uses it:
+    as long as one of the view is there, a server may have the view mounted. Another hub may refer to it by name.
+    Raises KubeError.
+    """
+    own = names.own_view
+    if (view and view.name == own) or any(item["metadata"]["labels"].get(VIEW_LABEL) == own for item in bound):
+        return ()
+    found = await kube.get(ARCHIVE_VIEW, own)
+    if found is None or found["metadata"].get("deletionTimestamp") or taken("ArchiveView", found, names):
+        return ()
+    # every hub of the cluster may name it
+    referring = [((hub.get("spec") or {}).get("archive") or {}).get("viewRef") for hub in await kube.items(PDSHUB)]
+    return () if own in referring else (("view", own),)

@@ -24,6 +24,9 @@ async def act(context: HubContext, facts: Facts) -> str:
 
 
 async def tidy(context: HubContext, facts: Facts) -> str:
-    """Claims and volumes of a view that the hub no longer shows; Kubernetes keeps them while a pod uses them."""
+    """Claims and volumes of a view that the hub no longer shows, and its own view where that is the one.
+
+    Kubernetes keeps claims and volumes while a pod uses them; the view's finalizer removes its surveyor and store.
+    """
     await _remove(context, facts, facts.stale)
     return ""

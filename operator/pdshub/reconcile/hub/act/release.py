@@ -32,7 +32,7 @@ async def install_or_upgrade(context: HubContext, facts: Facts) -> str:
         step = min(memory.attempt.failures, len(_BACKOFF)) - 1
         memory.retry_at = time.monotonic() + _BACKOFF[step]
         return ""
-    memory.attempt, memory.retry_at = Attempt(), 0.0
+    memory.attempt, memory.retry_at, memory.resumed = Attempt(), 0.0, False
     return f"revision {revision} of {facts.chart.title} is installed"
 
 
