@@ -16,6 +16,7 @@ from aiohttp import web
 
 from pdshub import pki, survey_api
 from pdshub.api.generation import Changes
+from pdshub.api.survey import Comparison, Generation, State
 from pdshub.api.view import ArchiveViewSpec
 from pdshub.survey_api import SurveyApi, SurveyError
 
@@ -75,7 +76,7 @@ async def started(app: web.Application) -> tuple[web.AppRunner, str]:
     return runner, f"127.0.0.1:{runner.addresses[0][1]}"
 
 
-async def state(api: SurveyApi, address: str) -> survey_api.State:
+async def state(api: SurveyApi, address: str) -> State:
     return await api.state(OPERATOR, address)
 
 
@@ -111,7 +112,7 @@ def test_null_is_as_good_as_left_out() -> None:
     one = {"name": A, **dict.fromkeys(("asOf", "counts", "findings", "guard", "previous", "changes"))}
     said = {"view": None, "spec": None, "survey": survey, "generations": [one], "verify": {"at": None, "files": None}}
     found = asyncio.run(with_surveyor(text(json.dumps(said)), state))
-    assert found == survey_api.State(generations=[survey_api.Generation(name=A)], verify=survey_api.Verified())
+    assert found == State(generations=[Generation(name=A)], verify=Comparison())
 
 
 @pytest.mark.parametrize(
@@ -255,7 +256,7 @@ def test_operator_and_surveyor_speak_the_same_language(tmp_path: Path) -> None:
         api = SurveyApi()
         try:
             assert (await api.state(OPERATOR, address)).spec is None
-            body = surveyor_sync.body("sbn", 3, spec, "t1", [A])
+            body = surveyor_sync.desired_view("sbn", 3, spec, "t1", [A])
             await api.put_spec(OPERATOR, address, body)
             first = await api.state(OPERATOR, address)
             assert first.view == "sbn" and first.spec and first.survey.state == "idle"

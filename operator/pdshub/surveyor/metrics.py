@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from pdshub.api.survey import SurveyState
 from pdshub.surveyor import answers
 from pdshub.surveyor.server import Door
 
@@ -22,7 +23,6 @@ _COUNTERS = {
     "entries_read": "Entries that the last survey read.",
     "labels_opened": "Labels that the last survey opened.",
 }
-STATES = ("idle", "running", "waiting", "failed")
 
 
 class Surveys(Collector):
@@ -36,7 +36,7 @@ class Surveys(Collector):
         s = self._door.surveyor
         p = s.progress
         view = s.wish.view if s.wish else ""
-        now = answers.survey(s)["state"]
+        now = answers.survey_state(s)
 
         def gauge(name: str, text: str, value: float) -> Metric:
             family = GaugeMetricFamily(f"pdshub_survey_{name}", text, labels=["view"])
@@ -44,8 +44,8 @@ class Surveys(Collector):
             return family
 
         states = GaugeMetricFamily("pdshub_survey_state", "1 for what the surveyor does now.", labels=["view", "state"])
-        for each in STATES:
-            states.add_metric([view, each], float(each == now))
+        for each in SurveyState:
+            states.add_metric([view, each.value], float(each is now))
         yield states
         yield gauge("last_success_timestamp_seconds", "End of the last survey that went well.", p.finished or 0)
         yield gauge("last_duration_seconds", "Time that the last survey took.", p.seconds)

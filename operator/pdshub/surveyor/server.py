@@ -14,6 +14,7 @@ from aiohttp import web
 
 from pdshub import mutual_tls
 from pdshub.api.generation import LIVE
+from pdshub.api.survey import Answer, CheckState, Diff, SpecTaken, StillRunning
 from pdshub.archive import manifest, plan, record
 from pdshub.surveyor import answers, tls
 from pdshub.surveyor.checks import findings_of
@@ -81,10 +82,10 @@ class Door:
             raise web.HTTPBadRequest(text="no JSON") from None
         except OSError as error:
             raise web.HTTPInsufficientStorage(text=f"the store can not be written: {error.strerror}") from None
-        return web.json_response({"spec": wish.digest, "content": wish.content})
+        return _answer(SpecTaken(spec=wish.digest, content=wish.content))
 
     async def get_state(self, _: web.Request) -> web.Response:
-        return web.json_response(answers.state(self.surveyor))
+        return _answer(answers.state(self.surveyor))
 
     async def post_verify(self, request: web.Request) -> web.Response:
         try:
@@ -118,9 +119,9 @@ class Door:
         except JobError as error:
             raise web.HTTPInternalServerError(text=str(error)) from None
         if isinstance(answer, str):
-            return web.json_response({"state": "running", "phase": answer}, status=202)
-        files = {kind: {**item, "paths": item["paths"][:limit]} for kind, item in answer["files"].items()}
-        return web.json_response({**answer, "files": files})
+            return _answer(StillRunning(state=CheckState.RUNNING, phase=answer), status=202)
+        found = Diff.model_validate(answer)
+        return _answer(found.model_copy(update={"files": found.files.limited(limit)}))
 
     async def get_findings(self, request: web.Request) -> web.Response:
         entry, limit = self._entry(request.match_info["hex"]), _number(request, "limit", FINDINGS)
@@ -196,6 +197,10 @@ class Door:
                 raise web.HTTPNotFound(text="it was dropped just now") from error
             raise
         return response
+
+
+def _answer(said: Answer, status: int = 200) -> web.Response:
+    return web.json_response(said.body(), status=status)
 
 
 def _live(entry: Entry) -> Entry:

@@ -13,7 +13,8 @@ from pdshub.reconcile.common.events import happened
 from pdshub.reconcile.common.node_reports import NodeReport
 from pdshub.reconcile.hub.facts import ArchiveState
 from pdshub.reconcile.hub.observe_archive import judge_volumes, sentence, state, taken
-from pdshub.reconcile.view import status as view_status
+from pdshub.reconcile.view.observation import Observation
+from pdshub.reconcile.view.status import status_of
 from pdshub.render import archive
 from pdshub.render.archive import ViewRef
 from pdshub.render.names import Names
@@ -117,7 +118,8 @@ CASES: list[tuple[str, dict[str, NodeReport], str, str, list[str]]] = [
 
 
 def status(reports: dict[str, NodeReport], allowed: Allowed = ALLOWED) -> ArchiveViewStatus:
-    return view_status.status("sbn", SPEC, 1, ArchiveViewStatus(), reports, allowed, NOW, "2026-01-01T00:00:00Z")
+    seen = Observation("sbn", {}, 1, ArchiveViewStatus(), NOW, spec=SPEC, reports=reports, allowed=allowed)
+    return status_of(seen, "2026-01-01T00:00:00Z")
 
 
 @pytest.mark.parametrize(("reports", "ready", "reason", "says"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])

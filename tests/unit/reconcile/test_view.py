@@ -33,7 +33,7 @@ def test_looks_without_news_write_nothing() -> None:
     bench.look()  # what users see now is to be kept: said once
     bench.kube.writes.clear()
     bench.surveys.puts.clear()
-    bench.context.view("sbn").told_at = 0.0
+    bench.long_ago(told=reconcile.JUST_TOLD)
     for _ in range(3):
         assert bench.look() == reconcile.EVERY
     assert bench.kube.writes == [] and bench.surveys.puts == []
@@ -65,7 +65,7 @@ def test_a_pinned_one_is_compared_with_its_sources(said: dict[str, Any], status:
     assert bench.status["generation"]["name"] == A
     assert bench.condition("PinnedDrift")[:2] == (status, reason) and says in bench.condition("PinnedDrift")[2]
     bench.surveys.error = "gone"
-    bench.context.view("sbn").state_at -= surveyor_sync.PATIENCE
+    bench.long_ago(answer=surveyor_sync.ANSWER_GRACE_SECONDS)
     bench.look()
     assert bench.condition("PinnedDrift")[:2] == (status, reason) or reason == "CompareFailed"  # the last word stands
     bench.surveys.error = ""

@@ -117,14 +117,14 @@ class Bench:
         """Time passes, the surveyor looks; returns its state."""
         self.clock.now += after
         await self.surveyor.turn()
-        return answers.state(self.surveyor)
+        return answers.state(self.surveyor).body()
 
     async def checked(self) -> dict[str, Any]:
         """The state when audit and verification have ended."""
         await self.surveyor.turn()
         while self.surveyor.checks.busy_with():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
-        return answers.state(self.surveyor)
+        return answers.state(self.surveyor).body()
 
 
 def names(state: dict[str, Any]) -> list[str]:

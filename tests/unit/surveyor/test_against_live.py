@@ -9,9 +9,9 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from pdshub.api.generation import LIVE
+from pdshub.api.survey import Diff, State
 from pdshub.archive import record
 from pdshub.reconcile.view import gaps
-from pdshub.survey_api import Diff, State, counted
 from pdshub.surveyor import local
 from pdshub.surveyor.server import Door
 from tests.unit.archive.archive_support import build, bundle
@@ -80,13 +80,13 @@ def test_a_first_generation_is_compared_with_what_users_see_live(bench: Bench) -
         assert newest["changes"]["datasetsAdded"] == newest["counts"]["datasets"] > 0
         door = Door(bench.surveyor)
         status, found = await asked(door, f"/diff?from={LIVE}&to={newest['name']}&wait=60")
-        changes = counted(found)
+        changes = found.counted()
         assert (status, changes.files_added, changes.datasets_added) == (200, 0, 0)
         assert changes.files_replaced == 1, "the label of the bundle"
         assert changes.datasets_removed == 2 and changes.files_removed == 13
         answer, text = told(bench, "diff", LIVE)
         assert (answer["from"], answer["to"], answer["asOf"]) == (LIVE, newest["name"], newest["asOf"])
-        assert Diff.model_validate(answer) == found or counted(Diff.model_validate(answer)) == changes
+        assert Diff.model_validate(answer) == found or Diff.model_validate(answer).counted() == changes
         assert "removed urn:nasa:pds:x::1.0" in text and "  data/x/dropped.dat" in text
         await door.close()
 
@@ -102,11 +102,11 @@ def test_the_live_side_is_of_the_last_survey(bench: Bench) -> None:
         first = await bench.turn()
         door = Door(bench.surveyor)
         path = f"/diff?from={LIVE}&to={names(first)[0]}&wait=60"
-        before = counted((await asked(door, path))[1]).files_removed
+        before = (await asked(door, path))[1].counted().files_removed
         build(bench.sources / "main", {"x/data/one_more.dat": "hidden, too"})
         second = await bench.turn(after=3601)
         assert names(second) == names(first)
-        assert counted((await asked(door, path))[1]).files_removed == before + 1
+        assert (await asked(door, path))[1].counted().files_removed == before + 1
         await door.close()
 
     bench.run(story)
@@ -119,7 +119,7 @@ def test_what_is_not_known_any_more_is_said(bench: Bench) -> None:
         entry = bench.surveyor.entries[0]
         (entry.directory / record.HELD).unlink()  # a generation of an earlier version
         answer, _ = told(bench, "diff", LIVE)
-        assert counted(Diff.model_validate(answer)).files_removed == 0
+        assert Diff.model_validate(answer).counted().files_removed == 0
         (entry.directory / record.FILE).unlink()
         door = Door(bench.surveyor)
         try:

@@ -48,7 +48,7 @@ def test_the_audit_opens_every_label_once_a_generation(bench: Bench) -> None:
         os.unlink(bench.sources / "main/x/data/p.dat")
         bench.put(survey={"auditLabelsPerSecond": 1000})
         await bench.turn()
-        assert answers.state(bench.surveyor)["generations"][0]["findings"] == {}
+        assert answers.state(bench.surveyor).body()["generations"][0]["findings"] == {}
         checked = await bench.checked()
         audit = checked["audit"]
         assert checked["generations"][0]["findings"] == audit["findings"]
@@ -96,7 +96,7 @@ def test_a_check_that_failed_is_tried_again(bench: Bench, monkeypatch: pytest.Mo
         for number, wait in enumerate([30, 60, 120, 240], 1):
             assert await tried(wait - 1) == number, "not before its time"
             assert await tried(1) == number + 1
-        assert answers.state(bench.surveyor)[kind]["failures"] == 5
+        assert answers.state(bench.surveyor).body()[kind]["failures"] == 5
         await bench.restart()
         assert await tried(0) == 5, "a new life of the surveyor is no reason to try"
         for _ in range(20):
@@ -104,7 +104,7 @@ def test_a_check_that_failed_is_tried_again(bench: Bench, monkeypatch: pytest.Mo
             assert await tried(checking.RETRY_SECONDS) > before, "it is never given up"
         broken = False
         before = begun
-        state = await tried(checking.RETRY_SECONDS) and answers.state(bench.surveyor)[kind]
+        state = await tried(checking.RETRY_SECONDS) and answers.state(bench.surveyor).body()[kind]
         assert begun == before + 1 and state["state"] == "done" and "failures" not in state
         assert await tried(checking.RETRY_SECONDS) == begun
 

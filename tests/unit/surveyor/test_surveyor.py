@@ -24,7 +24,7 @@ pytestmark = needs_mkfs
 
 def test_a_generation_is_whole(bench: Bench) -> None:
     async def run() -> None:
-        assert answers.state(bench.surveyor)["survey"]["state"] == "idle"
+        assert answers.state(bench.surveyor).body()["survey"]["state"] == "idle"
         bench.put(request="r1")
         state = await bench.turn()
         assert state["survey"]["state"] == "idle" and state["survey"]["request"] == "r1", state["survey"]
@@ -117,8 +117,8 @@ def test_what_a_second_survey_makes(
         if generations == 2:
             assert second["generations"][0]["previous"] == first[0]
         await bench.restart()
-        assert names(answers.state(bench.surveyor)) == names(second)
-        assert answers.state(bench.surveyor)["survey"]["state"] == state
+        assert names(answers.state(bench.surveyor).body()) == names(second)
+        assert answers.state(bench.surveyor).body()["survey"]["state"] == state
 
     bench.run(run)
 
@@ -192,7 +192,7 @@ def test_an_earlier_state_becomes_the_newest_again(bench: Bench) -> None:
         assert back["generations"][0]["asOf"] > back["generations"][1]["asOf"]
         assert back["generations"][0]["guard"]["accepted"]
         await bench.restart()
-        assert names(answers.state(bench.surveyor)) == [first, second]
+        assert names(answers.state(bench.surveyor).body()) == [first, second]
 
     bench.run(run)
 

@@ -97,7 +97,7 @@ def test_a_changed_view_stops_the_survey_of_the_old_one(bench: Bench) -> None:
             await asyncio.sleep(0.01)
         bench.put(authority={"rules": [{"hide": "urn:nasa:pds:y"}]})
         await turn
-        assert answers.state(bench.surveyor)["generations"] == [] and bench.surveyor.progress.failures == 0
+        assert answers.state(bench.surveyor).body()["generations"] == [] and bench.surveyor.progress.failures == 0
         assert (await bench.turn())["generations"][0]["counts"]["files"] == 12
 
     bench.run(run)

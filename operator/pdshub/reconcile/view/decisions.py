@@ -58,13 +58,13 @@ def _inside(entry: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def said(found: Iterable[Decision], kind: str) -> str:
+def attribution(found: Iterable[Decision], kind: str) -> str:
     """By whom, when and why a decision of this kind was made, in parentheses; empty where that is not known."""
     text = next((words(decision) for decision in found if decision.kind == kind), "")
     return f" ({text})" if text else ""
 
 
-def news(before: Sequence[Decision], after: Iterable[Decision]) -> list[EventRecord]:
+def decision_events(before: Sequence[Decision], after: Iterable[Decision]) -> list[EventRecord]:
     """An event for each decision that was not there before."""
     known = {(decision.kind, decision.generation) for decision in before}
     return [

@@ -70,7 +70,7 @@ def _some(items: Iterable[str]) -> str:
     return ", ".join(every[:_FEW]) + (f" and {len(every) - _FEW} more" if len(every) > _FEW else "")
 
 
-def words(name: str, found: Users) -> str:
+def in_use_message(name: str, found: Users) -> str:
     """Who is in the way, and what to do."""
     who = []
     if found.hubs:

@@ -158,7 +158,7 @@ def _words(released: ReleasedGeneration) -> str:
 def _waiting(spec: ArchiveViewSpec, released: ReleasedGeneration | None, item: Kept) -> Verdict:
     """The newest one is not shown: somebody has to decide."""
     seen = _seen(released)
-    lacks = gaps.words(spec, item.gaps)
+    lacks = gaps.describe(spec, item.gaps)
     how = f"to release it set spec.approved to {short(item.name)} (kubectl pdshub archive approve)"
     if _shrinks(spec, released, item):
         reason = "Shrunk"
