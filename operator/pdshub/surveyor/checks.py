@@ -113,8 +113,3 @@ def findings_of(generation: Path, limit: int) -> Json:
         "total": len(said),
         "audited": None if audited is None else audited["labels"],
     }
-
-
-def text_of(item: Json) -> Finding:
-    """A finding from its JSON."""
-    return Finding(item["severity"], item["kind"], item["message"], tuple(item["paths"]), item["count"])

@@ -73,6 +73,7 @@ class Door:
         await self.comparisons.close()
 
     async def put_spec(self, request: web.Request) -> web.Response:
+        """PUT /spec: what the view should be. 400 no JSON, 422 what cannot be used, 507 the store cannot be written."""
         try:
             body = await request.json()
             wish = self.surveyor.put(body)
@@ -85,9 +86,11 @@ class Door:
         return _answer(SpecTaken(spec=wish.digest, content=wish.content))
 
     async def get_state(self, _: web.Request) -> web.Response:
+        """GET /state: what is kept and done."""
         return _answer(answers.state(self.surveyor))
 
     async def post_verify(self, request: web.Request) -> web.Response:
+        """POST /verify: compares a generation with the sources, in the background; the result is in the state."""
         try:
             reference = (await request.json())["generation"]
         except (ValueError, KeyError, TypeError, RecursionError):
@@ -97,6 +100,7 @@ class Door:
         return web.json_response({"generation": entry.name}, status=202)
 
     async def get_explain(self, request: web.Request) -> web.Response:
+        """GET /explain: which source shows a path in a generation, and why."""
         entry = self._entry(request.query.get("generation", ""))
         path = request.query.get("path", "")
         try:
@@ -124,6 +128,7 @@ class Door:
         return _answer(found.model_copy(update={"files": found.files.limited(limit)}))
 
     async def get_findings(self, request: web.Request) -> web.Response:
+        """GET /generations/…/findings: what survey and audit have to say, at most ``limit`` of it."""
         entry, limit = self._entry(request.match_info["hex"]), _number(request, "limit", FINDINGS)
         answer = await asyncio.to_thread(findings_of, entry.directory, limit)
         return web.json_response({"generation": entry.name, **answer})

@@ -22,6 +22,7 @@ class Users:
     servers: Mapping[str, int] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
+        """Whether anybody reads the view."""
         return bool(self.hubs or self.servers)
 
 
