@@ -16,7 +16,20 @@ from aiohttp import web
 
 from pdshub import pki, survey_api
 from pdshub.api.generation import Changes
-from pdshub.api.survey import Comparison, Generation, State
+from pdshub.api.survey import (
+    Answer as SurveyAnswer,
+)
+from pdshub.api.survey import (
+    CheckState,
+    Comparison,
+    Diff,
+    Generation,
+    Guard,
+    SpecTaken,
+    State,
+    StillRunning,
+    SurveyProgress,
+)
 from pdshub.api.view import ArchiveViewSpec
 from pdshub.survey_api import SurveyApi, SurveyError
 
@@ -113,6 +126,87 @@ def test_null_is_as_good_as_left_out() -> None:
     said = {"view": None, "spec": None, "survey": survey, "generations": [one], "verify": {"at": None, "files": None}}
     found = asyncio.run(with_surveyor(text(json.dumps(said)), state))
     assert found == State(generations=[Generation(name=A)], verify=Comparison())
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ('{"generations": [{"name": "../../etc"}]}', "generations.0.name: "),
+        (
+            json.dumps({"generations": [{"name": A}, {"name": A, "counts": {"files": "many"}}]}),
+            "generations.1.counts.files: ",
+        ),
+        ('{"survey": {"lastFinished": 7}}', "survey.lastFinished: "),
+        ('{"verify": {"drifted": []}}', "verify.drifted: "),
+        (
+            json.dumps({"generations": [{"name": A, "entries": [{"layers": [{"found": "half"}]}]}]}),
+            "entries.0.layers.0.found: ",
+        ),
+    ],
+)
+def test_a_bad_answer_is_refused_with_the_fields_name(body: str, says: str) -> None:
+    with pytest.raises(SurveyError) as refused:
+        asyncio.run(with_surveyor(text(body), state))
+    assert str(refused.value).startswith("the surveyor's state is not understood: ") and says in str(refused.value)
+
+
+def test_a_diff_and_an_accepted_spec_are_refused_with_the_fields_name() -> None:
+    async def ask(api: SurveyApi, address: str) -> Any:
+        with pytest.raises(SurveyError, match=r"diff is not understood: files\.added\.count: "):
+            await api.changes(OPERATOR, address, A, A)
+        with pytest.raises(SurveyError, match=r"answer to PUT /spec is not understood: spec: "):
+            await api.put_spec(OPERATOR, address, {})
+
+    asyncio.run(with_surveyor(text('{"files": {"added": {"count": []}}, "spec": 7}'), ask))
+
+
+def test_versions_of_both_sides_may_differ() -> None:
+    newer = {
+        "view": "sbn",
+        "mood": "well",
+        "survey": {"state": "pondering", "tempo": 3},
+        "generations": [{"name": A, "colour": 1}],
+    }
+    found = asyncio.run(with_surveyor(text(json.dumps(newer)), state))
+    assert (found.view, found.survey.state, found.generations[0].name) == ("sbn", "pondering", A)
+    assert found.generations[0].guard is None and found.audit.state == "", "what an older one does not say is unknown"
+
+
+WIRE: list[tuple[SurveyAnswer, dict[str, Any]]] = [
+    (State(), {}),
+    (
+        State(view="sbn", spec=None, survey=SurveyProgress(started_at=None, last_finished="t", settling=2)),
+        {"view": "sbn", "spec": None, "survey": {"startedAt": None, "lastFinished": "t", "settling": 2}},
+    ),
+    (
+        Generation(
+            name=A, as_of="t", guard=Guard(accepted=True, before=None, after=5, lost_percent=0.5), previous=None
+        ),
+        {
+            "name": A,
+            "asOf": "t",
+            "guard": {"accepted": True, "before": None, "after": 5, "lostPercent": 0.5},
+            "previous": None,
+        },
+    ),
+    (Comparison(examples=["main:x\udcff"], message="x\udcff"), {"examples": ["main:x\\udcff"], "message": "x\\udcff"}),
+    (SpecTaken(spec="a", content="b"), {"spec": "a", "content": "b"}),
+    (StillRunning(state=CheckState.RUNNING, phase="half"), {"state": "running", "phase": "half"}),
+]
+
+
+@pytest.mark.parametrize(("said", "wire"), WIRE)
+def test_the_names_on_the_wire(said: SurveyAnswer, wire: dict[str, Any]) -> None:
+    """What was said and nothing else; null stays where it means something; no bytes that JSON cannot hold."""
+    assert said.body() == wire
+    assert type(said).model_validate_json(json.dumps(said.body())) == said
+
+
+def test_an_answer_names_no_more_paths_than_were_asked_for() -> None:
+    paths = {"added": {"count": 3, "paths": ["a", "b\udcff", "c"]}, "removed": {"count": 0, "paths": []}}
+    found = Diff.model_validate({"datasets": {"added": [{"dataset": "x"}]}, "files": paths})
+    assert found.files.limited(2).body() == {**paths, "added": {"count": 3, "paths": ["a", "b\udcff"]}}
+    assert found.counted() == Changes(datasets_added=1, files_added=3)
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ class Bench:
         if storage:
             default = {"storageclass.kubernetes.io/is-default-class": "true"}
             self.kube.put(STORAGE_CLASS, {"metadata": {"name": "standard", "annotations": default}})
-        self.generation, self.words, self.asked = 0, dict[str, Any](), True
+        self.generation, self.words, self.source, self.asked = 0, dict[str, Any](), dict[str, Any](), True
         self.apply(spec or SPEC)
 
     def start(self, image: str = "pdshub:1") -> ViewContext:
@@ -151,7 +151,7 @@ class Bench:
 
     def report(self) -> dict[str, Any]:
         words = {"generation": self.generation, "form": "live", "ready": True, "targets": 1, "message": ""}
-        source = {"ready": True, "mode": "kernel-nfs", "message": ""}
+        source = {"ready": True, "mode": "kernel-nfs", "message": "", **self.source}
         return {"views": {"sbn": {**words, **self.words}}, "sources": {"sbn": {"main": source}}}
 
     def serve(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from pdshub.api.survey import State
 from pdshub.surveyor import answers, checking
 from pdshub.surveyor.jobs import JobError
-from tests.unit.archive.archive_support import OLD
+from tests.unit.archive.archive_support import OLD, build
 from tests.unit.surveyor.support import Bench, names, needs_mkfs
 
 pytestmark = needs_mkfs
@@ -39,6 +41,39 @@ def test_a_pinned_generation_is_verified(
         assert verify["generation"] == name and verify["state"] == "done"
         assert verify["files"] == 14 and verify["drifted"] == drifted
         assert verify["examples"] == ([example] if example else [])
+
+    bench.run(run)
+
+
+def test_a_file_whose_name_is_no_text_is_named_all_the_same(bench: Bench) -> None:
+    """The answer is JSON, and the operator reads it."""
+
+    async def run() -> None:
+        strange = bench.sources / "main/x/data" / os.fsdecode(b"odd\xff: files.dat")
+        strange.write_text("odd")
+        os.utime(strange, (OLD, OLD))
+        bench.put()
+        name = names(await bench.turn())[0]
+        strange.unlink()
+        bench.put(pin=name)
+        verify = (await bench.checked())["verify"]
+        assert verify["drifted"] == 1 and verify["examples"] == ["main:x/data/odd\\udcff: files.dat"]
+        assert State.model_validate_json(json.dumps(answers.state(bench.surveyor).body())).verify
+
+    bench.run(run)
+
+
+def test_a_directory_whose_name_speaks_of_files_is_named_whole(bench: Bench) -> None:
+    """What drifted is no search for words in a finding."""
+
+    async def run() -> None:
+        build(bench.sources / "main", {"x/data/all: files/f.dat": "here"})
+        bench.put()
+        name = names(await bench.turn())[0]
+        (bench.sources / "main/x/data/all: files/f.dat").unlink()
+        bench.put(pin=name)
+        verify = (await bench.checked())["verify"]
+        assert verify["drifted"] == 1 and verify["examples"] == ["main:x/data/all: files/f.dat"]
 
     bench.run(run)
 
