@@ -99,10 +99,15 @@ CASES: list[tuple[str, Facts, Kind, str]] = [
     ("image missing", facts(hub=Workload(True, False, False, "ImagePullBackOff")), Kind.WAIT, "ImagePullBackOff"),
     ("hub ill", facts(unhealthy="the hub answers 500"), Kind.WAIT, "500"),
     ("pages not told", facts(notice_pod="hub-1"), Kind.NOTIFY, ""),
-    ("old volumes", facts(stale=(("claim", "x"),)), Kind.TIDY, ""),
+    ("old volumes", facts(stale=(("claim", "x"),)), Kind.COLLECT_STALE, ""),
     ("old volumes while rolling", facts(stale=(("claim", "x"),), hub=ROLLING), Kind.WAIT, ""),
     ("deleted", facts(deleting=True), Kind.UNINSTALL, ""),
-    ("deleted, release gone", facts(deleting=True, release=None, dependents=(("pod", "x"),)), Kind.CLEAN, ""),
+    (
+        "deleted, release gone",
+        facts(deleting=True, release=None, dependents=(("pod", "x"),)),
+        Kind.COLLECT_DEPENDENTS,
+        "",
+    ),
     ("deleted, all gone", facts(deleting=True, release=None), Kind.DROP_FINALIZER, ""),
     ("deleted, finalizer gone", facts(deleting=True, finalizer=False, release=None), Kind.NOTHING, ""),
     (
@@ -146,6 +151,6 @@ def test_decide_is_total_and_uninstalls_only_what_is_deleted() -> None:
             )
         )
         assert action.kind is not Kind.UNINSTALL or deleting
-        assert action.kind not in (Kind.UNINSTALL, Kind.CLEAN) or not conflicting_hub
+        assert action.kind not in (Kind.UNINSTALL, Kind.COLLECT_DEPENDENTS) or not conflicting_hub
         if action.kind is Kind.STALL:
             assert action.reason and action.message
