@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -186,7 +187,16 @@ def steps(facts: Facts, action: Action) -> tuple[str, ...]:
     """What an action does, step by step, in words that name the objects; empty when it does nothing."""
     if action.kind is Kind.PREPARE:
         return facts.preparations
-    return (f"{action.kind.value}: {action.message}".removesuffix(": "),) if action.acts else ()
+    objects: Mapping[Kind, tuple[str, ...]] = {
+        Kind.COLLECT_DEPENDENTS: tuple(f"{kind} {name}" for kind, name in facts.dependents),
+        Kind.COLLECT_STALE: tuple(f"{kind} {name}" for kind, name in facts.stale),
+        Kind.COLLECT_REVISIONS: tuple(f"Secret {name}" for name in facts.broken_revisions),
+        Kind.PROTECT: tuple(f"PersistentVolume {name}" for name in facts.unprotected),
+        Kind.NOTIFY: (f"pod {facts.notice_pod}",),
+        Kind.UNLOCK: (f"Secret {facts.release.secret}",) if facts.release else (),
+    }
+    about = objects.get(action.kind, (f"PDSHub {facts.names.name}",) if action.acts else ())
+    return tuple(f"{what}: {action.message or action.kind.value}" for what in about)
 
 
 def repeated(done: tuple[str, ...], facts: Facts, action: Action) -> tuple[str, ...]:

@@ -113,8 +113,8 @@ def pause(facts: Facts, action: Action) -> float:
 
 
 async def report(context: HubContext, hub: Object, facts: Facts, action: Action) -> None:
-    """Write the status and its events, if anything changed. A hub that is going needs neither."""
-    if facts.deleting and action.kind is not Kind.UNINSTALL:
+    """Write the status and its events, if anything changed. A hub that is going needs neither, unless it stalls."""
+    if facts.deleting and action.kind not in (Kind.UNINSTALL, Kind.STALL):
         return
     after = status_of(facts, action, status.now())
     await publish(context, hub, facts.status, after)
