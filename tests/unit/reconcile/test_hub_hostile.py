@@ -256,6 +256,17 @@ def test_what_cannot_be_observed_is_a_condition() -> None:
     assert bench.condition("Ready")["status"] == "True"
 
 
+def test_a_deletion_that_cannot_be_observed_says_so_and_goes_on_later() -> None:
+    bench = Bench(kube=Refusing())
+    bench.run()
+    bench.delete()
+    cast(Refusing, bench.kube).refused = {"get configmaps/demo-notice"}
+    assert bench.run() == reconcile.UNSETTLED
+    assert bench.condition("Ready")["reason"] == "ObservationFailed" and bench.helm.runs == ["upgrade"]
+    cast(Refusing, bench.kube).refused = set()
+    assert bench.run() is None
+
+
 def test_an_api_server_that_does_not_answer_is_the_callers() -> None:
     bench = Bench(kube=Refusing())
     kube = cast(Refusing, bench.kube)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from pdshub.reconcile.hub.facts import Facts
 
@@ -183,10 +184,21 @@ def _keep(facts: Facts) -> Action:
     return Action(Kind.NOTHING)
 
 
-def steps(facts: Facts, action: Action) -> tuple[str, ...]:
-    """What an action does, step by step, in words that name the objects; empty when it does nothing."""
+@dataclass(frozen=True)
+class Done:
+    """One step of an action that was done, for comparison with what the next look asks for."""
+
+    words: str
+    """Names the object, and what is done to it."""
+    content: Any = None
+    """What is written, where the same words can mean another content a moment later."""
+
+
+def steps(facts: Facts, action: Action) -> tuple[Done, ...]:
+    """What an action does, step by step; empty when it does nothing."""
     if action.kind is Kind.PREPARE:
-        return facts.preparations
+        made = (Done(f"Secret {name} is made") for name in facts.new_secrets)
+        return (*made, *(Done(step.what, step.body if step.how == "apply" else None) for step in facts.steps))
     objects: Mapping[Kind, tuple[str, ...]] = {
         Kind.COLLECT_DEPENDENTS: tuple(f"{kind} {name}" for kind, name in facts.dependents),
         Kind.COLLECT_STALE: tuple(f"{kind} {name}" for kind, name in facts.stale),
@@ -196,12 +208,13 @@ def steps(facts: Facts, action: Action) -> tuple[str, ...]:
         Kind.UNLOCK: (f"Secret {facts.release.secret}",) if facts.release else (),
     }
     about = objects.get(action.kind, (f"PDSHub {facts.names.name}",) if action.acts else ())
-    return tuple(f"{what}: {action.message or action.kind.value}" for what in about)
+    content = facts.notice if action.kind is Kind.NOTIFY else None
+    return tuple(Done(f"{what}: {action.message or action.kind.value}", content) for what in about)
 
 
-def repeated(done: tuple[str, ...], facts: Facts, action: Action) -> tuple[str, ...]:
-    """Which steps of an action were done by the action before, and so changed nothing."""
-    return tuple(step for step in steps(facts, action) if step in done)
+def repeated(done: tuple[Done, ...], facts: Facts, action: Action) -> tuple[str, ...]:
+    """Which steps of an action were done by the action before, and so changed nothing, in words."""
+    return tuple(step.words for step in steps(facts, action) if step in done)
 
 
 def no_progress(facts: Facts, again: tuple[str, ...]) -> Action:

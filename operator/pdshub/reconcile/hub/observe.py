@@ -20,7 +20,9 @@ from pdshub.kube import (
     SECRET,
     SERVICE,
     VOLUME,
+    Kube,
     Object,
+    Resource,
 )
 from pdshub.reconcile.common import workloads
 from pdshub.reconcile.common.objects import refusal_words
@@ -100,15 +102,17 @@ async def _wanted(context: HubContext, names: Names, spec: PDSHubSpec) -> dict[s
     view = archive.view_of(spec, names)
     mine = f"{HUB_LABEL}={names.name},{VIEW_LABEL}"
     sign_in, _ = signin.required_secret(spec, names)
+    claims = await kube.items(CLAIM, where, labels=mine)
+    volumes = await kube.items(VOLUME, labels=f"{mine},{NAMESPACE_LABEL}={where}")
     database = await kube.get(CLAIM, DATABASE_CLAIM, where)
     bound = ((database or {}).get("spec") or {}).get("volumeName")
     return {
         "namespace": await kube.get(NAMESPACE, where),
         "view": await kube.get(ARCHIVE_VIEW, view.name) if view else None,
-        "claims": tuple(await kube.items(CLAIM, where, labels=mine)),
-        "volumes": tuple(await kube.items(VOLUME, labels=f"{mine},{NAMESPACE_LABEL}={where}")),
-        "named_claim": await kube.get(CLAIM, names.claim(view.name), where) if view else None,
-        "named_volume": await kube.get(VOLUME, names.volume(view.name)) if view else None,
+        "claims": tuple(claims),
+        "volumes": tuple(volumes),
+        "named_claim": await _named(kube, CLAIM, names.claim(view.name), where, claims) if view else None,
+        "named_volume": await _named(kube, VOLUME, names.volume(view.name), None, volumes) if view else None,
         "notice": await kube.get(CONFIG_MAP, names.notice, where),
         "keys_secret": await kube.get(SECRET, names.keys, where),
         "sign_in_secret": await kube.get(SECRET, sign_in, where),
@@ -116,6 +120,14 @@ async def _wanted(context: HubContext, names: Names, spec: PDSHubSpec) -> dict[s
         "database_volume": await kube.get(VOLUME, str(bound)) if bound else None,
         "storage_classes": tuple(await context.storage_classes()),
     }
+
+
+async def _named(
+    kube: Kube, resource: Resource, name: str, namespace: str | None, known: list[Object]
+) -> Object | None:
+    """The object of a name, which is asked for only when it is not known already."""
+    found = next((item for item in known if item["metadata"]["name"] == name), None)
+    return found or await kube.get(resource, name, namespace)
 
 
 async def _running(context: HubContext, names: Names, seen: Observation) -> dict[str, Any]:
@@ -127,11 +139,14 @@ async def _running(context: HubContext, names: Names, seen: Observation) -> dict
     told = found.newest.values if found.newest else seen.spec.values if seen.spec else {}
     base = (told.get("hub") or {}).get("baseUrl") if isinstance(told.get("hub"), dict) else None
     up = hub.available and proxy.available
+    shows = seen.spec is not None and seen.spec.archive is not None
     return {
         "hub_workload": hub,
         "proxy_workload": proxy,
         "health": await hub_api.healthy(kube, names.namespace, str(base or "/")) if up else None,
         "service": await kube.get(SERVICE, hub_api.PROXY_SERVICE, names.namespace),
         "nodes": tuple(await context.nodes()),
-        "hub_pods": tuple(await kube.items(POD, names.namespace, labels="component=hub")) if hub.available else (),
+        "hub_pods": tuple(await kube.items(POD, names.namespace, labels="component=hub"))
+        if shows and hub.available
+        else (),
     }

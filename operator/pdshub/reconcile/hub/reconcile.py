@@ -13,7 +13,7 @@ from pdshub.reconcile.hub.act import ACTS, EVENT_REASONS
 from pdshub.reconcile.hub.conditions import status as status_of
 from pdshub.reconcile.hub.conditions import unobserved
 from pdshub.reconcile.hub.context import HubContext
-from pdshub.reconcile.hub.decide import Action, Kind, decide, no_progress, repeated, steps
+from pdshub.reconcile.hub.decide import Action, Done, Kind, decide, no_progress, repeated, steps
 from pdshub.reconcile.hub.facts import Facts
 from pdshub.reconcile.hub.judge import basics, judge
 from pdshub.reconcile.hub.observe import observe
@@ -40,7 +40,7 @@ async def reconcile(context: HubContext, namespace: str, name: str) -> float | N
     Raises KubeError when the API server does not answer: the caller tries again.
     """
     conflicts = 0
-    done: tuple[str, ...] = ()
+    done: tuple[Done, ...] = ()
     for _ in range(_STEPS):
         hub, facts = await look(context, namespace, name)
         if hub is None:
