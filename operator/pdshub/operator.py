@@ -31,7 +31,7 @@ from pdshub.reconcile.common.node_reports import Reports
 from pdshub.reconcile.common.tls import Tls
 from pdshub.reconcile.common.workqueue import WorkQueue
 from pdshub.reconcile.hub import reconcile as hub
-from pdshub.reconcile.hub.act.protect import retain
+from pdshub.reconcile.hub.act.protect import retain, retain_all
 from pdshub.reconcile.hub.context import HubContext
 from pdshub.reconcile.view import reconcile as view
 from pdshub.reconcile.view.context import ViewContext
@@ -94,8 +94,7 @@ class Operator:
                 for item in await self.context.kube.metadata(ARCHIVE_VIEW, "", labels=""):
                     self.views.enqueue(item["metadata"]["name"])
                 labels = ",".join([HUB_LABEL, *(f"{k}={v}" for k, v in HOME_LABELS.items())])
-                for claim in await self.context.kube.items(CLAIM, labels=labels):
-                    await retain(self.context.kube, claim)
+                await retain_all(self.context.kube, await self.context.kube.items(CLAIM, labels=labels))
                 self._beat = time.monotonic()
             except KubeError as error:
                 log.warning("the sweep failed: %s", error)

@@ -9,7 +9,7 @@ import pytest
 from pdshub.api.generation import Gap
 from pdshub.api.survey import Entry
 from pdshub.api.view import ArchiveViewSpec
-from pdshub.reconcile.hub import observe_archive
+from pdshub.reconcile.hub import archive_state
 from pdshub.reconcile.hub.facts import ArchiveState
 from pdshub.reconcile.view import gaps
 from tests.unit.reconcile.views import SPEC, A, B, Bench, served
@@ -119,4 +119,4 @@ def test_what_still_settles_lacks_to_nobody_who_sees_the_sources() -> None:
     [("EntryEmpty", "whoever runs this hub"), ("LayerMissing", "whoever runs this hub"), ("NodeSilent", "come back")],
 )
 def test_the_hubs_pages_do_not_promise_what_does_not_come_back(reason: str, says: str) -> None:
-    assert says in observe_archive.sentence(ArchiveState(False, reason, "entry pds4 shows nothing"))
+    assert says in archive_state.notice_text(ArchiveState(False, reason, "entry pds4 shows nothing"))

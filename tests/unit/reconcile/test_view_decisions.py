@@ -12,7 +12,7 @@ from pdshub.api.decision import LONGEST_NAME, LONGEST_REASON, Decision, plain, r
 from pdshub.api.view import ArchiveViewSpec, InlineArchive
 from pdshub.installation import Installation
 from pdshub.kube import EVENT
-from pdshub.reconcile.hub import observe_archive
+from pdshub.reconcile.hub import archive_state
 from pdshub.reconcile.view import update_policy
 from pdshub.reconcile.view.decisions import decisions
 from pdshub.render.archive import ViewRef
@@ -293,5 +293,5 @@ def test_a_hub_takes_the_last_word_on_its_view_while_only_a_decision_changed(
     bench = served(APPROVE, A)
     bench.apply({**APPROVE, **change})
     seen = bench.kube.objects[("archiveviews", "", "sbn")]
-    found = observe_archive.state(ViewRef("sbn", "sbn", False), seen, None, Installation())
+    found = archive_state.archive_state(ViewRef("sbn", "sbn", False), seen, None, Installation())
     assert found.ready is known

@@ -28,7 +28,7 @@ class Step:
     what: str
     body: Mapping[str, Any]
     how: str = "create"
-    """create, apply, rebind or resize."""
+    """create, apply, adopt (metadata alone), rebind or resize."""
 
 
 def refusal_words(error: ValidationError) -> str:

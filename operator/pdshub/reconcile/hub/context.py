@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pdshub.reconcile.common.context import Context
-from pdshub.reconcile.hub.facts import Attempt
-from pdshub.reconcile.hub.release import Release
+from pdshub.reconcile.hub.observation import Attempt
+from pdshub.reconcile.hub.release import Release, UnreadableRelease
 
 
 @dataclass
@@ -18,15 +18,13 @@ class HubMemory:
     """The hub was suspended, and helm has not run since."""
     retry_at: float = 0.0
     """time.monotonic() of the next try."""
-    release: tuple[str, str, Release] | None = None
+    release: tuple[str, str, Release | UnreadableRelease] | None = None
     """Secret, its resourceVersion, and what it decoded to."""
-    told: dict[str, str] = field(default_factory=dict)
-    """Hub pods (by uid) and the notice that they were told."""
 
 
 @dataclass
 class HubContext(Context):
-    """The doors, the installation, and the memory of hubs."""
+    """The API server, Helm, the installation's settings, and the memory of hubs."""
 
     hubs: dict[tuple[str, str], HubMemory] = field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""The archive of a hub: its view's health, and the static volumes through which pods see it."""
+"""The archive of a hub: its view's health, and the static volumes through which pods see it. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from pdshub.api.view import ArchiveViewSpec, observed_tree
 from pdshub.installation import Allowed, Installation, refusal, storage_refusal
-from pdshub.kube import ARCHIVE_VIEW, CLAIM, PDSHUB, VOLUME, Kube, Object
+from pdshub.kube import Object
 from pdshub.reconcile.common.conditions import ENTRY_EMPTY, LAYER_MISSING
 from pdshub.reconcile.common.objects import Step, orphaned
 from pdshub.reconcile.hub.facts import ArchiveState
@@ -22,10 +22,13 @@ from pdshub.render.names import HUB_LABEL, NAMESPACE_LABEL, VIEW_LABEL, Names
 INLINE_STORAGE = "spec.archive.inline.survey.storage"
 
 
-def state(
+def archive_state(
     view: ViewRef, seen: Object | None, inline: ArchiveViewSpec | None, installation: Installation
 ) -> ArchiveState:
-    """Health of the archive as the view's status says, or why nothing can be said."""
+    """Health of the archive as the view's status says it, or why nothing is known of it.
+
+    ``seen`` is the ArchiveView as it was read, ``inline`` its spec where it lies inside of the PDSHub.
+    """
     found = _state(view, seen, inline, installation.archive)
     if inline is None or found.ready is False:
         return found
@@ -56,7 +59,7 @@ def _state(view: ViewRef, seen: Object | None, inline: ArchiveViewSpec | None, a
 
 
 def _current(seen: Object, status: Mapping[str, Any]) -> bool:
-    """Whether the status speaks of what the spec asks for. A decision about a generation asks for nothing else."""
+    """Whether the view's status is about the present spec. A pin or an approval changes nothing that it reports."""
     if int(status.get("observedGeneration", 0)) >= int(seen["metadata"].get("generation", 0)):
         return True
     try:
@@ -73,8 +76,8 @@ def generation(seen: Object | None) -> str:
     return name if re.fullmatch(r"sha256:[0-9a-f]{64}", name) else ""
 
 
-def sentence(found: ArchiveState) -> str:
-    """What users read on the hub's pages; empty while the archive is whole or nothing is known against it."""
+def notice_text(found: ArchiveState) -> str:
+    """What users read on the hub's pages about the archive; empty while it is whole or its state is not known."""
     if found.ready is not False:
         return ""
     missing = (
@@ -94,12 +97,22 @@ class Volumes:
     stale: tuple[tuple[str, str], ...] = ()
     unbound: str = ""
     """Why no server can start with the archive yet."""
-    taken: str = ""
-    """Why the volume can't be made."""
+
+
+def stale_own_view(names: Names, own: Object | None, shown: bool, bound: list[Object]) -> tuple[tuple[str, str], ...]:
+    """The hub's own view once the hub no longer asks for it, as (kind, name); empty while anybody still reads it.
+
+    ``shown``: another hub refers to it. ``bound``: the hub's claims and volumes, also those that are going. Kubernetes
+    keeps a claim while a pod uses it: as long as one of the view is there, a server may have the view mounted.
+    """
+    if own is None or shown or own["metadata"].get("deletionTimestamp") or name_conflict("ArchiveView", own, names):
+        return ()
+    used = any((item["metadata"].get("labels") or {}).get(VIEW_LABEL) == names.own_view for item in bound)
+    return () if used else (("view", names.own_view),)
 
 
 def judge_volumes(names: Names, view: ViewRef | None, claims: list[Object], volumes: list[Object]) -> Volumes:
-    """Compare claims and volumes of a hub with those that it should have: pure."""
+    """Compare claims and volumes of a hub with those that it should have."""
     wanted_claim = names.claim(view.name) if view else ""
     wanted_volume = names.volume(view.name) if view else ""
     stale = [
@@ -134,10 +147,10 @@ def judge_volumes(names: Names, view: ViewRef | None, claims: list[Object], volu
     return Volumes(tuple(steps), "", tuple(stale), unbound)
 
 
-def taken(kind: str, found: Object | None, names: Names) -> str:
-    """Why a cluster-scoped object of this hub's name is not this hub's; empty when it is, or there is none.
+def name_conflict(kind: str, found: Object | None, names: Names) -> str:
+    """Why an object that has the name that this hub needs is not this hub's; empty when it is, or there is none.
 
-    Names are joined of namespace and hub, and so can meet: a-b/c and a/b-c have the same.
+    Names of cluster-scoped objects are joined of namespace and hub, and so can meet: a-b/c and a/b-c have the same.
     """
     if found is None:
         return ""
@@ -146,40 +159,9 @@ def taken(kind: str, found: Object | None, names: Names) -> str:
     if owner == (names.namespace, names.name):
         return ""
     whose = f"belongs to PDSHub {owner[0]}/{owner[1]}" if all(owner) else "was not made for a PDSHub"
+    namespace = found["metadata"].get("namespace")
+    where = f" in namespace {namespace}" if namespace else ""
     return (
-        f"{kind} {found['metadata']['name']} {whose}, and this hub would need one of that name: give the PDSHub "
-        f"or its namespace another name"
+        f"{kind} {found['metadata']['name']}{where} {whose}, and this hub would need one of that name: give the PDSHub "
+        f"{'' if namespace else 'or its namespace '}another name"
     )
-
-
-async def volumes(kube: Kube, names: Names, view: ViewRef | None) -> Volumes:
-    """Read and compare."""
-    claims = await kube.items(CLAIM, names.namespace, labels=f"{HUB_LABEL}={names.name},{VIEW_LABEL}")
-    labels = f"{HUB_LABEL}={names.name},{NAMESPACE_LABEL}={names.namespace},{VIEW_LABEL}"
-    mine = await kube.items(VOLUME, labels=labels)
-    if view and names.volume(view.name) not in {item["metadata"]["name"] for item in mine}:
-        said = taken("PersistentVolume", await kube.get(VOLUME, names.volume(view.name)), names)
-        if said:
-            return Volumes(taken=said)
-    judged = judge_volumes(names, view, claims, mine)
-    return replace(judged, stale=(*judged.stale, *await _stale_own_view(kube, names, view, [*claims, *mine])))
-
-
-async def _stale_own_view(
-    kube: Kube, names: Names, view: ViewRef | None, bound: list[Object]
-) -> tuple[tuple[str, str], ...]:
-    """The hub's own view once the hub no longer shows it, as (kind, name); empty while anybody still reads it.
-
-    ``bound``: the hub's claims and volumes, also those that are going. Kubernetes keeps a claim while a pod uses it:
-    as long as one of the view is there, a server may have the view mounted. Another hub may refer to it by name.
-    Raises KubeError.
-    """
-    own = names.own_view
-    if (view and view.name == own) or any(item["metadata"]["labels"].get(VIEW_LABEL) == own for item in bound):
-        return ()
-    found = await kube.get(ARCHIVE_VIEW, own)
-    if found is None or found["metadata"].get("deletionTimestamp") or taken("ArchiveView", found, names):
-        return ()
-    # every hub of the cluster may name it
-    referring = [((hub.get("spec") or {}).get("archive") or {}).get("viewRef") for hub in await kube.items(PDSHUB)]
-    return () if own in referring else (("view", own),)
