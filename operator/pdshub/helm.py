@@ -33,7 +33,6 @@ class HelmError(Exception):
 _NOISE = re.compile(
     r"^(Error: )?((UPGRADE|INSTALLATION) FAILED: )?(Release \"[^\"]*\" does not exist\. Installing it now\.)?\s*"
 )
-_SCHEMA = re.compile(r"values don't meet the specifications of the schema", re.I)
 _SECRETISH = re.compile(r"(?i)((?:token|password|secret)[\"']?\s*[:=]\s*)\S+")
 _CASES: tuple[tuple[str, str, bool, str], ...] = (
     (
