@@ -16,6 +16,8 @@ import aiohttp
 from kubernetes.aio import client as aio_client
 from kubernetes.aio import config as aio_config
 
+from pdshub.wellknown import API_VERSION
+
 Object = dict[str, Any]
 MERGE = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml"
@@ -58,8 +60,8 @@ class Resource:
         return f"{root}{scope}/{self.plural}{leaf}{f'/{subresource}' if subresource else ''}"
 
 
-PDSHUB = Resource("pdshub.dev/v1alpha1", "pdshubs", "PDSHub")
-ARCHIVE_VIEW = Resource("pdshub.dev/v1alpha1", "archiveviews", "ArchiveView", namespaced=False)
+PDSHUB = Resource(API_VERSION, "pdshubs", "PDSHub")
+ARCHIVE_VIEW = Resource(API_VERSION, "archiveviews", "ArchiveView", namespaced=False)
 SECRET = Resource("v1", "secrets", "Secret")
 CONFIG_MAP = Resource("v1", "configmaps", "ConfigMap")
 SERVICE = Resource("v1", "services", "Service")

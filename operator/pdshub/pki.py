@@ -11,18 +11,23 @@ import datetime
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pdshub import tls_names
 from pdshub.kube import SECRET, Kube
+from pdshub.wellknown import MANAGER
 
 if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
-AUTHORITY = "pdshub-ca"
-NODE = "pdshub-node-tls"
-OPERATOR = "pdshub-operator-tls"
-SURVEYOR = "pdshub-surveyor-tls"
+CA, NODE, OPERATOR, SURVEYOR = (
+    tls_names.CA_SECRET,
+    tls_names.NODE_SECRET,
+    tls_names.OPERATOR_SECRET,
+    tls_names.SURVEYOR_SECRET,
+)
+"""Names of the Secrets."""
 CERTIFICATE, KEY, TRUST = "tls.crt", "tls.key", "ca.crt"
-_DAYS = {AUTHORITY: 3650, NODE: 365, OPERATOR: 365, SURVEYOR: 365}
+_DAYS = {CA: 3650, NODE: 365, OPERATOR: 365, SURVEYOR: 365}
 _RENEW_DAYS = 60
 """A certificate with fewer days left is renewed."""
 
@@ -39,9 +44,9 @@ class Leaf:
 
 LEAVES = (
     # nodes answer the operator, and ask surveyors
-    Leaf(NODE, "pdshub-node", server=True, client=True),
-    Leaf(SURVEYOR, "pdshub-surveyor", server=True, client=False),
-    Leaf(OPERATOR, "pdshub-operator", server=False, client=True),
+    Leaf(NODE, tls_names.NODE, server=True, client=True),
+    Leaf(SURVEYOR, tls_names.SURVEYOR, server=True, client=False),
+    Leaf(OPERATOR, tls_names.OPERATOR, server=False, client=True),
 )
 
 
@@ -174,12 +179,10 @@ class Credentials:
 
 async def ensure(kube: Kube, namespace: str, now: datetime.datetime) -> Credentials:
     """Make or renew what is missing or old; returns the operator's own credentials. Raises KubeError."""
-    from pdshub.render.names import MANAGER
-
-    known = _read(await kube.get(SECRET, AUTHORITY, namespace))
+    known = _read(await kube.get(SECRET, CA, namespace))
     if known is None or not known[0].fresh(now):
-        authority = issue(AUTHORITY, now, AUTHORITY, None)
-        await kube.apply(SECRET, _secret(AUTHORITY, namespace, authority, authority.certificate), MANAGER)
+        authority = issue(CA, now, tls_names.CA, None)
+        await kube.apply(SECRET, _secret(CA, namespace, authority, authority.certificate), MANAGER)
     else:
         authority = known[0]
     own = None

@@ -12,10 +12,11 @@ from urllib.parse import quote, urlencode
 import aiohttp
 from pydantic import Field, ValidationError, model_validator
 
+from pdshub import tls_names
 from pdshub.api.base import StatusModel
 from pdshub.api.generation import Changes, Counts, FindingCounts
+from pdshub.generation_id import NAME
 
-SERVER_NAME = "pdshub-surveyor"
 TIMEOUT = 5.0
 """Seconds for one request: a surveyor answers from memory."""
 DIFF_SECONDS = 2
@@ -71,7 +72,7 @@ class Entry(Answer):
 class Generation(Answer):
     """One generation of the store."""
 
-    name: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
+    name: str = Field(pattern=f"^{NAME.pattern}$")
     as_of: str = ""
     counts: Counts = Field(default_factory=Counts)
     entries: list[Entry] = Field(default_factory=list, max_length=32)
@@ -166,7 +167,7 @@ class SurveyApi:
             # a connection for each request: a kept one would outlive a renewed certificate
             async with (
                 aiohttp.ClientSession(timeout=timeout) as session,
-                session.request(method, url, json=body, ssl=tls, server_hostname=SERVER_NAME) as answer,
+                session.request(method, url, json=body, ssl=tls, server_hostname=tls_names.SURVEYOR) as answer,
             ):
                 data = await answer.content.read(LIMIT + 1)
                 while len(data) <= LIMIT and (more := await answer.content.read(LIMIT + 1 - len(data))):

@@ -22,7 +22,7 @@ from pdshub.survey_api import SurveyApi, SurveyError
 A = "sha256:" + "a" * 64
 MAIN = [{"source": "main"}]
 NOW = datetime.datetime.now(datetime.UTC)
-AUTHORITY = pki.issue(pki.AUTHORITY, NOW, "pdshub-ca", None)
+AUTHORITY = pki.issue(pki.CA, NOW, "pdshub-ca", None)
 
 
 def context(pair: pki.Pair, *, server: bool) -> ssl.SSLContext:

@@ -11,15 +11,17 @@ from collections.abc import Callable
 from typing import Any
 
 from pdshub.api.decision import LONGEST_REASON, annotation, plain, write_note
-from pdshub.api.generation import FULL, named
+from pdshub.api.generation import FULL
 from pdshub.archive import words as archive_words
 from pdshub.archive.findings import Finding, as_text, printable
 from pdshub.cli import choose, outcome, words
 from pdshub.cli.kubectl import Kubectl, KubectlError
+from pdshub.generation_id import named
+from pdshub.wellknown import GROUP
 
 Json = dict[str, Any]
 Said = tuple[Json | list[Json], str, int]
-VIEWS = "archiveviews.pdshub.dev"
+VIEWS = f"archiveviews.{GROUP}"
 REFRESH = "pdshub.dev/refresh"
 SELECTOR = "app.kubernetes.io/component=surveyor,app.kubernetes.io/name=pdshub"
 POLL_SECONDS = 2.0

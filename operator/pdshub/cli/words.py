@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pdshub import generation_id
 from pdshub.api.decision import Decision
 from pdshub.api.decision import words as decision_words
-from pdshub.api.generation import LIVE, SHORT, digits
+from pdshub.api.generation import LIVE
 from pdshub.archive.findings import printable
 
 Json = Mapping[str, Any]
@@ -15,7 +16,7 @@ Json = Mapping[str, Any]
 
 def short(name: str | None) -> str:
     """A generation as people say it."""
-    return digits(name or "")[:SHORT] or "-"
+    return generation_id.short(name or "") or "-"
 
 
 def table(rows: Sequence[Sequence[Any]]) -> str:

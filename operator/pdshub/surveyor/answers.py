@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pdshub.surveyor.making import rfc3339
+from pdshub import rfc3339
 from pdshub.surveyor.store import Entry
 from pdshub.surveyor.surveyor import Surveyor
 
@@ -31,8 +31,8 @@ def survey(s: Surveyor) -> Json:
         "state": state,
         "phase": s.phase,
         "message": message,
-        "startedAt": None if p.started is None else rfc3339(p.started),
-        "lastFinished": None if p.finished is None else rfc3339(p.finished),
+        "startedAt": None if p.started is None else rfc3339.text(p.started),
+        "lastFinished": None if p.finished is None else rfc3339.text(p.finished),
         "request": p.tried_request,
         "settling": p.settling,
         "seconds": round(p.seconds, 3),

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from pdshub.api.generation import named
+from pdshub import rfc3339
+from pdshub.generation_id import named
 from pdshub.surveyor import schedule
 from pdshub.surveyor.jobs import Job, JobError
-from pdshub.surveyor.making import rfc3339
 from pdshub.surveyor.progress import Progress
 from pdshub.surveyor.store import Entry
 from pdshub.surveyor.wish import Wish
@@ -127,7 +127,7 @@ class Checks:
         head: Json = {"generation": entry.name, **note}
         last: Json = getattr(self._of.progress, kind)
         if last.get("generation") != entry.name:  # else the last result stands until there is a new one
-            last = {**head, "at": rfc3339(began)}
+            last = {**head, "at": rfc3339.text(began)}
         setattr(self._of.progress, kind, {**last, "state": "running"})
         try:
             # an audit says something every 10,000 labels only; its rate is bounded on purpose
@@ -141,6 +141,6 @@ class Checks:
         if self._closing:
             return
         now = self._of.clock()
-        setattr(self._of.progress, kind, {**head, **end, "at": rfc3339(now), "seconds": now})
+        setattr(self._of.progress, kind, {**head, **end, "at": rfc3339.text(now), "seconds": now})
         self._of.look_again()
         self._of.save()

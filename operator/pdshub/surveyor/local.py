@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pdshub import rfc3339
 from pdshub.api.generation import LIVE
 from pdshub.archive import words
 from pdshub.archive.diff import diff
@@ -16,17 +17,16 @@ from pdshub.archive.explain import explain
 from pdshub.archive.findings import Finding, as_text, printable
 from pdshub.archive.live import diff_from_live
 from pdshub.archive.look import Look, mounted
+from pdshub.generation_id import short
 from pdshub.surveyor import previewing
 from pdshub.surveyor.bounds import memory_bound
 from pdshub.surveyor.checks import findings_of, verify
-from pdshub.surveyor.making import rfc3339
 from pdshub.surveyor.progress import Progress
 from pdshub.surveyor.store import Entry, Store, StoreError
 
 Json = dict[str, Any]
 Said = tuple[Json, str]
 """The same for programs and for people."""
-SHORT = 12
 TOLD_SECONDS = 2.0
 
 
@@ -46,7 +46,7 @@ class Teller:
 def _entry(store: Store, reference: str) -> Entry:
     entry = store.find(reference)
     if entry is None:
-        names = ", ".join(e.name.removeprefix("sha256:")[:SHORT] for e in store.read()) or "none yet"
+        names = ", ".join(short(e.name) for e in store.read()) or "none yet"
         raise StoreError(f"no generation {reference or 'yet'}; there are: {names}")
     return entry
 
@@ -116,7 +116,7 @@ def run_status(args: argparse.Namespace) -> Said:
     ]
     answer: Json = {
         "generations": kept,
-        "lastFinished": None if progress.finished is None else rfc3339(progress.finished),
+        "lastFinished": None if progress.finished is None else rfc3339.text(progress.finished),
         "message": progress.message,
         "counters": progress.counters,
         "audit": progress.audit,
@@ -124,7 +124,7 @@ def run_status(args: argparse.Namespace) -> Said:
     }
     lines = ["GENERATION    AS OF                 FILES      STATE"]
     for e in entries:
-        name, files = e.name.removeprefix("sha256:")[:SHORT], e.manifest["counts"]["files"]
+        name, files = short(e.name), e.manifest["counts"]["files"]
         lines.append(f"{name:12}  {e.as_of:20}  {files:<9}  {'ok' if e.accepted else 'refused: shrank'}")
     lines.append(f"last survey: {answer['lastFinished'] or 'none yet'}" + f" {progress.message}".rstrip())
     return answer, "\n".join(lines)

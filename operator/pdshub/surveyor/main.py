@@ -16,6 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pdshub import ports
 from pdshub.archive.plan import PlanError
 from pdshub.surveyor import local, metrics, server
 from pdshub.surveyor.bounds import memory_bound
@@ -35,8 +36,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--sources", type=Path, required=True, metavar="DIR", help="each source as DIR/<its name>")
     p.add_argument("--store", type=Path, required=True, metavar="DIR", help="where generations are kept")
     p.add_argument("--tls", type=Path, required=True, metavar="DIR", help="tls.crt, tls.key and ca.crt")
-    p.add_argument("--port", type=int, default=9810, help="HTTPS for operator and nodes (default 9810)")
-    p.add_argument("--metrics-port", type=int, default=9811, help="/metrics and /healthz (default 9811)")
+    port, metrics_port = ports.SURVEYOR, ports.SURVEYOR_METRICS
+    p.add_argument("--port", type=int, default=port, help=f"HTTPS for operator and nodes (default {port})")
+    p.add_argument(
+        "--metrics-port", type=int, default=metrics_port, help=f"/metrics and /healthz (default {metrics_port})"
+    )
     p.add_argument(
         "--memory", type=int, metavar="MIB", help="bound of a survey's process; default: what the container leaves"
     )

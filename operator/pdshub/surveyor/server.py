@@ -12,10 +12,10 @@ from pathlib import Path
 import zstandard
 from aiohttp import web
 
-from pdshub import mutual_tls
+from pdshub import mutual_tls, tls_names
 from pdshub.api.generation import LIVE
 from pdshub.archive import manifest, plan, record
-from pdshub.surveyor import answers, tls
+from pdshub.surveyor import answers
 from pdshub.surveyor.checks import findings_of
 from pdshub.surveyor.comparing import Comparisons, Json, Say
 from pdshub.surveyor.jobs import Job, JobError
@@ -236,9 +236,9 @@ async def _only_known(
 ) -> web.StreamResponse:
     """The operator may do everything, nodes may fetch, others nothing."""
     transport = request.transport
-    peer = tls.common_name(transport.get_extra_info("peercert")) if transport else ""
+    peer = tls_names.common_name(transport.get_extra_info("peercert")) if transport else ""
     fetching = request.method in ("GET", "HEAD") and request.path.startswith(FOR_NODES)
-    if peer == tls.OPERATOR or (peer == tls.NODE and fetching):
+    if peer == tls_names.OPERATOR or (peer == tls_names.NODE and fetching):
         return await handler(request)
     raise web.HTTPForbidden(text=f"{peer or 'a stranger'} may not do this")
 

@@ -25,9 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pdshub.api.generation import digits, named
 from pdshub.archive import manifest, plan, record
 from pdshub.files import read_json, sync, write_json
+from pdshub.generation_id import digits, named
 
 FACTS, PROOF, FINDINGS, AUDIT = "facts.json", "proof.json", "findings.txt", "audit.json"
 _HEX = re.compile(r"[0-9a-f]{64}")

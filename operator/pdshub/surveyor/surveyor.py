@@ -10,14 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pdshub.api.generation import digits, named
+from pdshub import rfc3339
 from pdshub.archive.guard import guard
 from pdshub.archive.view import View, view_from_spec
 from pdshub.files import read_json, write_json
+from pdshub.generation_id import named, short
 from pdshub.surveyor import retention, schedule
 from pdshub.surveyor.checking import Checks
 from pdshub.surveyor.jobs import Job, JobError
-from pdshub.surveyor.making import rfc3339
 from pdshub.surveyor.progress import Progress
 from pdshub.surveyor.stamp import Stamp
 from pdshub.surveyor.store import Entry, Store, StoreError
@@ -187,7 +187,7 @@ class Surveyor:
             result = await self._job.run(self._say)
             before = int(base.manifest["counts"]["files"]) if base else None
             facts = {
-                "asOf": rfc3339(began),
+                "asOf": rfc3339.text(began),
                 "guard": guard(before, int(result["counts"]["files"]), view.authority.shrink_threshold_percent),
                 "previous": base.name if base and base.name != result["generation"] else None,
                 "changes": result["changes"],
@@ -227,7 +227,7 @@ class Surveyor:
         held += self.checks.busy_with()
         names = [entry.name for entry in self.entries]
         if gone := retention.doomed(names, self.wish.spec.survey.keep, held):
-            log.info("dropped: %s", ", ".join(digits(name)[:12] for name in gone))
+            log.info("dropped: %s", ", ".join(short(name) for name in gone))
             self.store.drop(gone)
             self.entries = self.store.read()
 

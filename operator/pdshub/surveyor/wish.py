@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pdshub.api.generation import digits
 from pdshub.api.view import ArchiveViewSpec
+from pdshub.generation_id import digits
 
 
 class WishError(ValueError):

@@ -140,8 +140,8 @@ def add(bench: Bench, number: int = 1) -> None:
 def certificates(folder: Path) -> dict[str, Path]:
     """name -> directory with tls.crt, tls.key, ca.crt. The stranger is of another authority."""
     now = datetime.now(UTC)
-    ours = pki.issue(pki.AUTHORITY, now, pki.AUTHORITY, None)
-    theirs = pki.issue(pki.AUTHORITY, now, pki.AUTHORITY, None)
+    ours = pki.issue(pki.CA, now, pki.CA, None)
+    theirs = pki.issue(pki.CA, now, pki.CA, None)
     made = {}
     for name, kind, common_name, authority, server in (
         ("surveyor", pki.SURVEYOR, "pdshub-surveyor", ours, True),

@@ -12,9 +12,9 @@ from collections.abc import Callable
 import pytest
 import zstandard
 
-from pdshub.api.generation import digits
 from pdshub.archive import catalog, manifest
 from pdshub.archive.catalog import Image
+from pdshub.generation_id import digits
 from pdshub.surveyor import answers
 from tests.unit.archive.archive_support import OLD, build
 from tests.unit.surveyor.support import MD5_HELLO, Bench, add, body, names, needs_mkfs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from pdshub import rfc3339
 from pdshub.api.hub import PDSHubStatus
 from pdshub.helm import HelmError
 from pdshub.kube import PDSHUB, KubeError, Object
@@ -72,7 +73,7 @@ async def report(context: HubContext, hub: Object, facts: Facts, action: Action)
     """Write the status and its events, if anything changed. A hub that is going needs neither."""
     if facts.deleting and action.kind is not Kind.UNINSTALL:
         return
-    after = status_of(facts, action, status.now())
+    after = status_of(facts, action, rfc3339.now())
     await publish(context, hub, facts.status, after)
 
 
@@ -89,4 +90,4 @@ async def blocked(context: HubContext, hub: Object, facts: Facts, action: Action
     stuck = Action(Kind.WAIT, "Blocked", f"{action.message or action.kind.value}: {why}")
     current = await context.kube.get(PDSHUB, facts.names.name, facts.names.namespace)
     if current is not None:
-        await publish(context, current, facts.status, status_of(facts, stuck, status.now()))
+        await publish(context, current, facts.status, status_of(facts, stuck, rfc3339.now()))

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from pdshub.api.generation import Proof
 from pdshub.api.status import Condition
 from pdshub.api.view import ArchiveViewSpec, NodeStatus
+from pdshub.generation_id import short
 from pdshub.reconcile.common.conditions import ConditionDraft, truth
 from pdshub.reconcile.view.context import SurveyorObjects
-from pdshub.reconcile.view.generations import Verdict, short
+from pdshub.reconcile.view.generations import Verdict
 from pdshub.survey_api import State
 
 

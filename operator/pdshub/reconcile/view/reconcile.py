@@ -9,9 +9,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from pdshub import rfc3339
 from pdshub.api.decision import Decision
 from pdshub.api.generation import Gap, KeptGeneration, SurveyorStatus, SurveyStatus
 from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus
+from pdshub.generation_id import short
 from pdshub.kube import ARCHIVE_VIEW, PDSHUB, KubeError, Object
 from pdshub.reconcile.common import events, finalizer, status
 from pdshub.reconcile.common.conditions import ConditionDraft, merge_conditions
@@ -21,7 +23,7 @@ from pdshub.reconcile.view import conditions, decisions, deletion, surveyor_obje
 from pdshub.reconcile.view import status as view_status
 from pdshub.reconcile.view.act import surveyor
 from pdshub.reconcile.view.context import SurveyorObjects, ViewContext, ViewMemory
-from pdshub.reconcile.view.generations import Kept, Verdict, decide, short
+from pdshub.reconcile.view.generations import Kept, Verdict, decide
 from pdshub.reconcile.view.update_policy import UpdatePolicy, update_policy
 from pdshub.render.names import VIEW_FINALIZER
 from pdshub.render.surveyor import SurveyorNames
@@ -70,7 +72,7 @@ async def reconcile(context: ViewContext, name: str, reports: dict[str, NodeRepo
         await finalizer.put(context.kube, ARCHIVE_VIEW, name, None, VIEW_FINALIZER, present=True)
     generation = int(view["metadata"].get("generation", 0))
     before = parse_status(view)
-    now, pause = status.now(), EVERY
+    now, pause = rfc3339.now(), EVERY
     waiting: list[ConditionDraft] = [("Deleting", "True", "InUse", deletion.words(name, users))] if deleting else []
     try:
         spec = ArchiveViewSpec.model_validate(view["spec"])

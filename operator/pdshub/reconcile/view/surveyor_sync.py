@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pdshub.api.generation import LIVE, named
+from pdshub.api.generation import LIVE
 from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus
+from pdshub.generation_id import is_name, named
 from pdshub.reconcile.common.node_reports import NodeReport
 from pdshub.reconcile.view import gaps
 from pdshub.reconcile.view.context import ViewContext, ViewMemory
@@ -30,7 +31,6 @@ BEING_COMPARED = "What it changes for users is being worked out"
 CANNOT_COMPARE = "What it changes for users is not known: the surveyor no longer keeps what they see"
 NOT_COMPARED = "What it changes for users could not be worked out"
 _NODES = re.compile(r"\+[0-9a-f]{8}$")
-_NAME = re.compile(r"sha256:[0-9a-f]{64}")
 _LONGEST = 200
 
 
@@ -85,7 +85,7 @@ def keep(view: str, spec: ArchiveViewSpec, status: ArchiveViewStatus, reports: M
         # servers may be held at an older one until they end
         shown = mine.get("shown")
         names.update(str(name) for name in (mine.get("shows"), *(shown if isinstance(shown, Mapping) else ())))
-    return sorted(name for name in names if _NAME.fullmatch(name))
+    return sorted(name for name in names if is_name(name))
 
 
 def body(view: str, generation: int, spec: ArchiveViewSpec, request: str, names: list[str]) -> dict[str, Any]:
