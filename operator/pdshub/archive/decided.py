@@ -8,7 +8,7 @@ from typing import Any
 from pdshub.api.authority import Authority
 from pdshub.archive.datasets import Dataset
 from pdshub.archive.decision import Decision
-from pdshub.archive.places import Homes
+from pdshub.archive.placement import Placement
 from pdshub.archive.view import Layer, View
 
 Json = dict[str, Any]
@@ -51,7 +51,7 @@ class Decided:
         self.decisions = [
             Decision(d["state"], d.get("by", ""), d.get("reason", ""), d.get("winner")) for d in header["datasets"]
         ]
-        self.homes = Homes(self.datasets, self.decisions, self.view.authority)
+        self.placement = Placement(self.datasets, self.decisions, self.view.authority)
         self._roots = {(d.layer, d.root): d.index for d in self.datasets}
         self._renames = [
             (rule.rename.from_.strip("/"), rule.rename.to.strip("/"))
@@ -81,9 +81,9 @@ class Decided:
         """Where a directory of a source is shown; None where its dataset is hidden."""
         owner = self.owner(layer, directory)
         if owner is None:
-            return self.homes.renamed(layer.place(directory))
-        home = self.homes.home(owner)
-        return None if home is None else self.homes.renamed(join(home, below(self.datasets[owner].root, directory)))
+            return self.placement.renamed(layer.place(directory))
+        home = self.placement.of(owner)
+        return None if home is None else self.placement.renamed(join(home, below(self.datasets[owner].root, directory)))
 
     def origins(self, path: str) -> list[Origin]:
         """Every place in a source from which something could be shown at ``path``, or would be without a decision."""
@@ -100,9 +100,9 @@ class Decided:
         return list(found)
 
     def _heads(self, index: int) -> Iterator[str]:
-        home = self.homes.home(index)
+        home = self.placement.of(index)
         winner = self.decisions[index].winner
         if home is None and winner is not None:
-            home = self.homes.home(winner)  # of a loser: who misses a file looks where the winner is
+            home = self.placement.of(winner)  # of a loser: who misses a file looks where the winner is
         if home is not None:
             yield home

@@ -15,7 +15,7 @@ from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from pdshub.archive.door import Door
+from pdshub.archive.file_system import FileSystem
 
 TRIES = 4
 """Readings of a directory that does not hold still."""
@@ -126,7 +126,7 @@ class AttrTable:
 class Reader:
     """Reads directories of one source."""
 
-    door: Door
+    fs: FileSystem
     root: str
     exclude: frozenset[str]
     table: AttrTable
@@ -145,16 +145,16 @@ class Reader:
         full = f"{self.root}/{path}" if path else self.root
         doubt, steady = "", False
         for _ in range(TRIES):
-            now = self.door.time_ns()
+            now = self.fs.time_ns()
             record, whole, every = self._list(path, full, st)
-            after = self.door.lstat(full if path else f"{full}/.")
+            after = self.fs.lstat(full if path else f"{full}/.")
             if not stat.S_ISDIR(after.st_mode):
                 raise FileNotFoundError(full)
             if _state(after) != _state(st):
                 st, doubt = after, ""
                 continue
             known = former is not None and former.same_times(record) and former.same_names(record)
-            doubt = "" if whole and (known or every == set(self.door.listdir(full))) else INCOMPLETE
+            doubt = "" if whole and (known or every == set(self.fs.listdir(full))) else INCOMPLETE
             if not doubt:
                 steady = True
                 break
@@ -202,7 +202,7 @@ class Reader:
         whole, excluded = True, 0
         youngest = st.st_ctime_ns
         index = self.table.index
-        with self.door.scandir(full) as entries:
+        with self.fs.scandir(full) as entries:
             for entry in entries:
                 every.add(entry.name)
                 try:
@@ -219,7 +219,7 @@ class Reader:
                         attr = index((est.st_mode & 0o777, est.st_uid, est.st_gid))
                         rows.append((entry.name, est.st_size, est.st_mtime_ns, attr))
                     elif stat.S_ISLNK(est.st_mode):
-                        links.append((entry.name, self.door.readlink(entry.path), est.st_mtime_ns))
+                        links.append((entry.name, self.fs.readlink(entry.path), est.st_mtime_ns))
                     else:
                         others.append(entry.name)
                 except FileNotFoundError:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pdshub.archive.datasets import Dataset, LayerDatasets
 from pdshub.archive.findings import Findings
 from pdshub.archive.links import stays_inside
-from pdshub.archive.places import Contribution
+from pdshub.archive.placement import Contribution
 from pdshub.archive.walk import Attr, DirRecord, Scan
 
 # rsync writes .name.XXXXXX and renames; NFS clients keep deleted open files as .nfs…

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from pdshub.archive.findings import Findings
-from pdshub.archive.fresh import settled
 from pdshub.archive.plan import Plan
+from pdshub.archive.synced_stat import retry_stale
 
 
 def verify(plan: Plan, roots: Mapping[str, Path], findings: Findings) -> int:
@@ -25,7 +25,7 @@ def verify(plan: Plan, roots: Mapping[str, Path], findings: Findings) -> int:
             for name, size, mtime in zip(group["names"], group["sizes"], group["mtimes"], strict=True):
                 seen += 1
                 try:
-                    st = settled(partial(os.lstat, base / name))
+                    st = retry_stale(partial(os.lstat, base / name))
                 except (FileNotFoundError, NotADirectoryError):
                     gone.append(name)
                     continue

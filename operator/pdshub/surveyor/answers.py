@@ -17,7 +17,7 @@ def survey(s: Surveyor) -> Json:
     state, message = "idle", ""
     if s.surveying:
         state, message = "running", s.phase
-    elif s.wish is None:
+    elif s.desired is None:
         message = "the operator has not said what to survey"
     elif s.view is None:
         message = "the whole view is shown live: there is nothing to survey"
@@ -60,9 +60,9 @@ def generation(s: Surveyor, entry: Entry) -> Json:
 def state(s: Surveyor) -> Json:
     """Everything that the operator looks at."""
     return {
-        "view": s.wish.view if s.wish else "",
-        "spec": s.wish.digest if s.wish else None,
-        "content": s.wish.content if s.wish else None,
+        "view": s.desired.view if s.desired else "",
+        "spec": s.desired.digest if s.desired else None,
+        "content": s.desired.content if s.desired else None,
         "survey": survey(s),
         "generations": [generation(s, entry) for entry in s.entries],
         "audit": {k: v for k, v in s.progress.audit.items() if k != "seconds"},

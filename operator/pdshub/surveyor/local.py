@@ -90,11 +90,11 @@ def run_verify(args: argparse.Namespace) -> Said:
 def run_plan(args: argparse.Namespace) -> Said:
     """What the view on stdin would change."""
     store = Store(args.store)
-    wish = previewing.wanted(sys.stdin.buffer)
+    desired = previewing.wanted(sys.stdin.buffer)
     newest = _entry(store, "")
     against = None if args.against == LIVE else _entry(store, args.against) if args.against else newest
-    previewing.same_sources(wish, args.store)
-    answer = previewing.run(store, wish, newest, against, args.limit, memory_bound() // 2, Teller())
+    previewing.same_sources(desired, args.store)
+    answer = previewing.run(store, desired, newest, against, args.limit, memory_bound() // 2, Teller())
     head: Json = {"generation": newest.name, "asOf": newest.as_of, "against": against.name if against else LIVE}
     return {**head, **answer}, words.previewed(answer)
 

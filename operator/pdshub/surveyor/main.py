@@ -20,10 +20,10 @@ from pdshub import ports
 from pdshub.archive.plan import PlanError
 from pdshub.surveyor import local, metrics, server
 from pdshub.surveyor.bounds import memory_bound
-from pdshub.surveyor.jobs import JobError
+from pdshub.surveyor.desired_view import DesiredViewError
 from pdshub.surveyor.store import Store, StoreError
 from pdshub.surveyor.surveyor import Surveyor
-from pdshub.surveyor.wish import WishError
+from pdshub.surveyor.worker import WorkerError
 
 log = logging.getLogger(__name__)
 
@@ -55,14 +55,14 @@ async def serve(args: argparse.Namespace) -> None:
     await asyncio.to_thread(store.open)
     memory = memory_bound() if args.memory is None else args.memory << 20
     surveyor = Surveyor(store, args.sources, memory=memory)
-    door = server.Door(surveyor)
-    health = await metrics.serve(door, args.metrics_port)
+    handlers = server.Handlers(surveyor)
+    health = await metrics.serve(handlers, args.metrics_port)
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     tasks = [
         asyncio.create_task(surveyor.run()),
-        asyncio.create_task(server.serve(door, args.tls, args.port)),
+        asyncio.create_task(server.serve(handlers, args.tls, args.port)),
         asyncio.create_task(stop.wait()),
     ]
     try:
@@ -70,7 +70,7 @@ async def serve(args: argparse.Namespace) -> None:
         for task in done:
             task.result()
     finally:
-        await door.close()
+        await handlers.close()
         await surveyor.close()
         for task in tasks[1:]:
             task.cancel()
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             asyncio.run(serve(args))
             return 0
         answer, text = args.local(args)
-    except (StoreError, PlanError, JobError, WishError, OSError) as error:
+    except (StoreError, PlanError, WorkerError, DesiredViewError, OSError) as error:
         sys.stderr.write(f"pdshub-surveyor: {error}\n")
         return 1
     sys.stdout.write((json.dumps(answer, indent=1, sort_keys=True) if args.output == "json" else text.rstrip()) + "\n")

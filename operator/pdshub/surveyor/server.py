@@ -1,4 +1,4 @@
-"""The surveyor's HTTPS door: the operator says and asks, nodes fetch."""
+"""The surveyor's HTTPS server: the operator sends specs and asks, nodes fetch generations."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from pdshub.archive import manifest, plan, record
 from pdshub.surveyor import answers
 from pdshub.surveyor.checks import findings_of
 from pdshub.surveyor.comparing import Comparisons, Json, Say
-from pdshub.surveyor.jobs import Job, JobError
+from pdshub.surveyor.desired_view import DesiredViewError
 from pdshub.surveyor.store import PROOF, Entry
 from pdshub.surveyor.surveyor import Surveyor
-from pdshub.surveyor.wish import WishError
+from pdshub.surveyor.worker import Worker, WorkerError
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +35,14 @@ FOR_NODES = ("/generations/", "/images/")
 _GENERATION = r"{hex:[0-9a-f]{64}}"
 
 
-class Door:
-    """Handlers. ``sent``: bytes served, by kind."""
+class Handlers:
+    """The handlers of all requests. ``sent``: bytes served since the start, by kind of what was sent."""
 
     def __init__(self, surveyor: Surveyor) -> None:
         self.surveyor = surveyor
         self.sent = {"image": 0, "manifest": 0, "proof": 0, "plan": 0}
         self._questions = asyncio.Semaphore(1)  # each may take hundreds of megabytes for a moment
-        self._job: Job | None = None
+        self._worker: Worker | None = None
         self._closing = False
         self.comparisons = Comparisons(self._compare)
 
@@ -67,21 +67,21 @@ class Door:
     async def close(self) -> None:
         """Leaves the questions that are being answered without an answer."""
         self._closing = True
-        if self._job:
-            self._job.stop("the surveyor ends")
+        if self._worker:
+            self._worker.stop("the surveyor ends")
         await self.comparisons.close()
 
     async def put_spec(self, request: web.Request) -> web.Response:
         try:
             body = await request.json()
-            wish = self.surveyor.put(body)
-        except WishError as error:
+            desired = self.surveyor.put(body)
+        except DesiredViewError as error:
             raise web.HTTPUnprocessableEntity(text=str(error)) from None
         except (ValueError, RecursionError):
             raise web.HTTPBadRequest(text="no JSON") from None
         except OSError as error:
             raise web.HTTPInsufficientStorage(text=f"the store can not be written: {error.strerror}") from None
-        return web.json_response({"spec": wish.digest, "content": wish.content})
+        return web.json_response({"spec": desired.digest, "content": desired.content})
 
     async def get_state(self, _: web.Request) -> web.Response:
         return web.json_response(answers.state(self.surveyor))
@@ -92,7 +92,7 @@ class Door:
         except (ValueError, KeyError, TypeError, RecursionError):
             raise web.HTTPBadRequest(text='{"generation": …} is needed') from None
         entry = self._entry(str(reference))
-        self.surveyor.checks.ask(entry)
+        self.surveyor.check_runner.ask(entry)
         return web.json_response({"generation": entry.name}, status=202)
 
     async def get_explain(self, request: web.Request) -> web.Response:
@@ -101,7 +101,7 @@ class Door:
         try:
             task = {"generation": str(entry.directory), "path": path, "sources": str(self.surveyor.sources)}
             return web.json_response(await self._asked("explain", task))
-        except JobError as error:
+        except WorkerError as error:
             raise web.HTTPInternalServerError(text=str(error)) from None
 
     async def get_diff(self, request: web.Request) -> web.Response:
@@ -115,7 +115,7 @@ class Door:
         limit, wait = _number(request, "limit", MAX_FILES), _number(request, "wait", WAIT_SECONDS)
         try:
             answer = await self.comparisons.ask(old, new, min(wait, WAIT_SECONDS))
-        except JobError as error:
+        except WorkerError as error:
             raise web.HTTPInternalServerError(text=str(error)) from None
         if isinstance(answer, str):
             return web.json_response({"state": "running", "phase": answer}, status=202)
@@ -164,15 +164,15 @@ class Door:
         return await self._asked("diff", task, say)
 
     async def _asked(self, kind: str, task: Json, say: Say = lambda text: None) -> Json:
-        """The answer of a job. Raises JobError."""
+        """The answer of a worker. Raises WorkerError."""
         async with self._questions:
             if self._closing:
-                raise JobError("the surveyor ends")
-            self._job = Job(kind, task, memory=self.surveyor.memory // 2)
+                raise WorkerError("the surveyor ends")
+            self._worker = Worker(kind, task, memory=self.surveyor.memory // 2)
             try:
-                return dict(await self._job.run(say, seconds=QUESTION_SECONDS))
+                return dict(await self._worker.run(say, seconds=QUESTION_SECONDS))
             finally:
-                self._job = None
+                self._worker = None
 
     async def _send(
         self, request: web.Request, kind: str, pieces: Iterator[bytes], *, encoded: bool, length: int | None = None
@@ -243,9 +243,9 @@ async def _only_known(
     raise web.HTTPForbidden(text=f"{peer or 'a stranger'} may not do this")
 
 
-async def serve(door: Door, directory: Path, port: int, every: float = 5.0) -> None:
+async def serve(handlers: Handlers, directory: Path, port: int, every: float = 5.0) -> None:
     """Serves for ever. Waits for the certificate files; takes new ones for new connections, old ones go on."""
-    runner = web.AppRunner(door.app(), access_log=None, shutdown_timeout=3)
+    runner = web.AppRunner(handlers.app(), access_log=None, shutdown_timeout=3)
     await runner.setup()
     site: web.TCPSite | None = None
     seen: tuple[int, ...] | None = None

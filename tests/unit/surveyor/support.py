@@ -122,7 +122,7 @@ class Bench:
     async def checked(self) -> dict[str, Any]:
         """The state when audit and verification have ended."""
         await self.surveyor.turn()
-        while self.surveyor.checks.busy_with():  # noqa: ASYNC110
+        while self.surveyor.check_runner.busy_with():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         return answers.state(self.surveyor)
 

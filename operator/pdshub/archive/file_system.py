@@ -1,4 +1,4 @@
-"""The few calls by which a survey looks at a source: the one place where another file system, or a fault, is put."""
+"""The few calls by which a survey reads a source, as one interface: tests put another file system, or faults, in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol
 
-from pdshub.archive import fresh
+from pdshub.archive import synced_stat
 
 
 class Entry(Protocol):
@@ -25,7 +25,7 @@ class Entry(Protocol):
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result: ...
 
 
-class Door(Protocol):
+class FileSystem(Protocol):
     """A read-only file system. Paths are absolute; each call raises OSError as the function of its name in os."""
 
     def lstat(self, path: str) -> os.stat_result:
@@ -44,11 +44,11 @@ class Door(Protocol):
         """This machine's clock, nanoseconds since 1970."""
 
 
-class Disk:
-    """What is mounted here."""
+class LocalFileSystem:
+    """The file systems that are mounted on this machine."""
 
     def lstat(self, path: str) -> os.stat_result:
-        return fresh.lstat(path)
+        return synced_stat.lstat(path)
 
     def scandir(self, path: str) -> AbstractContextManager[Iterator[Entry]]:
         return os.scandir(path)

@@ -1,4 +1,6 @@
-"""Work in a process of its own: ``python -m pdshub.surveyor.job KIND``, one JSON object on stdin, JSON lines back.
+"""A task in a process of its own: ``python -m pdshub.surveyor.worker_main KIND``. worker.py is its other end.
+
+The task is one JSON object on stdin; lines of JSON come back on stdout.
 
 A survey needs much memory for a short time and may hang on a dead server: its process gives the memory back, can
 be killed, and is bounded. It ends by itself when the surveyor's end of stdin is closed.

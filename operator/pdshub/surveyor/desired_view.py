@@ -1,4 +1,4 @@
-"""What the operator wants of the surveyor: the body of PUT /spec, checked."""
+"""The view that the operator wants surveyed: the body of PUT /spec, checked."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pdshub.api.view import ArchiveViewSpec
 from pdshub.generation_id import digits
 
 
-class WishError(ValueError):
+class DesiredViewError(ValueError):
     """The body can not be used; the text says what is wrong with it."""
 
 
 @dataclass(frozen=True)
-class Wish:
+class DesiredView:
     """A view as the surveyor needs it."""
 
     view: str
@@ -58,24 +58,24 @@ def digest(value: Any) -> str:
     return "sha256:" + hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def parse(body: Any) -> Wish:
-    """Raises WishError."""
+def parse(body: Any) -> DesiredView:
+    """Raises DesiredViewError."""
     if not isinstance(body, Mapping) or not isinstance(body.get("spec"), Mapping):
-        raise WishError("an object with name and spec is needed")
+        raise DesiredViewError("an object with name and spec is needed")
     name, request, keep = body.get("name"), body.get("request") or "", body.get("keep") or []
     if not isinstance(name, str) or not 0 < len(name) <= 253:
-        raise WishError("name: the view's name is needed")
+        raise DesiredViewError("name: the view's name is needed")
     if not isinstance(request, str) or len(request) > 1024:
-        raise WishError("request: a short text is needed")
+        raise DesiredViewError("request: a short text is needed")
     if not isinstance(keep, list) or len(keep) > 10_000 or not all(isinstance(k, str) for k in keep):
-        raise WishError("keep: a list of generations is needed")
+        raise DesiredViewError("keep: a list of generations is needed")
     if any(len(digits(k)) != 64 for k in keep):
-        raise WishError("keep: whole names of generations are needed")
+        raise DesiredViewError("keep: whole names of generations are needed")
     wire = dict(body["spec"])
     try:
         spec = ArchiveViewSpec.model_validate(wire)
     except ValidationError as error:
         words = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise WishError(f"spec: {words}") from None
+        raise DesiredViewError(f"spec: {words}") from None
     generation = body.get("generation")
-    return Wish(name, spec, wire, request, tuple(keep), generation if isinstance(generation, int) else 0)
+    return DesiredView(name, spec, wire, request, tuple(keep), generation if isinstance(generation, int) else 0)
