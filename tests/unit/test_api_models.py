@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from pdshub.api.base import parse_quantity
 from pdshub.api.hub import PDSHubSpec
+from pdshub.api.refusal import refusal_words
 from pdshub.api.view import ArchiveViewSpec
 from pdshub.archive.view import view_from_spec
 from pdshub.generation_id import named
-from pdshub.reconcile.common.objects import refusal_words
 
 GOOD: dict[str, Any] = {
     "signIn": {"development": {}},

@@ -9,10 +9,10 @@ from pdshub.api.authority import Authority
 from pdshub.archive.datasets import Dataset
 from pdshub.archive.decision import Decision
 from pdshub.archive.placement import Placement
-from pdshub.archive.view import Layer, View
+from pdshub.archive.view import PlacedLayer, SurveyedView
 
 Json = dict[str, Any]
-Origin = tuple[Layer, str]
+Origin = tuple[PlacedLayer, str]
 """A layer, and a path of its source."""
 
 
@@ -31,15 +31,15 @@ def join(*parts: str) -> str:
     return "/".join(part for part in parts if part)
 
 
-def view_of(header: Json) -> View:
+def view_of(header: Json) -> SurveyedView:
     """The view that a plan was made for."""
     trees = list(dict.fromkeys(item["tree"] for item in header["layers"]))
     layers = tuple(
-        Layer(trees.index(i["tree"]), i["rank"], i["tree"], i["source"], i["path"]) for i in header["layers"]
+        PlacedLayer(trees.index(i["tree"]), i["rank"], i["tree"], i["source"], i["path"]) for i in header["layers"]
     )
     authority = Authority.model_validate(header["authority"])
     sources = tuple(source["name"] for source in header["sources"])
-    return View(header["view"], sources, layers, authority, tuple(header.get("live", ())))
+    return SurveyedView(header["view"], sources, layers, authority, tuple(header.get("live", ())))
 
 
 class Decided:
@@ -63,11 +63,12 @@ class Decided:
         of = [la for la in self.view.layers if la.source == item["source"] and la.holds(item["root"])]
         layer = next((la for la in of if la.place(item["root"]) == item["place"]), None)
         return Dataset(
-            layer or Layer(0, 0, item["place"], item["source"], item["root"]), item["kind"], item["root"], item["key"],
+            layer or PlacedLayer(0, 0, item["place"], item["source"], item["root"]),
+            item["kind"], item["root"], item["key"],
             version_text=item["version"], parent=item.get("parent"), index=number,
         )  # fmt: skip
 
-    def owner(self, layer: Layer, directory: str) -> int | None:
+    def owner(self, layer: PlacedLayer, directory: str) -> int | None:
         """The innermost dataset of the layer that holds a directory of its source."""
         while layer.holds(directory):
             if (found := self._roots.get((layer, directory))) is not None:
@@ -77,7 +78,7 @@ class Decided:
             directory = directory.rpartition("/")[0]
         return None
 
-    def place(self, layer: Layer, directory: str) -> str | None:
+    def place(self, layer: PlacedLayer, directory: str) -> str | None:
         """Where a directory of a source is shown; None where its dataset is hidden."""
         owner = self.owner(layer, directory)
         if owner is None:

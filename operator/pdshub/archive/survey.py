@@ -22,7 +22,7 @@ from pdshub.archive.merge import Merger, VisibleDir
 from pdshub.archive.placement import Placement, contributions, with_parents
 from pdshub.archive.refs import declared_paths
 from pdshub.archive.settle import hold_back
-from pdshub.archive.view import View
+from pdshub.archive.view import SurveyedView
 from pdshub.archive.walk import RACY_NS, Counters, DirRecord, Scan, SourceError, scan
 
 LABEL_BUDGET = 1000  # labels that may be opened for their company alone, or one in 200 files if that is more
@@ -63,7 +63,9 @@ class Openers(Protocol):
         """Of one source."""
 
 
-def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, previous: Path | None = None) -> Result:
+def survey(
+    view: SurveyedView, roots: Mapping[str, Path], out: Path, options: Options, previous: Path | None = None
+) -> Result:
     """Surveys the view's sources (``roots``: name -> directory) and writes plan, findings and record to ``out``.
 
     Raises SourceError when a source can't be read as a whole. ``previous`` is the former generation's directory.
@@ -118,7 +120,9 @@ def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, p
     return Result(counts, counters, findings, held, before, doubted)
 
 
-def planned(view: View, scans: dict[str, Scan], labels: Openers, findings: Findings, out: Path) -> dict[str, Any]:
+def planned(
+    view: SurveyedView, scans: dict[str, Scan], labels: Openers, findings: Findings, out: Path
+) -> dict[str, Any]:
     """Decides on what a survey has read and writes the plan to ``out``; returns its counts."""
     _missing(view, scans, findings)
     found, datasets = _discover(view, scans, labels, findings)
@@ -128,7 +132,7 @@ def planned(view: View, scans: dict[str, Scan], labels: Openers, findings: Findi
     return _write(view, scans, found, datasets, decisions, findings, said, out)
 
 
-def _missing(view: View, scans: Mapping[str, Scan], findings: Findings) -> None:
+def _missing(view: SurveyedView, scans: Mapping[str, Scan], findings: Findings) -> None:
     for layer in view.layers:
         if layer.path not in scans[layer.source].dirs:
             findings.add(
@@ -155,7 +159,7 @@ def _previous(previous: Path | None, findings: Findings) -> tuple[dict[str, Scan
 
 
 def _discover(
-    view: View, scans: Mapping[str, Scan], labels: Openers, findings: Findings
+    view: SurveyedView, scans: Mapping[str, Scan], labels: Openers, findings: Findings
 ) -> tuple[list[LayerDatasets], list[Dataset]]:
     datasets: list[Dataset] = []
     declared = declared_paths(view.authority, view.sources)
@@ -178,7 +182,7 @@ def _discover(
 
 
 def _write(
-    view: View,
+    view: SurveyedView,
     scans: dict[str, Scan],
     found: list[LayerDatasets],
     datasets: list[Dataset],

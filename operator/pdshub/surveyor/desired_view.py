@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
 from pdshub.api.view import ArchiveViewSpec
+from pdshub.archive.view import ViewError, checked_spec
 from pdshub.generation_id import digits
 
 
@@ -73,9 +72,8 @@ def parse(body: Any) -> DesiredView:
         raise DesiredViewError("keep: whole names of generations are needed")
     wire = dict(body["spec"])
     try:
-        spec = ArchiveViewSpec.model_validate(wire)
-    except ValidationError as error:
-        words = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise DesiredViewError(f"spec: {words}") from None
+        spec = checked_spec(wire)
+    except ViewError as error:
+        raise DesiredViewError(str(error)) from None
     generation = body.get("generation")
     return DesiredView(name, spec, wire, request, tuple(keep), generation if isinstance(generation, int) else 0)

@@ -12,7 +12,7 @@ from typing import Any
 
 from pdshub import rfc3339
 from pdshub.archive.guard import guard
-from pdshub.archive.view import View, view_from_spec
+from pdshub.archive.view import SurveyedView
 from pdshub.files import read_json, write_json
 from pdshub.generation_id import named, short
 from pdshub.surveyor import retention, schedule
@@ -66,11 +66,11 @@ class Surveyor:
         return desired
 
     @property
-    def view(self) -> View | None:
+    def view(self) -> SurveyedView | None:
         """The view to survey; None while there is nothing to survey."""
         if self.desired is None or not self.desired.spec.cataloged:
             return None
-        return view_from_spec(self.desired.view, self.desired.wire)
+        return SurveyedView.of(self.desired.view, self.desired.spec)
 
     # --- the loop ---------------------------------------------------------------------------------------------
 
@@ -107,7 +107,7 @@ class Surveyor:
         await self._attempt(self.desired, view, reason)
         return 0.05
 
-    async def _look_at_stamp(self, view: View) -> None:
+    async def _look_at_stamp(self, view: SurveyedView) -> None:
         path = self.desired.spec.survey.stamp_file if self.desired else None
         if path and view.layers:
             state = await self._stamp.look(self.sources / view.layers[0].source / path)
@@ -132,7 +132,7 @@ class Surveyor:
             settles=p.settles,
         )
 
-    async def _attempt(self, desired: DesiredView, view: View, reason: str) -> None:
+    async def _attempt(self, desired: DesiredView, view: SurveyedView, reason: str) -> None:
         p, stamp = self.progress, self._stamp_state
         p.started = self.clock()
         log.info("survey of %s: %s", view.name, reason)
@@ -164,7 +164,7 @@ class Surveyor:
         except OSError as problem:
             log.warning("the state can not be kept: %s", problem)
 
-    async def _survey(self, desired: DesiredView, view: View, began: float) -> None:
+    async def _survey(self, desired: DesiredView, view: SurveyedView, began: float) -> None:
         p = self.progress
         self._learn_approved(desired)
         base = self.baseline()

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from pdshub import hub_api
 from pdshub.api.hub import PDSHubSpec, PDSHubStatus
+from pdshub.api.refusal import refusal_words
 from pdshub.api.view import ArchiveViewSpec
 from pdshub.kube import (
     ARCHIVE_VIEW,
@@ -25,7 +26,7 @@ from pdshub.kube import (
     Object,
 )
 from pdshub.reconcile.common import workloads
-from pdshub.reconcile.common.objects import Step, refusal_words
+from pdshub.reconcile.common.objects import Step
 from pdshub.reconcile.hub import dependents, observe_archive
 from pdshub.reconcile.hub.context import HubContext, HubMemory
 from pdshub.reconcile.hub.facts import ArchiveState, Attempt, Facts

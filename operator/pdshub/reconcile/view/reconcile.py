@@ -12,13 +12,13 @@ from pydantic import ValidationError
 from pdshub import rfc3339
 from pdshub.api.decision import Decision
 from pdshub.api.generation import Gap, KeptGeneration, SurveyorStatus, SurveyStatus
+from pdshub.api.refusal import refusal_words
 from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus
 from pdshub.generation_id import short
 from pdshub.kube import ARCHIVE_VIEW, PDSHUB, KubeError, Object
 from pdshub.reconcile.common import events, finalizer, status
 from pdshub.reconcile.common.conditions import ConditionDraft, merge_conditions
 from pdshub.reconcile.common.node_reports import NodeReport
-from pdshub.reconcile.common.objects import refusal_words
 from pdshub.reconcile.view import conditions, decisions, deletion, surveyor_objects, surveyor_sync, volume_policies
 from pdshub.reconcile.view import status as view_status
 from pdshub.reconcile.view.act import surveyor
