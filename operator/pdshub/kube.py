@@ -36,10 +36,12 @@ class KubeError(Exception):
 
     @property
     def missing(self) -> bool:
+        """Whether the object, or the kind, is not there (404)."""
         return self.status == 404
 
     @property
     def conflict(self) -> bool:
+        """Whether it was written by somebody else meanwhile, or is there already (409)."""
         return self.status == 409
 
 
@@ -54,6 +56,7 @@ class Resource:
     namespaced: bool = True
 
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str = "") -> str:
+        """The URL's path of the collection or, with a name, of one object; an empty namespace means all of them."""
         root = f"/api/{self.api}" if "/" not in self.api else f"/apis/{self.api}"
         scope = f"/namespaces/{quote(namespace, safe='')}" if self.namespaced and namespace else ""
         leaf = f"/{quote(name, safe='')}" if name else ""

@@ -59,6 +59,7 @@ class Pair:
 
     @property
     def loaded(self) -> x509.Certificate:
+        """The certificate, parsed. Raises ValueError where it is none."""
         from cryptography import x509
 
         return x509.load_pem_x509_certificate(self.certificate)

@@ -34,6 +34,7 @@ class Pace:
     _next: float = 0.0
 
     def wait(self) -> None:
+        """Sleeps until the next event may happen."""
         if self.rate <= 0:
             return
         now = self.clock()

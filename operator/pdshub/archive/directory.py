@@ -88,6 +88,7 @@ class DirRecord:
         return not self.denied and hollow(self.nlink, self.subdirs, entries)
 
     def same_times(self, other: DirRecord) -> bool:
+        """Whether times of modification and of change are equal: the same directory was not written to between."""
         return (self.mtime, self.ctime) == (other.mtime, other.ctime)
 
     def same_names(self, other: DirRecord) -> bool:
@@ -111,6 +112,7 @@ class AttrTable:
         self._lock = threading.Lock()
 
     def index(self, attr: Attr) -> int:
+        """The attribute's row, which is made where it is new. Raises SourceError beyond 65536 rows."""
         number = self._index.get(attr)
         if number is None:
             with self._lock:

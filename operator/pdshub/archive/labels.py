@@ -33,6 +33,7 @@ class LabelReader:
     _newest: dict[str, int] = field(default_factory=dict)  # the latest time that each source showed
 
     def opener(self, source: str) -> Callable[[str, str, int, int], Facts]:
+        """The function that reads labels of one source, re-using what a former survey read of an unchanged file."""
         scan, former = self.scans[source].dirs, self.old_scans.get(source, Scan(source, "")).dirs
 
         def open_label(directory: str, name: str, size: int, mtime: int) -> Facts:

@@ -47,6 +47,7 @@ class Placement:
         return place
 
     def unused_renames(self) -> list[str]:
+        """The places in rename rules that nothing was at, sorted."""
         return sorted(old for old, _ in self._renames if old not in self._used)
 
     def of(self, index: int) -> str | None:

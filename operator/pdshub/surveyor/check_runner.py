@@ -33,11 +33,16 @@ class Subject(Protocol):
     progress: Progress
 
     @property
-    def clock(self) -> Callable[[], float]: ...
+    def clock(self) -> Callable[[], float]:
+        """Tells seconds since 1970."""
+
     @property
-    def desired(self) -> DesiredView | None: ...
+    def desired(self) -> DesiredView | None:
+        """What the operator wants; None until it has said so."""
+
     @property
-    def entries(self) -> Sequence[Entry]: ...
+    def entries(self) -> Sequence[Entry]:
+        """The kept generations, the newest first."""
 
     def find(self, reference: str) -> Entry | None:
         """The generation that a name, or its beginning, means."""

@@ -37,6 +37,7 @@ class Teller:
         self._clock, self._told = clock, clock()
 
     def __call__(self, text: str) -> None:
+        """Writes a line, unless the last one was written less than two seconds ago."""
         if self._clock() - self._told >= TOLD_SECONDS:
             self._told = self._clock()
             sys.stderr.write(f"{words.PROGRESS}{text}\n")

@@ -72,6 +72,10 @@ class Handlers:
         await self.comparisons.close()
 
     async def put_spec(self, request: web.Request) -> web.Response:
+        """Takes the view that the operator wants: 200 with digests of it.
+
+        400 where it is no JSON, 422 and why where it can not be used, 507 where the store can not be written.
+        """
         try:
             body = await request.json()
             desired = self.surveyor.put(body)
@@ -84,9 +88,11 @@ class Handlers:
         return web.json_response({"spec": desired.digest, "content": desired.content})
 
     async def get_state(self, _: web.Request) -> web.Response:
+        """Everything that the operator looks at (answers.state)."""
         return web.json_response(answers.state(self.surveyor))
 
     async def post_verify(self, request: web.Request) -> web.Response:
+        """Begins to compare a generation with its sources: 202; its end is in the state."""
         try:
             reference = (await request.json())["generation"]
         except (ValueError, KeyError, TypeError, RecursionError):
@@ -96,6 +102,7 @@ class Handlers:
         return web.json_response({"generation": entry.name}, status=202)
 
     async def get_explain(self, request: web.Request) -> web.Response:
+        """Which source shows ``path`` and why: 200, or 500 and why it can not be told."""
         entry = self._entry(request.query.get("generation", ""))
         path = request.query.get("path", "")
         try:
@@ -123,11 +130,13 @@ class Handlers:
         return web.json_response({**answer, "files": files})
 
     async def get_findings(self, request: web.Request) -> web.Response:
+        """What survey and audit found, at most ``limit`` findings."""
         entry, limit = self._entry(request.match_info["hex"]), _number(request, "limit", FINDINGS)
         answer = await asyncio.to_thread(findings_of, entry.directory, limit)
         return web.json_response({"generation": entry.name, **answer})
 
     async def get_file(self, request: web.Request) -> web.Response:
+        """A generation's manifest.json or proof.json, byte for byte."""
         entry, name = self._entry(request.match_info["hex"]), request.match_info["file"]
         try:
             raw = await asyncio.to_thread((entry.directory / name).read_bytes)
@@ -137,10 +146,12 @@ class Handlers:
         return web.Response(body=raw, content_type="application/json")
 
     async def get_plan(self, request: web.Request) -> web.StreamResponse:
+        """A generation's plan.json, compressed with zstd."""
         entry = self._entry(request.match_info["hex"])
         return await self._send(request, "plan", _compressed(entry.directory / plan.FILE), encoded=True)
 
     async def get_image(self, request: web.Request) -> web.StreamResponse:
+        """A catalog image by its digest: as it is stored to clients that accept zstd, else unpacked."""
         digest = request.match_info["hex"]
         path = self.surveyor.store.image(digest)
         if path is None:

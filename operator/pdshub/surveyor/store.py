@@ -56,14 +56,17 @@ class Entry:
 
     @property
     def sequence(self) -> int:
+        """Its place in the order of generations: the newest has the greatest."""
         return int(self.facts["sequence"])
 
     @property
     def as_of(self) -> str:
+        """When its survey began, RFC 3339."""
         return str(self.facts.get("asOf") or self.manifest.get("surveyedAt", ""))
 
     @property
     def accepted(self) -> bool:
+        """Whether the guard let it pass: it did not lose too many files (archive/guard.py)."""
         return bool((self.facts.get("guard") or {}).get("accepted"))
 
     @property
