@@ -1,4 +1,4 @@
-"""The only door to the API server: plain dicts in and out, over the asyncio client of package ``kubernetes``.
+"""Every request to the API server: plain dicts in and out, over the asyncio client of package ``kubernetes``.
 
 Generated model classes are not used: an unknown field of a newer server must survive a read and a write.
 """

@@ -12,5 +12,7 @@ DRIVER = "archive.pdshub.dev"
 """The CSI driver of archives; also its folder below the kubelet's plugins/."""
 MANAGER = "pdshub-operator"
 """The operator's field manager (server-side apply), and the label app.kubernetes.io/managed-by."""
+REFRESH = f"{GROUP}/refresh"
+"""Annotation of an ArchiveView: a new value asks for a survey; one that begins with FULL for every directory."""
 UID = 65532
 """User and group of operator and surveyor: "nonroot" of distroless images. Numeric, as runAsNonRoot asks for."""

@@ -17,12 +17,11 @@ from pdshub.archive.findings import Finding, as_text, printable
 from pdshub.cli import choose, outcome, words
 from pdshub.cli.kubectl import Kubectl, KubectlError
 from pdshub.generation_id import named
-from pdshub.wellknown import GROUP
+from pdshub.wellknown import GROUP, REFRESH
 
 Json = dict[str, Any]
 Said = tuple[Json | list[Json], str, int]
 VIEWS = f"archiveviews.{GROUP}"
-REFRESH = "pdshub.dev/refresh"
 SELECTOR = "app.kubernetes.io/component=surveyor,app.kubernetes.io/name=pdshub"
 POLL_SECONDS = 2.0
 FAILED, WAITED = 1, 3

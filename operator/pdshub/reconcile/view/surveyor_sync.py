@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from pdshub import wellknown
 from pdshub.api.generation import LIVE
 from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus
 from pdshub.generation_id import is_name, named
@@ -19,7 +20,7 @@ from pdshub.reconcile.view.context import ViewContext, ViewMemory
 from pdshub.reconcile.view.generations import Kept, Verdict
 from pdshub.survey_api import State, SurveyError
 
-REFRESH = "pdshub.dev/refresh"
+REFRESH = wellknown.REFRESH
 """Annotation of a view: a new token asks for a survey now."""
 PATIENCE = 30.0
 """Seconds for which a surveyor's last word counts when it does not answer: a restart is no outage."""
