@@ -51,7 +51,7 @@ class Facts:
 
 
 def program_version() -> str:
-    """As it is installed."""
+    """The version of the installed package; 0+source where it is not installed."""
     try:
         return version("pdshub")
     except PackageNotFoundError:
@@ -144,7 +144,7 @@ def of_views(views: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
 
 
 def families(facts: Facts) -> Iterator[Metric]:
-    """All metrics."""
+    """All metric families of the operator."""
     yield from of_operator(facts)
     yield from of_views(facts.views)
 

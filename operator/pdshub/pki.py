@@ -26,7 +26,7 @@ CA, NODE, OPERATOR, SURVEYOR = (
     tls_names.SURVEYOR_SECRET,
 )
 """Names of the Secrets."""
-CERTIFICATE, KEY, TRUST = "tls.crt", "tls.key", "ca.crt"
+CERTIFICATE, KEY, TRUST = tls_names.CERTIFICATE, tls_names.KEY, tls_names.TRUST
 _DAYS = {CA: 3650, NODE: 365, OPERATOR: 365, SURVEYOR: 365}
 _RENEW_DAYS = 60
 """A certificate with fewer days left is renewed."""
@@ -65,7 +65,7 @@ class Pair:
         return x509.load_pem_x509_certificate(self.certificate)
 
     def fresh(self, now: datetime.datetime) -> bool:
-        """Whether enough of its life is left."""
+        """Whether it is valid for more than 60 days from ``now``."""
         return self.loaded.not_valid_after_utc - now > datetime.timedelta(days=_RENEW_DAYS)
 
     def serves(self, *, server: bool, client: bool) -> bool:

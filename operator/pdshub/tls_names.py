@@ -20,6 +20,9 @@ NODE_SECRET = "pdshub-node-tls"  # noqa: S105
 OPERATOR_SECRET = "pdshub-operator-tls"  # noqa: S105
 SURVEYOR_SECRET = "pdshub-surveyor-tls"  # noqa: S105
 
+CERTIFICATE, KEY, TRUST = "tls.crt", "tls.key", "ca.crt"
+"""Keys of these Secrets, and files where they are mounted (Kubernetes, Secrets of type kubernetes.io/tls)."""
+
 
 def common_name(certificate: Any) -> str:
     """The common name of a verified peer certificate; "" where it has none, or more than one.

@@ -58,7 +58,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class _Collection:
-    """Whose inventories are read when all labels have been."""
+    """A collection whose inventories are read after all labels."""
 
     name: str  # LIDVID
     directory: str  # path in the view

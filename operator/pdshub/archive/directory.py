@@ -73,17 +73,17 @@ class DirRecord:
 
     @property
     def empty(self) -> bool:
-        """Nothing is in it: so cheap to list again that it always is."""
+        """Whether nothing is in it. To list it again is cheap, so that it is always done."""
         return not (self.names or self.dirs or self.links or self.others)
 
     @property
     def doubted(self) -> bool:
-        """What was read may not be what is there."""
+        """Whether what was read may differ from what is there."""
         return self.doubt not in ("", CHANGED)
 
     @property
     def hollow(self) -> bool:
-        """Its link count tells of sub-directories, none is listed, and it is no count of all entries either."""
+        """Whether its link count tells of sub-directories where none is listed (see the function of this name)."""
         entries = len(self.sizes) + len(self.links) + len(self.others)
         return not self.denied and hollow(self.nlink, self.subdirs, entries)
 
@@ -96,7 +96,7 @@ class DirRecord:
         return self._listing() == other._listing()
 
     def digest(self) -> str:
-        """Of the names."""
+        """SHA-256 of what the directory lists, hexadecimal; sizes and times of files do not count."""
         return hashlib.sha256(repr(self._listing()).encode("utf-8", "surrogateescape")).hexdigest()
 
     def _listing(self) -> tuple[str, tuple[str, ...], list[str], tuple[str, ...]]:

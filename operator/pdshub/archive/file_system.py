@@ -33,7 +33,7 @@ class FileSystem(Protocol):
     """A read-only file system. Paths are absolute; each call raises OSError as the function of its name in os."""
 
     def lstat(self, path: str) -> os.stat_result:
-        """What the server says now, not what is remembered of it."""
+        """Status of a file, link or directory as the server has it now, not as this machine remembers it."""
 
     def scandir(self, path: str) -> AbstractContextManager[Iterator[Entry]]:
         """The names in a directory with what is known of each, in any order."""
@@ -45,7 +45,7 @@ class FileSystem(Protocol):
         """The target of a link, as it is written."""
 
     def open(self, path: str) -> BinaryIO:
-        """To read a regular file; links are not followed, and a FIFO holds nobody up."""
+        """A regular file, to be read. Links are not followed, and opening a FIFO does not wait for its writer."""
 
     def time_ns(self) -> int:
         """This machine's clock, nanoseconds since 1970."""

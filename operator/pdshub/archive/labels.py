@@ -98,5 +98,5 @@ class LabelReader:
             raise SourceError(f"source {key[0]}: {file}: {error.strerror}") from error
 
     def known(self) -> Labels:
-        """For the record."""
+        """What all labels said, for the record that the next survey reads."""
         return {key: said for key, said in self.now.items() if key not in self.unread}

@@ -31,7 +31,7 @@ def same_images(before: dict[str, Any], plan: Plan, tool: str) -> bool:
 
 
 def plan_digest(plan: Plan) -> tuple[str, int]:
-    """(sha256:…, size) of the plan's file."""
+    """Digest (sha256:…) and size in bytes of the plan's file. Raises OSError."""
     with plan.path.open("rb") as file:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
 

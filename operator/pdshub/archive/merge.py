@@ -54,7 +54,7 @@ class Merger:
         self._layers, self._scans, self._datasets, self._findings = layers, scans, datasets, findings
 
     def directory(self, place: str, filled: Sequence[Contribution], subdirs: Collection[str]) -> VisibleDir:
-        """Merges one directory. ``subdirs`` are the names of its visible sub-directories."""
+        """The directory as users see it. ``subdirs``: names of its visible sub-directories, which win over files."""
         if not filled:
             return VisibleDir(place, (0o755, 0, 0), 0, [], [])
         first = self._record(filled[0])

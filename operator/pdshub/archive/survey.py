@@ -60,7 +60,7 @@ class Openers(Protocol):
     """Opens dataset labels of a source, or knows what they say."""
 
     def opener(self, source: str) -> OpenLabel:
-        """Of one source."""
+        """The function that answers for labels of one source."""
 
 
 def survey(

@@ -44,7 +44,7 @@ class PlacedLayer:
 
 @dataclass(frozen=True, slots=True)
 class SurveyedView:
-    """What a survey decides with."""
+    """All that a survey needs of a view to decide what users see."""
 
     name: str
     sources: tuple[str, ...]
@@ -54,7 +54,7 @@ class SurveyedView:
 
     @classmethod
     def of(cls, name: str, spec: ArchiveViewSpec) -> Self:
-        """Of the view ``name``."""
+        """The view ``name`` with this spec; entries that are live have no layers here."""
         layers = tuple(
             PlacedLayer(number, rank, _clean(entry.path), layer.source, _clean(layer.path))
             for number, entry in enumerate(spec.tree)

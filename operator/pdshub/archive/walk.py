@@ -48,7 +48,7 @@ class Scan:
     counters: Counters = field(default_factory=Counters)
 
     def order(self) -> None:
-        """Parents first, names sorted."""
+        """Sorts ``dirs``: parents first, then by name."""
         self.dirs = dict(sorted(self.dirs.items(), key=lambda item: item[0].split("/")))
 
 

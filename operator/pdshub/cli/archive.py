@@ -70,7 +70,7 @@ def asked(kubectl: Kubectl, args: argparse.Namespace, *command: str, stdin: str 
 
 
 def status(kubectl: Kubectl, args: argparse.Namespace) -> Said:
-    """All views, or all about one."""
+    """Answers ``archive status``: a line for each view, or all about one."""
     if args.view:
         found = _view(kubectl, args.view)
         return found, words.view(found), 0
@@ -147,7 +147,7 @@ def pin(kubectl: Kubectl, args: argparse.Namespace) -> Said:
 
 
 def unpin(kubectl: Kubectl, args: argparse.Namespace) -> Said:
-    """Follow releases again."""
+    """Takes the pin away: the view follows releases again."""
     pinned = (_view(kubectl, args.view).get("spec") or {}).get("pin")
     if pinned:
         note = {"metadata": {"annotations": {annotation("pin"): None}}}

@@ -15,7 +15,7 @@ Json = Mapping[str, Any]
 
 
 def short(name: str | None) -> str:
-    """A generation as people say it."""
+    """A generation's first twelve digits; a dash for none, in tables and sentences."""
     return generation_id.short(name or "") or "-"
 
 
@@ -160,7 +160,7 @@ def _node(node: Json) -> list[Any]:
 
 
 def view(thing: Json) -> str:
-    """All about one view."""
+    """What ``archive status VIEW`` prints: a summary, then tables of generations, sources and nodes."""
     status = thing.get("status") or {}
     shown = (status.get("generation") or {}).get("name")
     blocks = ["\n".join(printable(line) for line in _summary(thing))]

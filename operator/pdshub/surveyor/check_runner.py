@@ -48,14 +48,14 @@ class Subject(Protocol):
         """The generation that a name, or its beginning, means."""
 
     def look_again(self) -> None:
-        """An audit added findings to a generation."""
+        """Reads the store anew: an audit added findings to a generation."""
 
     def save(self) -> None:
         """Keeps the progress."""
 
 
 class CheckRunner:
-    """Runs them and keeps their results in the surveyor's progress."""
+    """Runs audit and verification in workers and keeps their results in the surveyor's progress."""
 
     def __init__(self, surveyor: Subject) -> None:
         self._of = surveyor
@@ -65,7 +65,7 @@ class CheckRunner:
         self._closing = False
 
     def busy_with(self) -> list[str]:
-        """Generations that are being looked at."""
+        """Names of the generations that are being checked, and must be kept so long."""
         return [name for _, name in self._workers.values()] + ([self._wanted] if self._wanted else [])
 
     def running(self, kind: str) -> bool:

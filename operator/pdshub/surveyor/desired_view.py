@@ -19,7 +19,7 @@ class DesiredViewError(ValueError):
 
 @dataclass(frozen=True)
 class DesiredView:
-    """A view as the surveyor needs it."""
+    """A view and what the operator wants done with it."""
 
     view: str
     spec: ArchiveViewSpec
@@ -30,19 +30,19 @@ class DesiredView:
 
     @property
     def digest(self) -> str:
-        """Of the spec as it came, so that the operator can tell whether this one is known."""
+        """Digest of the spec as it came: by it the operator tells whether the surveyor knows this one."""
         return digest(self.wire)
 
     @property
     def content(self) -> str:
-        """Of what decides which files users see and where these come from: a change of it asks for a survey."""
+        """Digest of what decides which files users see and where these come from: when it changes, a survey begins."""
         wire = self.spec.wire()
         authority = {k: v for k, v in wire.get("authority", {}).items() if k != "shrinkThresholdPercent"}
         sources = [{k: v for k, v in source.items() if k != "marker"} for source in wire["sources"]]
         return digest({"sources": sources, "tree": wire["tree"], "authority": authority})
 
     def body(self) -> dict[str, Any]:
-        """As it came, to be kept."""
+        """The body of PUT /spec again, to be kept in the store: ``parse`` gives an equal view for it."""
         return {
             "name": self.view,
             "generation": self.generation,
@@ -58,7 +58,7 @@ def digest(value: Any) -> str:
 
 
 def parse(body: Any) -> DesiredView:
-    """Raises DesiredViewError."""
+    """The body of PUT /spec as a view. Raises DesiredViewError, which names the field."""
     if not isinstance(body, Mapping) or not isinstance(body.get("spec"), Mapping):
         raise DesiredViewError("an object with name and spec is needed")
     name, request, keep = body.get("name"), body.get("request") or "", body.get("keep") or []

@@ -53,14 +53,14 @@ def _entry(store: Store, reference: str) -> Entry:
 
 
 def run_explain(args: argparse.Namespace) -> Said:
-    """Which source shows a path."""
+    """Answers ``explain``: which source shows a path."""
     entry = _entry(Store(args.store), args.generation)
     answer = explain(entry.directory, args.path, Look(mounted(args.sources)))
     return {"generation": entry.name, **answer}, words.explained(answer)
 
 
 def run_diff(args: argparse.Namespace) -> Said:
-    """What differs between two generations, or between the sources as they were surveyed and a generation."""
+    """Answers ``diff``: what differs between two generations, or between the sources as they were surveyed and one."""
     store = Store(args.store)
     if args.old == LIVE:
         only = _entry(store, args.new)
@@ -72,7 +72,7 @@ def run_diff(args: argparse.Namespace) -> Said:
 
 
 def run_findings(args: argparse.Namespace) -> Said:
-    """What survey and audit have to say."""
+    """Answers ``findings``: what survey and audit found."""
     entry = _entry(Store(args.store), args.generation)
     answer = findings_of(entry.directory, args.limit)
     found = [Finding(f["severity"], f["kind"], f["message"], tuple(f["paths"]), f["count"]) for f in answer["findings"]]
@@ -81,7 +81,7 @@ def run_findings(args: argparse.Namespace) -> Said:
 
 
 def run_verify(args: argparse.Namespace) -> Said:
-    """Whether the sources still hold what a generation shows."""
+    """Answers ``verify``: whether the sources still hold what a generation shows."""
     entry = _entry(Store(args.store), args.generation)
     answer = verify({"generation": str(entry.directory), "sources": str(args.sources)}, Teller())
     lines = [f"{answer['files']} files, {answer['drifted']} differ from the sources"]
@@ -89,7 +89,7 @@ def run_verify(args: argparse.Namespace) -> Said:
 
 
 def run_plan(args: argparse.Namespace) -> Said:
-    """What the view on stdin would change."""
+    """Answers ``plan``: what the view on stdin would change."""
     store = Store(args.store)
     desired = previewing.wanted(sys.stdin.buffer)
     newest = _entry(store, "")
@@ -101,7 +101,7 @@ def run_plan(args: argparse.Namespace) -> Said:
 
 
 def run_status(args: argparse.Namespace) -> Said:
-    """What is kept, and how the last survey went."""
+    """Answers ``status``: which generations are kept, and how the last survey went."""
     store = Store(args.store)
     entries, progress = store.read(), Progress.load(args.store / "state.json")
     kept = [

@@ -76,7 +76,7 @@ class Entry:
 
 
 class Store:
-    """The directory. Everything but ``read`` needs ``open`` first: one writer at a time."""
+    """The store's directory. Everything but ``read`` needs ``open`` first: one writer at a time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -1,4 +1,4 @@
-"""The surveyor of one view: takes wishes, surveys when it is time, keeps generations, says how it stands."""
+"""The surveyor of one view: takes the desired view, surveys when it is time, keeps generations, says how it stands."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Surveyor:
     # --- the loop ---------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Works until ``close``."""
+        """Surveys and checks when it is time, until ``close``."""
         while not self._closing:
             self._wake.clear()
             wait = await self.turn()
@@ -220,7 +220,7 @@ class Surveyor:
         return next((entry for entry in self.entries if entry.name == name), None)
 
     def drop(self) -> None:
-        """Removes what nobody needs."""
+        """Removes generations beyond spec.survey.keep that nobody has released, pinned, approved or looks at."""
         if self.desired is None:
             return
         base = self.baseline()

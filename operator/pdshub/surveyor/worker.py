@@ -34,7 +34,7 @@ class Worker:
                 self._process.kill()
 
     async def run(self, progress: Callable[[str], None] = lambda text: None, seconds: float = STALLED) -> Any:
-        """The result. ``seconds``: how long the process may say nothing. Raises WorkerError."""
+        """The task's result. ``seconds``: how long the process may say nothing. Raises WorkerError."""
         if self._stopped:
             raise WorkerError(self._stopped)
         process = self._process = await asyncio.create_subprocess_exec(
