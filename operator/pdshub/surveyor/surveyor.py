@@ -28,15 +28,29 @@ log = logging.getLogger(__name__)
 Json = dict[str, Any]
 
 
+STALE_SECONDS = 120
+"""Servers and clients remember listings for a minute and more (Ganesha's Attr_Expiration_Time, acdirmax): one that was
+read this soon after its directory had changed may be older than the change, and is read again."""
+
+
 class Surveyor:
-    """Everything but the network. ``memory``: bytes that a survey's process may take, 0 for no bound."""
+    """The surveyor without the network.
 
-    stale_seconds = 120
-    """Servers and clients remember listings for a minute and more (Ganesha's Attr_Expiration_Time, acdirmax): one that
-    was read this soon after its directory had changed may be older than the change, and is read again."""
+    ``memory``: bytes that a survey's process may take, 0 for no bound. ``clock``: tells seconds since 1970.
+    ``stale_seconds``: how long after a change a listing is not trusted.
+    """
 
-    def __init__(self, store: Store, sources: Path, *, memory: int = 0, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        store: Store,
+        sources: Path,
+        *,
+        memory: int = 0,
+        clock: Callable[[], float] = time.time,
+        stale_seconds: int = STALE_SECONDS,
+    ) -> None:
         self.store, self.sources, self.memory, self.clock = store, sources, memory, clock
+        self._stale_seconds = stale_seconds
         self.progress = Progress.load(store.path / "state.json")
         self.desired = _kept_desired_view(store.path / "spec.json")
         self.entries: list[Entry] = store.read()
@@ -180,7 +194,7 @@ class Surveyor:
                 "previous": str(newest.directory) if newest else None,
                 "baseline": str(base.directory) if base else None,
                 "restatSince": p.restat_at, "restatHours": desired.spec.survey.restat_hours,
-                "settleSeconds": 0 if first else None, "staleSeconds": self.stale_seconds,
+                "settleSeconds": 0 if first else None, "staleSeconds": self._stale_seconds,
                 "full": schedule.full(desired.request, p.tried_request),
                 "look": desired.request != p.tried_request or p.failed is not None or p.settles is not None,
             }  # fmt: skip
@@ -199,7 +213,7 @@ class Surveyor:
         log.info("generation %s: %s files", entry.name, result["counts"]["files"])
         p.restat_at, p.counters, p.settling = began, result["counters"], int(result["settling"])
         again = p.settling or (first and settle)
-        wait = max(schedule.MIN_SETTLE_SECONDS, settle, self.stale_seconds if result["doubted"] else 0)
+        wait = max(schedule.MIN_SETTLE_SECONDS, settle, self._stale_seconds if result["doubted"] else 0)
         p.settles = self.clock() + wait if again else None
         await asyncio.to_thread(self.drop)
 

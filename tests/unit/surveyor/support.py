@@ -83,21 +83,21 @@ class Bench:
         self.clock = Clock()
         self.start()
 
-    def start(self) -> None:
+    def start(self, **options: Any) -> None:
         """A new life of the surveyor over the same store."""
         self.store = Store(self.path)
         self.store.open()
-        self.surveyor = Surveyor(self.store, self.sources, clock=self.clock)
+        self.surveyor = Surveyor(self.store, self.sources, clock=self.clock, **options)
 
     async def close(self) -> None:
         """The end of a life."""
         await self.surveyor.close()
         self.store.close()
 
-    async def restart(self) -> None:
+    async def restart(self, **options: Any) -> None:
         """A new life over the same store."""
         await self.close()
-        self.start()
+        self.start(**options)
 
     def run(self, story: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Runs a test's story and leaves nothing behind."""
