@@ -1,4 +1,4 @@
-"""The only door to Helm: install, upgrade, uninstall through pyhelm3, and its complaints in an admin's words.
+"""Every run of Helm: install, upgrade, uninstall through pyhelm3, and its complaints in an admin's words.
 
 Whether there is anything to do is never asked of Helm: releases are read from their Secrets (reconcile/hub/release.py).
 """

@@ -21,7 +21,7 @@ from typing import Any
 
 import kopf
 
-from pdshub import installation
+from pdshub import installation, ports
 from pdshub.helm import Helm
 from pdshub.kube import ARCHIVE_VIEW, CLAIM, PDSHUB, Kube, KubeError
 from pdshub.metrics import Exporter, program_version
@@ -36,7 +36,8 @@ from pdshub.reconcile.hub.context import HubContext
 from pdshub.reconcile.view import reconcile as view
 from pdshub.reconcile.view.context import ViewContext
 from pdshub.render.chart import AIRGAP_PATH
-from pdshub.render.names import GROUP, HOME_LABELS, HUB_LABEL, VIEW_LABEL
+from pdshub.render.names import HOME_LABELS, HUB_LABEL, VIEW_LABEL
+from pdshub.wellknown import GROUP, VERSION
 
 log = logging.getLogger("pdshub")
 
@@ -159,11 +160,11 @@ def registry(started: dict[str, Operator], make: Any) -> kopf.OperatorRegistry:
         mine = by_address(kopf.login_with_service_account(**kwargs), os.environ)
         return mine or kopf.login_with_kubeconfig(**kwargs)
 
-    @kopf.on.event(GROUP, "v1alpha1", "pdshubs", registry=found)
+    @kopf.on.event(GROUP, VERSION, "pdshubs", registry=found)
     async def hub_event(namespace: str | None, name: str, **_: Any) -> None:
         started["operator"].on_hub(namespace or "", name)
 
-    @kopf.on.event(GROUP, "v1alpha1", "archiveviews", registry=found)
+    @kopf.on.event(GROUP, VERSION, "archiveviews", registry=found)
     async def view_event(name: str, **_: Any) -> None:
         started["operator"].on_view(name)
 
@@ -211,7 +212,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--namespace", default=os.environ.get("POD_NAMESPACE", "pdshub-system"))
     parser.add_argument("--installation", type=Path, default=installation.DEFAULT_PATH)
     parser.add_argument("--airgap-chart", default=AIRGAP_PATH, help="folder of the chart for source Airgap")
-    parser.add_argument("--port", type=int, default=8080, help="port of /healthz")
+    parser.add_argument("--port", type=int, default=ports.OPERATOR_HEALTH, help="port of /healthz")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("kopf").setLevel(logging.WARNING)  # else a line for every event of every object

@@ -12,10 +12,10 @@ from urllib.parse import quote, urlencode
 import aiohttp
 from pydantic import ValidationError
 
+from pdshub import tls_names
 from pdshub.api.generation import Changes
 from pdshub.api.survey import Answer, Diff, SpecTaken, State, refused_field
 
-SERVER_NAME = "pdshub-surveyor"
 TIMEOUT = 5.0
 """Seconds for one request: a surveyor answers from memory."""
 DIFF_SECONDS = 2
@@ -60,7 +60,7 @@ class SurveyApi:
             # a connection for each request: a kept one would outlive a renewed certificate
             async with (
                 aiohttp.ClientSession(timeout=timeout) as session,
-                session.request(method, url, json=body, ssl=tls, server_hostname=SERVER_NAME) as answer,
+                session.request(method, url, json=body, ssl=tls, server_hostname=tls_names.SURVEYOR) as answer,
             ):
                 data = await answer.content.read(LIMIT + 1)
                 while len(data) <= LIMIT and (more := await answer.content.read(LIMIT + 1 - len(data))):

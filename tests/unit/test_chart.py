@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pdshub import installation, kube, pki
-from pdshub.node.layout import DRIVER
 from pdshub.reconcile.common import node_reports
+from pdshub.wellknown import DRIVER
 from tests.unit.chart import FULL, SYSTEM, VALUES, Document, pods, rendered
 
 Rules = dict[tuple[str, str], str]

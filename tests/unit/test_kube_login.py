@@ -21,7 +21,7 @@ from tests.unit.test_pki import context
 
 def authority_and_server() -> tuple[pki.Pair, pki.Pair]:
     now = datetime.datetime.now(datetime.UTC)
-    authority = pki.issue(pki.AUTHORITY, now, "test-ca", None, server=False)
+    authority = pki.issue(pki.CA, now, "test-ca", None, server=False)
     return authority, pki.issue(pki.NODE, now, "localhost", authority, server=True)
 
 

@@ -1,4 +1,4 @@
-"""The door to surveyors: it shows who it is, and takes no answer for granted."""
+"""The client of surveyors: it shows who it is, and takes no answer for granted."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from pdshub.survey_api import SurveyApi, SurveyError
 A = "sha256:" + "a" * 64
 MAIN = [{"source": "main"}]
 NOW = datetime.datetime.now(datetime.UTC)
-AUTHORITY = pki.issue(pki.AUTHORITY, NOW, "pdshub-ca", None)
+AUTHORITY = pki.issue(pki.CA, NOW, "pdshub-ca", None)
 
 
 def context(pair: pki.Pair, *, server: bool) -> ssl.SSLContext:
@@ -81,7 +81,7 @@ def text(body: str, status: int = 200) -> Answer:
 
 
 async def started(app: web.Application) -> tuple[web.AppRunner, str]:
-    """A surveyor's door with TLS 1.3 and client certificates, as the program has it; and its address."""
+    """A surveyor's server with TLS 1.3 and client certificates, as the program has it; and its address."""
     runner = web.AppRunner(app)
     await runner.setup()
     SERVER.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -266,55 +266,55 @@ def test_a_comparison_that_takes_longer_is_no_answer_and_no_error() -> None:
     assert asyncio.run(with_surveyor(text('{"phase": "half"}', 202), ask)) is None
 
 
-def test_a_diff_that_takes_long_over_the_surveyors_own_door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_diff_that_takes_long_over_the_surveyors_own_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("zstandard")
     from pdshub.surveyor import server
-    from pdshub.surveyor.jobs import JobError
     from pdshub.surveyor.store import Entry, Store
     from pdshub.surveyor.surveyor import Surveyor
+    from pdshub.surveyor.worker import WorkerError
 
     monkeypatch.setattr(survey_api, "DIFF_SECONDS", 0)
     many = {"count": 5000, "paths": [f"p{n}" for n in range(1000)]}
     diff = {"datasets": {"added": [{}]}, "files": {"added": many, "removed": {"count": 0, "paths": []}}}
-    jobs: list[str] = []
+    workers: list[str] = []
 
     async def run() -> None:
-        door = server.Door(Surveyor(Store(tmp_path), tmp_path))
-        monkeypatch.setattr(door.surveyor, "find", lambda name: Entry(name, tmp_path, {}, {}, {}))
+        handlers = server.Handlers(Surveyor(Store(tmp_path), tmp_path))
+        monkeypatch.setattr(handlers.surveyor, "find", lambda name: Entry(name, tmp_path, {}, {}, {}))
         go = asyncio.Event()
 
         class Slow:
             def __init__(self, kind: str, task: Any, memory: int) -> None:
-                jobs.append(kind)
+                workers.append(kind)
 
             async def run(self, say: Callable[[str], None], seconds: float) -> Any:
                 say("half")
                 await go.wait()
-                if len(jobs) > 1:
-                    raise JobError("more memory is needed")
+                if len(workers) > 1:
+                    raise WorkerError("more memory is needed")
                 return diff
 
             def stop(self, why: str) -> None:
                 go.set()
 
-        monkeypatch.setattr(server, "Job", Slow)
-        runner, address = await started(door.app())
+        monkeypatch.setattr(server, "Worker", Slow)
+        runner, address = await started(handlers.app())
         api = SurveyApi()
         try:
             for _ in range(3):
                 assert await api.changes(OPERATOR, address, A, A) is None
-            assert jobs == ["diff"]
+            assert workers == ["diff"]
             go.set()
             monkeypatch.setattr(survey_api, "DIFF_SECONDS", 60)
             for _ in range(2):
                 assert await api.changes(OPERATOR, address, A, A) == Changes(datasets_added=1, files_added=5000)
-            assert jobs == ["diff"]
+            assert workers == ["diff"]
             for limit, named in (("limit=2&", 2), ("", 1000), ("limit=9999&", 1000)):
                 _, raw = await api._request(OPERATOR, "GET", address, f"/diff?{limit}from={A}&to={A}")
                 assert len(json.loads(raw)["files"]["added"]["paths"]) == named
             with pytest.raises(SurveyError, match="500: more memory is needed"):
                 await api.changes(OPERATOR, address, A, A[:-1] + "b")
-            await door.close()
+            await handlers.close()
             with pytest.raises(SurveyError, match="500: the surveyor ends"):
                 await api.changes(OPERATOR, address, A, A[:-1] + "c")
         finally:
@@ -327,7 +327,7 @@ def test_operator_and_surveyor_speak_the_same_language(tmp_path: Path) -> None:
     """Both ends are ours: what the operator sends, a real surveyor takes, and the other way round."""
     pytest.importorskip("zstandard")
     from pdshub.reconcile.view import surveyor_sync
-    from pdshub.surveyor.server import Door
+    from pdshub.surveyor.server import Handlers
     from pdshub.surveyor.store import Store
     from pdshub.surveyor.surveyor import Surveyor
 
@@ -342,11 +342,11 @@ def test_operator_and_surveyor_speak_the_same_language(tmp_path: Path) -> None:
             "pin": "a" * 12,
         }
     )
-    door = Door(Surveyor(store, tmp_path))
+    handlers = Handlers(Surveyor(store, tmp_path))
     node = context(pki.issue(pki.NODE, NOW, "pdshub-node", AUTHORITY, server=True, client=True), server=False)
 
     async def run() -> None:
-        runner, address = await started(door.app())
+        runner, address = await started(handlers.app())
         api = SurveyApi()
         try:
             assert (await api.state(OPERATOR, address)).spec is None

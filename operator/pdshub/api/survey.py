@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from pdshub.api.base import StatusModel
 from pdshub.api.generation import Changes, Counts, FindingCounts
+from pdshub.generation_id import NAME
 
 
 class SurveyState(StrEnum):
@@ -122,7 +123,7 @@ class AllChanges(Changes):
 class Generation(Answer):
     """One generation of the surveyor's store."""
 
-    name: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
+    name: str = Field(pattern=f"^{NAME.pattern}$")
     as_of: str = ""
     """When its survey began, RFC 3339."""
     counts: AllCounts = Field(default_factory=AllCounts)

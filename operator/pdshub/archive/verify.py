@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 
 from pdshub.archive.findings import Findings
-from pdshub.archive.fresh import settled
 from pdshub.archive.plan import Plan
+from pdshub.archive.synced_stat import retry_stale
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def compare(plan: Plan, roots: Mapping[str, Path]) -> Iterator[Compared]:
             changed: list[str] = []
             for name, size, mtime in zip(group["names"], group["sizes"], group["mtimes"], strict=True):
                 try:
-                    st = settled(partial(os.lstat, base / name))
+                    st = retry_stale(partial(os.lstat, base / name))
                 except (FileNotFoundError, NotADirectoryError):
                     gone.append(name)
                     continue

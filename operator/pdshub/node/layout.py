@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-DRIVER = "archive.pdshub.dev"
+from pdshub.wellknown import DRIVER
+
 KEPT = ".pdshub-kept-"
 """Before any letters, in the root of a mount of the helper, and listed nowhere: the whole export once more, for one
 catalog. What files of it are is asked for when they are opened, and remembered from then on."""

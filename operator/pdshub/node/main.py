@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pdshub import ports
 from pdshub.node.layout import Layout
 
 log = logging.getLogger("pdshub.node")
@@ -28,12 +29,12 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--installation", type=Path, default=Path("/etc/pdshub/installation/installation.yaml"))
     root.add_argument("--tls", type=Path, default=Path("/etc/pdshub/tls"))
-    root.add_argument("--report-port", type=int, default=9809, help="0: no report")
-    root.add_argument("--health-port", type=int, default=9808, help="0: no health server")
+    root.add_argument("--report-port", type=int, default=ports.NODE_REPORT, help="0: no report")
+    root.add_argument("--health-port", type=int, default=ports.NODE_HEALTH, help="0: no health server")
     root.add_argument(
         "--hold-seconds", type=float, default=60, help="how long an old tree in use is kept after a switch"
     )
-    root.add_argument("--metrics-port", type=int, default=9807, help="0: no metrics")
+    root.add_argument("--metrics-port", type=int, default=ports.NODE_METRICS, help="0: no metrics")
     root.add_argument("--proof-seconds", type=float, default=3600, help="between two proofs of a view")
     root.add_argument("--canary-seconds", type=float, default=30, help="between two looks at the sample")
     root.add_argument("--probe-seconds", type=float, default=8, help="a source that needs longer to answer is away")

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from pdshub import ports
+from pdshub.generation_id import is_name
 from pdshub.node import nfs_versions
 
 #: Behind a view's name: the volume that shows its sources as they are, for the surveyor.
 SOURCES = "#sources"
-GENERATION = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class SpecError(ValueError):
@@ -33,7 +33,7 @@ class Source:
     local: str = ""
     server: str = ""
     export: str = ""
-    port: int = 2049
+    port: int = ports.NFS
     version: str = "4.2"  # the highest
     run_as: tuple[int, int] | None = None
     marker: tuple[str, str] | None = None  # a file that must be there, and its SHA-256
@@ -156,7 +156,7 @@ def _source(raw: Mapping[str, Any], where: str) -> Source:
             str(raw["name"]),
             server=server,
             export=export,
-            port=int(nfs.get("port") or 2049),
+            port=int(nfs.get("port") or ports.NFS),
             version=version,
             run_as=ids,
             marker=marker,
@@ -213,7 +213,7 @@ def parse_view(document: Mapping[str, Any]) -> View:
 def _status(status: Mapping[str, Any], cataloged: bool) -> tuple[Released | None, str, tuple[UpdatePolicy, ...]]:
     """What the operator has decided: generation, where to get it, and how each hub takes it up."""
     generation = status.get("generation") if cataloged else None
-    if generation and not GENERATION.fullmatch(str(generation["name"])):
+    if generation and not is_name(str(generation["name"])):
         raise SpecError(f"status.generation.name: {generation['name']!r} is not sha256: and 64 hexadecimal digits")
     released = Released(str(generation["name"]), str(generation.get("asOf") or "")) if generation else None
     uptakes = tuple(

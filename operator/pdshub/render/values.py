@@ -8,7 +8,7 @@ from typing import Any
 
 from pdshub.api.hub import PDSHubSpec
 from pdshub.installation import Defaults
-from pdshub.render import images, notice, patience, server, signin
+from pdshub.render import images, notice, reconnect, server, signin
 from pdshub.render.chart import ChartRef
 from pdshub.render.merge import merge
 from pdshub.render.names import Names
@@ -67,7 +67,7 @@ def rendered(
         "resources": {"requests": dict(_CORE)},
         "networkPolicy": {"enabled": True},
     }
-    parts = (spawner, signin.render(spec, names), notice.render(names, bool(view)), patience.render())
+    parts = (spawner, signin.render(spec, names), notice.render(names, bool(view)), reconnect.render())
     for part in parts:
         hub = merge(hub, part)
     return {

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from pdshub import rfc3339
 from pdshub.api.survey import Answer, Audit, Comparison, Generation, State, SurveyProgress, SurveyState
-from pdshub.surveyor.making import rfc3339
 from pdshub.surveyor.store import Entry
 from pdshub.surveyor.surveyor import Surveyor
 
@@ -34,8 +34,8 @@ def survey(s: Surveyor) -> SurveyProgress:
         state=state,
         phase=s.phase,
         message=_message(s, state),
-        started_at=None if p.started is None else rfc3339(p.started),
-        last_finished=None if p.finished is None else rfc3339(p.finished),
+        started_at=None if p.started is None else rfc3339.text(p.started),
+        last_finished=None if p.finished is None else rfc3339.text(p.finished),
         request=p.tried_request,
         settling=p.settling,
         seconds=round(p.seconds, 3),
@@ -53,7 +53,7 @@ def _message(s: Surveyor, state: SurveyState) -> str:
             return f"{s.progress.settling} datasets are still being copied, or their listing is in doubt"
         case SurveyState.WAITING:
             return "looks again when what may have been copied just now has settled"
-        case _ if s.wish is None:
+        case _ if s.desired is None:
             return "the operator has not said what to survey"
         case _ if s.view is None:
             return "the whole view is shown live: there is nothing to survey"
@@ -91,9 +91,9 @@ def _check(model: type[_Check], kept: dict[str, Any]) -> _Check:
 def state(s: Surveyor) -> State:
     """Everything that the operator looks at."""
     return State(
-        view=s.wish.view if s.wish else "",
-        spec=s.wish.digest if s.wish else None,
-        content=s.wish.content if s.wish else None,
+        view=s.desired.view if s.desired else "",
+        spec=s.desired.digest if s.desired else None,
+        content=s.desired.content if s.desired else None,
         survey=survey(s),
         generations=[generation(s, entry) for entry in s.entries],
         audit=_check(Audit, s.progress.audit),

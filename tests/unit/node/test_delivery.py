@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pdshub import rfc3339
 from pdshub.node.health import delivery, monitor
 from pdshub.node.health.delivery import Found, is_delivery
 from pdshub.node.health.integrity import Proof, Prover, judge
@@ -145,7 +146,7 @@ def test_many_datasets_are_counted() -> None:
 def test_impossible_times_are_told() -> None:
     for time in (-(1 << 63) + 1, (1 << 63) - 1):
         assert delivery.told(delivery.deliveries([KNOWN], {F: Found(0, time, 1)}, 0), 0)
-    assert delivery.rfc3339(1e30) == "an impossible time"
+    assert rfc3339.for_people(1e30) == "an impossible time"
 
 
 class Proofs(Prover):

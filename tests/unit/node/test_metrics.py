@@ -128,14 +128,6 @@ def test_names_cannot_break_the_format() -> None:
     assert ("pdshub_node_source_up", (("source", 'b\\"'), ("view", 'a"} 1\nevil{'))) in found
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("1970-01-01T00:01:00Z", 60.0), ("", 0.0), (None, 0.0), ("yesterday", 0.0)],
-)
-def test_timestamp(text: Any, expected: float) -> None:
-    assert metrics.timestamp(text) == expected
-
-
 def test_served(unused_port: int) -> None:
     async def ask() -> tuple[str, bytes]:
         task = asyncio.create_task(metrics.serve(unused_port, lambda: metrics.families(REPORT, {})))

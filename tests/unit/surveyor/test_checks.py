@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from pdshub.api.survey import State
-from pdshub.surveyor import answers, checking
-from pdshub.surveyor.jobs import JobError
+from pdshub.surveyor import answers, check_runner
+from pdshub.surveyor.worker import WorkerError
 from tests.unit.archive.archive_support import OLD, build
 from tests.unit.surveyor.support import Bench, names, needs_mkfs
 
@@ -98,7 +98,7 @@ def test_the_audit_opens_every_label_once_a_generation(bench: Bench) -> None:
 def test_a_check_that_failed_is_tried_again(bench: Bench, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """Soon at first, then less often, with a bound; what the failures were is forgotten when it goes well."""
     broken, begun = True, 0
-    real = checking.Job
+    real = check_runner.Worker
 
     class Breaks:
         def __init__(self, task: str, *arguments: Any, **more: Any) -> None:
@@ -110,7 +110,7 @@ def test_a_check_that_failed_is_tried_again(bench: Bench, monkeypatch: pytest.Mo
                 return await self._real.run(**more)
             begun += 1
             if broken:
-                raise JobError("the process ended by signal 9")
+                raise WorkerError("the process ended by signal 9")
             return await self._real.run(**more)
 
         def stop(self, why: str) -> None:
@@ -124,7 +124,7 @@ def test_a_check_that_failed_is_tried_again(bench: Bench, monkeypatch: pytest.Mo
 
     async def run() -> None:
         nonlocal broken
-        monkeypatch.setattr(checking, "Job", Breaks)
+        monkeypatch.setattr(check_runner, "Worker", Breaks)
         bench.put(survey={"intervalSeconds": 604800})
         bench.put(survey={"intervalSeconds": 604800}, pin=names(await bench.turn())[0])
         assert await tried(0) == 1
@@ -136,11 +136,11 @@ def test_a_check_that_failed_is_tried_again(bench: Bench, monkeypatch: pytest.Mo
         assert await tried(0) == 5, "a new life of the surveyor is no reason to try"
         for _ in range(20):
             before = begun
-            assert await tried(checking.RETRY_SECONDS) > before, "it is never given up"
+            assert await tried(check_runner.RETRY_SECONDS) > before, "it is never given up"
         broken = False
         before = begun
-        state = await tried(checking.RETRY_SECONDS) and answers.state(bench.surveyor).body()[kind]
+        state = await tried(check_runner.RETRY_SECONDS) and answers.state(bench.surveyor).body()[kind]
         assert begun == before + 1 and state["state"] == "done" and "failures" not in state
-        assert await tried(checking.RETRY_SECONDS) == begun
+        assert await tried(check_runner.RETRY_SECONDS) == begun
 
     bench.run(run)

@@ -18,7 +18,8 @@ from pdshub.node._proto import csi_pb2 as csi
 from pdshub.node._proto import csi_pb2_grpc, pluginregistration_pb2_grpc
 from pdshub.node._proto import pluginregistration_pb2 as registration
 from pdshub.node.csi.services import Identity, Node
-from pdshub.node.layout import DRIVER, Layout
+from pdshub.node.layout import Layout
+from pdshub.wellknown import DRIVER
 
 # grpcio-tools annotates messages, not services.
 csi_services: Any = csi_pb2_grpc

@@ -19,11 +19,12 @@ import grpc
 
 from pdshub.node._proto import csi_pb2 as csi
 from pdshub.node._proto import csi_pb2_grpc as services
-from pdshub.node.layout import DRIVER, Layout
+from pdshub.node.layout import Layout
 from pdshub.node.mount import mountinfo, volume_root
 from pdshub.node.mount.locks import Locks
 from pdshub.node.reconcile.reconciler import Reconciler
 from pdshub.node.spec import SOURCES
+from pdshub.wellknown import DRIVER
 
 log = logging.getLogger(__name__)
 

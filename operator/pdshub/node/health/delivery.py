@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
+from pdshub import rfc3339
 from pdshub.node.health.sample import Known, printable
 
 #: What a file's word (examine.check_file) says of the archive.
@@ -146,20 +146,13 @@ def deliveries(sample: Iterable[Known], changing: Mapping[str, Found], settle: f
     return sorted(made, key=lambda d: (d.since, d.dataset))
 
 
-def rfc3339(seconds: float) -> str:
-    """In UTC; a file may have any time."""
-    try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (ValueError, OverflowError, OSError):
-        return "an impossible time"
-
-
 def told(found: list[Delivery], clock: float) -> str:
     """For people. `clock`: Unix time of now."""
     parts = []
     for one in found[:_DATASETS]:
         files = "1 file" if one.files == 1 else f"{one.files} files"
-        ready = f"settles {rfc3339(one.until)} if no more comes" if one.until > clock else "has settled"
-        parts.append(f"{printable(one.dataset)} since {rfc3339(one.since)} ({files}, {printable(one.first)}; {ready})")
+        ready = f"settles {rfc3339.for_people(one.until)} if no more comes" if one.until > clock else "has settled"
+        since = rfc3339.for_people(one.since)
+        parts.append(f"{printable(one.dataset)} since {since} ({files}, {printable(one.first)}; {ready})")
     more = f" and {len(found) - _DATASETS} datasets more" if len(found) > _DATASETS else ""
     return f"changed on the NAS since the survey: {', '.join(parts)}{more}; the next generation takes it up"

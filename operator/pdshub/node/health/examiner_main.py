@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pdshub.archive import fresh
+from pdshub.archive import synced_stat
 from pdshub.node.health import unprivileged, write_probe
 from pdshub.node.mount import catalog, syscalls, worker_main
 
@@ -144,13 +144,13 @@ class Sources:
 
     def _look(self, base: int, path: str) -> dict[str, Any]:
         try:
-            file = fresh.settled(lambda: open_file(base, path))
+            file = synced_stat.retry_stale(lambda: open_file(base, path))
         except OSError as error:
             if _REPLACED.get(error.errno or 0) != "gone":
                 raise
         else:
             try:
-                info = fresh.fstat(file)
+                info = synced_stat.fstat(file)
             finally:
                 os.close(file)
             return {"size": info.st_size, "mtime": info.st_mtime_ns, "ctime": info.st_ctime_ns}
@@ -164,7 +164,7 @@ class Sources:
                 folder = folder.rpartition("/")[0]
                 continue
             try:
-                info = fresh.fstat(directory)
+                info = synced_stat.fstat(directory)
             finally:
                 os.close(directory)
             return {"level": level, "mtime": info.st_mtime_ns, "ctime": info.st_ctime_ns}

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from pdshub import rfc3339
 from pdshub.node.health import delivery
 from pdshub.node.health.delivery import Found
 from pdshub.node.health.published import Subject
 from pdshub.node.health.sample import Known, printable
 from pdshub.node.health.write_probe import SUCCEEDED, refused
 from pdshub.node.mount import worker
-from pdshub.node.source.identity import now
 
 FIRST = 60.0
 """Seconds after a view or a generation appeared, and until an unfinished proof is tried again."""
@@ -213,7 +213,7 @@ class Prover:
 
     async def prove(self, subject: Subject) -> Proof:
         """One proof, now. Never raises for what the archive does: that is an unfinished proof."""
-        at, clock, began = now(), time.time(), time.monotonic()
+        at, clock, began = rfc3339.now(), time.time(), time.monotonic()
         some = dict(sorted(subject.targets.items())[:TARGETS])
         targets = {target: list(points[:POINTS]) for target, points in some.items()}
         try:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from pdshub import rfc3339
 from pdshub.node.health.integrity import CHANGING, INTACT, Prover
 from pdshub.node.health.published import INTERVAL_SECONDS, SETTLE_SECONDS, Subject
 from pdshub.node.health.sample import Known, read
@@ -17,7 +18,6 @@ from pdshub.node.health.staleness import Watcher
 from pdshub.node.mount import mountinfo, volume_root
 from pdshub.node.reconcile.reconciler import Reconciler
 from pdshub.node.reconcile.view_health import Showing
-from pdshub.node.source.identity import now
 from pdshub.node.spec import View
 from pdshub.node.store.generations import PROOF
 
@@ -110,7 +110,7 @@ class Health:
 
     async def _watch(self, subject: Subject) -> None:
         try:
-            await self.watcher.look(subject, time.time(), now())
+            await self.watcher.look(subject, time.time(), rfc3339.now())
         except OSError as error:
             log.warning("sample of %s: %s", subject.view, error)
 

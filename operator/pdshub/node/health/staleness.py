@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from pdshub.generation_id import short
 from pdshub.node.health.published import Subject
 from pdshub.node.health.sample import Known, printable
 from pdshub.node.mount import worker
@@ -82,7 +83,7 @@ class Watch:
             self.survey_wanted = ""
         elif self.problems.keys() - self._asked_for and now - self._asked_at >= SLOT:
             self._asked_at, self._asked_for = now, set(self.problems)
-            self.survey_wanted = f"{self.generation.removeprefix('sha256:')[:12]}-{int(now // SLOT)}"
+            self.survey_wanted = f"{short(self.generation)}-{int(now // SLOT)}"
 
     @property
     def message(self) -> str:

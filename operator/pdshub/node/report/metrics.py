@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 from aiohttp import web
@@ -18,6 +17,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from pdshub import generation_id, rfc3339
 from pdshub.node.health.integrity import RESULTS
 
 log = logging.getLogger(__name__)
@@ -31,14 +31,6 @@ TOTALS = {
     "fetch_seconds": "Seconds that fetching them took.",
     "publishes": "Volumes published since the plugin started.",
 }
-
-
-def timestamp(text: Any) -> float:
-    """Unix time of an RFC 3339 text; 0 for none."""
-    try:
-        return datetime.fromisoformat(str(text)).timestamp()
-    except ValueError:
-        return 0.0
 
 
 def gauge(name: str, text: str, labels: Iterable[str] = ()) -> GaugeMetricFamily:
@@ -83,7 +75,7 @@ def of_views(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
 def short(generation: Any) -> str:
     """The first 12 digits, as people write it; empty for none."""
     text = str(generation or "")
-    return text.removeprefix("sha256:")[:12] if text.startswith("sha256:") else ""
+    return generation_id.short(text) if text.startswith(generation_id.PREFIX) else ""
 
 
 def of_proofs(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
@@ -104,7 +96,7 @@ def of_proofs(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
                 unwritable.add_metric([name], float(proof["unwritable"]))
             for word in RESULTS:
                 result.add_metric([name, word], float(proof["result"] == word))
-            at.add_metric([name], timestamp(proof["at"]))
+            at.add_metric([name], rfc3339.seconds(proof["at"]))
             for word in ("digested", "differing", "changing", "private", "unread"):
                 files.add_metric([name, word], float(proof["files"].get(word, 0)))
         if canary := view.get("canary"):

@@ -18,10 +18,10 @@ from pdshub.node.csi.services import Node, program_version
 from pdshub.node.reconcile.reconciler import Reconciler
 from pdshub.node.reconcile.view_health import Showing
 from pdshub.node.reconcile.view_health import report as showing
+from pdshub.tls_names import OPERATOR, common_name
 
 log = logging.getLogger(__name__)
 
-OPERATOR = "pdshub-operator"  # the common name of the only client that may read the report
 #: A loop without a whole turn for so long is stuck: a turn takes milliseconds, its longest step 20 s.
 STUCK_SECONDS = 90
 
@@ -72,8 +72,7 @@ def document(name: str, node: Node, reconciler: Reconciler) -> dict[str, Any]:
 
 def is_operator(certificate: Any) -> bool:
     """Whether a verified peer certificate (ssl.SSLSocket.getpeercert) is the operator's."""
-    subject = (certificate or {}).get("subject", ())
-    return any(pair == ("commonName", OPERATOR) for part in subject for pair in part)
+    return common_name(certificate) == OPERATOR
 
 
 async def serve_report(directory: Path, port: int, make: Callable[[], dict[str, Any]]) -> None:

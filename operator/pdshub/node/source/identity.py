@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import logging
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
+from pdshub import rfc3339
 from pdshub.files import read_json, write_json
 from pdshub.node.mount import worker
 from pdshub.node.spec import Source
@@ -17,11 +17,6 @@ log = logging.getLogger(__name__)
 EVERY = 30.0
 """Seconds between two looks at a source that is right; one that is wrong is looked at whenever it is probed."""
 TIMEOUT = 8.0
-
-
-def now() -> str:
-    """RFC 3339 in UTC."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Canary:
@@ -67,7 +62,7 @@ class Canary:
         if identity == self.identity:
             return
         if self.identity:
-            self.changed, self.changes = now(), self.changes + 1
+            self.changed, self.changes = rfc3339.now(), self.changes + 1
             log.warning("source %s: another file system than before (%s, was %s)",
                         self.source.device_name, identity, self.identity)  # fmt: skip
         self.identity = identity

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
+from pdshub import generation_id
 from pdshub.node.store.fetch import Fetch, Folder, Shop, Surveyor
 from pdshub.node.store.generations import Generation, Store
 
@@ -43,7 +44,7 @@ class Shelf:
 
     def progress(self, name: str) -> str:
         """In words, what keeps a generation from being here."""
-        short = name.removeprefix("sha256:")[:12]
+        short = generation_id.short(name)
         if name in self.failures:
             return f"generation {short} can't be fetched: {self.failures[name]}"
         fetch = self._running.get(name, (None,))[0]

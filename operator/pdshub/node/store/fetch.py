@@ -21,6 +21,7 @@ from typing import IO, Any, Protocol
 
 from pdshub.archive.catalog import Image
 from pdshub.files import sync
+from pdshub.generation_id import digits
 from pdshub.node.store.generations import (
     BLOCK,
     MANIFEST,
@@ -31,8 +32,8 @@ from pdshub.node.store.generations import (
     Store,
     parse,
 )
+from pdshub.tls_names import SURVEYOR
 
-SURVEYOR = "pdshub-surveyor"  # the name in its certificate
 TIMEOUT = 20.0  # seconds without a byte
 _CHUNK = 1 << 20
 _WINDOW = 128 << 20  # bytes of memory that zstd may take
@@ -53,7 +54,7 @@ class Folder:
         self._directory = directory
 
     def _open(self, name: str, file: str) -> IO[bytes]:
-        return (self._directory / name.removeprefix("sha256:") / file).open("rb")
+        return (self._directory / digits(name) / file).open("rb")
 
     def manifest(self, name: str) -> IO[bytes]:
         return self._open(name, MANIFEST)
@@ -100,13 +101,13 @@ class Surveyor:
         return response
 
     def manifest(self, name: str) -> IO[bytes]:
-        return self._get(f"/generations/{name.removeprefix('sha256:')}/{MANIFEST}")
+        return self._get(f"/generations/{digits(name)}/{MANIFEST}")
 
     def image(self, name: str, image: Image) -> IO[bytes]:
-        return self._get(f"/images/{image.digest.removeprefix('sha256:')}")
+        return self._get(f"/images/{digits(image.digest)}")
 
     def proof(self, name: str) -> IO[bytes]:
-        return self._get(f"/generations/{name.removeprefix('sha256:')}/{PROOF}")
+        return self._get(f"/generations/{digits(name)}/{PROOF}")
 
 
 def _zstd() -> Any:

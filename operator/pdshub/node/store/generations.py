@@ -16,7 +16,8 @@ from typing import Any
 
 from pdshub.archive import manifest as archive
 from pdshub.archive.catalog import Image
-from pdshub.node.spec import GENERATION, Layer, SpecError, relative
+from pdshub.generation_id import PREFIX, digits, is_name, short
+from pdshub.node.spec import Layer, SpecError, relative
 
 MANIFEST, PROOF = "manifest.json", "proof.json"
 MAX_MANIFEST, MAX_IMAGE, MAX_IMAGES = 64 << 20, 16 << 30, 400  # bytes, bytes, images of one generation
@@ -46,11 +47,11 @@ class Generation:
 
     @property
     def digits(self) -> str:
-        return self.name.removeprefix("sha256:")
+        return digits(self.name)
 
     @property
     def short(self) -> str:
-        return self.digits[:12]
+        return short(self.name)
 
 
 def _whole(value: Any, most: int, what: str) -> int:
@@ -63,7 +64,7 @@ def _image(raw: dict[str, Any], nested: bool) -> Image:
     name, digest = raw["name"], raw["digest"]
     if not isinstance(name, str) or not _IMAGE.fullmatch(name) or ".." in name:
         raise GenerationError(f"image {name!r}: not a name for a file")
-    if not isinstance(digest, str) or not GENERATION.fullmatch(digest):
+    if not is_name(digest):
         raise GenerationError(f"image {name}: {digest!r} is not sha256: and 64 hexadecimal digits")
     if nested and not isinstance(raw.get("source"), str):
         raise GenerationError(f"image {name}: names no source")
@@ -112,14 +113,14 @@ class Store:
             shutil.rmtree(path, ignore_errors=True)
 
     def path(self, name: str) -> Path:
-        return self._directory / name.removeprefix("sha256:")
+        return self._directory / digits(name)
 
     def aside(self, name: str) -> Path:
         """Where it is put together."""
-        return self._directory / f".new-{name.removeprefix('sha256:')}"
+        return self._directory / f".new-{digits(name)}"
 
     def names(self) -> set[str]:
-        return {f"sha256:{path.name}" for path in self._directory.iterdir() if _HEX.fullmatch(path.name)}
+        return {PREFIX + path.name for path in self._directory.iterdir() if _HEX.fullmatch(path.name)}
 
     def get(self, name: str) -> Generation | None:
         """None if it is not here. One that can't be read any more is removed, to be fetched again."""

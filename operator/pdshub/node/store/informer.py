@@ -16,12 +16,13 @@ from typing import Any
 
 from pdshub.files import write_text
 from pdshub.node.spec import SpecError, View, parse_view
+from pdshub.wellknown import GROUP, VERSION
 
 log = logging.getLogger(__name__)
 
 #: What a node needs of a status: the rest of it changes too often to be written to disk.
 STATUS = ("generation", "surveyor", "volumes")
-GROUP, VERSION, PLURAL = "pdshub.dev", "v1alpha1", "archiveviews"
+PLURAL = "archiveviews"
 
 
 class Feed:

@@ -12,18 +12,17 @@ from typing import Any
 
 import aiohttp
 
+from pdshub import ports, tls_names
 from pdshub.kube import POD, Kube, KubeError
 from pdshub.reconcile.common.tls import Tls
 from pdshub.survey_api import reason
 
 log = logging.getLogger(__name__)
 
-PORT = 9809
 EVERY = 5.0
 """Seconds between two rounds of questions."""
 TIMEOUT = 4.0
 SELECTOR = "app.kubernetes.io/name=pdshub,app.kubernetes.io/component=node"
-SERVER_NAME = "pdshub-node"
 
 
 @dataclass(frozen=True)
@@ -86,9 +85,9 @@ class Reports:
         old = self.nodes.get(node, NodeReport(node))
         if not address:
             return NodeReport(node, old.report, old.at, "its pod has not started")
-        url = f"https://{_host(address)}:{PORT}/report"
+        url = f"https://{_host(address)}:{ports.NODE_REPORT}/report"
         try:
-            async with session.get(url, ssl=tls, server_hostname=SERVER_NAME) as answer:
+            async with session.get(url, ssl=tls, server_hostname=tls_names.NODE) as answer:
                 if answer.status != 200:
                     return NodeReport(node, old.report, old.at, f"the node plugin answers {answer.status}")
                 return NodeReport(node, await answer.json(content_type=None), time.monotonic())

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
 from pdshub.kube import Object
 
 
@@ -29,15 +27,6 @@ class Step:
     body: Mapping[str, Any]
     how: str = "create"
     """create, apply, adopt (metadata alone), rebind or resize."""
-
-
-def refusal_words(error: ValidationError) -> str:
-    """What pydantic refuses, with the field's path as an admin wrote it."""
-    parts = []
-    for problem in error.errors():
-        path = ".".join(str(p) for p in ("spec", *problem["loc"]))
-        parts.append(f"{path}: {problem['msg'].removeprefix('Value error, ')}")
-    return "; ".join(parts[:5])
 
 
 def orphaned(volume: Object, claim: Object | None) -> bool:

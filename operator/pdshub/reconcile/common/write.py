@@ -8,7 +8,7 @@ from typing import Any
 
 from pdshub.kube import ARCHIVE_VIEW, CLAIM, CONFIG_MAP, DEPLOYMENT, SECRET, SERVICE, VOLUME, Kube, Resource
 from pdshub.reconcile.common.objects import Step
-from pdshub.render.names import MANAGER
+from pdshub.wellknown import MANAGER
 
 _RESOURCES: Mapping[str, Resource] = {
     r.kind: r for r in (SECRET, ARCHIVE_VIEW, VOLUME, CLAIM, CONFIG_MAP, SERVICE, DEPLOYMENT)

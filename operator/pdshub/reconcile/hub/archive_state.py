@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pdshub.api.view import ArchiveViewSpec, observed_tree
+from pdshub.generation_id import is_name
 from pdshub.installation import Allowed, Installation, refusal, storage_refusal
 from pdshub.kube import Object
 from pdshub.reconcile.common.conditions import ENTRY_EMPTY, LAYER_MISSING
@@ -73,7 +73,7 @@ def generation(seen: Object | None) -> str:
     """The generation that users see; empty while they see the sources live."""
     found = ((seen or {}).get("status") or {}).get("generation") or {}
     name = str(found.get("name", ""))
-    return name if re.fullmatch(r"sha256:[0-9a-f]{64}", name) else ""
+    return name if is_name(name) else ""
 
 
 def notice_text(found: ArchiveState) -> str:

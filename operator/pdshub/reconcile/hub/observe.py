@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from pdshub import hub_api
 from pdshub.api.hub import PDSHubSpec
+from pdshub.api.refusal import refusal_words
 from pdshub.kube import (
     ARCHIVE_VIEW,
     CLAIM,
@@ -25,7 +26,6 @@ from pdshub.kube import (
     Resource,
 )
 from pdshub.reconcile.common import workloads
-from pdshub.reconcile.common.objects import refusal_words
 from pdshub.reconcile.hub.context import HubContext, HubMemory
 from pdshub.reconcile.hub.dependents import read_dependents
 from pdshub.reconcile.hub.observation import Observation, ReleaseRead

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from pdshub import rfc3339
 from pdshub.api.hub import PDSHubStatus
 from pdshub.helm import HelmError
 from pdshub.kube import PDSHUB, KubeError, Object
@@ -99,7 +100,7 @@ async def look(context: HubContext, namespace: str, name: str) -> tuple[Object |
         log.exception("%s/%s: the look failed", namespace, name)
         why = f"{type(error).__name__}: {error}"
     facts = basics(hub)
-    await publish(context, hub, facts.status, unobserved(facts, why[:500], status.now()))
+    await publish(context, hub, facts.status, unobserved(facts, why[:500], rfc3339.now()))
     return hub, None
 
 
@@ -116,7 +117,7 @@ async def report(context: HubContext, hub: Object, facts: Facts, action: Action)
     """Write the status and its events, if anything changed. A hub that is going needs neither, unless it stalls."""
     if facts.deleting and action.kind not in (Kind.UNINSTALL, Kind.STALL):
         return
-    after = status_of(facts, action, status.now())
+    after = status_of(facts, action, rfc3339.now())
     await publish(context, hub, facts.status, after)
 
 
@@ -133,4 +134,4 @@ async def blocked(context: HubContext, facts: Facts, action: Action, why: str) -
     stuck = Action(Kind.WAIT, "Blocked", f"{action.message or action.kind.value}: {why}")
     current = await context.kube.get(PDSHUB, facts.names.name, facts.names.namespace)
     if current is not None:
-        await publish(context, current, facts.status, status_of(facts, stuck, status.now()))
+        await publish(context, current, facts.status, status_of(facts, stuck, rfc3339.now()))

@@ -8,8 +8,9 @@ from pdshub.api.generation import Proof, ReleasedGeneration
 from pdshub.api.status import Condition
 from pdshub.api.survey import CheckState, State, SurveyState
 from pdshub.api.view import ArchiveViewSpec, NodeStatus
+from pdshub.generation_id import short
 from pdshub.reconcile.common.conditions import ConditionDraft, truth
-from pdshub.reconcile.view.generations import Verdict, short
+from pdshub.reconcile.view.generations import Verdict
 from pdshub.reconcile.view.surveyor_objects import Obstacle, SurveyorObjects
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from pdshub.api.decision import FIELDS, LONGEST_NAME, Decision, annotation, plain, read_note, words
 from pdshub.api.view import ArchiveViewSpec
+from pdshub.generation_id import short
 from pdshub.kube import Object
 from pdshub.reconcile.common.events import EventRecord
-from pdshub.reconcile.view.generations import short
 
 
 def decisions(view: Object, spec: ArchiveViewSpec) -> list[Decision]:

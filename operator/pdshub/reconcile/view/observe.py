@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from pydantic import ValidationError
 
+from pdshub.api.refusal import refusal_words
 from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus
 from pdshub.kube import PDSHUB, Object
 from pdshub.reconcile.common.node_reports import NodeReport
-from pdshub.reconcile.common.objects import refusal_words
 from pdshub.reconcile.view import decisions, deletion, surveyor_objects, surveyor_sync, volume_policies
 from pdshub.reconcile.view.context import ObjectsSeen, ViewContext
 from pdshub.reconcile.view.observation import Observation, SurveyorSeen

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from pdshub import ports
 from pdshub.api.generation import Gap, Proof
 from pdshub.api.view import ArchiveViewSpec, NodeStatus, Source, SourceStatus
+from pdshub.generation_id import short
 from pdshub.installation import Allowed, refusal
 from pdshub.reconcile.common import conditions
 from pdshub.reconcile.common.node_reports import NodeReport
 from pdshub.reconcile.view import gaps
-from pdshub.reconcile.view.generations import short
 from pdshub.reconcile.view.update_policy import UpdatePolicy
 
 REPORT_GRACE_SECONDS = 30.0
@@ -69,7 +70,7 @@ class SourceState:
 def where(source: Source) -> str:
     """The source in an admin's words: server, export and port, or the path on the node."""
     if source.nfs:
-        port = "" if source.nfs.port == 2049 else f" port {source.nfs.port}"
+        port = "" if source.nfs.port == ports.NFS else f" port {source.nfs.port}"
         return f"{source.nfs.server}:{source.nfs.export}{port}"
     return source.local.path if source.local else ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from pdshub import rfc3339
 from pdshub.api.survey import SurveyState
 from pdshub.kube import ARCHIVE_VIEW
 from pdshub.reconcile.common import events, status
@@ -52,7 +53,7 @@ async def reconcile(context: ViewContext, name: str, reports: dict[str, NodeRepo
 async def report(context: ViewContext, seen: Observation) -> None:
     """Write the status and its events, if anything changed, and remember what the surveyor said. Raises KubeError."""
     remember(context, seen)
-    after = status_of(seen, status.now())
+    after = status_of(seen, rfc3339.now())
     if await status.write(context.kube, ARCHIVE_VIEW, seen.view, after):
         # events of a cluster-scoped object live in namespace default
         await events.publish(context.kube, seen.view, events_of(seen.before, after), "default")

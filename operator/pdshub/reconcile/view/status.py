@@ -7,11 +7,12 @@ from typing import Any
 from pdshub.api.generation import KeptGeneration, SurveyorStatus, SurveyStatus
 from pdshub.api.survey import SurveyState
 from pdshub.api.view import ArchiveViewStatus, observed_tree
+from pdshub.generation_id import short
 from pdshub.reconcile.common import events
 from pdshub.reconcile.common.conditions import ConditionDraft, merge_conditions, truth
 from pdshub.reconcile.view import conditions, decisions, deletion, readiness, surveyor_sync
 from pdshub.reconcile.view.decide import lacks, shown_verdict
-from pdshub.reconcile.view.generations import Verdict, short
+from pdshub.reconcile.view.generations import Verdict
 from pdshub.reconcile.view.observation import Observation, SurveyorSeen
 
 

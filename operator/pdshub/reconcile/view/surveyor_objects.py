@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from pdshub import ports
 from pdshub.api.base import parse_quantity
 from pdshub.api.view import ArchiveViewSpec
 from pdshub.installation import Installation, refusal, storage_refusal
@@ -14,8 +15,9 @@ from pdshub.kube import CLAIM, DEPLOYMENT, POD, SERVICE, VOLUME, Kube, Object, R
 from pdshub.reconcile.common.objects import Step, orphaned
 from pdshub.reconcile.common.workloads import judge
 from pdshub.render import homes, surveyor
-from pdshub.render.names import MANAGER, VIEW_LABEL
-from pdshub.render.surveyor import PORT, RENDERED, SurveyorNames
+from pdshub.render.names import VIEW_LABEL
+from pdshub.render.surveyor import RENDERED, SurveyorNames
+from pdshub.wellknown import MANAGER
 
 KEEP_STORE = "pdshub.dev/keep-store"
 """Annotation of a view: with "true" the claim of the store outlives the surveyor."""
@@ -149,7 +151,7 @@ def address(service: Object | None) -> str:
     ip = str(((service or {}).get("spec") or {}).get("clusterIP") or "")
     if ip in ("", "None"):
         return ""
-    return f"[{ip}]:{PORT}" if ":" in ip else f"{ip}:{PORT}"
+    return f"[{ip}]:{ports.SURVEYOR}" if ":" in ip else f"{ip}:{ports.SURVEYOR}"
 
 
 def places(names: SurveyorNames) -> dict[str, tuple[Resource, str]]:

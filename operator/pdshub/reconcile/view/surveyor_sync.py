@@ -9,14 +9,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pdshub.api.generation import named
+from pdshub import wellknown
 from pdshub.api.survey import State, SurveyState
 from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus
+from pdshub.generation_id import is_name, named
 from pdshub.reconcile.common.node_reports import NodeReport
 from pdshub.reconcile.view import gaps
 from pdshub.reconcile.view.generations import Kept
 
-REFRESH = "pdshub.dev/refresh"
+REFRESH = wellknown.REFRESH
 """Annotation of a view: a new token asks for a survey now."""
 ANSWER_GRACE_SECONDS = 30.0
 """Seconds for which a surveyor's last answer counts when it does not answer: a restart is no outage."""
@@ -25,7 +26,6 @@ NODE_REQUESTS_SECONDS = 60.0
 PHASE_SECONDS = 5.0
 """Seconds between two phases of a running survey in the status: each is a write, and an event for who watches."""
 _NODES = re.compile(r"\+[0-9a-f]{8}$")
-_NAME = re.compile(r"sha256:[0-9a-f]{64}")
 _LONGEST = 200
 
 
@@ -95,7 +95,7 @@ def generations_in_use(
         # servers may be held at an older one until they end
         shown = mine.get("shown")
         names.update(str(name) for name in (mine.get("shows"), *(shown if isinstance(shown, Mapping) else ())))
-    return sorted(name for name in names if _NAME.fullmatch(name))
+    return sorted(name for name in names if is_name(name))
 
 
 def desired_view(

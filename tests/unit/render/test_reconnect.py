@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from pdshub.render.patience import EXTRA_CONFIG
+from pdshub.render.reconnect import EXTRA_CONFIG
 
 
 class Reflector:

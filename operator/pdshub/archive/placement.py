@@ -22,7 +22,7 @@ class Contribution:
 
 
 @dataclass(slots=True)
-class Homes:
+class Placement:
     """Where datasets are shown; None for hidden ones."""
 
     datasets: Sequence[Dataset]
@@ -47,9 +47,10 @@ class Homes:
         return place
 
     def unused_renames(self) -> list[str]:
+        """The places in rename rules that nothing was at, sorted."""
         return sorted(old for old, _ in self._renames if old not in self._used)
 
-    def home(self, index: int) -> str | None:
+    def of(self, index: int) -> str | None:
         """The directory of the view that shows the dataset, before renaming."""
         if index not in self._known:
             self._known[index] = self._find(index)
@@ -60,13 +61,13 @@ class Homes:
         if decision.state == "hidden":
             return None
         if decision.state == "merged" and decision.winner is not None:
-            self._known[index] = None  # a copy inside itself can not ask for its own home
-            return self.home(decision.winner)
+            self._known[index] = None  # a copy inside itself can not ask for its own place
+            return self.of(decision.winner)
         if decision.state == "sibling" and decision.by != "inherited" and decision.winner is not None:
-            beside = self.home(decision.winner)
+            beside = self.of(decision.winner)
             return None if beside is None else f"{beside}::{dataset.version_text or dataset.layer.source}"
         if dataset.parent is not None:
-            above = self.home(dataset.parent)
+            above = self.of(dataset.parent)
             if above is not None:
                 return _join(above, _below(dataset.root, self.datasets[dataset.parent].root))
         return dataset.place
@@ -81,7 +82,7 @@ def _join(*parts: str) -> str:
 
 
 def contributions(
-    layers: Sequence[LayerDatasets], datasets: Sequence[Dataset], homes: Homes, findings: Findings
+    layers: Sequence[LayerDatasets], datasets: Sequence[Dataset], placement: Placement, findings: Findings
 ) -> dict[str, list[Contribution]]:
     """For each directory of the view what fills it, best first."""
     result: dict[str, list[Contribution]] = {}
@@ -91,13 +92,13 @@ def contributions(
             if owner is None:
                 place: str | None = layer.place(path)
             else:
-                home = homes.home(owner)
+                home = placement.of(owner)
                 place = None if home is None else _join(home, _below(path, datasets[owner].root))
             if place is None:
                 continue
             order = (layer.rank, layer.entry, layer.place(path))
-            result.setdefault(homes.renamed(place), []).append(Contribution(order, number, path, owner))
-    for place in homes.unused_renames():
+            result.setdefault(placement.renamed(place), []).append(Contribution(order, number, path, owner))
+    for place in placement.unused_renames():
         findings.add("warning", "rule-without-effect", f"rename: nothing is at {place}")
     for filled in result.values():
         if len(filled) > 1:

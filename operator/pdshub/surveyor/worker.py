@@ -1,4 +1,4 @@
-"""The surveyor's side of job.py: starts a process for a task, hears what it says, kills it."""
+"""Runs one task in a process of its own (worker_main.py): starts it, hears what it says, kills it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 
 LINE = 64 << 20  # bytes of one answer: a diff may name thousands of files
 STALLED = 3600.0
-"""Seconds without a word after which a job is taken for hanging: one directory may take minutes, not an hour."""
+"""Seconds without a word after which a worker is taken for hanging: one directory may take minutes, not an hour."""
 
 
-class JobError(Exception):
+class WorkerError(Exception):
     """The task was not done; the text says why."""
 
 
-class Job:
+class Worker:
     """One task. ``run`` may be called once; ``stop`` makes it fail at any time."""
 
     def __init__(self, kind: str, task: dict[str, Any], *, memory: int = 0, nice: int = 10) -> None:
@@ -27,40 +27,40 @@ class Job:
         self._stopped = ""
 
     def stop(self, why: str) -> None:
-        """Kills the process; ``run`` raises JobError with these words."""
+        """Kills the process; ``run`` raises WorkerError with these words."""
         self._stopped = self._stopped or why
         if self._process:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
 
     async def run(self, progress: Callable[[str], None] = lambda text: None, seconds: float = STALLED) -> Any:
-        """The result. ``seconds``: how long the process may say nothing. Raises JobError."""
+        """The task's result. ``seconds``: how long the process may say nothing. Raises WorkerError."""
         if self._stopped:
-            raise JobError(self._stopped)
+            raise WorkerError(self._stopped)
         process = self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "pdshub.surveyor.job", self._kind,
+            sys.executable, "-m", "pdshub.surveyor.worker_main", self._kind,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LINE,
         )  # fmt: skip
         assert process.stdin and process.stdout  # noqa: S101 - asked for above
         try:
             if self._stopped:
-                raise JobError(self._stopped)
+                raise WorkerError(self._stopped)
             process.stdin.write(json.dumps(self._task).encode() + b"\n")
             while True:
                 async with asyncio.timeout(seconds):
                     line = await process.stdout.readline()
                 if not line:
-                    raise JobError(self._stopped or f"the process ended {await _ending(process)}")
+                    raise WorkerError(self._stopped or f"the process ended {await _ending(process)}")
                 said = json.loads(line)
                 if "result" in said:
                     return said["result"]
                 if "error" in said:
-                    raise JobError(self._stopped or said["error"])
+                    raise WorkerError(self._stopped or said["error"])
                 progress(str(said.get("progress", "")))
         except TimeoutError:
-            raise JobError(f"nothing was heard for {seconds:.0f} s: a source may be hanging") from None
+            raise WorkerError(f"nothing was heard for {seconds:.0f} s: a source may be hanging") from None
         except (ValueError, ConnectionError) as error:
-            raise JobError(self._stopped or f"the process can not be understood: {error}") from error
+            raise WorkerError(self._stopped or f"the process can not be understood: {error}") from error
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()

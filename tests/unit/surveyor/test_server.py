@@ -24,7 +24,7 @@ import zstandard
 from prometheus_client.parser import text_string_to_metric_families
 
 from pdshub import pki
-from pdshub.api.generation import digits
+from pdshub.generation_id import digits
 from pdshub.node.health import sample
 from pdshub.node.store import fetch, generations
 from pdshub.reconcile.common.tls import context

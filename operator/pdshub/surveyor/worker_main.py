@@ -1,4 +1,6 @@
-"""Work in a process of its own: ``python -m pdshub.surveyor.job KIND``, one JSON object on stdin, JSON lines back.
+"""A task in a process of its own: ``python -m pdshub.surveyor.worker_main KIND``. worker.py is its other end.
+
+The task is one JSON object on stdin; lines of JSON come back on stdout.
 
 A survey needs much memory for a short time and may hang on a dead server: its process gives the memory back, can
 be killed, and is bounded. It ends by itself when the surveyor's end of stdin is closed.
@@ -57,7 +59,7 @@ KINDS: Mapping[str, Callable[[Json, Say], Json]] = {
 
 
 def in_words(error: Exception, memory: int) -> str:
-    """What went wrong and what to do about it."""
+    """What went wrong and what to do about it; ``memory``: the bound in bytes."""
     if isinstance(error, MemoryError) or str(error) == "can't start new thread":
         return f"more than {memory >> 20} MiB of memory are needed: give the surveyor more"
     if isinstance(error, OSError) and error.errno in (28, 122):  # ENOSPC, EDQUOT
@@ -80,7 +82,7 @@ def _leave_with_parent() -> None:
 
 
 def main() -> int:
-    """Does one task."""
+    """Does the task of stdin and ends the process."""
     task = json.loads(sys.stdin.readline())
     memory = int(task.get("memory") or 0)
     threading.stack_size(STACK)

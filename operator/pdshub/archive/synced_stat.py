@@ -40,7 +40,7 @@ def fstat(descriptor: int) -> os.stat_result:
     return os.fstat(descriptor)
 
 
-def settled(read: Callable[[], T]) -> T:
+def retry_stale(read: Callable[[], T]) -> T:
     """What `read` answers, which opens something by its name: asked again when that was replaced meanwhile.
 
     What was removed raises FileNotFoundError then. Raises what `read` raises, ESTALE only after five tries.

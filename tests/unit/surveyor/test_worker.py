@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pdshub.surveyor.jobs import Job, JobError
+from pdshub.surveyor.worker import Worker, WorkerError
 from tests.unit.surveyor.support import needs_mkfs
 
 pytestmark = needs_mkfs
@@ -29,15 +29,15 @@ pytestmark = needs_mkfs
         ("nonsense", {}, 0, "KeyError"),
     ],
 )
-def test_jobs_fail_in_words(tmp_path: Path, kind: str, task: dict[str, Any], memory: int, words: str) -> None:
+def test_workers_fail_in_words(tmp_path: Path, kind: str, task: dict[str, Any], memory: int, words: str) -> None:
     if task.get("generation") == "HUGE":
         task = {**task, "generation": str(tmp_path)}
         (tmp_path / "plan.json").write_text("[" + " " * (200 << 20))
-    with pytest.raises(JobError, match=words):
-        asyncio.run(Job(kind, task, memory=memory).run())
+    with pytest.raises(WorkerError, match=words):
+        asyncio.run(Worker(kind, task, memory=memory).run())
 
 
 def test_a_job_that_says_nothing_is_killed(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "plan.json")  # opened for reading, it waits for ever
-    with pytest.raises(JobError, match="nothing was heard"):
-        asyncio.run(Job("explain", {"generation": str(tmp_path), "path": "x", "sources": "/"}).run(seconds=1))
+    with pytest.raises(WorkerError, match="nothing was heard"):
+        asyncio.run(Worker("explain", {"generation": str(tmp_path), "path": "x", "sources": "/"}).run(seconds=1))

@@ -6,9 +6,9 @@ import pytest
 
 from pdshub.api.view import Source
 from pdshub.installation import Allowed, refusal
+from pdshub.mount_rules import matches
 from pdshub.node.source.policy import Policy
 from pdshub.node.spec import Source as NodeSource
-from pdshub.servers import matches
 
 CASES = [
     ("nas.example.org", "nas.example.org", True),

@@ -57,5 +57,5 @@ _forget_dead_reflectors(KubeSpawner)
 
 
 def render() -> dict[str, Any]:
-    """The ``hub`` values."""
+    """The ``hub`` values that carry this code."""
     return {"extraConfig": {"05-pdshub-kubernetes": EXTRA_CONFIG}}

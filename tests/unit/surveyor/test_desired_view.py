@@ -1,4 +1,4 @@
-"""The body of PUT /spec: a wish, or the one error that is meant, whatever it holds."""
+"""The body of PUT /spec: a desired view, or the one error that is meant, whatever it holds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pdshub.surveyor.wish import Wish, WishError, parse
+from pdshub.surveyor.desired_view import DesiredView, DesiredViewError, parse
 from tests.unit.surveyor.support import body
 
 values = st.recursive(
@@ -31,12 +31,12 @@ def test_any_body(top: dict[str, Any], spec: dict[str, Any], part: dict[str, Any
     good = body()
     raw = {**good, "spec": {**good["spec"], "survey": part, "authority": part, **spec}, **top}
     try:
-        wish = parse(json.loads(json.dumps(raw)))
-    except WishError as error:
+        desired = parse(json.loads(json.dumps(raw)))
+    except DesiredViewError as error:
         assert str(error)
         return
-    assert isinstance(wish, Wish) and wish.content.startswith("sha256:")
-    assert parse(wish.body()) == wish
+    assert isinstance(desired, DesiredView) and desired.content.startswith("sha256:")
+    assert parse(desired.body()) == desired
 
 
 def test_the_same_wish_is_the_same_content() -> None:

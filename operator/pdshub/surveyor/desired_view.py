@@ -1,4 +1,4 @@
-"""What the operator wants of the surveyor: the body of PUT /spec, checked."""
+"""The view that the operator wants surveyed: the body of PUT /spec, checked."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
-from pdshub.api.generation import digits
 from pdshub.api.view import ArchiveViewSpec
+from pdshub.archive.view import ViewError, checked_spec
+from pdshub.generation_id import digits
 
 
-class WishError(ValueError):
+class DesiredViewError(ValueError):
     """The body can not be used; the text says what is wrong with it."""
 
 
 @dataclass(frozen=True)
-class Wish:
-    """A view as the surveyor needs it."""
+class DesiredView:
+    """A view and what the operator wants done with it."""
 
     view: str
     spec: ArchiveViewSpec
@@ -31,19 +30,19 @@ class Wish:
 
     @property
     def digest(self) -> str:
-        """Of the spec as it came, so that the operator can tell whether this one is known."""
+        """Digest of the spec as it came: by it the operator tells whether the surveyor knows this one."""
         return digest(self.wire)
 
     @property
     def content(self) -> str:
-        """Of what decides which files users see and where these come from: a change of it asks for a survey."""
+        """Digest of what decides which files users see and where these come from: when it changes, a survey begins."""
         wire = self.spec.wire()
         authority = {k: v for k, v in wire.get("authority", {}).items() if k != "shrinkThresholdPercent"}
         sources = [{k: v for k, v in source.items() if k != "marker"} for source in wire["sources"]]
         return digest({"sources": sources, "tree": wire["tree"], "authority": authority})
 
     def body(self) -> dict[str, Any]:
-        """As it came, to be kept."""
+        """The body of PUT /spec again, to be kept in the store: ``parse`` gives an equal view for it."""
         return {
             "name": self.view,
             "generation": self.generation,
@@ -58,24 +57,23 @@ def digest(value: Any) -> str:
     return "sha256:" + hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def parse(body: Any) -> Wish:
-    """Raises WishError."""
+def parse(body: Any) -> DesiredView:
+    """The body of PUT /spec as a view. Raises DesiredViewError, which names the field."""
     if not isinstance(body, Mapping) or not isinstance(body.get("spec"), Mapping):
-        raise WishError("an object with name and spec is needed")
+        raise DesiredViewError("an object with name and spec is needed")
     name, request, keep = body.get("name"), body.get("request") or "", body.get("keep") or []
     if not isinstance(name, str) or not 0 < len(name) <= 253:
-        raise WishError("name: the view's name is needed")
+        raise DesiredViewError("name: the view's name is needed")
     if not isinstance(request, str) or len(request) > 1024:
-        raise WishError("request: a short text is needed")
+        raise DesiredViewError("request: a short text is needed")
     if not isinstance(keep, list) or len(keep) > 10_000 or not all(isinstance(k, str) for k in keep):
-        raise WishError("keep: a list of generations is needed")
+        raise DesiredViewError("keep: a list of generations is needed")
     if any(len(digits(k)) != 64 for k in keep):
-        raise WishError("keep: whole names of generations are needed")
+        raise DesiredViewError("keep: whole names of generations are needed")
     wire = dict(body["spec"])
     try:
-        spec = ArchiveViewSpec.model_validate(wire)
-    except ValidationError as error:
-        words = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise WishError(f"spec: {words}") from None
+        spec = checked_spec(wire)
+    except ViewError as error:
+        raise DesiredViewError(str(error)) from None
     generation = body.get("generation")
-    return Wish(name, spec, wire, request, tuple(keep), generation if isinstance(generation, int) else 0)
+    return DesiredView(name, spec, wire, request, tuple(keep), generation if isinstance(generation, int) else 0)
