@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from pdshub import pki
+from pdshub import pki, ports
 from pdshub.kube import POD, SECRET, KubeError
 from pdshub.node.report.server import serve_report
 from pdshub.reconcile.common import node_reports
@@ -37,7 +37,7 @@ def port(monkeypatch: pytest.MonkeyPatch) -> int:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         free = int(taken.getsockname()[1])
-    monkeypatch.setattr(node_reports.ports, "NODE_REPORT", free)
+    monkeypatch.setattr(ports, "NODE_REPORT", free)
     return free
 
 
