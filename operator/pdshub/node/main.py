@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,7 @@ def main() -> None:
     if options.command == "nfs-helper":
         from pdshub.node.source import nfs_helper
 
-        nfs_helper.run(Layout(options.kubelet_dir))
+        nfs_helper.run(Layout(options.kubelet_dir), (sys.executable, "-m", "pdshub.node.main", "nfs-mount"))
     elif options.command == "nfs-mount":
         from pdshub.node.source import nfs_fuse
 

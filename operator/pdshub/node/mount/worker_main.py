@@ -2,7 +2,8 @@
 
 One JSON object a line on standard input, one JSON answer a line on standard output: {"ok": …} or
 {"error": text, "errno": number}. The parent kills it when it takes too long (worker.py). It imports
-nothing but the standard library, files.py, syscalls.py, nfs_versions.py and targets.py, so that it starts in some 30 ms.
+nothing but the standard library, files.py, syscalls.py, nfs_versions.py and targets.py, so that it starts within
+some 30 ms.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class Canary:
         self.changes = 0
         self.seconds = 0.0
         self._note = folder / f"{source.digest}.json"
-        self._leash = worker.Leash("pdshub.node.health.examiner_main")
+        self._leash = worker.Leash("pdshub.node.source.identity_main")
         self._wrong = ""
         self._next = 0.0
         self._layers: dict[str, str | None] | None = None
