@@ -66,7 +66,7 @@ class Layout:
     def views(self) -> Path:
         return self.plugin / "views"
 
-    def front(self, view: str) -> Path:
+    def volume_root(self, view: str) -> Path:
         return self.views / view / "front"
 
     def entries(self, view: str) -> Path:

@@ -93,7 +93,7 @@ class View:
     raw: Mapping[str, Any] = field(default_factory=dict, compare=False, hash=False)
     released: Released | None = None  # None: contents straight from the sources
     surveyor: str = ""  # address:port
-    uptakes: tuple[UpdatePolicy, ...] = ()
+    update_policies: tuple[UpdatePolicy, ...] = ()
 
     @property
     def cataloged(self) -> bool:
@@ -107,10 +107,10 @@ class View:
         """The entry's mount point, relative to /archive."""
         return "/".join(part for part in (self.folder, entry.path) if part not in ("", "."))
 
-    def uptake(self, target: str, default_hold: float) -> UpdatePolicy:
+    def update_policy(self, target: str, default_hold: float) -> UpdatePolicy:
         """Of a target (…/kubernetes.io~csi/<PV>/mount); a volume that the status does not name is switched live."""
         volume = PurePosixPath(target).parent.name
-        return next((u for u in self.uptakes if u.volume == volume), UpdatePolicy(volume, hold=default_hold))
+        return next((u for u in self.update_policies if u.volume == volume), UpdatePolicy(volume, hold=default_hold))
 
 
 def digest(value: Any) -> str:
@@ -203,11 +203,11 @@ def parse_view(document: Mapping[str, Any]) -> View:
                 if one[:shared] == other[:shared]:
                     raise SpecError("spec.tree: an entry inside another one")
         cataloged = spec.get("form") != "live" and not all(entry.live for entry in tree)
-        released, surveyor, uptakes = _status(document.get("status") or {}, cataloged)
+        released, surveyor, update_policies = _status(document.get("status") or {}, cataloged)
         number = int(metadata.get("generation") or 0)
     except (KeyError, TypeError, AttributeError) as error:
         raise SpecError(f"not an ArchiveView: {error!r}") from error
-    return View(name, number, folder, sources, tuple(tree), document, released, surveyor, uptakes)
+    return View(name, number, folder, sources, tuple(tree), document, released, surveyor, update_policies)
 
 
 def _status(status: Mapping[str, Any], cataloged: bool) -> tuple[Released | None, str, tuple[UpdatePolicy, ...]]:
@@ -216,11 +216,11 @@ def _status(status: Mapping[str, Any], cataloged: bool) -> tuple[Released | None
     if generation and not GENERATION.fullmatch(str(generation["name"])):
         raise SpecError(f"status.generation.name: {generation['name']!r} is not sha256: and 64 hexadecimal digits")
     released = Released(str(generation["name"]), str(generation.get("asOf") or "")) if generation else None
-    uptakes = tuple(
+    update_policies = tuple(
         UpdatePolicy(str(raw["volume"]), raw.get("updates") == "nextServer", float(raw.get("maxHoldSeconds", 3600)))
         for raw in status.get("volumes") or []
     )
-    return released, str((status.get("surveyor") or {}).get("address") or ""), uptakes
+    return released, str((status.get("surveyor") or {}).get("address") or ""), update_policies
 
 
 def sources_view(view: View) -> View:

@@ -10,17 +10,20 @@ from typing import Any
 
 import pytest
 
-from pdshub.node.health.monitor import Health
+from pdshub.node.health.monitor import Findings, Health
 from pdshub.node.health.published import Subject
 from pdshub.node.health.sample import Known
 from pdshub.node.health.staleness import SLICE, SLOT, Watch
 from pdshub.node.layout import Layout
 from pdshub.node.reconcile.reconciler import Reconciler
+from pdshub.node.reconcile.source_manager import SourceManager
 from pdshub.node.source.nfs_requests import HelperRequests
 from pdshub.node.source.policy import PolicyFile
+from pdshub.node.source.source_mount import MountContext
 from pdshub.node.spec import SpecError, parse_view
-from pdshub.node.store.cache import Shelf
+from pdshub.node.store.cache import GenerationCache
 from pdshub.node.store.generations import Store
+from pdshub.node.store.informer import Informer
 from tests.unit.node import apart, generations, health_scenarios
 
 GENERATION = "sha256:0123456789abcdef"
@@ -171,8 +174,11 @@ def report_of(tmp_path: Path, watch: Watch, changed: str, as_of: str) -> dict[st
     async def made() -> dict[str, Any]:
         layout = Layout(tmp_path)
         layout.prepare()
-        shelf = Shelf(Store(layout.generations), tmp_path, tmp_path)
-        reconciler = Reconciler(layout, PolicyFile(tmp_path / "none"), HelperRequests(layout), shelf)
+        woken = asyncio.Event()
+        cache = GenerationCache(Store(layout.generations), tmp_path, woken.set, tmp_path)
+        policy = PolicyFile(tmp_path / "none")
+        sources = SourceManager(MountContext(layout, policy.current, HelperRequests(layout), woken.set))
+        reconciler = Reconciler(layout, sources, cache, Informer(woken.set), woken)
         document = {
             "metadata": {"name": "sbn", "generation": 3},
             "spec": {
@@ -184,10 +190,11 @@ def report_of(tmp_path: Path, watch: Watch, changed: str, as_of: str) -> dict[st
         view = parse_view(document)
         reconciler.known["sbn"] = view
         await reconciler.sources.keep([view], {}, None)
-        (keeper,) = reconciler.keepers.values()
-        keeper.canary.changed, keeper.canary.changes = changed, int(bool(changed))
-        health = Health(reconciler, 3600, 30)
-        health.watcher.watches["sbn"] = watch
+        (mount,) = reconciler.sources.mounts.values()
+        mount.identity_check.changed, mount.identity_check.changes = changed, int(bool(changed))
+        findings = Findings(3600)
+        findings.watcher.watches["sbn"] = watch
+        health = Health(reconciler, findings, 30)
         report = {"views": {"sbn": {"ready": True}}, "sources": {"sbn": {"main": {"ready": True}}}}
         try:
             return health.complete(report)

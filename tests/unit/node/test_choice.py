@@ -62,7 +62,7 @@ def test_catalog(states: dict[str, State], built: dict[str, Built], expected: tu
     assert (one.key in built) is (key in built) and (key == "new" or one.key == key)
     assert one.layers == () if second is None else one.layers[1].identity == second
     assert bool(one.reason) is (states is not READY) and not one.waits and one.generation == G2
-    assert catalog(VIEW, STORED[G2], Known(states, built=built, patient=True)).waits is (second == "")
+    assert catalog(VIEW, STORED[G2], Known(states, built=built, within_grace=True)).waits is (second == "")
 
 
 def test_a_worn_catalog_is_mounted_anew() -> None:
@@ -141,7 +141,7 @@ def target(volume: str, number: int = 1) -> str:
 )  # fmt: skip
 def test_policy(volume: str, showing: str, own: set[str] | bool | None) -> None:
     known = Known(READY, stored=STORED, shown={target(volume): showing})
-    decision = decide(replace(VIEW, uptakes=PER_SERVER), known)
+    decision = decide(replace(VIEW, update_policies=PER_SERVER), known)
     assert decision.generation == G2 and set(decision.wants) == {"v"}
     if own is False:
         assert decision.own == {}
@@ -178,9 +178,9 @@ def test_parse_status() -> None:
     view = parse_view(status(**said))
     assert view.released == Released(G1, "2026") and view.surveyor == "10.0.0.1:9810" and view.cataloged
     assert [entry.live for entry in view.tree] == [False, True]
-    assert view.uptake(target("pv1"), 60) == UpdatePolicy("pv1", True, 5)
-    assert view.uptake(target("pv2"), 60) == UpdatePolicy("pv2", False, 3600)
-    assert view.uptake(target("pv3"), 60) == UpdatePolicy("pv3", False, 60)
+    assert view.update_policy(target("pv1"), 60) == UpdatePolicy("pv1", True, 5)
+    assert view.update_policy(target("pv2"), 60) == UpdatePolicy("pv2", False, 3600)
+    assert view.update_policy(target("pv3"), 60) == UpdatePolicy("pv3", False, 60)
     assert parse_view(status(**said, spec={"form": "live"})).released is None
     assert parse_view(status()).released is None
     with pytest.raises(SpecError, match="hexadecimal"):

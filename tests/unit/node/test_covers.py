@@ -44,8 +44,8 @@ def test_catalog(states: dict[str, State], built: dict[str, Built], key: str, co
     one = catalog(VIEW, STORED[G2], Known(states, built=built))
     assert (one.key if one.key in built else "new", one.cover, one.covers) == (key, cover, covers)
     # what is covered shows the same names: nobody is kept waiting for it, even at first
-    patient = catalog(VIEW, STORED[G2], Known(states, built=built, patient=True))
-    assert patient.waits is (cover and not covers)
+    within_grace = catalog(VIEW, STORED[G2], Known(states, built=built, within_grace=True))
+    assert within_grace.waits is (cover and not covers)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_every_generation_that_is_shown_is_covered() -> None:
     """A server that keeps an older generation, too; and nothing of it is dropped."""
     built = {"w": WHOLE, "o": OLDER}
     known = Known(AWAY, stored=STORED, shown={target("keeps"): G1}, built=built)
-    decision = decide(replace(VIEW, uptakes=PER_SERVER), known)
+    decision = decide(replace(VIEW, update_policies=PER_SERVER), known)
     own = decision.own[target("keeps")]
     assert own and own["v"].cover and own["v"].covers == "o" and decision.wants["v"].covers == "w"
     assert {"w", "o"} < decision.keys(catalogs=True)

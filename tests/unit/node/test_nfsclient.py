@@ -119,7 +119,7 @@ def test_a_server_that_is_away_is_an_error_in_time(nas: fake_nfs.Server, monkeyp
     def trouble(what: str) -> None:
         raise nfs_rs.NfsConnectionError(message="refused")
 
-    monkeypatch.setattr(nfs_client, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(nfs_client, "CALL_SECONDS", 0.05)
     nas.trouble = trouble
     filesystem = mounted()
     with pytest.raises(OSError) as said:

@@ -145,18 +145,18 @@ class Node(services.NodeServicer):
         return csi.NodePublishVolumeResponse()
 
     def _publish(self, view: str, target: str) -> str:
-        """Mount the front at the target. Answers what else is there already, if anything is."""
+        """Mount the volume's root at the target. Answers what else is there already, if anything is."""
         there = mountinfo.top(mountinfo.read(), target)
         if there is not None:
-            if volume_root.is_front(there, view):
+            if volume_root.is_volume_root(there, view):
                 return ""
             return f"{target} is already a mount of {there.source}"
         volume_root.ensure(self._layout, view)
         Path(target).mkdir(parents=True, exist_ok=True)
         volume_root.publish(self._layout, view, target)
         made = mountinfo.top(mountinfo.read(), target)
-        if made is None or not volume_root.is_front(made, view):
-            # the view was taken for a leftover, and its front away, in just this moment
+        if made is None or not volume_root.is_volume_root(made, view):
+            # the view was taken for a leftover, and its root away, in just this moment
             volume_root.unpublish(target)
             raise OSError(errno.EAGAIN, "its directory has just been removed: it is made anew at the next try")
         return ""
@@ -181,13 +181,13 @@ class Node(services.NodeServicer):
         if not request.volume_id or not request.volume_path:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "volume_id and volume_path are needed")
         there = mountinfo.top(mountinfo.read(), tidy(request.volume_path))
-        if there is None or not volume_root.is_front(there):
+        if there is None or not volume_root.is_volume_root(there):
             await context.abort(grpc.StatusCode.NOT_FOUND, f"nothing is published at {request.volume_path}")
             raise AssertionError  # abort raises
         view = there.source.removeprefix("pdshub:")
         story = self._reconciler.stories.get(view)
         try:
-            numbers = os.statvfs(self._layout.front(view))
+            numbers = os.statvfs(self._layout.volume_root(view))
         except OSError as error:
             await context.abort(grpc.StatusCode.INTERNAL, os.strerror(error.errno or errno.EIO))
         usage = csi.VolumeUsage(

@@ -192,7 +192,7 @@ class Prover:
         self.results: dict[str, Proof] = {}
         self.counts: dict[tuple[str, str], int] = {}  # (view, result) -> proofs
         self._since: dict[str, tuple[str, float]] = {}  # view -> generation, and when it was seen or proven
-        self._leashes: dict[str, worker.Leash] = {}
+        self._flights: dict[str, worker.SingleFlight] = {}
         self._odd: dict[str, dict[str, tuple[Found, float]]] = {}  # view -> differing path -> how, and since when
 
     async def look(self, subject: Subject, clock: float) -> bool:
@@ -227,8 +227,8 @@ class Prover:
 
     async def _ask(self, subject: Subject, targets: Mapping[str, list[str]], sample: Collection[Known]) -> Any:
         """What examine.prove finds. Raises OSError, TimeoutError."""
-        leash = self._leashes.setdefault(subject.view, worker.Leash("pdshub.node.health.examiner_main"))
-        return await leash.once(
+        flight = self._flights.setdefault(subject.view, worker.SingleFlight("pdshub.node.health.examiner_main"))
+        return await flight.once(
             "prove", TRYING + (READING_TIMEOUT if sample else 0),
             targets=targets, roots=subject.roots, names=[known.row for known in sample], reading=READING,
             sources={name: [point, run_as] for name, (point, run_as) in subject.sources.items()},
@@ -265,7 +265,7 @@ class Prover:
 
     def forget(self, views: set[str]) -> None:
         """Keep only these."""
-        for known in (self.results, self._since, self._leashes, self._odd):
+        for known in (self.results, self._since, self._flights, self._odd):
             for view in known.keys() - views:
                 del known[view]
         for key in [key for key in self.counts if key[0] not in views]:

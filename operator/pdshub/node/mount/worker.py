@@ -72,7 +72,7 @@ class Busy(TimeoutError):
     """This machine did not even start a process in time: nothing is known of who was to be asked."""
 
 
-class Leash:
+class SingleFlight:
     """`once`, but no new process while the one before is still there.
 
     A process in an uninterruptible wait outlives its SIGKILL: looking again every few seconds at a source that
@@ -109,7 +109,7 @@ class Leash:
         return self._process is not None
 
 
-class Lane:
+class PersistentWorker:
     """One long-living worker for the quick operations on targets, replaced when it hangs."""
 
     def __init__(self, seconds: float = 10) -> None:

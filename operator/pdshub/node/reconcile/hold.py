@@ -14,7 +14,7 @@ from pdshub.node.reconcile.view_health import Showing
 from pdshub.node.spec import View
 
 
-class Patience:
+class Holds:
     def __init__(self, seconds: float) -> None:
         """`seconds`: for all but changes of a generation, whose time hubs set."""
         self._seconds = seconds
@@ -35,7 +35,7 @@ class Patience:
         not worth as long a wait as a change of what is shown."""
         now, late = time.monotonic(), set()
         for (target, at), since in self._busy.items():
-            hold = view.uptake(target, self._seconds).hold
+            hold = view.update_policy(target, self._seconds).hold
             if showing.targets.get(target, "") in (showing.current, LIVE):
                 hold = min(hold, self._seconds)
             if now - since >= hold:
@@ -55,7 +55,7 @@ class Patience:
         else:
             self._partial.pop(name, None)
 
-    def young(self, name: str) -> bool:
+    def within_grace(self, name: str) -> bool:
         """Whether that is not long ago."""
         now = time.monotonic()
         return now < self._partial.get(name, now) + self._seconds

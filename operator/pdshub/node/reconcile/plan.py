@@ -51,7 +51,7 @@ class Actual:
     targets: Mapping[str, Mapping[str, tuple[Content, ...]]] = field(default_factory=dict)
     #: Whether this kernel slides new mounts beneath old ones (Linux >= 6.5); if not, old ones pile up below.
     beneath: bool = True
-    #: Like entries, for what is not built: folders of the front.
+    #: Like entries, for what is not built: folders of the volume's root.
     notes: Mapping[str, Content] = field(default_factory=dict)
     #: Devices of covers, whether wanted still or not.
     covers: Collection[str] = frozenset()

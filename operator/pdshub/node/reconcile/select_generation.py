@@ -60,7 +60,7 @@ class Known:
     built: Mapping[str, Built] = field(default_factory=dict)  # by key
     children: Mapping[str, Children] = field(default_factory=dict)  # by key
     shown: Mapping[str, str] = field(default_factory=dict)
-    patient: bool = False  # a source that is away has not been so for long
+    within_grace: bool = False  # a source that is away has not been so for long
     worn: Collection[str] = ()  # keys of catalogs that shall be mounted anew
     renewals: int = 0  # how often that was so
     last: str = ""  # what new targets got before
@@ -84,7 +84,7 @@ def catalog(view: View, generation: Generation, known: Known) -> Want:
         return max(keys, key=lambda key: (sum(bool(at.identity) for at in built[key].layers), key), default="")
 
     def waits(of: Iterable[LayerAt]) -> bool:
-        return known.patient and not all(at.identity for at in of)
+        return known.within_grace and not all(at.identity for at in of)
 
     whole, cover = fitting(False), fitting(True)
     sure = any(one.away or (one.lacking and not whole) for one in found)
@@ -223,6 +223,6 @@ def decide(view: View, known: Known, default_hold: float = 60) -> Decision:
         default = {view.folder: absent, **live}
     own: dict[str, Mapping[str, Want] | None] = {}
     for target, showing in known.shown.items():
-        if showing and showing != name and view.uptake(target, default_hold).next_server:
+        if showing and showing != name and view.update_policy(target, default_hold).next_server:
             own[target] = frames(showing) if showing == LIVE or showing in known.stored else None
     return Decision(default, name, own)

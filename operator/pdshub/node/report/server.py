@@ -35,7 +35,7 @@ def document(name: str, node: Node, reconciler: Reconciler) -> dict[str, Any]:
     views, sources = {}, {}
     for view in reconciler.known.values():
         story = reconciler.stories.get(view.name)
-        connecting = reconciler.connecting(view)
+        connecting = reconciler.sources.connecting(view)
         views[view.name] = {
             "generation": view.generation,
             **showing(reconciler.showing.get(view.name, Showing())),
@@ -52,9 +52,9 @@ def document(name: str, node: Node, reconciler: Reconciler) -> dict[str, Any]:
                 "message": state.message,
                 "latencySeconds": round(state.latency, 4),
             }
-            for source, state in reconciler.states(view).items()
+            for source, state in reconciler.sources.states(view).items()
         }
-    for view_name, problem in reconciler.feed.problems.items():
+    for view_name, problem in reconciler.informer.problems.items():
         views[view_name] = {
             "generation": 0, "form": "live", "ready": False, "state": "failed",
             "targets": reconciler.target_count.get(view_name, 0), "message": problem,

@@ -22,9 +22,9 @@ T = TypeVar("T")
 
 CONNECT_SECONDS, CALL_SECONDS = 4.0, 8.0
 #: A reader waits so long for a server that went away; then it gets EIO.
-PATIENCE_SECONDS = 25.0
+CALL_SECONDS = 25.0
 #: Once a call has waited that long, others fail after this, until the server is back.
-IMPATIENCE_SECONDS = 2.0
+CALL_SECONDS_AFTER_LOSS = 2.0
 RETRY_SECONDS = 0.5
 #: Clients of one server at most, made when they are needed: as many as the file system has threads, so that no call
 #: waits for another.
@@ -181,7 +181,7 @@ class Server:
         """
         started = time.monotonic()
         since = self._down_since
-        patience = IMPATIENCE_SECONDS if since and started - since > PATIENCE_SECONDS else PATIENCE_SECONDS
+        patience = CALL_SECONDS_AFTER_LOSS if since and started - since > CALL_SECONDS else CALL_SECONDS
         failed = 0
         while True:
             session: Session | None = None

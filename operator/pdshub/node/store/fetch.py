@@ -38,7 +38,7 @@ _CHUNK = 1 << 20
 _WINDOW = 128 << 20  # bytes of memory that zstd may take
 
 
-class Shop(Protocol):
+class Origin(Protocol):
     """Where generations come from. Streams are read to their end, at most a known size, and closed."""
 
     def manifest(self, name: str) -> IO[bytes]: ...
@@ -46,7 +46,7 @@ class Shop(Protocol):
     def proof(self, name: str) -> IO[bytes]: ...
 
 
-class Folder:
+class DirectoryOrigin:
     """A directory of generations, as `pdshub-survey catalog` writes them: for the lab, without a network."""
 
     def __init__(self, directory: Path) -> None:
@@ -65,7 +65,7 @@ class Folder:
         return self._open(name, PROOF)
 
 
-class Surveyor:
+class SurveyorOrigin:
     """GET /generations/<hex>/manifest.json, /generations/<hex>/proof.json, /images/<hex of the image's digest>."""
 
     def __init__(self, address: str, certificates: Path) -> None:
@@ -140,8 +140,8 @@ def copy(stream: IO[bytes], into: Path, size: int, digest: str, go_on: Callable[
 class Fetch:
     """One attempt; `size` is known once the manifest is there. `stop` ends it from another thread."""
 
-    def __init__(self, name: str, shop: Shop, store: Store) -> None:
-        self.name, self._shop, self._store = name, shop, store
+    def __init__(self, name: str, origin: Origin, store: Store) -> None:
+        self.name, self._origin, self._store = name, origin, store
         self.size, self.done = 0, 0  # bytes
         self.started = time.monotonic()
         self._stop = threading.Event()
@@ -170,7 +170,7 @@ class Fetch:
         return found
 
     def _fill(self, aside: Path) -> Generation:
-        with closing(self._shop.manifest(self.name)) as stream:
+        with closing(self._origin.manifest(self.name)) as stream:
             raw = stream.read(MAX_MANIFEST + 1)
         if len(raw) > MAX_MANIFEST:
             raise GenerationError("manifest: too large")
@@ -179,11 +179,11 @@ class Fetch:
             raise GenerationError(f"manifest: it is {found.name}'s, not {self.name}'s")
         self.size = sum(image.size for image in found.images)
         for image in found.images:
-            with closing(self._shop.image(self.name, image)) as stream:
+            with closing(self._origin.image(self.name, image)) as stream:
                 copy(stream, aside / image.name, image.size, image.digest, self._go_on)
         if found.proof:
             digest, size = found.proof
-            with closing(self._shop.proof(self.name)) as stream:
+            with closing(self._origin.proof(self.name)) as stream:
                 copy(stream, aside / PROOF, size, digest, self._go_on)
             os.truncate(aside / PROOF, size)
         (aside / MANIFEST).write_bytes(raw)

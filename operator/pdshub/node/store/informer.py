@@ -24,13 +24,13 @@ STATUS = ("generation", "surveyor", "volumes")
 GROUP, VERSION, PLURAL = "pdshub.dev", "v1alpha1", "archiveviews"
 
 
-class Feed:
-    """The known views by name. `problems`: views that can't be used and why. `live`: it is current."""
+class Informer:
+    """The known views by name. `problems`: views that can't be used and why. `synced`: it is current."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self.views: dict[str, View] = {}
         self.problems: dict[str, str] = {}
-        self.live = False
+        self.synced = False
         self._changed = changed
 
     def put(self, document: Mapping[str, Any]) -> None:
@@ -56,7 +56,7 @@ class Feed:
         raise NotImplementedError
 
 
-class DirectoryFeed(Feed):
+class DirectoryInformer(Informer):
     """Every *.yaml of a directory, read again when one has changed: for the lab and for development."""
 
     def __init__(self, directory: Path, changed: Callable[[], None]) -> None:
@@ -80,7 +80,7 @@ class DirectoryFeed(Feed):
                     self.put(document)
         for name in (self.views.keys() | self.problems.keys()) - found:
             self.remove(name)
-        self.live = True
+        self.synced = True
         self._seen = stamp
 
     async def run(self) -> None:
@@ -92,7 +92,7 @@ class DirectoryFeed(Feed):
             await asyncio.sleep(0.1)
 
 
-class ApiFeed(Feed):
+class ApiInformer(Informer):
     """LIST, then WATCH, again and again; needs get, list and watch on archiveviews.pdshub.dev."""
 
     def __init__(self, cache: Path, changed: Callable[[], None]) -> None:
@@ -132,7 +132,7 @@ class ApiFeed(Feed):
                 raise
             except Exception as error:
                 log.warning("watching ArchiveViews: %s", error)
-            self.live = False
+            self.synced = False
             await asyncio.sleep(3)
 
     async def _follow(self) -> None:
@@ -152,7 +152,7 @@ class ApiFeed(Feed):
                 document["metadata"]["name"] for document in listed["items"]
             }:
                 self.remove(name)
-            self.live = True
+            self.synced = True
             self._changed()
             async with watch.Watch() as events:
                 stream = events.stream(
