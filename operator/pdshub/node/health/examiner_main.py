@@ -165,6 +165,6 @@ def prove(
 
 
 def main() -> None:
+    """The child process of staleness.py and integrity.py, at a low priority."""
     os.nice(10)
-    worker_main.OPERATIONS.update(files=files, prove=prove)
-    worker_main.main()
+    worker_main.serve({"ready": worker_main.ready, "files": files, "prove": prove})

@@ -13,7 +13,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -241,13 +241,19 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
-def main() -> None:
+def serve(operations: Mapping[str, Callable[..., Any]]) -> None:
+    """Answer requests on standard input until it ends; `operations` by the name that a request has in "do"."""
     os.umask(0o022)
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            answer = {"ok": OPERATIONS[request.pop("do")](**request)}
+            answer = {"ok": operations[request.pop("do")](**request)}
         except OSError as error:
             where = f" ({error.filename})" if error.filename else ""
             answer = {"error": f"{error.strerror or error}{where}", "errno": error.errno or errno.EIO}
         print(json.dumps(answer), flush=True)
+
+
+def main() -> None:
+    """The child process of worker.py: every operation that mounts, probes or takes away."""
+    serve(OPERATIONS)

@@ -60,7 +60,6 @@ def source(point: str, marker: list[str] | None, run_as: list[int] | None) -> di
 
 
 def main() -> None:
-    """Answer requests on standard input until it ends."""
+    """The child process of identity.py, at a low priority."""
     os.nice(10)
-    worker_main.OPERATIONS.update(source=source)
-    worker_main.main()
+    worker_main.serve({"ready": worker_main.ready, "source": source})
