@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pdshub.node.hardening import SpecError
 from pdshub.node.health.monitor import Findings, Health
 from pdshub.node.health.published import Subject
 from pdshub.node.health.sample import Known
@@ -20,7 +21,7 @@ from pdshub.node.reconcile.source_manager import SourceManager
 from pdshub.node.source.nfs_requests import HelperRequests
 from pdshub.node.source.policy import PolicyFile
 from pdshub.node.source.source_mount import MountContext
-from pdshub.node.spec import SpecError, parse_view
+from pdshub.node.spec import parse_view
 from pdshub.node.store.cache import GenerationCache
 from pdshub.node.store.generations import Store
 from pdshub.node.store.informer import Informer

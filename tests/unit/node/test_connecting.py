@@ -25,10 +25,11 @@ from pdshub.node.source import nfs_requests, source_mount
 from pdshub.node.source.nfs_requests import HelperRequests
 from pdshub.node.source.policy import Policy, PolicyFile
 from pdshub.node.source.source_mount import KernelNFS, MountContext, SourceMount, State
-from pdshub.node.spec import Entry, Layer, Source, View
+from pdshub.node.spec import Source, View
 from pdshub.node.store.cache import GenerationCache
 from pdshub.node.store.generations import Store
 from pdshub.node.store.informer import Informer
+from tests.unit.node.views import entry, layer, nfs
 
 WELL, AWAY = Story(True, "", ""), Story(False, "source m: away", "notice")
 
@@ -80,7 +81,7 @@ async def until(what: Callable[[], object], seconds: float = 10) -> None:
 )
 def test_the_first_failure_ends_connecting(place: Place, port: int, server: str, says: str) -> None:
     async def test() -> None:
-        mount = place.mount(Source("m", server=server, export="/m", port=port))
+        mount = place.mount(nfs("m", server, "/m", port=port))
         assert mount.connecting
         await until(lambda: not mount.connecting)
         assert says in mount.state.message.lower() or says in mount.state.message
@@ -98,7 +99,7 @@ def test_the_helper_decides_where_the_kernel_has_no_nfs(
     place: Place, port: int, monkeypatch: pytest.MonkeyPatch, status: dict[str, Any] | None, connecting: bool
 ) -> None:
     place.kernel_nfs.absent()
-    source = Source("m", server="127.0.0.1", export="/m", port=port)
+    source = nfs("m", "127.0.0.1", "/m", port=port)
     (place.layout.helper / "alive").touch()
     if status:
         place.says(source, **status)
@@ -119,7 +120,7 @@ def test_connecting_is_bounded(place: Place, port: int, monkeypatch: pytest.Monk
     monkeypatch.setattr(source_mount, "CONNECTING_SECONDS", 0.3)
 
     async def test() -> None:
-        mount = place.mount(Source("m", server="127.0.0.1", export="/m", port=port))
+        mount = place.mount(nfs("m", "127.0.0.1", "/m", port=port))
         await until(lambda: mount.state.mode)
         await until(lambda: not mount.connecting, 2)
         assert "pdshub-nfs-helper" in mount.state.message
@@ -141,7 +142,7 @@ def test_away_is_who_gave_no_answer_twice(
         return place.policy.current()
 
     async def test() -> None:
-        source = Source("m", server=server, export="/m", port=port)
+        source = nfs("m", server, "/m", port=port)
         mount = SourceMount(source, replace(place.context(lambda: news.append(mount.state)), policy=policy))
         await until(lambda: looks[0] > 3)
         # what may not be mounted is not away; both are told once
@@ -160,7 +161,7 @@ def test_a_machine_that_is_too_busy_to_look_says_nothing_of_the_server(
     met: list[tuple[int, bool]] = []
 
     async def test() -> None:
-        mount = place.mount(Source("m", server="127.0.0.1", export="/m", port=port))
+        mount = place.mount(nfs("m", "127.0.0.1", "/m", port=port))
 
         async def look() -> State:
             met.append((len(looks), mount.state.away))
@@ -200,8 +201,8 @@ def test_the_report_says_how_a_view_stands(
     word: str,
 ) -> None:
     place.kernel_nfs.absent()
-    source = Source("m", server="127.0.0.1", export="/m", port=port)
-    view = View("sbn", 1, "sbn", (source,), (Entry("d", (Layer("m", "."),)),))
+    source = nfs("m", "127.0.0.1", "/m", port=port)
+    view = View("sbn", 1, "sbn", (source,), (entry("d", layer("m")),))
     if not connecting:
         place.says(source, ready=False, message="nobody there")
 

@@ -30,6 +30,6 @@ def test_what_a_node_needs_is_kept(tmp_path: Path) -> None:
     assert found.released and found.released.name == NAME and found.surveyor == "a:1" and not again.synced
     informer.put(view(volumes=[{"volume": "pv", "updates": "nextServer"}]))
     found = informer.views["sbn"]
-    assert len(changes) == 2 and found.released is None and found.update_policies[0].next_server
+    assert len(changes) == 2 and found.released is None and found.update_policies[0].updates == "nextServer"
     informer.remove("sbn")
     assert not list(tmp_path.iterdir()) and not ApiInformer(tmp_path, lambda: None).views

@@ -22,8 +22,9 @@ from pdshub.node.reconcile.source_manager import SourceManager
 from pdshub.node.reconcile.view_health import Showing
 from pdshub.node.report import metrics, server
 from pdshub.node.source.source_mount import MountContext
-from pdshub.node.spec import Released, View
+from pdshub.node.spec import View
 from pdshub.node.store.informer import Informer
+from tests.unit.node.views import released
 
 STORED = {  # generation -> the view that it is of
     "good-released": "good", "good-shown": "good", "good-old": "good",
@@ -75,7 +76,7 @@ class Node:
         )
         informer.synced = True
         for view in ("good", "bad"):
-            informer.views[view] = View(view, 1, view, released=Released(name(f"{view}-released")))
+            informer.views[view] = View(view, 1, view, released=released(name(f"{view}-released")))
         informer.problems["unreadable"] = "spec.folder: one plain name is needed"
         label = f"pdshub-generation:{name('gone-mounted').removeprefix('sha256:')}"
         table = mountinfo.parse(f"5 1 0:9 / /elsewhere/mnt ro - overlay {label} ro")

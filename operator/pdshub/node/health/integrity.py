@@ -138,7 +138,7 @@ def judge(
     tried = list(answer["tried"])
     worst = _worst(tried)
     words = answer["files"]["words"]
-    found = delivery.sort(subject.sample, words, answer["files"].get("sources", {}), same, subject.patience)
+    found = delivery.sort(subject.sample, words, answer["files"].get("sources", {}), same, subject.survey_within)
     files = _sample(subject.sample, words, int(answer["files"]["bytes"]), found)
     reasons = [text] if (text := _writable(tried, worst)) else []
     unwritable = False if text else True if worst else None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pdshub.node.health.integrity import CHANGING, INTACT, Prover
-from pdshub.node.health.published import INTERVAL_SECONDS, SETTLE_SECONDS, Subject
+from pdshub.node.health.published import Subject
 from pdshub.node.health.sample import Known, read
 from pdshub.node.health.staleness import Watcher
 from pdshub.node.mount import mountinfo, volume_root
@@ -44,17 +44,10 @@ def published(reconciler: Reconciler) -> list[Subject]:
                 all(state.ready for state in states),
                 frozenset(target for target, of in showing.targets.items() if of == current) if current else None,
                 {s.name: (str(reconciler.layout.source(s.digest)), s.run_as) for s in view.sources} if view else {},
-                *_patience(view),
+                *(view or View(name)).survey_seconds,
             )
         )  # fmt: skip
     return found
-
-
-def _patience(view: View | None) -> tuple[float, float]:
-    """Subject.settle and Subject.patience."""
-    spec = (view.raw.get("spec") or {}) if view else {}
-    settle = (spec.get("authority") or {}).get("settleSeconds", SETTLE_SECONDS)
-    return float(settle), float(settle) + float((spec.get("survey") or {}).get("intervalSeconds", INTERVAL_SECONDS))
 
 
 @functools.lru_cache(maxsize=64)

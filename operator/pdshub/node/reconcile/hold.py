@@ -35,7 +35,7 @@ class Holds:
         not worth as long a wait as a change of what is shown."""
         now, late = time.monotonic(), set()
         for (target, at), since in self._busy.items():
-            hold = view.update_policy(target, self._seconds).hold
+            hold = view.hold_seconds(target, self._seconds)
             if showing.targets.get(target, "") in (showing.current, LIVE):
                 hold = min(hold, self._seconds)
             if now - since >= hold:

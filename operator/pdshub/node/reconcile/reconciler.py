@@ -55,7 +55,7 @@ class Reconciler:
         `hold_seconds`: how long an old tree in use is kept after a switch, where no hub's policy says so. `health`:
         what else a view's health.json says.
         """
-        self.layout, self._hold = layout, hold_seconds
+        self.layout = layout
         self.sources, self.cache, self.informer = sources, cache, informer
         self.actions = Actions(layout, cache.store)
         self.showing: dict[str, Showing] = {}  # what a view's targets show
@@ -223,7 +223,7 @@ class Reconciler:
             shown=shown(mounts, self.layout, name, live_points),
             fetching=self.cache.progress(view.released.name) if view.released else "",
         )  # fmt: skip
-        decision = decide(view, known, self._hold)
+        decision = decide(view, known)
         self._catalogs[name] = decision.keys(catalogs=True)
         held = self._holds.targets
         fetching = view.released.name if view.released and choose(view, known) != view.released.name else ""

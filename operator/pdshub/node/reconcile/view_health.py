@@ -64,7 +64,7 @@ def view_document(name: str, view: View | None, showing: Showing) -> dict[str, A
     if view is None:
         return {"name": name}
     form = report(showing)["form"]
-    return {"name": name, "generation": view.generation, "form": form, "spec": view.raw.get("spec")}
+    return {"name": name, "generation": view.spec_generation, "form": form, "spec": view.raw.get("spec")}
 
 
 def health_document(

@@ -37,7 +37,7 @@ def document(name: str, node: Node, reconciler: Reconciler) -> dict[str, Any]:
         story = reconciler.stories.get(view.name)
         connecting = reconciler.sources.connecting(view)
         views[view.name] = {
-            "generation": view.generation,
+            "generation": view.spec_generation,
             **showing(reconciler.showing.get(view.name, Showing())),
             "ready": bool(story and story.ready),
             "state": _word(bool(story and story.ready), reconciler.arriving(view)),

@@ -16,7 +16,8 @@ from typing import Any
 
 from pdshub.archive import manifest as archive
 from pdshub.archive.catalog import Image
-from pdshub.node.spec import GENERATION, Layer, SpecError, relative
+from pdshub.node.hardening import SpecError, relative
+from pdshub.node.spec import GENERATION
 
 MANIFEST, PROOF = "manifest.json", "proof.json"
 MAX_MANIFEST, MAX_IMAGE, MAX_IMAGES = 64 << 20, 16 << 30, 400  # bytes, bytes, images of one generation
@@ -31,6 +32,14 @@ class GenerationError(ValueError):
 
 
 @dataclass(frozen=True)
+class DataLayer:
+    """A directory of a source that a catalog joins: where the bytes of its files are."""
+
+    source: str
+    path: str
+
+
+@dataclass(frozen=True)
 class Generation:
     """What a node needs of a manifest."""
 
@@ -40,7 +49,7 @@ class Generation:
     nested: bool
     top: str  # the folder of the mounted catalog that is the view
     images: tuple[Image, ...]
-    data: tuple[Layer, ...]
+    data: tuple[DataLayer, ...]
     counts: dict[str, int]
     proof: tuple[str, int] | None = None  # digest and size of proof.json
 
@@ -85,7 +94,7 @@ def parse(raw: bytes) -> Generation:
         if name != document["generation"]:
             raise GenerationError(f"it says {document['generation']!r}, its content is {name}")
         top = relative(layering.get("top") or ".", "layering.top")
-        data = tuple(Layer(str(d["source"]), relative(d["path"] or ".", "layering.data")) for d in layering["data"])
+        data = tuple(DataLayer(str(d["source"]), relative(d["path"] or ".", "layering.data")) for d in layering["data"])
         sources = {layer.source for layer in data}
         if len(sources) != len(data) or "/" in top or (nested and {image.source for image in images} - sources):
             raise GenerationError("its layers do not fit together")

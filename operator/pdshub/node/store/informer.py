@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from pdshub.files import write_text
-from pdshub.node.spec import SpecError, View, parse_view
+from pdshub.node.hardening import SpecError
+from pdshub.node.spec import View, parse_view
 
 log = logging.getLogger(__name__)
 
