@@ -11,7 +11,6 @@ import socket
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from pdshub.node.layout import Layout
 
@@ -49,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
 async def plugin(options: argparse.Namespace) -> None:
     """Run until SIGTERM. Mounts stay: pods use them."""
     # Imported here: the helper's processes need none of it.
+    from pdshub.api.report import Report
     from pdshub.node import instance_lock
     from pdshub.node.csi import servers
     from pdshub.node.csi.services import Node
@@ -57,6 +57,7 @@ async def plugin(options: argparse.Namespace) -> None:
     from pdshub.node.reconcile.source_manager import SourceManager
     from pdshub.node.report import metrics
     from pdshub.node.report import server as report
+    from pdshub.node.report.document import document, totals
     from pdshub.node.source.nfs_requests import HelperRequests
     from pdshub.node.source.policy import PolicyFile
     from pdshub.node.source.source_mount import MountContext
@@ -87,12 +88,12 @@ async def plugin(options: argparse.Namespace) -> None:
     grpc_servers = await servers.serve(layout, node)
     health = Health(reconciler, findings, options.canary_seconds)
 
-    def make() -> dict[str, Any]:
-        return health.complete(report.document(options.node_name, node, reconciler))
+    def make() -> Report:
+        return document(options.node_name, node, reconciler, findings)
 
     tasks = [asyncio.create_task(part) for part in (informer.run(), reconciler.run(), health.run())]
     if options.metrics_port:
-        families = partial(metrics.of_node, make, lambda: health.totals(node.publishes))
+        families = partial(metrics.of_node, make, lambda: totals(node, reconciler))
         tasks.append(asyncio.create_task(metrics.serve(options.metrics_port, families)))
     if options.report_port:
         tasks.append(asyncio.create_task(report.serve_report(options.tls, options.report_port, make)))

@@ -14,13 +14,14 @@ from typing import Any, cast
 import pytest
 
 from pdshub.node.csi.services import Node
+from pdshub.node.health.monitor import Findings
 from pdshub.node.layout import Layout
 from pdshub.node.mount import worker
 from pdshub.node.reconcile import reconciler
 from pdshub.node.reconcile.desired import Story, tell
 from pdshub.node.reconcile.plan import Want
 from pdshub.node.reconcile.source_manager import SourceManager
-from pdshub.node.report.server import document
+from pdshub.node.report.document import document
 from pdshub.node.source import nfs_requests, source_mount
 from pdshub.node.source.nfs_requests import HelperRequests
 from pdshub.node.source.policy import Policy, PolicyFile
@@ -220,7 +221,7 @@ def test_the_report_says_how_a_view_stands(
                 past.setattr("time.monotonic", lambda: then)
                 found.remember("sbn", story, connecting=False)
         node = cast(Node, SimpleNamespace(publishes=0, last_publish_seconds=0.0))
-        said = document("n1", node, found)
+        said = document("n1", node, found, Findings(3600)).wire()
         assert said["views"]["sbn"]["state"] == word
         assert said["sources"]["sbn"]["m"]["state"] == ("connecting" if connecting else "failed")
         assert said["views"]["sbn"]["ready"] is (word == "ready")

@@ -13,6 +13,8 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from pdshub.api.report import Report
+from pdshub.node.health.monitor import Findings
 from pdshub.node.layout import Layout
 from pdshub.node.mount import mountinfo
 from pdshub.node.reconcile.plan import Actual
@@ -21,6 +23,7 @@ from pdshub.node.reconcile.select_generation import Decision
 from pdshub.node.reconcile.source_manager import SourceManager
 from pdshub.node.reconcile.view_health import Showing
 from pdshub.node.report import metrics, server
+from pdshub.node.report.document import document
 from pdshub.node.source.source_mount import MountContext
 from pdshub.node.spec import View
 from pdshub.node.store.informer import Informer
@@ -98,7 +101,7 @@ class Node:
 
     def report(self) -> Any:
         plugin: Any = SimpleNamespace(publishes=0, last_publish_seconds=0)
-        return server.document("n", plugin, self.reconciler)
+        return document("n", plugin, self.reconciler, Findings(3600)).wire()
 
 
 @pytest.fixture
@@ -140,7 +143,7 @@ def test_the_log_has_a_lasting_failure_once(node: Node, caplog: pytest.LogCaptur
 
 
 def counted(node: Node) -> dict[str, float]:
-    text = metrics.text(lambda: metrics.families(node.report(), {})).decode()
+    text = metrics.text(lambda: metrics.families(Report.model_validate(node.report()), {})).decode()
     return {
         sample.labels["view"]: sample.value
         for family in text_string_to_metric_families(text)

@@ -125,35 +125,3 @@ class Health:
                 self._reconciler.renew(subject.view)
         except OSError as error:
             log.warning("sample of %s: %s", subject.view, error)
-
-    def complete(self, report: dict[str, Any]) -> dict[str, Any]:
-        """The node's report (report.document) with what is known here."""
-        for view in self._reconciler.known.values():
-            row, sources = report["views"].get(view.name, {}), report["sources"].get(view.name, {})
-            row |= self.findings.of(view.name)
-            watch = self.findings.watcher.watches.get(view.name)
-            wanted = [watch.survey_wanted] if watch and watch.survey_wanted else []
-            for source in view.sources:
-                source_mount = self._reconciler.sources.mounts.get(source.digest)
-                if source_mount is None or source.name not in sources:
-                    continue
-                canary = source_mount.identity_check
-                sources[source.name] |= {"identityChanged": canary.changed, "identityChanges": canary.changes}
-                # another file system than the one that was surveyed
-                if view.released and canary.changed > view.released.as_of:
-                    wanted.append(f"{source.name}-{canary.changed}")
-            if wanted:
-                row["surveyWanted"] = " ".join(wanted)
-        return report
-
-    def totals(self, publishes: int) -> dict[str, float]:
-        """For metrics.TOTALS."""
-        cache = self._reconciler.cache
-        return {
-            "switches": self._reconciler.actions.switches,
-            "fetches": cache.fetches,
-            "fetch_bytes": cache.fetched_bytes,
-            "fetch_seconds": cache.fetch_seconds,
-            "fetches_failing": len(cache.failures),
-            "publishes": publishes,
-        }
