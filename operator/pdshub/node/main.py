@@ -18,6 +18,7 @@ log = logging.getLogger("pdshub.node")
 
 
 def parser() -> argparse.ArgumentParser:
+    """The command line; in a pod the defaults come from the environment."""
     root = argparse.ArgumentParser(prog="pdshub-node", description=__doc__)
     root.add_argument("--kubelet-dir", type=Path, default=Path(os.environ.get("KUBELET_DIR") or "/var/lib/kubelet"))
     root.add_argument("--node-name", default=os.environ.get("NODE_NAME") or socket.gethostname())
@@ -114,6 +115,7 @@ async def plugin(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
+    """Run one of the three programs: the plugin, the helper, or the helper's process for one source."""
     options = parser().parse_args()
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     os.umask(0o022)

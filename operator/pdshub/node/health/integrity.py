@@ -52,6 +52,7 @@ class Proof:
 
     @property
     def ok(self) -> bool:
+        """Whether the view is unwritable and intact."""
         return self.result == INTACT
 
     def document(self) -> dict[str, Any]:
@@ -188,6 +189,7 @@ class Prover:
     """Runs proofs; `results` by view."""
 
     def __init__(self, seconds: float, again: float = AGAIN) -> None:
+        """`seconds`: between two proofs of a view. `again`: until a file that differs is looked at once more."""
         self.seconds, self._again = seconds, again
         self.results: dict[str, Proof] = {}
         self.counts: dict[tuple[str, str], int] = {}  # (view, result) -> proofs

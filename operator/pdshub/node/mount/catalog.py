@@ -51,7 +51,8 @@ class MountNfs(Protocol):
 
     def __call__(
         self, *, server: str, export: str, port: int, version: str, point: str, device: str, more: str
-    ) -> None: ...
+    ) -> None:
+        """Mount an export at `point`. Raises OSError."""
 
 
 class Layer:

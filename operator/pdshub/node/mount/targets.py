@@ -42,6 +42,10 @@ def place(target: str, at: str, root: str) -> Iterator[str]:
 
 
 def attach(origin: str, target: str, at: str, root: str) -> None:
+    """Put a read-only copy of the mount at `origin` on the mount point `at` of a target. `root`: see `place`.
+
+    Raises OSError.
+    """
     with place(target, at, root) as point:
         put(syscalls.AT_FDCWD, origin, point)
 

@@ -37,6 +37,7 @@ def label(view: str) -> str:
 
 
 def is_volume_root(mount: mountinfo.Mount, view: str | None = None) -> bool:
+    """Whether a mount is a view's volume root or a target's copy of it; of `view`, where it is given."""
     if mount.fstype != "tmpfs" or mount.root != "/":
         return False
     return mount.source == label(view) if view else mount.source.startswith("pdshub:")

@@ -86,6 +86,7 @@ def mount_local(prefix: str, path: str, point: str) -> None:
 
 
 def identity(stat: os.stat_result) -> str:
+    """What a directory is known by: major:minor:inode. Another directory in its place has another one."""
     return f"{os.major(stat.st_dev)}:{os.minor(stat.st_dev)}:{stat.st_ino}"
 
 

@@ -24,6 +24,7 @@ class Actions:
     """Does steps; `failed` says why an entry (by its key) could not be built."""
 
     def __init__(self, layout: Layout, store: Store) -> None:
+        """`store`: the generations whose catalogs are built."""
         self._layout, self._store = layout, store
         self._worker = worker.PersistentWorker()
         self.failed: dict[str, str] = {}
@@ -134,6 +135,7 @@ class Actions:
             return False
 
     async def close(self) -> None:
+        """End the worker."""
         await self._worker.close()
 
 

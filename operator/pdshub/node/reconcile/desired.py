@@ -43,6 +43,7 @@ def want(view: View, entry: TreeEntry, states: Mapping[str, State]) -> Want:
 
 
 def wants(view: View, states: Mapping[str, State]) -> dict[str, Want]:
+    """Mount point relative to /archive -> what shall be seen there, for a view that is shown from its sources."""
     return {view.at(entry): want(view, entry, states) for entry in view.tree}
 
 

@@ -15,6 +15,8 @@ from pdshub.node.spec import View
 
 
 class Holds:
+    """Since when trees are in use, and since when a view's catalog would have to do without a source."""
+
     def __init__(self, seconds: float) -> None:
         """`seconds`: for all but changes of a generation, whose time hubs set."""
         self._seconds = seconds
@@ -27,6 +29,7 @@ class Holds:
         return frozenset(target for target, _ in self._busy)
 
     def hold(self, points: Collection[Point]) -> None:
+        """Note that the old trees at these points are in use; the time of those that are noted already goes on."""
         for point in points:
             self._busy.setdefault(point, time.monotonic())
 

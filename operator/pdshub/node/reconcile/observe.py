@@ -18,6 +18,7 @@ BENEATH = tuple(int(part) for part in re.findall(r"\d+", os.uname().release)[:2]
 
 
 def observe(mounts: list[mountinfo.Mount], layout: Layout, view: str) -> Actual:
+    """What is mounted for a view: its contents, what each target shows, and covers."""
     entries: dict[str, Content] = {}
     prefix = f"{layout.entries(view)}/"
     for mount in mounts:

@@ -46,6 +46,8 @@ class Want:
 
 @dataclass(frozen=True)
 class Actual:
+    """What is mounted for one view."""
+
     entries: Mapping[str, Content] = field(default_factory=dict)  # key -> what is mounted there
     #: target -> mount point relative to it -> contents, lowest first
     targets: Mapping[str, Mapping[str, tuple[Content, ...]]] = field(default_factory=dict)
@@ -110,6 +112,7 @@ Step = Build | Attach | Switch | Detach | Drop
 
 
 def nested(one: str, other: str) -> bool:
+    """Whether one mount point lies inside of the other."""
     return one != other and (one.startswith(other + "/") or other.startswith(one + "/"))
 
 

@@ -16,7 +16,7 @@ from pdshub.node.mount.locks import Locks
 from pdshub.node.reconcile import needed
 from pdshub.node.reconcile.actions import Actions, Point
 from pdshub.node.reconcile.desired import Story, tell
-from pdshub.node.reconcile.failures import Failing
+from pdshub.node.reconcile.failures import Failures
 from pdshub.node.reconcile.hold import Holds
 from pdshub.node.reconcile.observe import built, cataloged, leftovers, note_key, observe, scaffolding, shown
 from pdshub.node.reconcile.plan import Actual, Want, plan
@@ -62,7 +62,7 @@ class Reconciler:
         self.stories: dict[str, Story] = {}
         self.target_count: dict[str, int] = {}
         self.last_turn = 0.0  # monotonic: the end of the last one that came to its end
-        self.failing = Failing()
+        self.failing = Failures()
         self._health = health
         self.known: dict[str, View] = {}  # with those deleted from the API while pods still use them
         self._holds = Holds(hold_seconds)

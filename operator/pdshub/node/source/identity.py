@@ -28,6 +28,7 @@ class IdentityCheck:
     """Looks after one source. `look` answers why the source must not be used, or an empty text."""
 
     def __init__(self, source: Source, folder: Path) -> None:
+        """`folder`: where the identity is remembered over restarts, in a file by the source's digest."""
         self.source = source
         self.identity = ""
         self.changed = ""

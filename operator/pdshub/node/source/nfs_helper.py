@@ -37,6 +37,7 @@ class Child:
         self.not_before = 0.0
 
     def keep(self) -> None:
+        """Start the process unless it runs; after its end RETRY_SECONDS pass first."""
         if self.process is not None:
             code = self.process.poll()
             if code is None:
@@ -49,6 +50,7 @@ class Child:
             self.process = subprocess.Popen([*self._command, str(self._file)])
 
     def stop(self) -> None:
+        """Take the mount away and end the process, within seconds."""
         unmount(self.request)
         if self.process is not None:
             self.process.terminate()
@@ -60,6 +62,7 @@ class Child:
 
 
 def unmount(request: dict[str, Any]) -> None:
+    """Take the mount of a request away, at once; what is not the helper's stays."""
     there = mountinfo.top(mountinfo.read(), request["point"])
     if there is not None and there.fstype == "fuse.pdshub-nfs":
         with suppress(OSError):

@@ -41,27 +41,36 @@ _WINDOW = 128 << 20  # bytes of memory that zstd may take
 class Origin(Protocol):
     """Where generations come from. Streams are read to their end, at most a known size, and closed."""
 
-    def manifest(self, name: str) -> IO[bytes]: ...
-    def image(self, name: str, image: Image) -> IO[bytes]: ...
-    def proof(self, name: str) -> IO[bytes]: ...
+    def manifest(self, name: str) -> IO[bytes]:
+        """manifest.json of the generation."""
+
+    def image(self, name: str, image: Image) -> IO[bytes]:
+        """The bytes of one of its images."""
+
+    def proof(self, name: str) -> IO[bytes]:
+        """proof.json: the sample of its files."""
 
 
 class DirectoryOrigin:
     """A directory of generations, as `pdshub-survey catalog` writes them: for the lab, without a network."""
 
     def __init__(self, directory: Path) -> None:
+        """`directory`: holds one folder for each generation, named by its digits."""
         self._directory = directory
 
     def _open(self, name: str, file: str) -> IO[bytes]:
         return (self._directory / name.removeprefix("sha256:") / file).open("rb")
 
     def manifest(self, name: str) -> IO[bytes]:
+        """The file of the manifest. Raises OSError."""
         return self._open(name, MANIFEST)
 
     def image(self, name: str, image: Image) -> IO[bytes]:
+        """The file of an image. Raises OSError."""
         return self._open(name, image.name)
 
     def proof(self, name: str) -> IO[bytes]:
+        """The file of the sample. Raises OSError."""
         return self._open(name, PROOF)
 
 
@@ -69,6 +78,7 @@ class SurveyorOrigin:
     """GET /generations/<hex>/manifest.json, /generations/<hex>/proof.json, /images/<hex of the image's digest>."""
 
     def __init__(self, address: str, certificates: Path) -> None:
+        """`address`: host:port of the surveyor. `certificates`: directory of ca.crt, tls.crt and tls.key."""
         host, _, port = address.rpartition(":")
         self._host, self._port, self._certificates = host.strip("[]"), int(port or 0), certificates
 
@@ -100,12 +110,15 @@ class SurveyorOrigin:
         return response
 
     def manifest(self, name: str) -> IO[bytes]:
+        """The body of the answer. Raises OSError, http.client.HTTPException."""
         return self._get(f"/generations/{name.removeprefix('sha256:')}/{MANIFEST}")
 
     def image(self, name: str, image: Image) -> IO[bytes]:
+        """The body of the answer, decompressed. Raises OSError, http.client.HTTPException."""
         return self._get(f"/images/{image.digest.removeprefix('sha256:')}")
 
     def proof(self, name: str) -> IO[bytes]:
+        """The body of the answer. Raises OSError, http.client.HTTPException."""
         return self._get(f"/generations/{name.removeprefix('sha256:')}/{PROOF}")
 
 
@@ -141,12 +154,14 @@ class Fetch:
     """One attempt; `size` is known once the manifest is there. `stop` ends it from another thread."""
 
     def __init__(self, name: str, origin: Origin, store: Store) -> None:
+        """`name`: sha256:… of the generation; `store`: where it goes."""
         self.name, self._origin, self._store = name, origin, store
         self.size, self.done = 0, 0  # bytes
         self.started = time.monotonic()
         self._stop = threading.Event()
 
     def stop(self) -> None:
+        """Let `run` end with OSError at its next piece. From any thread."""
         self._stop.set()
 
     def _go_on(self, count: int) -> None:

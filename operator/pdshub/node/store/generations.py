@@ -55,10 +55,12 @@ class Generation:
 
     @property
     def digits(self) -> str:
+        """The 64 hexadecimal digits of its name: its folder."""
         return self.name.removeprefix("sha256:")
 
     @property
     def short(self) -> str:
+        """The first 12 of them, for people."""
         return self.digits[:12]
 
 
@@ -114,6 +116,7 @@ class Store:
     """The directory. Nothing in it is written twice."""
 
     def __init__(self, directory: Path) -> None:
+        """`directory` is made if need be; what a plugin that was killed left unfinished is removed."""
         self._directory = directory
         self._parsed: dict[str, Generation] = {}
         directory.mkdir(parents=True, exist_ok=True)
@@ -121,6 +124,7 @@ class Store:
             shutil.rmtree(path, ignore_errors=True)
 
     def path(self, name: str) -> Path:
+        """Where a generation of this name is, or would be."""
         return self._directory / name.removeprefix("sha256:")
 
     def aside(self, name: str) -> Path:
@@ -128,6 +132,7 @@ class Store:
         return self._directory / f".new-{name.removeprefix('sha256:')}"
 
     def names(self) -> set[str]:
+        """The generations that are here, unchecked."""
         return {f"sha256:{path.name}" for path in self._directory.iterdir() if _HEX.fullmatch(path.name)}
 
     def get(self, name: str) -> Generation | None:
@@ -150,6 +155,7 @@ class Store:
         return found
 
     def all(self) -> dict[str, Generation]:
+        """The generations that are here and whole, by name."""
         return {name: found for name in self.names() if (found := self.get(name))}
 
     def keep_only(self, names: Collection[str]) -> list[str]:

@@ -29,12 +29,14 @@ class Informer:
     """The known views by name. `problems`: views that can't be used and why. `synced`: it is current."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
+        """`changed` is called whenever a view has changed, or could not be read."""
         self.views: dict[str, View] = {}
         self.problems: dict[str, str] = {}
         self.synced = False
         self._changed = changed
 
     def put(self, document: Mapping[str, Any]) -> None:
+        """Take up an ArchiveView object. One that can't be used is a problem; the view of before stays."""
         name = str(document.get("metadata", {}).get("name", ""))
         try:
             view = parse_view(document)
@@ -49,11 +51,13 @@ class Informer:
         self._changed()
 
     def remove(self, name: str) -> None:
+        """Forget a view."""
         self.problems.pop(name, None)
         if self.views.pop(name, None):
             self._changed()
 
     async def run(self) -> None:
+        """Follow the views for ever."""
         raise NotImplementedError
 
 
@@ -61,11 +65,13 @@ class DirectoryInformer(Informer):
     """Every *.yaml of a directory, read again when one has changed: for the lab and for development."""
 
     def __init__(self, directory: Path, changed: Callable[[], None]) -> None:
+        """`directory`: holds the *.yaml files. `changed`: as an Informer's."""
         super().__init__(changed)
         self._directory = directory
         self._seen: object = None
 
     def look(self) -> None:
+        """Read the files if one has changed. Raises OSError, yaml.YAMLError."""
         import yaml
 
         found = set()
@@ -85,6 +91,7 @@ class DirectoryInformer(Informer):
         self._seen = stamp
 
     async def run(self) -> None:
+        """Look ten times a second, for ever; errors are logged."""
         while True:
             try:
                 self.look()
@@ -97,6 +104,7 @@ class ApiInformer(Informer):
     """LIST, then WATCH, again and again; needs get, list and watch on archiveviews.pdshub.dev."""
 
     def __init__(self, cache: Path, changed: Callable[[], None]) -> None:
+        """`cache`: directory of copies, read at once and written at each change. `changed`: as an Informer's."""
         super().__init__(changed)
         self._cache = cache
         self._written: dict[str, str] = {}
@@ -105,6 +113,7 @@ class ApiInformer(Informer):
                 super().put(json.loads(path.read_text()))
 
     def put(self, document: Mapping[str, Any]) -> None:
+        """As an Informer's; what can be used is written to the cache, too. Raises OSError."""
         super().put(document)
         name = str(document["metadata"]["name"])
         if name in self.views:
@@ -121,11 +130,13 @@ class ApiInformer(Informer):
                 self._written[name] = text
 
     def remove(self, name: str) -> None:
+        """As an Informer's, in the cache, too."""
         super().remove(name)
         self._written.pop(name, None)
         (self._cache / f"{name}.json").unlink(missing_ok=True)
 
     async def run(self) -> None:
+        """LIST and WATCH for ever, again 3 s after an error; meanwhile `synced` is False."""
         while True:
             try:
                 await self._follow()

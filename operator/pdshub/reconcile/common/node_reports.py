@@ -74,6 +74,7 @@ class Reports:
     """All nodes' reports; ``changed`` is called after each round in which one of them changed."""
 
     def __init__(self, kube: Kube, namespace: str, changed: Callable[[], None], tls: Tls | None = None) -> None:
+        """``namespace``: the installation's own, where the node plugins run."""
         self._kube, self._namespace, self._changed = kube, namespace, changed
         self._tls = tls or Tls(kube, namespace)
         self.nodes: dict[str, NodeReport] = {}
