@@ -13,7 +13,7 @@ from typing import Any
 from pdshub.node.layout import Layout
 from pdshub.node.mount import mountinfo, volume_root
 from pdshub.node.mount.locks import Locks
-from pdshub.node.reconcile import needed
+from pdshub.node.reconcile import needed, view_health
 from pdshub.node.reconcile.actions import Actions, Point
 from pdshub.node.reconcile.desired import Story, tell
 from pdshub.node.reconcile.failures import Failures
@@ -23,7 +23,7 @@ from pdshub.node.reconcile.plan import Actual, Want, plan
 from pdshub.node.reconcile.select_generation import Children, Decision, Known, above, choose, decide
 from pdshub.node.reconcile.settling import Settling
 from pdshub.node.reconcile.source_manager import SourceManager
-from pdshub.node.reconcile.view_health import Showing, documents, health_document, showing_of, view_document
+from pdshub.node.reconcile.view_health import Showing
 from pdshub.node.source.source_mount import CONNECTING_SECONDS
 from pdshub.node.spec import SOURCES, View, sources_view
 from pdshub.node.store.cache import GenerationCache
@@ -200,7 +200,7 @@ class Reconciler:
                 await self._tidy(name, decision, actual)
             self.target_count[name] = len(actual.targets)
             self._holds.forget(actual, held)
-            mounted = _mounted(decision, actual)
+            mounted = view_health.mounted_points(decision, actual)
             self.remember(name, tell(name, decision.wants, problem, mounted, self.actions.failed), connecting)
             self._arrange(name, view, decision, problem)
 
@@ -227,7 +227,7 @@ class Reconciler:
         self._catalogs[name] = decision.keys(catalogs=True)
         held = self._holds.targets
         fetching = view.released.name if view.released and choose(view, known) != view.released.name else ""
-        showing = showing_of(decision, known, actual.entries, held, fetching)
+        showing = view_health.showing_of(decision, known, actual.entries, held, fetching)
         self._holds.watch(name, decision)
         self.showing[name] = showing
         # A target that keeps another generation for long says so itself.
@@ -238,7 +238,7 @@ class Reconciler:
                 own[target] = {**wanted, volume_root.SHOWN: Want(note_key(of))}
         decision = replace(decision, own=own)
         self._arrange(name, view, decision, problem)
-        volume_root.say_generation(self.layout.volume_root(name), *documents(view, showing, known.stored))
+        volume_root.say_generation(self.layout.volume_root(name), *view_health.documents(view, showing, known.stored))
         return decision, replace(actual, notes=observe(mounts, self.layout, name).notes)
 
     async def _list(self, view: View, decision: Decision, actual: Actual) -> None:
@@ -256,10 +256,10 @@ class Reconciler:
     def _arrange(self, name: str, view: View | None, decision: Decision, problem: str) -> None:
         failed = self.actions.failed
         story = self.stories.get(name) or tell(name, decision.wants, problem, frozenset(), failed)
-        health = health_document(
+        health = view_health.health_document(
             story, self.sources.states(view) if view else {}, decision.wants, failed
         ) | self._health(name)
-        document = view_document(name, view, self.showing.get(name, Showing()))
+        document = view_health.view_document(name, view, self.showing.get(name, Showing()))
         points = dict.fromkeys(at for at, _ in decision.all() if not at.startswith(".pdshub/"))
         volume_root.arrange(self.layout.volume_root(name), list(points), document, health, story.notice)
 
@@ -294,13 +294,3 @@ class Reconciler:
         await self._settling.close()
         await self.actions.close()
         await self.cache.close()
-
-
-def _mounted(decision: Decision, actual: Actual) -> frozenset[str]:
-    """Mount points that show something in every target (or are built, where nothing is published)."""
-    targets = [points for target, points in actual.targets.items() if target not in decision.own]
-    return frozenset(
-        at
-        for at, one in decision.wants.items()
-        if one.key in actual.entries and one.placed and all(points.get(at) for points in targets)
-    )
