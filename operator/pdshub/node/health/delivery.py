@@ -15,7 +15,7 @@ from typing import Any
 
 from pdshub.node.health.sample import Known, printable
 
-#: What a file's word (examine.check_file) says of the archive.
+#: What a file's word (examiner_main.check_file) says of the archive.
 DIFFERENT = {
     "gone": "is gone",
     "stale": "was replaced since the survey (ESTALE)",
@@ -39,7 +39,7 @@ class Found:
 
 
 def found(raw: Mapping[str, Any] | None) -> Found | None:
-    """What examine.Sources.look answered; None where it could not look."""
+    """What examiner_main.Sources.look answered; None where it could not look."""
     if not raw or "error" in raw:
         return None
     return Found(int(raw["mtime"]), int(raw["ctime"]), raw.get("size"), int(raw.get("level") or 0))
@@ -97,8 +97,8 @@ def sort(
     same: Mapping[str, float],
     survey_within: float,
 ) -> Sorted:
-    """`words`: path -> word of examine.check_file. `sources`: path -> what its source has (examine.Sources.look).
-    `same`: path -> seconds for which that has been so."""
+    """`words`: path -> word of examiner_main.check_file. `sources`: path -> what its source has
+    (examiner_main.Sources.look). `same`: path -> seconds for which that has been so."""
     violated: dict[str, str] = {}
     changing: dict[str, Found] = {}
     unread: dict[str, str] = {}

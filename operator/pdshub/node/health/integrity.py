@@ -1,5 +1,5 @@
 """The continuous proof that a published view is unwritable and intact: what was tried, when, as whom, and how it
-ended. Pure verdict on what the child process (examine.prove) found, and the schedule."""
+ended. Pure verdict on what the child process (examiner_main.prove) found, and the schedule."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ READING_TIMEOUT = READING + 30  # more, where there is a sample
 POINTS = 200  # mounts of one target: more than one only beside live entries
 AGAIN = 5.0
 """Seconds until a file with other bytes and the survey's times is looked at again: longer than the user-space client
-(nfsmount.py) remembers times. Over the kernel's own, opening asks the server."""
+(nfs_fuse.py) remembers times. Over the kernel's own, opening asks the server."""
 _EXAMPLES = 10
 
 INTACT, CHANGING, VIOLATED, INCOMPLETE = "intact", "changing", "violated", "incomplete"
@@ -228,7 +228,7 @@ class Prover:
         return judge(subject, answer, at, time.monotonic() - began, same, clock)
 
     async def _ask(self, subject: Subject, targets: Mapping[str, list[str]], sample: Collection[Known]) -> Any:
-        """What examine.prove finds. Raises OSError, TimeoutError."""
+        """What examiner_main.prove finds. Raises OSError, TimeoutError."""
         flight = self._flights.setdefault(subject.view, worker.SingleFlight("pdshub.node.health.examiner_main"))
         return await flight.once(
             "prove", TRYING + (READING_TIMEOUT if sample else 0),

@@ -36,7 +36,7 @@ class Subject:
 
     @property
     def roots(self) -> dict[str, str]:
-        """Path below the folder -> where it is mounted, in one target: what examine.Bases wants."""
+        """Path below the folder -> where it is mounted, in one target: what examiner_main.Bases wants."""
         for target, points in sorted(self.targets.items()):
             if self.showing is not None and target not in self.showing:
                 continue

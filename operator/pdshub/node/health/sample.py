@@ -43,7 +43,7 @@ class Known:
 
     @property
     def row(self) -> list[Any]:
-        """As the child process takes it (examine.py)."""
+        """As the child process takes it (examiner_main.py)."""
         return [self.path, self.size, self.algorithm, self.digest]
 
 

@@ -1,5 +1,5 @@
 """Files that were replaced on the NAS since the survey: found in a published generation, led to a renewed mount and
-to a survey. The decisions are pure; one look is one killable process (examine.py)."""
+to a survey. The decisions are pure; one look is one killable process (examiner_main.py)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Watch:
     """What is known of one view's sample in one generation."""
 
     generation: str = ""
-    problems: dict[str, str] = field(default_factory=dict)  # path -> word, see examine.check_file
+    problems: dict[str, str] = field(default_factory=dict)  # path -> word, see examiner_main.check_file
     unread: dict[str, str] = field(default_factory=dict)
     checked: int = 0
     at: str = ""

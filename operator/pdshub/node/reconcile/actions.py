@@ -1,4 +1,4 @@
-"""Steps of the plan -> calls of the worker. What may hang is a process of its own, quick work on targets one lane."""
+"""Steps of the plan -> calls of the worker. What may hang is a process of its own; what is quick shares one worker."""
 
 from __future__ import annotations
 

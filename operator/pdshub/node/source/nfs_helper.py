@@ -1,4 +1,4 @@
-"""`pdshub-node nfs-helper`: keeps one nfsmount process per requested source.
+"""`pdshub-node nfs-helper`: keeps one process (nfs_fuse.py) per requested source.
 
 It runs in a pod of its own, so that a restart of the node plugin disturbs no reader. If it is restarted
 itself, its mounts die with it (ENOTCONN); the new helper mounts anew and the node plugin switches the pods.
