@@ -123,3 +123,11 @@ def test_a_child_process_answers(wheel: Path, module: str) -> None:
 def test_the_node_plugin_starts_itself_as_a_module(wheel: Path, command: list[str]) -> None:
     done = run(wheel, "-m", "pdshub.node.main", *command, "--help")
     assert done.returncode == 0 and "usage" in done.stdout, done.stderr
+
+
+def test_the_helper_stays_small(wheel: Path) -> None:
+    """One process a source: the API's models and gRPC would be some 10 MiB in each."""
+    code = "import sys; from pdshub.node.source import nfs_fuse, nfs_helper; print(sorted(sys.modules))"
+    done = run(wheel, "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert not {"pydantic", "grpc", "kubernetes", "aiohttp"} & set(ast.literal_eval(done.stdout))

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pdshub.files import read_json, write_json
 from pdshub.node.layout import Layout
-from pdshub.node.spec import Source
+
+if TYPE_CHECKING:  # the helper has a process for each source: none of them carries the API's models
+    from pdshub.node.spec import Source
 
 ALIVE_SECONDS = 15.0
 
