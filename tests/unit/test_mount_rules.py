@@ -8,7 +8,7 @@ from pdshub.api.view import Source
 from pdshub.installation import Allowed, refusal
 from pdshub.mount_rules import matches
 from pdshub.node.source.policy import Policy
-from pdshub.node.spec import Source as NodeSource
+from tests.unit.node.views import nfs
 
 CASES = [
     ("nas.example.org", "nas.example.org", True),
@@ -37,7 +37,7 @@ CASES = [
 @pytest.mark.parametrize(("server", "rule", "allowed"), CASES)
 def test_one_rule_for_operator_and_node(server: str, rule: str, allowed: bool) -> None:
     assert matches(server, rule) is allowed
-    assert (not Policy(servers=(rule,)).refusal(NodeSource("s", server=server))) is allowed
+    assert (not Policy(servers=(rule,)).refusal(nfs("s", server))) is allowed
     if server:
         source = Source.model_validate({"name": "s", "nfs": {"server": server, "export": "/pds"}})
         said = refusal(source, Allowed(allowed_servers=[rule]))
@@ -47,4 +47,4 @@ def test_one_rule_for_operator_and_node(server: str, rule: str, allowed: bool) -
 
 def test_without_a_rule_nothing_is_allowed() -> None:
     source = Source.model_validate({"name": "s", "nfs": {"server": "nas", "export": "/pds"}})
-    assert refusal(source, Allowed()) and Policy().refusal(NodeSource("s", server="nas"))
+    assert refusal(source, Allowed()) and Policy().refusal(nfs("s", "nas"))

@@ -17,6 +17,7 @@ import pytest
 from aiohttp import web
 
 from pdshub import pki, ports
+from pdshub.api.report import Report
 from pdshub.kube import POD, SECRET, KubeError
 from pdshub.node.report.server import serve_report
 from pdshub.reconcile.common import node_reports
@@ -276,7 +277,7 @@ def test_only_the_operator_is_told(tmp_path: Path, port: int, kind: str, status:
             own, trust = here.secret(pki.NODE)
             for name, text in ((pki.CERTIFICATE, own.certificate), (pki.KEY, own.key), (pki.TRUST, trust)):
                 (tmp_path / name).write_bytes(text)
-            serve = asyncio.create_task(serve_report(tmp_path, port, lambda: WORD))
+            serve = asyncio.create_task(serve_report(tmp_path, port, lambda: Report.model_validate(WORD)))
             try:
                 if kind == "none":
                     tls = ssl.create_default_context(cadata=trust.decode())

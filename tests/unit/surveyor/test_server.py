@@ -239,7 +239,7 @@ def test_the_operators_own_client(program: Running, newest: str) -> None:
 
 
 def test_the_nodes_own_client(program: Running, newest: str, tmp_path: Path) -> None:
-    shop = fetch.Surveyor(f"127.0.0.1:{program.port}", program.keys["node"])
+    shop = fetch.SurveyorOrigin(f"127.0.0.1:{program.port}", program.keys["node"])
     name = f"sha256:{newest}"
     found = fetch.Fetch(name, shop, generations.Store(tmp_path)).run()
     assert found.name == name and found.counts["files"] == 15

@@ -29,15 +29,23 @@ log = logging.getLogger(__name__)
 
 
 class Registration(pluginregistration_pb2_grpc.RegistrationServicer):
+    """By this service the kubelet finds the driver's socket.
+
+    Source: k8s.io/kubelet, pkg/apis/pluginregistration/v1.
+    """
+
     def __init__(self, endpoint: str) -> None:
+        """`endpoint`: path of the driver's own socket."""
         self._endpoint = endpoint
 
     async def GetInfo(self, request: Any, context: Any) -> Any:
+        """Name, type and socket of the driver; the kubelet waits one second for it."""
         return registration.PluginInfo(
             type="CSIPlugin", name=DRIVER, endpoint=self._endpoint, supported_versions=["1.0.0"]
         )
 
     async def NotifyRegistrationStatus(self, request: Any, context: Any) -> Any:
+        """Log whether the kubelet has taken the driver."""
         if request.plugin_registered:
             log.info("registered with the kubelet")
         else:

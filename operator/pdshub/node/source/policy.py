@@ -22,6 +22,10 @@ class Policy:
 
     @classmethod
     def parse(cls, document: Any) -> Policy:
+        """The policy of an installation file's content; without `archive` nothing is allowed.
+
+        Raises AttributeError or TypeError for what is no installation file.
+        """
         archive = (document or {}).get("archive") or {}
         return cls(
             tuple(str(item) for item in archive.get("allowedServers") or ()),
@@ -50,11 +54,13 @@ class PolicyFile:
     """The policy in a file that may change while running (a ConfigMap); a broken file refuses everything."""
 
     def __init__(self, path: Path) -> None:
+        """`path`: the file, which need not exist yet."""
         self._path = path
         self._seen: tuple[int, int] | None = None
         self._policy = Policy()
 
     def current(self) -> Policy:
+        """The policy of now. Without a file, or with a broken one, nothing is allowed."""
         try:
             stat = self._path.stat()
         except OSError:

@@ -16,8 +16,8 @@ from typing import Any
 
 from pdshub.archive import manifest as archive
 from pdshub.archive.catalog import Image
-from pdshub.generation_id import PREFIX, digits, is_name, short
-from pdshub.node.spec import Layer, SpecError, relative
+from pdshub.generation_id import digits, is_name, short
+from pdshub.node.hardening import SpecError, relative
 
 MANIFEST, PROOF = "manifest.json", "proof.json"
 MAX_MANIFEST, MAX_IMAGE, MAX_IMAGES = 64 << 20, 16 << 30, 400  # bytes, bytes, images of one generation
@@ -32,6 +32,14 @@ class GenerationError(ValueError):
 
 
 @dataclass(frozen=True)
+class DataLayer:
+    """A directory of a source that a catalog joins: where the bytes of its files are."""
+
+    source: str
+    path: str
+
+
+@dataclass(frozen=True)
 class Generation:
     """What a node needs of a manifest."""
 
@@ -41,16 +49,18 @@ class Generation:
     nested: bool
     top: str  # the folder of the mounted catalog that is the view
     images: tuple[Image, ...]
-    data: tuple[Layer, ...]
+    data: tuple[DataLayer, ...]
     counts: dict[str, int]
     proof: tuple[str, int] | None = None  # digest and size of proof.json
 
     @property
     def digits(self) -> str:
+        """The 64 hexadecimal digits of its name: its folder."""
         return digits(self.name)
 
     @property
     def short(self) -> str:
+        """The first 12 of them, for people."""
         return short(self.name)
 
 
@@ -86,7 +96,7 @@ def parse(raw: bytes) -> Generation:
         if name != document["generation"]:
             raise GenerationError(f"it says {document['generation']!r}, its content is {name}")
         top = relative(layering.get("top") or ".", "layering.top")
-        data = tuple(Layer(str(d["source"]), relative(d["path"] or ".", "layering.data")) for d in layering["data"])
+        data = tuple(DataLayer(str(d["source"]), relative(d["path"] or ".", "layering.data")) for d in layering["data"])
         sources = {layer.source for layer in data}
         if len(sources) != len(data) or "/" in top or (nested and {image.source for image in images} - sources):
             raise GenerationError("its layers do not fit together")
@@ -106,6 +116,7 @@ class Store:
     """The directory. Nothing in it is written twice."""
 
     def __init__(self, directory: Path) -> None:
+        """`directory` is made if need be; what a plugin that was killed left unfinished is removed."""
         self._directory = directory
         self._parsed: dict[str, Generation] = {}
         directory.mkdir(parents=True, exist_ok=True)
@@ -113,6 +124,7 @@ class Store:
             shutil.rmtree(path, ignore_errors=True)
 
     def path(self, name: str) -> Path:
+        """Where a generation of this name is, or would be."""
         return self._directory / digits(name)
 
     def aside(self, name: str) -> Path:
@@ -120,7 +132,8 @@ class Store:
         return self._directory / f".new-{digits(name)}"
 
     def names(self) -> set[str]:
-        return {PREFIX + path.name for path in self._directory.iterdir() if _HEX.fullmatch(path.name)}
+        """The generations that are here, unchecked."""
+        return {f"sha256:{path.name}" for path in self._directory.iterdir() if _HEX.fullmatch(path.name)}
 
     def get(self, name: str) -> Generation | None:
         """None if it is not here. One that can't be read any more is removed, to be fetched again."""
@@ -142,6 +155,7 @@ class Store:
         return found
 
     def all(self) -> dict[str, Generation]:
+        """The generations that are here and whole, by name."""
         return {name: found for name in self.names() if (found := self.get(name))}
 
     def keep_only(self, names: Collection[str]) -> list[str]:

@@ -32,7 +32,7 @@ def two_at_once_make_one(m: Machine) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-    assert len(mountinfo.stack(mountinfo.read(), str(layout.front("sbn")))) == 1
+    assert len(mountinfo.stack(mountinfo.read(), str(layout.volume_root("sbn")))) == 1
 
 
 def one_that_no_target_shows_goes(m: Machine) -> None:
@@ -43,12 +43,12 @@ def one_that_no_target_shows_goes(m: Machine) -> None:
     target.mkdir(parents=True)
     volume_root.publish(layout, "sbn", str(target))
     other = syscalls.new_filesystem("tmpfs", [("source", volume_root.label("sbn"))], 0)
-    syscalls.attach(other, str(layout.front("sbn")))
+    syscalls.attach(other, str(layout.volume_root("sbn")))
     m.file("main/f", "there")
     m.view({"d": ["main"]}, main="main")
     m.start()
     assert eventually(lambda: (target / "sbn/d/f").read_text()) == "there"
-    assert len(mountinfo.stack(mountinfo.read(), str(layout.front("sbn")))) == 1
+    assert len(mountinfo.stack(mountinfo.read(), str(layout.volume_root("sbn")))) == 1
     m.unpublish()
     assert not m.mounts()
 

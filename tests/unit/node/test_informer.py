@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pdshub.node.store.informer import ApiFeed
+from pdshub.node.store.informer import ApiInformer
 
 NAME = "sha256:" + "1" * 64
 
@@ -19,16 +19,17 @@ def view(**status: Any) -> dict[str, Any]:
 
 def test_what_a_node_needs_is_kept(tmp_path: Path) -> None:
     changes: list[int] = []
-    feed = ApiFeed(tmp_path, lambda: changes.append(1))
-    feed.put(view(generation={"name": NAME}, nodes=[{"name": "n1"}], surveyor={"address": "a:1"}))
+    informer = ApiInformer(tmp_path, lambda: changes.append(1))
+    informer.put(view(generation={"name": NAME}, nodes=[{"name": "n1"}], surveyor={"address": "a:1"}))
     assert "nodes" not in json.loads((tmp_path / "sbn.json").read_text())["status"]
     before = (tmp_path / "sbn.json").stat().st_ino
-    feed.put(view(generation={"name": NAME}, nodes=[{"name": "n2"}], surveyor={"address": "a:1"}))
+    informer.put(view(generation={"name": NAME}, nodes=[{"name": "n2"}], surveyor={"address": "a:1"}))
     assert len(changes) == 1 and (tmp_path / "sbn.json").stat().st_ino == before, "a status that says nothing new"
-    again = ApiFeed(tmp_path, lambda: None)
+    again = ApiInformer(tmp_path, lambda: None)
     found = again.views["sbn"]
-    assert found.released and found.released.name == NAME and found.surveyor == "a:1" and not again.live
-    feed.put(view(volumes=[{"volume": "pv", "updates": "nextServer"}]))
-    assert len(changes) == 2 and feed.views["sbn"].released is None and feed.views["sbn"].uptakes[0].next_server
-    feed.remove("sbn")
-    assert not list(tmp_path.iterdir()) and not ApiFeed(tmp_path, lambda: None).views
+    assert found.released and found.released.name == NAME and found.surveyor == "a:1" and not again.synced
+    informer.put(view(volumes=[{"volume": "pv", "updates": "nextServer"}]))
+    found = informer.views["sbn"]
+    assert len(changes) == 2 and found.released is None and found.update_policies[0].updates == "nextServer"
+    informer.remove("sbn")
+    assert not list(tmp_path.iterdir()) and not ApiInformer(tmp_path, lambda: None).views
