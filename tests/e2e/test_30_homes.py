@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from pdshub.api.base import parse_quantity
 from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.conftest import NAMESPACE, SYSTEM, person, variant, wait_ready
@@ -57,6 +59,7 @@ def test_one_user_cannot_read_another(ada: Person, bela: Person) -> None:
     assert bela.call("GET", "/user/ada/api/contents/private.txt").status_code in {403, 404}
 
 
+@pytest.mark.alone  # operator and node plugin restart
 def test_a_home_survives_restarts_of_everything(cluster: Cluster, ada: Person) -> None:
     write(ada, "lasting.txt", "still here")
     with ada.kernel() as kernel:
