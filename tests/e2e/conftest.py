@@ -1,8 +1,8 @@
 """Fixtures of the end-to-end suite: one cluster, hubs that are really installed.
 
-Tests run side by side with pytest-xdist: ``-n 3 --dist loadgroup --no-loadscope-reorder``. Those that share a fixture
-of the session run in the same process, in a namespace of that process. Tests marked ``alone`` restart or look at what
-all share (the node, the kubelet, the plugin, the operator, the NAS): side by side they are left out.
+Files run side by side with pytest-xdist: ``-n 3 --dist loadfile``. Those that share a fixture of the session run in
+the same process (:data:`GROUPS`), in a namespace of that process. Tests marked ``alone`` restart or look at what all
+share (the node, the kubelet, the plugin, the operator, the NAS): side by side they are left out.
 """
 
 from __future__ import annotations
@@ -43,37 +43,55 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the suite's markers."""
     config.addinivalue_line("markers", "long: too long for every change; runs with --long")
     config.addinivalue_line("markers", "alone: restarts or looks at what all share; never side by side with others")
-    config.addinivalue_line("markers", "xdist_group(name): runs in the same process as others of that name")
 
 
-SHARED = ("release", "hub")
-"""Fixtures of the session that are worth making once: what uses one runs in one process."""
-FIRST = ("test_60_namespace", "release", "hub")
-"""Groups that take longest, so that none of them is begun last."""
+GROUPS = {
+    "release": ("test_25_generations.py", "test_29_proof.py"),
+    "hub": ("test_10_apply.py", "test_20_archive.py", "test_30_homes.py", "test_40_bad_input.py"),
+}
+"""Fixtures of the session that are worth making once, with the files that use them side by side."""
+FIRST = ("test_60_namespace.py", *GROUPS)
+"""What takes longest, so that none of it is begun last."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
+def group(nodeid: str) -> str:
+    """What a test shares with others that run in the same process: a fixture of the session, else its file."""
+    file = Path(nodeid.partition("::")[0]).name
+    return next((fixture for fixture, files in GROUPS.items() if file in files), file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A group goes to one process, in the order of collection."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByGroup(LoadFileScheduling):  # type: ignore[misc, unused-ignore]
+        def _split_scope(self, nodeid: str) -> str:
+            return group(nodeid)
+
+    config.option.loadscopereorder = False
+    return ByGroup(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out long tests unless they were asked for; side by side those that want to be alone, in groups."""
+    """Leave out long tests unless they were asked for; side by side those that want to be alone, and sort the groups.
+
+    Raises pytest.UsageError when a file uses a fixture of another group side by side.
+    """
     kept, left = [], []
     for item in items:
         is_long = item.get_closest_marker("long") and not config.getoption("--long")
         is_alone = WORKER and item.get_closest_marker("alone")
         (left if is_long or is_alone else kept).append(item)
+        used = GROUPS.keys() & set(getattr(item, "fixturenames", ()))
+        if used - {group(item.nodeid)} and not item.get_closest_marker("alone"):
+            raise pytest.UsageError(f"{item.nodeid} uses {', '.join(used)}: add its file to GROUPS of conftest.py")
     if left:
         config.hook.pytest_deselected(items=left)
     if WORKER:
         turn = {name: number for number, name in enumerate(FIRST)}
-        for item in kept:
-            item.add_marker(pytest.mark.xdist_group(group(item)))
-        kept.sort(key=lambda item: turn.get(group(item), len(turn)))
+        kept.sort(key=lambda item: turn.get(group(item.nodeid), len(turn)))
     items[:] = kept
-
-
-def group(item: pytest.Item) -> str:
-    """What a test shares with others that have to run in the same process: a fixture, else its file."""
-    fixtures = getattr(item, "fixturenames", ())
-    return next((name for name in SHARED if name in fixtures), item.path.stem)
 
 
 @pytest.fixture(scope="session")

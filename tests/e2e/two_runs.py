@@ -8,13 +8,11 @@ its own: they are listed, counted, timed, and fail the run, as if it had run the
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-_GROUP = re.compile(r"@\w+$")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,7 +42,6 @@ class Teller:
         """Write a report, without what xdist knows of its worker."""
         data: dict[str, Any] = self.config.hook.pytest_report_to_serializable(config=self.config, report=report)
         data.pop("node", None)
-        data["nodeid"] = _GROUP.sub("", data["nodeid"])  # xdist's group of tests
         with self.file.open("a") as out:
             out.write(json.dumps(data, default=str) + "\n")
 
@@ -55,15 +52,26 @@ class Told:
     def __init__(self, file: Path) -> None:
         self.file, self.count = file, 0
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtestloop(self, session: pytest.Session) -> None:
-        """Report the tests of the other run."""
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Report the tests of the other run, then run this one's; failures of either fail the session."""
+        self.report(session)
+        failed, session.testsfailed = session.testsfailed, 0  # failures before the first test are errors of collection
+        try:
+            return (yield)
+        finally:
+            session.testsfailed += failed
+
+    def report(self, session: pytest.Session) -> None:
+        """Give pytest the reports of the other run, in the order of files and tests."""
         lines = self.file.read_text().splitlines() if self.file.exists() else []
         hook, config = session.config.hook, session.config
         reports = [hook.pytest_report_from_serializable(config=config, data=json.loads(line)) for line in lines]
+        for report in reports:
+            if isinstance(report.longrepr, list):  # why a test was skipped: JSON has no tuples
+                report.longrepr = tuple(report.longrepr)
         self.count = len({report.nodeid for report in reports})
         session.testscollected += self.count
-        # tests of several workers took turns: file by file, as they would run here, each with its own reports in order
         for report in sorted(reports, key=lambda report: report.nodeid):
             if report.when == "setup":
                 hook.pytest_runtest_logstart(nodeid=report.nodeid, location=report.location)

@@ -104,7 +104,7 @@ def plan(options: Options, reports: Path) -> Plan:
     beside = Part(
         SIDE_BY_SIDE,
         "e2e",
-        (*e2e, "-n", str(E2E_WORKERS), "--dist", "loadgroup", "--no-loadscope-reorder", "--tell", str(told)),
+        (*e2e, "-n", str(E2E_WORKERS), "--dist", "loadfile", "--tell", str(told)),
         fine=(0, NO_TESTS),
     )
     last = Part(ALONE, "last", (*e2e, "-m", "alone", "--told", str(told), f"--junitxml={e2e_xml}"), report=e2e_xml)

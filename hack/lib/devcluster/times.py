@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -56,12 +55,12 @@ def tests(report: Path, root: Path) -> list[Test]:
 
 
 def _id(classname: str, name: str, root: Path) -> str:
-    """pytest's id of a test from JUnit's dotted names; xdist's group behind an @ left out."""
+    """pytest's id of a test from JUnit's dotted names."""
     words = classname.split(".")
     for number in range(len(words), 0, -1):
         path = Path(*words[:number]).with_suffix(".py")
         if (root / path).is_file():
-            return "::".join([str(path), *words[number:], re.sub(r"@\w+$", "", name)])
+            return "::".join([str(path), *words[number:], name])
     return f"{classname}::{name}"
 
 
