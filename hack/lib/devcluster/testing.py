@@ -127,6 +127,7 @@ def environment(paths: Paths) -> dict[str, str]:
     made = venv()
     run_steps([Step("python environment", "python", lambda: made.ensure(paths)[1])], paths.logs)
     environ = {**os.environ, "PATH": f"{made.path(paths) / 'bin'}:{os.environ['PATH']}"}
+    environ.pop("PYTHONPATH", None)  # hack/lib, for this process only: the environment has the project itself
     if "PDSHUB_MKFS_EROFS" not in environ and not _writes_catalogs():
         from labvm.newer import programs
 
@@ -147,29 +148,36 @@ def _writes_catalogs() -> bool:
 
 
 def test(paths: Paths, options: Options) -> int:
-    """Run everything; returns 0 when nothing failed, else what pytest's last run said, or 1.
-
-    Every part runs whatever came of the others; those that failed are named before the last run.
-    """
+    """Run everything; returns 0 when nothing failed, else what pytest's last run said, or 1."""
     began, kind = time.monotonic(), times.kind_of_run(paths)
     reports = paths.cache / "tests"
     shutil.rmtree(reports, ignore_errors=True)
     reports.mkdir(parents=True)
     environ = environment(paths)
-    what = plan(options, reports)
+    code, ended = run_plan(plan(options, reports), paths.logs, environ)
+    if not code and not options.expression:
+        usual = not (options.unit or options.long or options.chart)
+        times.record(paths, ended, {kind: time.monotonic() - began} if usual else {}, ROOT)
+    return code
+
+
+def run_plan(what: Plan, logs: Path, environ: Mapping[str, str]) -> tuple[int, list[Ended]]:
+    """Run a plan: the exit code, and how each part ended.
+
+    Every part runs whatever came of the others; those that failed are named before the last one, whose output is the
+    last.
+    """
     ended: list[Ended] = []
     for stage in what.stages:
-        ended += run_parts(stage, paths.logs, ROOT, environ)
+        ended += run_parts(stage, logs, ROOT, environ)
     if slow := times.slowest([end.part for end in ended], ROOT):
         print("== the ten slowest tests so far")
         print("\n".join(times.lines(slow)), flush=True)
-    if failed := [end.part.name for end in ended if end.failed]:
+    failed = [end.part.name for end in ended if end.failed]
+    if failed:
         print(f"== FAILED before the last run of pytest: {', '.join(failed)}", flush=True)
     last = _foreground(what.last, environ)
-    if not options.expression and not failed and not last.failed:
-        whole = {} if options.unit or options.long or options.chart else {kind: time.monotonic() - began}
-        times.record(paths, [*ended, last], whole, ROOT)
-    return 1 if failed else last.code
+    return 1 if failed else last.code, [*ended, last]
 
 
 def _foreground(part: Part, environ: Mapping[str, str]) -> Ended:

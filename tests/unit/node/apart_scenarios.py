@@ -10,12 +10,14 @@ import sys
 def listens() -> None:
     """A port that another process of this machine listens on is free here, and answers on 127.0.0.1."""
     port = int(os.environ["PDSHUB_TEST_PORT"])
-    with socket.create_server(("0.0.0.0", port)) as server:  # noqa: S104  # as the plugin's metrics do
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
-            accepted, _ = server.accept()
+    with (
+        socket.create_server(("0.0.0.0", port)) as server,  # noqa: S104  # as the plugin's metrics do
+        socket.create_connection(("127.0.0.1", port), timeout=10) as client,
+    ):
+        accepted, _ = server.accept()
+        with accepted:
             accepted.sendall(b"mine")
             assert client.recv(4) == b"mine"
-            accepted.close()
 
 
 ALL = {f.__name__: f for f in (listens,)}
