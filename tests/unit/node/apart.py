@@ -15,7 +15,7 @@ import sys
 
 from tests.unit.node.machine import ROOT
 
-SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
+SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCSIFADDR, IFF_UP = 0x8913, 0x8914, 0x8916, 1
 """From linux/sockios.h and linux/if.h."""
 
 
@@ -34,11 +34,17 @@ def run(module: str, name: str, seconds: float = 400) -> None:
 
 
 def loopback_up() -> None:
-    """127.0.0.1 answers: in a new network namespace its device is down."""
+    """127.0.0.1 answers: in a new network namespace its device is down.
+
+    So does 127.0.0.2: without a second address the C library resolves not even numbers for whoever asks for addresses
+    of a configured family only (getaddrinfo(3), AI_ADDRCONFIG), as nfs-ganesha does.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         name = struct.pack("16sh14x", b"lo", 0)
         (flags,) = struct.unpack("16xh14x", fcntl.ioctl(control, SIOCGIFFLAGS, name))
         fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))
+        second = struct.pack("=HH4s8x", socket.AF_INET, 0, socket.inet_aton("127.0.0.2"))
+        fcntl.ioctl(control, SIOCSIFADDR, struct.pack("16s16s", b"lo:2", second))
 
 
 if __name__ == "__main__":
