@@ -13,10 +13,15 @@ if TYPE_CHECKING:
     from .world import World
 
 
+def on_node(world: World) -> set[str]:
+    """Names of the images that the node has."""
+    argv = ("exec", world.paths.node_container, "ctr", "-n", "k8s.io", "images", "ls", "-q")
+    return set(world.engine.output(*argv).split())
+
+
 def load(world: World) -> bool:
     """Import every image that the node doesn't have, from the cache folder it has mounted; two at a time."""
-    node = world.paths.node_container
-    have = set(world.engine.output("exec", node, "ctr", "-n", "k8s.io", "images", "ls", "-q").split())
+    node, have = world.paths.node_container, on_node(world)
     missing = [(n, r) for n, r in world.images.items() if n in IN_CLUSTER and r not in have]
 
     def one(image: tuple[str, str]) -> None:
