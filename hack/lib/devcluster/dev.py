@@ -1,8 +1,8 @@
 """hack/dev: bring what was edited onto the running cluster, and nothing else.
 
 What an image is made of is compared by content with what the cluster runs. The operator and the node plugin get a new
-image by themselves; a surveyor's comes from the operator, the hub's images and the chart from the installation: a change
-of those is a whole upgrade, as hack/up does it.
+image by themselves; a surveyor's comes from the operator, the hub's images and the chart from the installation: a
+change of those is a whole upgrade, as hack/up does it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from . import app_images, cluster, code, engine, generate, install, loading, thin
@@ -188,7 +189,7 @@ def load(world: World, images: Mapping[str, str]) -> None:
 
 def restart(paths: Paths, todo: Plan, began: float) -> None:
     """Give the workloads the operator's new image and wait until each is ready; ``began``: of the whole, monotonic."""
-    kubectl = [paths.bin / "kubectl", "--kubeconfig", paths.kubeconfig, "-n", SYSTEM]
+    kubectl: list[str | Path] = [paths.bin / "kubectl", "--kubeconfig", paths.kubeconfig, "-n", SYSTEM]
 
     def one(part: str) -> None:
         output([*kubectl, "set", "image", ALONE[part], f"{part}={todo.images['operator']}"])
