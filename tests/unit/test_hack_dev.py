@@ -13,7 +13,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 import pytest
-from devcluster import app_images, code, dev, install, settings, thin, world
+from devcluster import app_images, artefact, code, dev, install, loading, settings, thin, world
 from devcluster.engine import Engine
 
 ROOT = Path(__file__).parents[2]
@@ -173,6 +173,33 @@ def test_parts_are_checked() -> None:
     assert [dev.part(p) for p in dev.PARTS] == list(dev.PARTS)
     with pytest.raises(argparse.ArgumentTypeError, match="choose from operator, node"):
         dev.part("nod")
+
+
+@pytest.mark.parametrize(
+    ("engine", "packed", "said"),
+    [
+        ("podman", False, ["build operator", "thin o:2"]),
+        ("podman", True, ["ensure operator", "import o:2"]),
+        ("docker", False, ["ensure operator", "import o:2"]),
+    ],
+    ids=["layers alone", "packed by hack/up before", "docker knows no layouts"],
+)
+def test_what_the_node_lacks_is_built_and_loaded(
+    paths: settings.Paths, monkeypatch: pytest.MonkeyPatch, engine: str, packed: bool, said: list[str]
+) -> None:
+    did: list[str] = []
+    monkeypatch.setattr(loading, "on_node", lambda w: {"p:1", "u:1"})
+    monkeypatch.setattr(loading, "load_one", lambda w, name, ref: did.append(f"import {ref}"))
+    monkeypatch.setattr(app_images, "image", lambda p, e, name, base: artefact.Artefact(f"i-{name}", "k", Path.mkdir))
+    monkeypatch.setattr(app_images, "build", lambda e, name, base: did.append(f"build {name}"))
+    monkeypatch.setattr(app_images, "ensure", lambda p, e, name, base: did.append(f"ensure {name}"))
+    monkeypatch.setattr(Engine, "has_image", lambda self, ref: False)
+    monkeypatch.setattr(thin, "load", lambda p, e, ref: did.append(f"thin {ref}") or 0)
+    if packed:
+        (paths.artefacts / "i-operator" / "k").mkdir(parents=True)
+    made = world.World(paths, Engine(engine), registry=False)
+    dev.load(made, OLD | {"hub": "h:2", "operator": "o:2"})
+    assert did == [*said, "ensure hub", "import h:2"]
 
 
 @pytest.mark.parametrize(

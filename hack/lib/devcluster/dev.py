@@ -183,7 +183,7 @@ def load(world: World, images: Mapping[str, str]) -> None:
             say(f"built {name} in {built - began:.1f} s, loaded {packed / 1e6:.1f} MB in {loaded - built:.1f} s")
         else:
             app_images.ensure(world.paths, world.engine, name, world.base_ref)
-            loading.load(world)
+            loading.load_one(world, name, ref)
             say(f"built and loaded {name} in {time.monotonic() - began:.1f} s")
 
 
