@@ -84,7 +84,7 @@ def test_hub_and_servers_speak_the_same_version() -> None:
     assert f'appVersion: "{pins("hub")["jupyterhub"]}"' in chart
 
 
-@pytest.mark.parametrize("name", ["operator", "hub", "proxy", "user"])
+@pytest.mark.parametrize("name", ["runtime", "operator", "hub", "proxy", "user"])
 def test_settings_of_the_builder_reach_no_final_stage(name: str) -> None:
     final = (IMAGES / name / "Dockerfile").read_text().rpartition("\nFROM ${BASE}\n")[2]
     assert "ARG " not in final and "pip" not in final.replace("pip install`", "")

@@ -1,4 +1,4 @@
-"""The commands behind hack/: up, down, test and its parts, images, generate, repair, env, venv, figures."""
+"""The commands behind hack/: up, dev, down, test and its parts, images, generate, repair, env, venv, figures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import engine, figures, generate, publish, repair, testing, times, up
+from . import dev, engine, figures, generate, publish, repair, testing, times, up
 from .artefact import lock
 from .console import complain, say
 from .facts import read
@@ -27,6 +27,9 @@ def main(argv: list[str]) -> int:
     p = commands.add_parser("up", help="set up everything that is missing; end with a working hub")
     p.add_argument("--cluster-only", action="store_true", help="cluster, NAS and images, without the operator")
     p.add_argument("--no-demo", action="store_true", help="install the operator, but no demo hub")
+    p = commands.add_parser("dev", help=dev.SUMMARY, description=dev.SUMMARY, epilog=dev.EPILOG, prog="hack/dev")
+    p.add_argument("parts", nargs="*", metavar="PART", type=dev.part, help=f"only these: {', '.join(dev.PARTS)}")
+    p.add_argument("--dry-run", action="store_true", help="say what would be built and restarted, and do nothing")
     p = commands.add_parser("down", help="take everything away that up made, except the cache")
     p.add_argument("--all", action="store_true", help="the cache and the images too")
     p = commands.add_parser("images", help="build the images that a cluster runs; --push them to a registry")
@@ -57,6 +60,12 @@ def main(argv: list[str]) -> int:
 def _up(paths: Paths, args: argparse.Namespace) -> int:
     with lock(paths.locks / "up", lambda: say("another hack/up or hack/down is at work: waiting for it")):
         up.up(paths, cluster_only=args.cluster_only, demo=not args.no_demo)
+    return 0
+
+
+def _dev(paths: Paths, args: argparse.Namespace) -> int:
+    with lock(paths.locks / "up", lambda: say("another hack/up or hack/down is at work: waiting for it")):
+        dev.dev(paths, args.parts, dry_run=args.dry_run)
     return 0
 
 
@@ -154,6 +163,7 @@ def _machine() -> str:
 
 _COMMANDS = {
     "up": _up,
+    "dev": _dev,
     "down": _down,
     "images": _images,
     "generate": _generate,
