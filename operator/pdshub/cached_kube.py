@@ -1,4 +1,4 @@
-"""The door to the API server whose reads are answered from informers where these can answer.
+"""The client of the API server whose reads are answered from copies where these can answer.
 
 * ``get`` of an object that an informer has is answered from it; that there is none is asked of the API server.
 * Lists are answered by an informer that keeps everything that the list could find.
@@ -13,15 +13,17 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from pdshub.informer import Changed, Informer, Key, Scope, key_of, version_of
+from pdshub.informer import Informer
 from pdshub.kube import Kube, Object, Resource
+from pdshub.object_cache import Changed, FedCache, Key, ObjectCache, Scope, key_of, version_of
 from pdshub.selector import Selector
 
 
 class Informers:
-    """The informers of a process: those that always run, and those of each namespace that is followed.
+    """The copies of a process: informers that always run, those of each namespace that is followed, and fed ones.
 
-    ``always`` are scopes with what is told of their changes, ``each`` the scopes of a followed namespace.
+    ``always`` are scopes with what is told of their changes, ``each`` the scopes of a followed namespace, ``fed`` those
+    of kinds that somebody else watches in the whole cluster, and whose events are given to ``feed``.
     """
 
     def __init__(
@@ -29,13 +31,15 @@ class Informers:
         kube: Kube,
         always: Iterable[tuple[Scope, Changed]],
         each: Callable[[str], Sequence[tuple[Scope, Changed]]],
+        fed: Iterable[tuple[Scope, Changed]] = (),
     ) -> None:
         self._kube, self._each = kube, each
         self._always = [Informer(kube, scope, changed) for scope, changed in always]
+        self._fed = {scope.resource: FedCache(scope, changed) for scope, changed in fed}
         self._followed: dict[str, list[Informer]] = {}
         self._ending: set[asyncio.Task[None]] = set()
-        self._listed: dict[Resource, tuple[dict[Key, int], frozenset[Key]]] = {}
-        """By kind: versions when it was listed last, and what was known then though it was not listed."""
+        self._listed: dict[Resource, tuple[dict[Key, int], dict[Key, int]]] = {}
+        """By kind: versions when it was listed last, and those that were known then."""
 
     def start(self) -> None:
         """Begin to watch."""
@@ -44,7 +48,7 @@ class Informers:
 
     async def close(self) -> None:
         """End all watches."""
-        await asyncio.gather(*(informer.stop() for informer in self._all()), *self._ending)
+        await asyncio.gather(*(informer.stop() for informer in self._watching()), *self._ending)
 
     def follow(self, namespaces: set[str]) -> None:
         """Watch these namespaces, beside what is always watched, and no others."""
@@ -59,12 +63,15 @@ class Informers:
                 self._ending.add(task)
                 task.add_done_callback(self._ending.discard)
 
-    def _all(self) -> list[Informer]:
+    def _watching(self) -> list[Informer]:
         return [*self._always, *(informer for made in self._followed.values() for informer in made)]
 
-    def of(self, resource: Resource, namespace: str) -> Iterator[Informer]:
-        """Informers that may have objects of a kind; ``namespace`` is empty for all of them."""
-        for informer in (*self._always, *self._followed.get(namespace, ())):
+    def _all(self) -> list[ObjectCache]:
+        return [*self._fed.values(), *self._watching()]
+
+    def of(self, resource: Resource, namespace: str) -> Iterator[ObjectCache]:
+        """Copies that may have objects of a kind; ``namespace`` is empty for all of them."""
+        for informer in (*self._fed.values(), *self._always, *self._followed.get(namespace, ())):
             scope = informer.scope
             if scope.resource == resource and scope.namespace in ("", namespace):
                 yield informer
@@ -74,21 +81,52 @@ class Informers:
         return [item for informer in self.of(resource, "") for item in informer.objects.values()]
 
     def behind(self, resource: Resource, listed: Iterable[Object]) -> bool:
-        """Whether a watch has gone silent: an informer does not know yet what the list before this one had.
+        """Whether a watch has gone silent: a copy does not know yet what the list before this one had.
 
-        ``listed`` is all of a kind, read from the API server just now.
+        So it is, too, when the copy knew more then than the API server has now: its store was brought back. ``listed``
+        is all of a kind, read from the API server just now.
         """
         now = {key_of(item): version_of(item) for item in listed}
         known = {key: version_of(item) for informer in self.of(resource, "") for key, item in informer.objects.items()}
-        before, remembered = self._listed.get(resource, ({}, frozenset()))
-        self._listed[resource] = now, frozenset(known.keys() - now.keys())
+        before, remembered = self._listed.get(resource, ({}, {}))
+        self._listed[resource] = now, known
         missed = any(known.get(key, 0) < version for key, version in before.items() if key in now)
-        return missed or bool((known.keys() - now.keys()) & remembered)
+        newer = any(now[key] < version for key, version in remembered.items() if key in now)
+        gone = (known.keys() - now.keys()) & (remembered.keys() - before.keys())
+        return missed or newer or bool(gone)
 
     def restart(self) -> None:
         """Believe nothing until everything has been listed again."""
-        for informer in self._all():
+        for informer in self._watching():
             informer.restart()
+        for cache in self._fed.values():
+            cache.doubt(afresh=True)
+
+    # --- kinds that somebody else watches
+
+    @property
+    def agreed(self) -> bool:
+        """Whether every copy that is fed is current."""
+        return all(cache.current for cache in self._fed.values())
+
+    def feed(self, resource: Resource, kind: str | None, item: Object) -> None:
+        """Take up an event of a kind that is fed: its type, None for an object of the first list, and the object."""
+        self._fed[resource].feed(kind, item)
+
+    def compare(self, resource: Resource, listed: Iterable[Object], version: str) -> None:
+        """Compare the copy of a kind that is fed with all of it, as the API server listed it just now."""
+        self._fed[resource].compare(listed, int(version or 0))
+
+    def doubt(self) -> None:
+        """The API server does not answer: nobody can tell whether copies that are fed are behind."""
+        for cache in self._fed.values():
+            cache.doubt()
+
+    async def refill(self) -> None:
+        """List the kinds that are fed, whole, and take that over. Raises KubeError."""
+        for cache in self._fed.values():
+            listed, version = await self._kube.snapshot(cache.scope.resource, "", labels="", metadata_only=False)
+            cache.fill(listed, int(version or 0))
 
 
 class CachedKube(Kube):
@@ -103,8 +141,8 @@ class CachedKube(Kube):
         """Reads ask the API server; what is written is known to the informers all the same."""
         return self if self._asks else CachedKube(self, self._informers, asks=True)
 
-    async def _answering(self, resource: Resource, namespace: str, metadata_only: bool) -> list[Informer]:
-        """Informers that may answer now."""
+    async def _answering(self, resource: Resource, namespace: str, metadata_only: bool) -> list[ObjectCache]:
+        """Copies that may answer now."""
         if self._asks:
             return []
         found = [

@@ -1,4 +1,4 @@
-"""The only door to Helm: install, upgrade, uninstall through pyhelm3, and its complaints in an admin's words.
+"""Every run of Helm: install, upgrade, uninstall through pyhelm3, and its complaints in an admin's words.
 
 Whether there is anything to do is never asked of Helm: releases are read from their Secrets (reconcile/hub/release.py).
 """
@@ -24,6 +24,7 @@ class HelmError(Exception):
     """Helm failed. ``reason`` is a CamelCase word, the text says what is wrong and what to do."""
 
     def __init__(self, reason: str, message: str, *, permanent: bool) -> None:
+        """``permanent``: the same chart and values would fail in the same way again."""
         super().__init__(message)
         self.reason = reason
         self.permanent = permanent
@@ -33,7 +34,6 @@ class HelmError(Exception):
 _NOISE = re.compile(
     r"^(Error: )?((UPGRADE|INSTALLATION) FAILED: )?(Release \"[^\"]*\" does not exist\. Installing it now\.)?\s*"
 )
-_SCHEMA = re.compile(r"values don't meet the specifications of the schema", re.I)
 _SECRETISH = re.compile(r"(?i)((?:token|password|secret)[\"']?\s*[:=]\s*)\S+")
 _CASES: tuple[tuple[str, str, bool, str], ...] = (
     (
@@ -71,7 +71,8 @@ _CASES: tuple[tuple[str, str, bool, str], ...] = (
         r"invalid ownership metadata|already exists and cannot be imported",
         "NotOurs",
         True,
-        "objects in this namespace belong to another release: use a namespace of its own, or remove them",
+        "an object that the chart makes is there already and is not this release's: leave it as it is, and give the "
+        "PDSHub a namespace of its own",
     ),
     (
         r"execution error|failed to render|template:|parse error|YAML parse error",
@@ -115,6 +116,7 @@ class Helm:
     """Runs of the helm program; ``runs`` counts them."""
 
     def __init__(self, executable: str = "helm", kubeconfig: str | None = None) -> None:
+        """``kubeconfig`` is a file's path; without it Helm uses the pod's service account."""
         # a kubeconfig file or the pod's service account: never a token in argv
         self._command = pyhelm3.Command(
             default_timeout=TIMEOUT,

@@ -1,4 +1,4 @@
-"""The only door to JupyterHub: over the proxy, as people come in, so that an answer proves both."""
+"""Every request to JupyterHub goes through here: over the proxy, as people come in, so that an answer proves both."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from pdshub.api.base import Model, Quantity, parse_quantity
 from pdshub.api.view import Source
-from pdshub.servers import matches
+from pdshub.mount_rules import LOCAL_PREFIXES, SERVERS, refusing_setting
 
 DEFAULT_PATH = Path("/etc/pdshub/installation/installation.yaml")
 
@@ -90,18 +90,22 @@ def load(path: Path = DEFAULT_PATH) -> Installation:
 
 def refusal(source: Source, allowed: Allowed) -> str:
     """Why this installation does not allow a source; empty when it does."""
-    if source.nfs and not any(matches(source.nfs.server, rule) for rule in allowed.allowed_servers):
+    setting = refusing_setting(
+        server=source.nfs.server if source.nfs else "",
+        local=source.local.path if source.local else "",
+        servers=allowed.allowed_servers,
+        local_prefixes=allowed.allowed_local_prefixes,
+    )
+    if source.nfs and setting == SERVERS:
         return (
             f"source {source.name}: NFS server {source.nfs.server} is not allowed by this installation: "
-            f"add it to archive.allowedServers of the pdshub chart"
+            f"add it to {setting} of the pdshub chart"
         )
-    if source.local:
-        path = PurePosixPath(source.local.path)
-        if not any(path.is_relative_to(prefix) for prefix in allowed.allowed_local_prefixes):
-            return (
-                f"source {source.name}: local path {path} is not allowed by this installation: "
-                f"add a prefix of it to archive.allowedLocalPrefixes of the pdshub chart"
-            )
+    if source.local and setting == LOCAL_PREFIXES:
+        return (
+            f"source {source.name}: local path {PurePosixPath(source.local.path)} is not allowed by this installation: "
+            f"add a prefix of it to {setting} of the pdshub chart"
+        )
     return ""
 
 

@@ -1,4 +1,4 @@
-"""The only door to the API server: plain dicts in and out, over the asyncio client of package ``kubernetes``.
+"""Every request to the API server: plain dicts in and out, over the asyncio client of package ``kubernetes``.
 
 Generated model classes are not used: an unknown field of a newer server must survive a read and a write.
 """
@@ -16,6 +16,8 @@ from urllib.parse import quote, urlencode
 import aiohttp
 from kubernetes.aio import client as aio_client
 from kubernetes.aio import config as aio_config
+
+from pdshub.wellknown import API_VERSION
 
 Object = dict[str, Any]
 MERGE = "application/merge-patch+json"
@@ -37,12 +39,12 @@ class KubeError(Exception):
 
     @property
     def missing(self) -> bool:
-        """There is no such object."""
+        """Whether the object, or the kind, is not there (404)."""
         return self.status == 404
 
     @property
     def conflict(self) -> bool:
-        """Somebody else was quicker."""
+        """Whether it was written by somebody else meanwhile, or is there already (409)."""
         return self.status == 409
 
 
@@ -57,15 +59,15 @@ class Resource:
     namespaced: bool = True
 
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str = "") -> str:
-        """Path of a collection, of an object, or of a part of one."""
+        """The URL's path of the collection or, with a name, of one object; an empty namespace means all of them."""
         root = f"/api/{self.api}" if "/" not in self.api else f"/apis/{self.api}"
         scope = f"/namespaces/{quote(namespace, safe='')}" if self.namespaced and namespace else ""
         leaf = f"/{quote(name, safe='')}" if name else ""
         return f"{root}{scope}/{self.plural}{leaf}{f'/{subresource}' if subresource else ''}"
 
 
-PDSHUB = Resource("pdshub.dev/v1alpha1", "pdshubs", "PDSHub")
-ARCHIVE_VIEW = Resource("pdshub.dev/v1alpha1", "archiveviews", "ArchiveView", namespaced=False)
+PDSHUB = Resource(API_VERSION, "pdshubs", "PDSHub")
+ARCHIVE_VIEW = Resource(API_VERSION, "archiveviews", "ArchiveView", namespaced=False)
 SECRET = Resource("v1", "secrets", "Secret")
 CONFIG_MAP = Resource("v1", "configmaps", "ConfigMap")
 SERVICE = Resource("v1", "services", "Service")

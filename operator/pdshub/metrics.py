@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -18,6 +17,8 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from pdshub import rfc3339
+from pdshub.generation_id import short
 from pdshub.kube import ARCHIVE_VIEW, PDSHUB, Kube, KubeError
 from pdshub.reconcile.common.node_reports import NodeReport
 
@@ -50,19 +51,11 @@ class Facts:
 
 
 def program_version() -> str:
-    """As it is installed."""
+    """The version of the installed package; 0+source where it is not installed."""
     try:
         return version("pdshub")
     except PackageNotFoundError:
         return "0+source"
-
-
-def timestamp(text: Any) -> float:
-    """Unix time of an RFC 3339 text; 0 for none."""
-    try:
-        return datetime.fromisoformat(str(text)).timestamp()
-    except ValueError:
-        return 0.0
 
 
 def _gauge(name: str, text: str, labels: Iterable[str] = ()) -> GaugeMetricFamily:
@@ -121,9 +114,8 @@ def of_views(views: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
             for state in _STATES:
                 conditions.add_metric([name, row["type"], state], float(row["status"] == state))
         if released := status.get("generation"):
-            short = str(released.get("name", "")).removeprefix("sha256:")[:12]
-            generation.add_metric([name], {"generation": short})
-            as_of.add_metric([name], timestamp(released.get("asOf")))
+            generation.add_metric([name], {"generation": short(str(released.get("name", "")))})
+            as_of.add_metric([name], rfc3339.seconds(released.get("asOf")))
             counts = released.get("counts") or {}
             for kind in ("files", "directories", "links"):
                 entries.add_metric([name, kind], float(counts.get(kind, 0)))
@@ -136,7 +128,7 @@ def of_views(views: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
         if doing := (status.get("survey") or {}).get("state"):
             for word in _SURVEY:
                 survey.add_metric([name, word], float(doing == word))
-            surveyed.add_metric([name], timestamp((status.get("survey") or {}).get("lastFinished")))
+            surveyed.add_metric([name], rfc3339.seconds((status.get("survey") or {}).get("lastFinished")))
         rows = status.get("nodes") or []
         ready = sum(bool(row.get("ready")) for row in rows)
         nodes.add_metric([name, "true"], ready)
@@ -146,13 +138,13 @@ def of_views(views: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
         for word in ("intact", "changing", "violated", "incomplete"):
             proofs.add_metric([name, word], results[word])
         if found:
-            oldest.add_metric([name], min(timestamp(proof.get("at")) for proof in found))
+            oldest.add_metric([name], min(rfc3339.seconds(proof.get("at")) for proof in found))
     yield from (conditions, generation, as_of, entries, size, findings, candidate, survey, surveyed, nodes, proofs)
     yield oldest
 
 
 def families(facts: Facts) -> Iterator[Metric]:
-    """All metrics."""
+    """All metric families of the operator."""
     yield from of_operator(facts)
     yield from of_views(facts.views)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-FILES = ("ca.crt", "tls.crt", "tls.key")
+from pdshub import tls_names
+
+FILES = (tls_names.TRUST, tls_names.CERTIFICATE, tls_names.KEY)
 
 
 def context(directory: Path) -> ssl.SSLContext:
@@ -15,14 +17,14 @@ def context(directory: Path) -> ssl.SSLContext:
     """
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.minimum_version = ssl.TLSVersion.TLSv1_3
-    made.load_cert_chain(directory / "tls.crt", directory / "tls.key")
-    made.load_verify_locations(directory / "ca.crt")
+    made.load_cert_chain(directory / tls_names.CERTIFICATE, directory / tls_names.KEY)
+    made.load_verify_locations(directory / tls_names.TRUST)
     made.verify_mode = ssl.CERT_REQUIRED
     return made
 
 
 def stamp(directory: Path) -> tuple[int, ...] | None:
-    """Changes when the files do; None while one is missing."""
+    """Times of modification of the three files, to compare with earlier ones; None while a file is missing."""
     try:
         return tuple((directory / name).stat().st_mtime_ns for name in FILES)
     except OSError:

@@ -1,4 +1,4 @@
-"""pdshub-operator: informers tell of changes, and every change leads to reconcile().
+"""pdshub-operator: kopf runs it and watches hubs and views, informers the rest; every change leads to reconcile().
 
 Each object has a loop of its own (reconcile/common/workqueue.py), and everything is looked at again every minute, so
 that a change that was missed costs only time.
@@ -11,7 +11,6 @@ import asyncio
 import logging
 import os
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,12 +18,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pdshub import installation
+import kopf
+
+from pdshub import installation, ports
 from pdshub.cached_kube import CachedKube, Informers
 from pdshub.helm import Helm
-from pdshub.informer import Changed, Scope
-from pdshub.kube import ARCHIVE_VIEW, CLAIM, PDSHUB, Kube, KubeError, Object
+from pdshub.kopf_handlers import registry
+from pdshub.kube import ARCHIVE_VIEW, CLAIM, PDSHUB, Kube, KubeError, Object, Resource
 from pdshub.metrics import Exporter, program_version
+from pdshub.object_cache import Changed, Scope
 from pdshub.reconcile.common import triggers, watched
 from pdshub.reconcile.common.context import BundledChart
 from pdshub.reconcile.common.healthz import serve
@@ -33,7 +35,7 @@ from pdshub.reconcile.common.tls import Tls
 from pdshub.reconcile.common.triggers import HubKey, asked_of, told_to_hubs
 from pdshub.reconcile.common.workqueue import WorkQueue
 from pdshub.reconcile.hub import reconcile as hub
-from pdshub.reconcile.hub.act.protect import retain
+from pdshub.reconcile.hub.act.protect import retain, retain_all
 from pdshub.reconcile.hub.context import HubContext
 from pdshub.reconcile.view import reconcile as view
 from pdshub.reconcile.view.context import ViewContext
@@ -46,6 +48,8 @@ log = logging.getLogger("pdshub")
 
 RESYNC = 60.0
 """Seconds between two lists of everything: what a watch missed is found then."""
+EARLY = 1.0
+"""The same before kopf's first list was heard; doubled each time."""
 STUCK = 900.0
 """A single look that takes longer than this (seconds) has hung; helm's own bound is 300."""
 HELM_GRACE = 100.0
@@ -80,7 +84,8 @@ class Operator:
         look_at_view: LookAtView = view.reconcile,
     ) -> None:
         self.index = triggers.ViewIndex()
-        self.informers = Informers(kube, self._always(around.system), self._of_hub)
+        fed = [(watched.HUBS, self.on_hub), (watched.VIEWS, self.on_view)]
+        self.informers = Informers(kube, self._always(around.system), self._of_hub, fed)
         self.kube = CachedKube(kube, self.informers)
         tls = Tls(self.kube, around.system)
         shared = (self.kube, around.helm, around.installation, around.chart, around.system, tls)
@@ -134,10 +139,13 @@ class Operator:
     # --- everything again, in case something was missed
 
     async def _resync(self) -> None:
+        early = EARLY
         while True:
             try:
                 await self.resync()
                 pause = RESYNC
+                if not self.informers.agreed:
+                    pause, early = early, min(RESYNC, 2 * early)
             except KubeError as error:
                 log.warning("the resync failed: %s", error)
                 pause = 5.0
@@ -147,29 +155,41 @@ class Operator:
 
     async def resync(self) -> None:
         """Look at every hub, view and home that the API server lists. Raises KubeError when it does not answer."""
-        live = self.kube.live
-        hubs = await live.metadata(PDSHUB, "", labels="")
-        late = ["hubs"] if self.informers.behind(PDSHUB, hubs) else []
-        views = await live.metadata(ARCHIVE_VIEW, "", labels="")
-        late += ["views"] if self.informers.behind(ARCHIVE_VIEW, views) else []
-        if late:
-            log.warning("watches of %s went silent: everything is listed again", ", ".join(late))
-            self.informers.restart()
+        hubs, views = await self.compare()
         for item in hubs:
             self.hubs.enqueue(triggers.hub_key(item))
         for item in views:
             self.views.enqueue(item["metadata"]["name"])
         labels = ",".join([HUB_LABEL, *(f"{k}={v}" for k, v in HOME_LABELS.items())])
-        for claim in await live.items(CLAIM, labels=labels):
-            await retain(self.kube, claim)
+        await retain_all(self.kube, await self.kube.live.items(CLAIM, labels=labels))
+
+    async def compare(self) -> list[list[Object]]:
+        """List hubs and views (metadata), and compare what is known of them with it. Raises KubeError."""
+        listed, late = [], []
+        try:
+            for resource in (PDSHUB, ARCHIVE_VIEW):
+                found, version = await self.kube.live.snapshot(resource, "", labels="", metadata_only=True)
+                late += [resource.plural] if self.informers.behind(resource, found) else []
+                self.informers.compare(resource, found, version)
+                listed.append(found)
+            if late:
+                log.warning("watches of %s went silent: everything is listed again", ", ".join(late))
+                self.informers.restart()
+                await self.informers.refill()
+        except KubeError:
+            self.informers.doubt()
+            raise
+        return listed
 
     # --- changes
 
+    def hear(self, resource: Resource, kind: str | None, item: Object) -> None:
+        """An event of kopf's watch of hubs or views: its type, None for an object of the first list, and the object."""
+        self.informers.feed(resource, kind, item)
+
     def _always(self, system: str) -> list[tuple[Scope, Changed]]:
-        """What is watched always, and what is told of changes."""
+        """What informers watch always, and what is told of changes."""
         heard: list[tuple[Scope, Changed]] = [
-            (watched.HUBS, self.on_hub),
-            (watched.VIEWS, self.on_view),
             (watched.CLAIMS, self.on_claim),
             (watched.claims_of_installation(system), self.on_claim),
         ]
@@ -235,21 +255,19 @@ def _unheard(old: Object | None, new: Object | None, own: bool) -> None:
 
 async def run(options: argparse.Namespace) -> None:
     """Run until told to stop."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    operator = Operator(
-        await Kube.connect(),
-        Surroundings(
+
+    async def make() -> Operator:
+        around = Surroundings(
             Helm(kubeconfig=os.environ.get("KUBECONFIG")),
             installation.load(options.installation),
             BundledChart.read(options.airgap_chart),
             options.namespace,
-        ),
-    )
-    await operator.start(options.port)
-    await stop.wait()
-    await operator.stop()
+        )
+        operator = Operator(await Kube.connect(), around)
+        await operator.start(options.port)
+        return operator
+
+    await kopf.operator(registry=registry(make, HELM_GRACE), clusterwide=True, standalone=True)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -261,9 +279,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--namespace", default=os.environ.get("POD_NAMESPACE", "pdshub-system"))
     parser.add_argument("--installation", type=Path, default=installation.DEFAULT_PATH)
     parser.add_argument("--airgap-chart", default=AIRGAP_PATH, help="folder of the chart for source Airgap")
-    parser.add_argument("--port", type=int, default=8080, help="port of /healthz")
+    parser.add_argument("--port", type=int, default=ports.OPERATOR_HEALTH, help="port of /healthz")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("kopf").setLevel(logging.WARNING)  # else a line for every event of every object
     logging.getLogger("pdshub").setLevel(logging.DEBUG if options.dev else logging.INFO)
     if not shutil.which("helm"):
         parser.exit(1, "pdshub-operator: helm is not on PATH\n")

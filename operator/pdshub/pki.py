@@ -11,18 +11,23 @@ import datetime
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pdshub import tls_names
 from pdshub.kube import SECRET, Kube
+from pdshub.wellknown import MANAGER
 
 if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
-AUTHORITY = "pdshub-ca"
-NODE = "pdshub-node-tls"
-OPERATOR = "pdshub-operator-tls"
-SURVEYOR = "pdshub-surveyor-tls"
-CERTIFICATE, KEY, TRUST = "tls.crt", "tls.key", "ca.crt"
-_DAYS = {AUTHORITY: 3650, NODE: 365, OPERATOR: 365, SURVEYOR: 365}
+CA, NODE, OPERATOR, SURVEYOR = (
+    tls_names.CA_SECRET,
+    tls_names.NODE_SECRET,
+    tls_names.OPERATOR_SECRET,
+    tls_names.SURVEYOR_SECRET,
+)
+"""Names of the Secrets."""
+CERTIFICATE, KEY, TRUST = tls_names.CERTIFICATE, tls_names.KEY, tls_names.TRUST
+_DAYS = {CA: 3650, NODE: 365, OPERATOR: 365, SURVEYOR: 365}
 _RENEW_DAYS = 60
 """A certificate with fewer days left is renewed."""
 
@@ -39,9 +44,9 @@ class Leaf:
 
 LEAVES = (
     # nodes answer the operator, and ask surveyors
-    Leaf(NODE, "pdshub-node", server=True, client=True),
-    Leaf(SURVEYOR, "pdshub-surveyor", server=True, client=False),
-    Leaf(OPERATOR, "pdshub-operator", server=False, client=True),
+    Leaf(NODE, tls_names.NODE, server=True, client=True),
+    Leaf(SURVEYOR, tls_names.SURVEYOR, server=True, client=False),
+    Leaf(OPERATOR, tls_names.OPERATOR, server=False, client=True),
 )
 
 
@@ -54,12 +59,13 @@ class Pair:
 
     @property
     def loaded(self) -> x509.Certificate:
+        """The certificate, parsed. Raises ValueError where it is none."""
         from cryptography import x509
 
         return x509.load_pem_x509_certificate(self.certificate)
 
     def fresh(self, now: datetime.datetime) -> bool:
-        """Whether enough of its life is left."""
+        """Whether it is valid for more than 60 days from ``now``."""
         return self.loaded.not_valid_after_utc - now > datetime.timedelta(days=_RENEW_DAYS)
 
     def serves(self, *, server: bool, client: bool) -> bool:
@@ -174,12 +180,10 @@ class Credentials:
 
 async def ensure(kube: Kube, namespace: str, now: datetime.datetime) -> Credentials:
     """Make or renew what is missing or old; returns the operator's own credentials. Raises KubeError."""
-    from pdshub.render.names import MANAGER
-
-    known = _read(await kube.get(SECRET, AUTHORITY, namespace))
+    known = _read(await kube.get(SECRET, CA, namespace))
     if known is None or not known[0].fresh(now):
-        authority = issue(AUTHORITY, now, AUTHORITY, None)
-        await kube.apply(SECRET, _secret(AUTHORITY, namespace, authority, authority.certificate), MANAGER)
+        authority = issue(CA, now, tls_names.CA, None)
+        await kube.apply(SECRET, _secret(CA, namespace, authority, authority.certificate), MANAGER)
     else:
         authority = known[0]
     own = None

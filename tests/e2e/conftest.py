@@ -1,11 +1,19 @@
-"""Fixtures of the end-to-end suite: one cluster, one namespace, hubs that are really installed."""
+"""Fixtures of the end-to-end suite: one cluster, hubs that are really installed.
+
+Files run side by side with pytest-xdist: ``-n 3 --dist loadfile``. Those that share a fixture of the session run in
+the same process (:data:`GROUPS`), in a namespace of that process. Tests marked ``alone`` restart or look at what all
+share (the node, the kubelet, the plugin, the operator, the NAS): side by side they are left out.
+"""
 
 from __future__ import annotations
 
 import base64
 import copy
+import fcntl
 import json
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +27,9 @@ if TYPE_CHECKING:
     from tests.e2e.releases import Release
 
 ROOT = Path(__file__).parents[2]
-NAMESPACE = "e2e"
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+"""Which of the processes that run side by side this is; "" when there is one only."""
+NAMESPACE = f"e2e-{WORKER}" if WORKER else "e2e"
 SYSTEM = "pdshub-system"
 
 
@@ -30,17 +40,58 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the suite's marker."""
+    """Declare the suite's markers."""
     config.addinivalue_line("markers", "long: too long for every change; runs with --long")
+    config.addinivalue_line("markers", "alone: restarts or looks at what all share; never side by side with others")
+
+
+GROUPS = {
+    "release": ("test_25_generations.py", "test_29_proof.py"),
+    "hub": ("test_10_apply.py", "test_20_archive.py", "test_30_homes.py", "test_40_bad_input.py"),
+}
+"""Fixtures of the session that are worth making once, with the files that use them side by side."""
+FIRST = ("test_60_namespace.py", *GROUPS)
+"""What takes longest, so that none of it is begun last."""
+
+
+def group(nodeid: str) -> str:
+    """What a test shares with others that run in the same process: a fixture of the session, else its file."""
+    file = Path(nodeid.partition("::")[0]).name
+    return next((fixture for fixture, files in GROUPS.items() if file in files), file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A group goes to one process, in the order of collection."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByGroup(LoadFileScheduling):  # type: ignore[misc, unused-ignore]
+        def _split_scope(self, nodeid: str) -> str:
+            return group(nodeid)
+
+    config.option.loadscopereorder = False
+    return ByGroup(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out long tests unless they were asked for."""
-    if not config.getoption("--long"):
-        left = [item for item in items if item.get_closest_marker("long")]
-        if left:
-            config.hook.pytest_deselected(items=left)
-            items[:] = [item for item in items if not item.get_closest_marker("long")]
+    """Leave out long tests unless they were asked for; side by side those that want to be alone, and sort the groups.
+
+    Raises pytest.UsageError when a file uses a fixture of another group side by side.
+    """
+    kept, left = [], []
+    for item in items:
+        is_long = item.get_closest_marker("long") and not config.getoption("--long")
+        is_alone = WORKER and item.get_closest_marker("alone")
+        (left if is_long or is_alone else kept).append(item)
+        used = GROUPS.keys() & set(getattr(item, "fixturenames", ()))
+        if used - {group(item.nodeid)} and not item.get_closest_marker("alone"):
+            raise pytest.UsageError(f"{item.nodeid} uses {', '.join(used)}: add its file to GROUPS of conftest.py")
+    if left:
+        config.hook.pytest_deselected(items=left)
+    if WORKER:
+        turn = {name: number for number, name in enumerate(FIRST)}
+        kept.sort(key=lambda item: turn.get(group(item.nodeid), len(turn)))
+    items[:] = kept
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +132,7 @@ def chart(
     cluster.run("helm", "repo", "index", str(made))
     files = {p.name: base64.b64encode(p.read_bytes()).decode() for p in made.iterdir()}
     version = yaml.safe_load((made / "index.yaml").read_text())["entries"]["jupyterhub"][0]["version"]
-    name, where = "chart-repository", namespace(cluster, "e2e-charts")
+    name, where = "chart-repository", "e2e-charts"
     labels = {"app": name}
     pod = {
         "containers": [
@@ -94,24 +145,32 @@ def chart(
         ],
         "volumes": [{"name": "repo", "configMap": {"name": name}}],
     }
-    cluster.apply(
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": where}, "binaryData": files},
-        {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": name, "namespace": where, "labels": labels},
-            "spec": pod,
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": name, "namespace": where},
-            "spec": {"selector": labels, "ports": [{"port": 80, "targetPort": 8000}]},
-        },
-    )
+    meta = {"name": name, "namespace": where}
+    with one_at_a_time(tmp_path_factory):  # the same repository for all: its address is one that hubs may name
+        namespace(cluster, where)
+        cluster.apply(
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "binaryData": files},
+            {"apiVersion": "v1", "kind": "Pod", "metadata": {**meta, "labels": labels}, "spec": pod},
+            {
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": meta,
+                "spec": {"selector": labels, "ports": [{"port": 80, "targetPort": 8000}]},
+            },
+        )
     cluster.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "-n", where, "--timeout=120s")
     yield {"source": "Repository", "repository": f"http://{name}.{where}.svc.cluster.local/", "version": version}
-    cluster.kubectl("delete", "namespace", where, "--wait=false")
+    if not WORKER:  # others may still use it, and the run of those that are alone comes after them
+        cluster.kubectl("delete", "namespace", where, "--wait=false")
+
+
+@contextmanager
+def one_at_a_time(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No two processes of this run are in here at the same time."""
+    base = tmp_path_factory.getbasetemp()
+    with ((base.parent if WORKER else base) / "one-at-a-time.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,8 @@ def test_user_pods_satisfy_the_restricted_standard(cluster: Cluster, ada: Person
     assert limits["memory"] and limits["cpu"]
 
 
-def test_nothing_to_do_runs_helm_zero_times_and_writes_nothing(cluster: Cluster, hub: dict[str, Any]) -> None:
+@pytest.mark.alone  # the operator restarts
+def test_nothing_to_do_runs_helm_zero_times_and_writes_nothing(cluster: Cluster, ada: Person) -> None:
     history = cluster.run("helm", "history", "demo", "-n", NAMESPACE, "-o", "json")
     before = cluster.get("pdshub", "demo", NAMESPACE)
     cluster.kubectl("annotate", "pdshub", "demo", "-n", NAMESPACE, "e2e/poke=1", "--overwrite")

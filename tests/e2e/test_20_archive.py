@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.cluster import Cluster
+from tests.e2e.conftest import NAMESPACE
 from tests.e2e.hubclient import Person
 
 VIEW = "/archive/demo"
@@ -140,7 +141,7 @@ def test_files_say_what_the_view_is(ada: Person, cluster: Cluster) -> None:
         health = json.loads(kernel.run("print(open('/archive/.pdshub/health.json').read())").ok())
         view = json.loads(kernel.run("print(open('/archive/.pdshub/view.json').read())").ok())
     assert health["ready"] is True
-    assert view["name"] == "e2e-demo"
+    assert view["name"] == f"{NAMESPACE}-demo"
     listed = cluster.get("archiveview", view["name"])
     assert {s["mode"] for s in listed["status"]["sources"]} <= {"kernel-nfs", "user-space-nfs"}
     assert all(s["ready"] for s in listed["status"]["sources"])

@@ -19,8 +19,8 @@ from tests.e2e.cluster import Cluster, eventually
 from tests.manual import Same, Step, blocks, steps
 
 VIEW = "e2e-manual"
-pytestmark = pytest.mark.long
-"""The same pages run without a cluster with every change."""
+pytestmark = [pytest.mark.long, pytest.mark.alone]
+"""The same pages run without a cluster with every change. Alone: what they show is the only view of a cluster."""
 _PLACEHOLDER = "0123456789ab"
 _CHANGES = (" apply ", " patch ", " approve ", " reject ", " pin ", " unpin ")
 

@@ -28,6 +28,7 @@ from tests.e2e.test_50_failures import kill, plugin_ready
 from tests.lab.storm import READER, Storm
 from tests.lab.walks import READ, WALK
 
+pytestmark = pytest.mark.alone  # the NAS hangs for everybody
 VIEW, SPACE, HUB = "e2e-nas", "e2e-nas", "nas"
 TOP = "/archive/nas"
 NOTICED, AT_ONCE = 30.0, 5.0  # seconds: see tests/lab/test_hanging.py

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from pdshub.api.base import parse_quantity
 from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.conftest import NAMESPACE, SYSTEM, person, variant, wait_ready
@@ -22,10 +24,12 @@ def read(someone: Person, name: str) -> str:
         return kernel.run(f"from pathlib import Path; print(Path.home().joinpath({name!r}).read_text())").ok()
 
 
-def rolled(cluster: Cluster, target: str, where: str) -> None:
-    """Restart a workload and wait for the new pod."""
-    cluster.kubectl("rollout", "restart", target, "-n", where)
-    cluster.kubectl("rollout", "status", target, "-n", where, "--timeout=180s", timeout=190)
+def rolled(cluster: Cluster, *targets: tuple[str, str]) -> None:
+    """Restart workloads, (name, namespace) each, all at once, and wait for their new pods."""
+    for target, where in targets:
+        cluster.kubectl("rollout", "restart", target, "-n", where)
+    for target, where in targets:
+        cluster.kubectl("rollout", "status", target, "-n", where, "--timeout=180s", timeout=190)
 
 
 SEARCH = """
@@ -57,17 +61,18 @@ def test_one_user_cannot_read_another(ada: Person, bela: Person) -> None:
     assert bela.call("GET", "/user/ada/api/contents/private.txt").status_code in {403, 404}
 
 
+@pytest.mark.alone  # operator and node plugin restart
 def test_a_home_survives_restarts_of_everything(cluster: Cluster, ada: Person) -> None:
     write(ada, "lasting.txt", "still here")
     with ada.kernel() as kernel:
         kernel.run("answer = 41").ok()
-        for target, where in [
+        rolled(
+            cluster,
             ("deployment/hub", NAMESPACE),
             ("deployment/proxy", NAMESPACE),
             ("deployment/pdshub-operator", SYSTEM),
             ("daemonset/pdshub-node", SYSTEM),
-        ]:
-            rolled(cluster, target, where)
+        )
         eventually(
             lambda: ada.call("GET", "/user/ada/api/status").status_code, lambda code: code == 200, what="ada's server"
         )

@@ -12,6 +12,7 @@ from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.conftest import NAMESPACE, SYSTEM, namespace, person, variant, wait_ready
 from tests.e2e.hubclient import Person
 
+pytestmark = pytest.mark.alone  # what breaks here breaks for everybody
 VIEW = "/archive/demo"
 
 

@@ -12,6 +12,7 @@ import pytest
 from tests.e2e.cluster import Cluster
 from tests.e2e.conftest import ROOT, SYSTEM
 
+pytestmark = pytest.mark.alone  # it publishes and removes volumes at the plugin that all share
 WORK = "/var/lib/kubelet/pdshub-sanity"
 """Below the kubelet's folder, which the plugin shares with the node: only there does it publish."""
 PLUGIN = "/var/lib/kubelet/plugins/archive.pdshub.dev/csi.sock"

@@ -16,7 +16,7 @@ import grpc.aio
 
 from pdshub.node._proto import csi_pb2 as csi
 from pdshub.node._proto import csi_pb2_grpc as services
-from pdshub.node.layout import DRIVER
+from pdshub.wellknown import DRIVER
 
 
 class Identity(services.IdentityServicer):

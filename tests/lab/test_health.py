@@ -103,14 +103,12 @@ def test_replaced_file(catalog: Catalog) -> None:
     """rsync's way: ESTALE for who had read the file; met by the watch, cured by a renewed mount, a survey asked."""
     renewed: list[str] = []
 
-    def renew(view: str) -> None:
-        renewed.append(view)
-        catalog.renew()
-
-    watcher = Watcher(renew)
+    watcher = Watcher()
 
     def look(now: float) -> Any:
-        asyncio.run(watcher.look(catalog.subject, now, "now"))
+        if asyncio.run(watcher.look(catalog.subject, now, "now")):
+            renewed.append("v")
+            catalog.renew()
         return watcher.watches["v"]
 
     assert (catalog.point / "a").read_text() == OLD
@@ -142,13 +140,14 @@ def test_replaced_file(catalog: Catalog) -> None:
 
 
 def test_overwritten_in_place(catalog: Catalog) -> None:
-    watcher = Watcher(lambda _: catalog.renew())
+    watcher = Watcher()
     (catalog.point / "c").read_text()
     (catalog.server / "c").write_text("other text that is longer")
     seen = time.monotonic()
 
     def met() -> bool:
-        asyncio.run(watcher.look(catalog.subject, time.time(), "now"))
+        if asyncio.run(watcher.look(catalog.subject, time.time(), "now")):
+            catalog.renew()
         return watcher.watches["v"].problems == {"c": "size"}
 
     eventually("the wrong size is met", met, 120)

@@ -107,7 +107,7 @@ class Surveys:
 
     def confirm(self, name: str) -> None:
         def shown() -> bool:
-            found = self.node.look(self.node.layout.front(self.name)) / ".pdshub/generation.json"
+            found = self.node.look(self.node.layout.volume_root(self.name)) / ".pdshub/generation.json"
             return name in found.read_text()
 
         eventually(f"{name} is shown", shown)

@@ -5,17 +5,30 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 from pdshub.helm import Helm
 from pdshub.installation import Installation
-from pdshub.kube import ARCHIVE_VIEW, CLAIM, NAMESPACE, NODE, PDSHUB, POD, STORAGE_CLASS, Kube, Object
+from pdshub.kube import (
+    ARCHIVE_VIEW,
+    CLAIM,
+    NAMESPACE,
+    NODE,
+    PDSHUB,
+    POD,
+    STORAGE_CLASS,
+    Kube,
+    KubeError,
+    Object,
+    Resource,
+)
 from pdshub.operator import LookAtHub, LookAtView, Operator, Surroundings
 from pdshub.reconcile.common.context import BundledChart
 from pdshub.reconcile.hub import reconcile as hub
 from pdshub.reconcile.hub.context import HubContext
 from pdshub.survey_api import SurveyApi
+from pdshub.watch import watch
 from tests.unit.apiserver import ApiServer, serving
 from tests.unit.reconcile.fakes import FakeHelm
 from tests.unit.reconcile.views import FakeSurveys
@@ -112,6 +125,23 @@ async def heard(cluster: Cluster, operator: Operator) -> None:
     await at_rest(operator)
 
 
+async def kopf_watching(kube: Kube, resource: Resource, hear: Callable[[Resource, str | None, Object], None]) -> None:
+    """What kopf does of a kind that is handled: lists it, watches it, lists it again when the watch ended.
+
+    The program itself is run by kopf in test_kopf.py; here every event is in its turn, without a pause.
+    """
+    while True:
+        with suppress(KubeError):
+            found, version = await kube.snapshot(resource, "", labels="", metadata_only=False)
+            for item in found:
+                hear(resource, None, item)
+            async with watch(kube, resource, "", version, labels="", metadata_only=False, seconds=300) as events:
+                async for kind, item in events:
+                    if kind != "BOOKMARK":
+                        hear(resource, kind, item)
+        await asyncio.sleep(0.01)
+
+
 async def no_look(context: Any, *key: Any) -> float:
     """A look that does nothing."""
     return 3600.0
@@ -131,7 +161,16 @@ async def running(
             before(cluster)
         operator = Operator(kube, cluster.surroundings(), cluster.counting(look_at_hub), cluster.counting(look_at_view))
         operator.informers.start()
+        kopf = [
+            asyncio.create_task(kopf_watching(kube, resource, operator.hear)) for resource in (PDSHUB, ARCHIVE_VIEW)
+        ]
         try:
+            while not operator.informers.agreed:
+                await operator.compare()
+                await asyncio.sleep(0.005)
             yield cluster, operator
         finally:
+            for task in kopf:
+                task.cancel()
+            await asyncio.gather(*kopf, return_exceptions=True)
             await operator.stop()

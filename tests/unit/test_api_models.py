@@ -9,11 +9,11 @@ import pytest
 from pydantic import ValidationError
 
 from pdshub.api.base import parse_quantity
-from pdshub.api.generation import named
 from pdshub.api.hub import PDSHubSpec
+from pdshub.api.refusal import refusal_words
 from pdshub.api.view import ArchiveViewSpec
 from pdshub.archive.view import view_from_spec
-from pdshub.reconcile.common.objects import refusal_words
+from pdshub.generation_id import named
 
 GOOD: dict[str, Any] = {
     "signIn": {"development": {}},
@@ -69,7 +69,7 @@ CASES: list[tuple[str, Any, list[str]]] = [
 def test_refused(path: str, value: Any, says: list[str]) -> None:
     with pytest.raises(ValidationError) as refused:
         PDSHubSpec.model_validate(broken(path, value))
-    assert all(word in refusal_words(refused.value) for word in says), explain(refused.value)
+    assert all(word in refusal_words(refused.value) for word in says), refusal_words(refused.value)
 
 
 def test_the_good_one_is_good() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pdshub import installation, kube, pki
-from pdshub.informer import Scope
-from pdshub.node.layout import DRIVER
+from pdshub import installation, kube, pki, ports
+from pdshub.object_cache import Scope
 from pdshub.reconcile.common import node_reports, watched
+from pdshub.wellknown import DRIVER
 from tests.unit.chart import FULL, SYSTEM, VALUES, Document, pods, rendered
 
 Rules = dict[tuple[str, str], str]
@@ -165,7 +165,7 @@ def test_the_programs_find_each_other() -> None:
     assert ("CSIDriver", DRIVER) in objects
     template = objects["DaemonSet", "pdshub-node"]["spec"]["template"]
     assert set(node_reports.SELECTOR.split(",")) <= {f"{k}={v}" for k, v in template["metadata"]["labels"].items()}
-    assert node_reports.PORT in {p["hostPort"] for p in template["spec"]["containers"][0]["ports"]}
+    assert ports.NODE_REPORT in {p["hostPort"] for p in template["spec"]["containers"][0]["ports"]}
     for kind, name in (("Deployment", "pdshub-operator"), ("DaemonSet", "pdshub-node")):
         mounts = objects[kind, name]["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
         assert str(installation.DEFAULT_PATH.parent) in {m["mountPath"] for m in mounts}

@@ -12,6 +12,7 @@ from pdshub import pki
 from pdshub.api.view import ArchiveViewSpec
 from pdshub.installation import Installation
 from pdshub.render import surveyor
+from pdshub.tls_names import SURVEYOR_SECRET
 from tests.unit import chart
 from tests.unit.chart import ROOT, Document
 
@@ -102,7 +103,7 @@ def test_each_program_mounts_its_own_certificate() -> None:
     node = {v["secret"]["secretName"] for v in volumes if "secret" in v}
     made = surveyor.deployment(NAMES, installation().surveyor, "u1")["spec"]["template"]["spec"]["volumes"]
     assert node == {pki.NODE}
-    assert {v["secret"]["secretName"] for v in made if "secret" in v} == {pki.SURVEYOR} == {surveyor.TLS_SECRET}
+    assert {v["secret"]["secretName"] for v in made if "secret" in v} == {pki.SURVEYOR} == {SURVEYOR_SECRET}
 
 
 @pytest.mark.parametrize("values", [{"surveyor": {"replicas": 2}}, {"surveyor": {"networkPolicy": "yes"}}])

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from devcluster import (
     artefact,
+    engine,
     figures,
     settings,
     steps,
     up,
+    world,
 )
 from devcluster.run import StepFailed
 
@@ -151,3 +153,10 @@ def test_what_kind_of_run_it_was(built: dict[str, bool | None], kind: str, tmp_p
     assert up.kind_of_run(done) == kind
     found = steps.record(done, tmp_path / "figures.json", {up.kind_of_run(done): 61.26})
     assert found.get(steps.WHOLE) == ({kind: 61.3} if kind else None)
+
+
+def test_no_image_waits_for_the_long_build_of_kubernetes(paths: settings.Paths) -> None:
+    """The images of one lane come one after the other: the operator's needs helm, which is built first of all."""
+    plan = up.prepare(world.World(paths, engine.Engine("podman"), registry=False))
+    steps.check_order(plan)
+    assert [step.name for step in plan if step.lane == "go"][:3] == ["go", "go helm", "kind and kubectl"]

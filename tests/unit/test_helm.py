@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from pdshub.helm import explain
@@ -67,3 +69,9 @@ def test_explain(stderr: str, reason: str, permanent: bool, says: list[str]) -> 
 
 def test_a_secret_in_a_complaint_is_hidden() -> None:
     assert "hunter2" not in str(explain("Error: bad value: password: hunter2 is wrong", CHART))
+
+
+@pytest.mark.parametrize("stderr", [case[0] for case in CASES])
+def test_no_advice_is_to_take_away_what_is_there(stderr: str) -> None:
+    advice = str(explain(stderr, CHART)).partition("Helm said")[0].lower()
+    assert not re.search(r"\b(remove|delete|uninstall)\b", advice)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import tomllib
 from pathlib import Path
 
@@ -39,6 +40,34 @@ def test_the_closure_holds_what_is_asked_for(name: str) -> None:
         assert version and version in requirement.specifier, f"{requirement}: run images/common/lock {name}"
 
 
+#: Package -> module, where the two are called differently.
+MODULES = {
+    "PyYAML": "yaml",
+    "prometheus-client": "prometheus_client",
+    "grpcio": "grpc",
+    "protobuf": "google.protobuf",
+    "nfs-rs": "nfs_rs",
+}
+
+
+def imported() -> set[str]:
+    """Every module that the product imports, with the packages that hold it."""
+    found: set[str] = set()
+    for file in (ROOT / "operator").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return {".".join(name.split(".")[:n]) for name in found for n in range(1, name.count(".") + 2)}
+
+
+def test_what_the_product_asks_for_it_imports() -> None:
+    modules = imported()
+    for requirement in wanted("operator"):
+        assert MODULES.get(requirement.name, requirement.name) in modules, f"{requirement}: nothing imports it"
+
+
 def test_a_range_of_versions_has_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     reasons = (ROOT / "docs/decisions/0001-libraries.md").read_text()
@@ -55,7 +84,7 @@ def test_hub_and_servers_speak_the_same_version() -> None:
     assert f'appVersion: "{pins("hub")["jupyterhub"]}"' in chart
 
 
-@pytest.mark.parametrize("name", ["operator", "hub", "proxy", "user"])
+@pytest.mark.parametrize("name", ["runtime", "operator", "hub", "proxy", "user"])
 def test_settings_of_the_builder_reach_no_final_stage(name: str) -> None:
     final = (IMAGES / name / "Dockerfile").read_text().rpartition("\nFROM ${BASE}\n")[2]
     assert "ARG " not in final and "pip" not in final.replace("pip install`", "")

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pdshub.cached_kube import CachedKube, Informers
-from pdshub.informer import Scope
 from pdshub.kube import ARCHIVE_VIEW, CLAIM, CONFIG_MAP, POD, SECRET, KubeError, Object, Resource
+from pdshub.object_cache import Scope
 from pdshub.selector import Selector
 from tests.unit.apiserver import ApiServer, Asked, serving
 from tests.unit.settled import eventually

@@ -8,10 +8,12 @@ import datetime
 import json
 from pathlib import Path
 
+import kopf
 import pytest
 from kubernetes.aio.config import incluster_config
 
 from pdshub import pki
+from pdshub.kopf_handlers import by_address
 from pdshub.kube import POD, Kube, KubeError
 from tests.unit.apiserver import TOKEN, ApiServer, listening
 from tests.unit.test_kube import thing
@@ -20,7 +22,7 @@ from tests.unit.test_pki import context
 
 def authority_and_server() -> tuple[pki.Pair, pki.Pair]:
     now = datetime.datetime.now(datetime.UTC)
-    authority = pki.issue(pki.AUTHORITY, now, "test-ca", None, server=False)
+    authority = pki.issue(pki.CA, now, "test-ca", None, server=False)
     return authority, pki.issue(pki.NODE, now, "localhost", authority, server=True)
 
 
@@ -93,3 +95,19 @@ def test_a_pod_needs_no_cluster_dns(
         return kube._client.configuration.host, kube.in_cluster
 
     assert asyncio.run(main()) == (server, True)
+
+
+@pytest.mark.parametrize(
+    ("environ", "server"),
+    [
+        ({"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"}, "https://10.96.0.1:443"),
+        ({"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "6443"}, "https://[fd00::1]:6443"),
+        ({}, "https://kubernetes.default.svc"),
+    ],
+)
+def test_the_watches_need_no_cluster_dns(environ: dict[str, str], server: str) -> None:
+    info = kopf.ConnectionInfo(server="https://kubernetes.default.svc", token="t", ca_path="/ca", default_namespace="n")
+    found = by_address(info, environ)
+    assert found is not None
+    assert (found.server, found.token, found.ca_path) == (server, "t", "/ca")
+    assert by_address(None, environ) is None

@@ -25,7 +25,6 @@ from pdshub.cli import main as plugin
 from pdshub.cli import words
 from pdshub.cli.kubectl import Kubectl
 from pdshub.reconcile.view import generations, surveyor_sync
-from pdshub.survey_api import State
 from pdshub.surveyor import answers
 from pdshub.surveyor import main as program
 from pdshub.surveyor.store import Store
@@ -99,9 +98,9 @@ class Desk(Kubectl):
             owner = {"kind": "ArchiveView", "name": "sbn"}
             meta = {"name": "survey-sbn", "namespace": "pdshub-system", "ownerReferences": [owner]}
             return {"items": [{"metadata": meta}]}
-        state = State.model_validate(answers.state(self.surveyor))
+        state = answers.state(self.surveyor)
         spec = ArchiveViewSpec.model_validate(self.spec)
-        verdict = generations.decide(spec, self.released, surveyor_sync.kept(state))
+        verdict = generations.decide(spec, self.released, surveyor_sync.kept_generations(state))
         object.__setattr__(self, "released", verdict.released)
         status: dict[str, Any] = {
             "form": "catalog",

@@ -22,7 +22,7 @@ NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 def made(now: datetime.datetime | None = None) -> dict[str, pki.Pair]:
     """The authority and every program's certificate, by common name."""
     now = now or datetime.datetime.now(datetime.UTC)
-    authority = pki.issue(pki.AUTHORITY, now, "pdshub-ca", None)
+    authority = pki.issue(pki.CA, now, "pdshub-ca", None)
     leaves = {
         leaf.common_name: pki.issue(
             leaf.secret, now, leaf.common_name, authority, server=leaf.server, client=leaf.client
@@ -111,7 +111,7 @@ def test_certificates_are_made_once_and_again_when_they_are_good_for_less() -> N
     kube.writes.clear()
     assert look() == first and kube.writes == []
     # an earlier version made the node's certificate for answering only
-    secret = kube.objects[("secrets", "ns", pki.AUTHORITY)]
+    secret = kube.objects[("secrets", "ns", pki.CA)]
     authority = pki.Pair(*(base64.b64decode(secret["data"][key]) for key in (pki.CERTIFICATE, pki.KEY)))
     old = pki.issue(pki.NODE, NOW, "pdshub-node", authority, server=True)
     kube.objects[("secrets", "ns", pki.NODE)]["data"] |= {

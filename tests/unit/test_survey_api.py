@@ -1,4 +1,4 @@
-"""The door to surveyors: it shows who it is, and takes no answer for granted."""
+"""The client of surveyors: it shows who it is, and takes no answer for granted."""
 
 from __future__ import annotations
 
@@ -16,13 +16,27 @@ from aiohttp import web
 
 from pdshub import pki, survey_api
 from pdshub.api.generation import Changes
+from pdshub.api.survey import (
+    Answer as SurveyAnswer,
+)
+from pdshub.api.survey import (
+    CheckState,
+    Comparison,
+    Diff,
+    Generation,
+    Guard,
+    SpecTaken,
+    State,
+    StillRunning,
+    SurveyProgress,
+)
 from pdshub.api.view import ArchiveViewSpec
 from pdshub.survey_api import SurveyApi, SurveyError
 
 A = "sha256:" + "a" * 64
 MAIN = [{"source": "main"}]
 NOW = datetime.datetime.now(datetime.UTC)
-AUTHORITY = pki.issue(pki.AUTHORITY, NOW, "pdshub-ca", None)
+AUTHORITY = pki.issue(pki.CA, NOW, "pdshub-ca", None)
 
 
 def context(pair: pki.Pair, *, server: bool) -> ssl.SSLContext:
@@ -67,7 +81,7 @@ def text(body: str, status: int = 200) -> Answer:
 
 
 async def started(app: web.Application) -> tuple[web.AppRunner, str]:
-    """A surveyor's door with TLS 1.3 and client certificates, as the program has it; and its address."""
+    """A surveyor's server with TLS 1.3 and client certificates, as the program has it; and its address."""
     runner = web.AppRunner(app)
     await runner.setup()
     SERVER.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -75,7 +89,7 @@ async def started(app: web.Application) -> tuple[web.AppRunner, str]:
     return runner, f"127.0.0.1:{runner.addresses[0][1]}"
 
 
-async def state(api: SurveyApi, address: str) -> survey_api.State:
+async def state(api: SurveyApi, address: str) -> State:
     return await api.state(OPERATOR, address)
 
 
@@ -111,7 +125,88 @@ def test_null_is_as_good_as_left_out() -> None:
     one = {"name": A, **dict.fromkeys(("asOf", "counts", "findings", "guard", "previous", "changes"))}
     said = {"view": None, "spec": None, "survey": survey, "generations": [one], "verify": {"at": None, "files": None}}
     found = asyncio.run(with_surveyor(text(json.dumps(said)), state))
-    assert found == survey_api.State(generations=[survey_api.Generation(name=A)], verify=survey_api.Verified())
+    assert found == State(generations=[Generation(name=A)], verify=Comparison())
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ('{"generations": [{"name": "../../etc"}]}', "generations.0.name: "),
+        (
+            json.dumps({"generations": [{"name": A}, {"name": A, "counts": {"files": "many"}}]}),
+            "generations.1.counts.files: ",
+        ),
+        ('{"survey": {"lastFinished": 7}}', "survey.lastFinished: "),
+        ('{"verify": {"drifted": []}}', "verify.drifted: "),
+        (
+            json.dumps({"generations": [{"name": A, "entries": [{"layers": [{"found": "half"}]}]}]}),
+            "entries.0.layers.0.found: ",
+        ),
+    ],
+)
+def test_a_bad_answer_is_refused_with_the_fields_name(body: str, says: str) -> None:
+    with pytest.raises(SurveyError) as refused:
+        asyncio.run(with_surveyor(text(body), state))
+    assert str(refused.value).startswith("the surveyor's state is not understood: ") and says in str(refused.value)
+
+
+def test_a_diff_and_an_accepted_spec_are_refused_with_the_fields_name() -> None:
+    async def ask(api: SurveyApi, address: str) -> Any:
+        with pytest.raises(SurveyError, match=r"diff is not understood: files\.added\.count: "):
+            await api.changes(OPERATOR, address, A, A)
+        with pytest.raises(SurveyError, match=r"answer to PUT /spec is not understood: spec: "):
+            await api.put_spec(OPERATOR, address, {})
+
+    asyncio.run(with_surveyor(text('{"files": {"added": {"count": []}}, "spec": 7}'), ask))
+
+
+def test_versions_of_both_sides_may_differ() -> None:
+    newer = {
+        "view": "sbn",
+        "mood": "well",
+        "survey": {"state": "pondering", "tempo": 3},
+        "generations": [{"name": A, "colour": 1}],
+    }
+    found = asyncio.run(with_surveyor(text(json.dumps(newer)), state))
+    assert (found.view, found.survey.state, found.generations[0].name) == ("sbn", "pondering", A)
+    assert found.generations[0].guard is None and found.audit.state == "", "what an older one does not say is unknown"
+
+
+WIRE: list[tuple[SurveyAnswer, dict[str, Any]]] = [
+    (State(), {}),
+    (
+        State(view="sbn", spec=None, survey=SurveyProgress(started_at=None, last_finished="t", settling=2)),
+        {"view": "sbn", "spec": None, "survey": {"startedAt": None, "lastFinished": "t", "settling": 2}},
+    ),
+    (
+        Generation(
+            name=A, as_of="t", guard=Guard(accepted=True, before=None, after=5, lost_percent=0.5), previous=None
+        ),
+        {
+            "name": A,
+            "asOf": "t",
+            "guard": {"accepted": True, "before": None, "after": 5, "lostPercent": 0.5},
+            "previous": None,
+        },
+    ),
+    (Comparison(examples=["main:x\udcff"], message="x\udcff"), {"examples": ["main:x\\udcff"], "message": "x\\udcff"}),
+    (SpecTaken(spec="a", content="b"), {"spec": "a", "content": "b"}),
+    (StillRunning(state=CheckState.RUNNING, phase="half"), {"state": "running", "phase": "half"}),
+]
+
+
+@pytest.mark.parametrize(("said", "wire"), WIRE)
+def test_the_names_on_the_wire(said: SurveyAnswer, wire: dict[str, Any]) -> None:
+    """What was said and nothing else; null stays where it means something; no bytes that JSON cannot hold."""
+    assert said.body() == wire
+    assert type(said).model_validate_json(json.dumps(said.body())) == said
+
+
+def test_an_answer_names_no_more_paths_than_were_asked_for() -> None:
+    paths = {"added": {"count": 3, "paths": ["a", "b\udcff", "c"]}, "removed": {"count": 0, "paths": []}}
+    found = Diff.model_validate({"datasets": {"added": [{"dataset": "x"}]}, "files": paths})
+    assert found.files.limited(2).body() == {**paths, "added": {"count": 3, "paths": ["a", "b\udcff"]}}
+    assert found.counted() == Changes(datasets_added=1, files_added=3)
 
 
 @pytest.mark.parametrize(
@@ -171,55 +266,55 @@ def test_a_comparison_that_takes_longer_is_no_answer_and_no_error() -> None:
     assert asyncio.run(with_surveyor(text('{"phase": "half"}', 202), ask)) is None
 
 
-def test_a_diff_that_takes_long_over_the_surveyors_own_door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_diff_that_takes_long_over_the_surveyors_own_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("zstandard")
     from pdshub.surveyor import server
-    from pdshub.surveyor.jobs import JobError
     from pdshub.surveyor.store import Entry, Store
     from pdshub.surveyor.surveyor import Surveyor
+    from pdshub.surveyor.worker import WorkerError
 
     monkeypatch.setattr(survey_api, "DIFF_SECONDS", 0)
     many = {"count": 5000, "paths": [f"p{n}" for n in range(1000)]}
     diff = {"datasets": {"added": [{}]}, "files": {"added": many, "removed": {"count": 0, "paths": []}}}
-    jobs: list[str] = []
+    workers: list[str] = []
 
     async def run() -> None:
-        door = server.Door(Surveyor(Store(tmp_path), tmp_path))
-        monkeypatch.setattr(door.surveyor, "find", lambda name: Entry(name, tmp_path, {}, {}, {}))
+        handlers = server.Handlers(Surveyor(Store(tmp_path), tmp_path))
+        monkeypatch.setattr(handlers.surveyor, "find", lambda name: Entry(name, tmp_path, {}, {}, {}))
         go = asyncio.Event()
 
         class Slow:
             def __init__(self, kind: str, task: Any, memory: int) -> None:
-                jobs.append(kind)
+                workers.append(kind)
 
             async def run(self, say: Callable[[str], None], seconds: float) -> Any:
                 say("half")
                 await go.wait()
-                if len(jobs) > 1:
-                    raise JobError("more memory is needed")
+                if len(workers) > 1:
+                    raise WorkerError("more memory is needed")
                 return diff
 
             def stop(self, why: str) -> None:
                 go.set()
 
-        monkeypatch.setattr(server, "Job", Slow)
-        runner, address = await started(door.app())
+        monkeypatch.setattr(server, "Worker", Slow)
+        runner, address = await started(handlers.app())
         api = SurveyApi()
         try:
             for _ in range(3):
                 assert await api.changes(OPERATOR, address, A, A) is None
-            assert jobs == ["diff"]
+            assert workers == ["diff"]
             go.set()
             monkeypatch.setattr(survey_api, "DIFF_SECONDS", 60)
             for _ in range(2):
                 assert await api.changes(OPERATOR, address, A, A) == Changes(datasets_added=1, files_added=5000)
-            assert jobs == ["diff"]
+            assert workers == ["diff"]
             for limit, named in (("limit=2&", 2), ("", 1000), ("limit=9999&", 1000)):
                 _, raw = await api._request(OPERATOR, "GET", address, f"/diff?{limit}from={A}&to={A}")
                 assert len(json.loads(raw)["files"]["added"]["paths"]) == named
             with pytest.raises(SurveyError, match="500: more memory is needed"):
                 await api.changes(OPERATOR, address, A, A[:-1] + "b")
-            await door.close()
+            await handlers.close()
             with pytest.raises(SurveyError, match="500: the surveyor ends"):
                 await api.changes(OPERATOR, address, A, A[:-1] + "c")
         finally:
@@ -232,7 +327,7 @@ def test_operator_and_surveyor_speak_the_same_language(tmp_path: Path) -> None:
     """Both ends are ours: what the operator sends, a real surveyor takes, and the other way round."""
     pytest.importorskip("zstandard")
     from pdshub.reconcile.view import surveyor_sync
-    from pdshub.surveyor.server import Door
+    from pdshub.surveyor.server import Handlers
     from pdshub.surveyor.store import Store
     from pdshub.surveyor.surveyor import Surveyor
 
@@ -247,15 +342,15 @@ def test_operator_and_surveyor_speak_the_same_language(tmp_path: Path) -> None:
             "pin": "a" * 12,
         }
     )
-    door = Door(Surveyor(store, tmp_path))
+    handlers = Handlers(Surveyor(store, tmp_path))
     node = context(pki.issue(pki.NODE, NOW, "pdshub-node", AUTHORITY, server=True, client=True), server=False)
 
     async def run() -> None:
-        runner, address = await started(door.app())
+        runner, address = await started(handlers.app())
         api = SurveyApi()
         try:
             assert (await api.state(OPERATOR, address)).spec is None
-            body = surveyor_sync.body("sbn", 3, spec, "t1", [A])
+            body = surveyor_sync.desired_view("sbn", 3, spec, "t1", [A])
             await api.put_spec(OPERATOR, address, body)
             first = await api.state(OPERATOR, address)
             assert first.view == "sbn" and first.spec and first.survey.state == "idle"

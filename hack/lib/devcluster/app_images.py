@@ -1,4 +1,4 @@
-"""The project's own images: Debian base, operator, hub, proxy, user, NAS."""
+"""The project's own images: Debian base, operator and what it is built on, hub, proxy, user, NAS."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from .settings import APP_SUITE, ROOT, Paths
 
 NAMES = ("nas", "operator", "hub", "proxy", "user")
 IN_CLUSTER = ("operator", "hub", "proxy", "user")
+BELOW = {"operator": "runtime"}
+"""Images that are built on another image of the project, which holds what changes less often."""
 REGISTRY_BASE = f"docker.io/library/debian:{APP_SUITE}-slim"
 BUILD_BIN = ROOT / "build" / "bin"
 
@@ -97,7 +99,7 @@ def ensure_base(paths: Paths, engine: Engine, registry: bool) -> tuple[str, bool
 
 
 def put_helm(paths: Paths) -> None:
-    """A static helm at build/bin/helm, where the operator's Dockerfile copies it from."""
+    """A static helm at build/bin/helm, where the Dockerfile of images/runtime copies it from."""
     source = golang.program(paths, "helm")
     target = BUILD_BIN / "helm"
     if not target.exists() or target.read_bytes() != source.read_bytes():
@@ -106,26 +108,57 @@ def put_helm(paths: Paths) -> None:
         target.with_suffix(".new").rename(target)
 
 
-def image(paths: Paths, engine: Engine, name: str, base_ref: str) -> Artefact:
-    """``ref`` and ``image.tar`` of one of NAMES, built on ``base_ref``."""
-    key = digest([files_digest(inputs(name)), base_ref, (ROOT / ".dockerignore").read_text()])
-    ref = f"localhost/pdshub/{name}:{key}"
-    dockerfile = ROOT / "images" / name / "Dockerfile"
+def reference(name: str, base_ref: str, root: Path = ROOT) -> str:
+    """The name of image ``name``, whose tag is a digest of all that it is made of; ``base_ref`` is the Debian base."""
+    made_of = [files_digest(inputs(name, root), root), _below(name, base_ref, root)]
+    return f"localhost/pdshub/{name}:{digest([*made_of, (root / '.dockerignore').read_text()])}"
 
-    def build(work: Path) -> None:
-        layers = ["--layers"] if engine.name == "podman" else []
-        with build_settings.given(engine, base_ref) as settings:
-            engine.run(
-                *("build", "--network", "host", *settings, *layers, "--build-arg", f"BASE={base_ref}"),
-                *(a for b in build_args(dockerfile.read_text(), os.environ) for a in ("--build-arg", b)),
-                *("-f", dockerfile, "-t", ref, ROOT),
-            )
+
+def surroundings(base_ref: str) -> str:
+    """Digest of all that the operator's image is made of, but for the code below operator/."""
+    files = [path for path in inputs("operator") if path != ROOT / "operator"]
+    return digest([files_digest(files), _below("operator", base_ref)])
+
+
+def _below(name: str, base_ref: str, root: Path = ROOT) -> str:
+    """The name of the image that ``name`` is built on."""
+    return reference(BELOW[name], base_ref, root) if name in BELOW else base_ref
+
+
+def build(engine: Engine, name: str, base_ref: str) -> str:
+    """Have the engine build image ``name``, and what it is built on where that is not there; returns its name."""
+    below, ref = _below(name, base_ref), reference(name, base_ref)
+    if name in BELOW and not engine.has_image(below):
+        build(engine, BELOW[name], base_ref)
+    dockerfile = ROOT / "images" / name / "Dockerfile"
+    layers = ["--layers"] if engine.name == "podman" else []
+    with build_settings.given(engine, below) as settings:
+        engine.run(
+            *("build", "--network", "host", *settings, *layers, "--build-arg", f"BASE={below}"),
+            *(a for b in build_args(dockerfile.read_text(), os.environ) for a in ("--build-arg", b)),
+            *("-f", dockerfile, "-t", ref, ROOT),
+        )
+    return ref
+
+
+def forget_outdated(engine: Engine, current: str) -> None:
+    """Remove earlier images of the same name as ``current`` from the engine."""
+    for old in outdated(engine.output("images", "--format", "{{.Repository}}:{{.Tag}}").split(), current):
+        engine.ok("rmi", old)
+
+
+def image(paths: Paths, engine: Engine, name: str, base_ref: str) -> Artefact:
+    """``ref`` and ``image.tar`` of one of NAMES; ``base_ref`` is the Debian base."""
+    ref = reference(name, base_ref)
+
+    def make(work: Path) -> None:
+        build(engine, name, base_ref)
         engine.run("save", "-o", work / "image.tar", ref)
-        for old in outdated(engine.output("images", "--format", "{{.Repository}}:{{.Tag}}").split(), ref):
-            engine.ok("rmi", old)
+        for made in (ref, *([_below(name, base_ref)] if name in BELOW else [])):
+            forget_outdated(engine, made)
         (work / "ref").write_text(ref)
 
-    return Artefact(f"image-{name}", key, build)
+    return Artefact(f"image-{name}", ref.rpartition(":")[2], make)
 
 
 def outdated(refs: list[str], current: str) -> list[str]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import cluster, figures
-from .app_images import IN_CLUSTER
+from . import cluster, code, figures
+from .app_images import IN_CLUSTER, surroundings
 from .artefact import digest, files_digest
 from .console import say
 from .run import StepFailed, output, run
-from .settings import CHART, ROOT, TEST_CHARTS
+from .settings import CHART, ROOT, TEST_CHARTS, Paths
 from .steps import Step
 from .venv import venv
 
@@ -29,15 +30,15 @@ FIRST_NOTEBOOK = ROOT / "hack" / "lib" / "first_notebook.py"
 USER = "ada"
 
 
-def values(world: World) -> dict[str, Any]:
-    """Values of charts/pdshub for this cluster: the images made here, the NAS as the one allowed server."""
-    images = {n: world.images.get(n, "") for n in ("hub", "proxy", "user")}
+def values(world: World, images: Mapping[str, str]) -> dict[str, Any]:
+    """Values of charts/pdshub for this cluster: ``images`` by name, the NAS as the one allowed server."""
     source = "Repository" if world.registry else "Airgap"
     chart = {"source": source, "version": CHART, "allowedRepositories": [TEST_CHARTS]}
+    named = {n: images.get(n, "") for n in ("hub", "proxy", "user")}
     return {
-        "image": world.images["operator"],
+        "image": images["operator"],
         "imagePullPolicy": "IfNotPresent",
-        "defaults": {"chart": chart, "images": images, "imagePullPolicy": "IfNotPresent"},
+        "defaults": {"chart": chart, "images": named, "imagePullPolicy": "IfNotPresent"},
         "archive": {"allowedServers": [world.nas_ip], "allowedLocalPrefixes": ["/srv/archive"]},
     }
 
@@ -56,16 +57,17 @@ def steps(world: World, *, demo: bool) -> list[Step]:
 
 
 def operator(world: World) -> bool:
-    """Install or upgrade the chart and wait for its pods; False when this very release is there already."""
-    paths, wanted = world.paths, values(world)
-    text = json.dumps(wanted, indent=1)
-    key = digest([text, files_digest([CHART_DIR])])
-    marker = paths.cluster / "operator-release"
-    helm: list[str | Path] = [paths.bin / "helm", "--kubeconfig", paths.kubeconfig, "--namespace", SYSTEM]
-    if marker.exists() and marker.read_text() == key and output([*helm, "list", "--short", "--deployed"]):
+    """Install or upgrade the chart and wait for its pods; False when this very release is there already.
+
+    It is asked what the workloads run: hack/dev gives them newer images without a new release.
+    """
+    paths, wanted = world.paths, values(world, world.images)
+    helm = helm_command(paths)
+    is_deployed = is_released(paths, wanted) and output([*helm, "list", "--short", "--deployed"])
+    if is_deployed and set(workload_images(paths).values()) == {world.images["operator"]}:
         return False
     file = paths.cluster / "values.json"
-    file.write_text(text)
+    file.write_text(_text(wanted))
     run(
         [
             *(*helm, "upgrade", "--install", "pdshub", CHART_DIR, "--create-namespace", "--values", file),
@@ -73,8 +75,45 @@ def operator(world: World) -> bool:
         ]
     )
     _renew_helper(world)
-    marker.write_text(key)
+    _marker(paths).write_text(_key(wanted))
+    code.remember(paths, world.images["operator"], code.digests(surroundings(world.base_ref)))
     return True
+
+
+def helm_command(paths: Paths) -> list[str | Path]:
+    """helm with the words that lead to the installation's namespace on this cluster."""
+    return [paths.bin / "helm", "--kubeconfig", paths.kubeconfig, "--namespace", SYSTEM]
+
+
+def is_released(paths: Paths, wanted: Mapping[str, Any]) -> bool:
+    """Whether the last release that hack/ made was of today's chart and of these values."""
+    marker = _marker(paths)
+    return marker.exists() and marker.read_text() == _key(wanted)
+
+
+def workload_images(paths: Paths) -> dict[str, str]:
+    """Component -> image that the chart's Deployments and DaemonSets ask for now."""
+    chosen = ("-n", SYSTEM, "-l", "app.kubernetes.io/managed-by=Helm,app.kubernetes.io/name=pdshub", "-o", "json")
+    found = json.loads(
+        output([paths.bin / "kubectl", "--kubeconfig", paths.kubeconfig, "get", "deployment,daemonset", *chosen])
+    )
+    return {
+        item["metadata"]["labels"]["app.kubernetes.io/component"]: container["image"]
+        for item in found["items"]
+        for container in item["spec"]["template"]["spec"]["containers"]
+    }
+
+
+def _text(wanted: Mapping[str, Any]) -> str:
+    return json.dumps(wanted, indent=1)
+
+
+def _key(wanted: Mapping[str, Any]) -> str:
+    return digest([_text(wanted), files_digest([CHART_DIR])])
+
+
+def _marker(paths: Paths) -> Path:
+    return paths.cluster / "operator-release"
 
 
 def _renew_helper(world: World) -> None:

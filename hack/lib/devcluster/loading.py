@@ -13,18 +13,24 @@ if TYPE_CHECKING:
     from .world import World
 
 
+def on_node(world: World) -> set[str]:
+    """Names of the images that the node has."""
+    argv = ("exec", world.paths.node_container, "ctr", "-n", "k8s.io", "images", "ls", "-q")
+    return set(world.engine.output(*argv).split())
+
+
 def load(world: World) -> bool:
     """Import every image that the node doesn't have, from the cache folder it has mounted; two at a time."""
-    node = world.paths.node_container
-    have = set(world.engine.output("exec", node, "ctr", "-n", "k8s.io", "images", "ls", "-q").split())
+    have = on_node(world)
     missing = [(n, r) for n, r in world.images.items() if n in IN_CLUSTER and r not in have]
 
-    def one(image: tuple[str, str]) -> None:
-        name, ref = image
-        archive = f"{NODE_IMAGES}/{archive_name(name, ref)}"
-        argv = ["exec", node, "ctr", "-n", "k8s.io", "images", "import", "--all-platforms", archive]
-        run([world.engine.name, *argv], env=world.engine.env)
-
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(one, missing))
+        list(pool.map(lambda image: load_one(world, *image), missing))
     return bool(missing)
+
+
+def load_one(world: World, name: str, ref: str) -> None:
+    """Import the archive of image ``name``, which is in the cache folder that the node has mounted."""
+    archive = f"{NODE_IMAGES}/{archive_name(name, ref)}"
+    argv = ["exec", world.paths.node_container, "ctr", "-n", "k8s.io", "images", "import", "--all-platforms", archive]
+    run([world.engine.name, *argv], env=world.engine.env)

@@ -1,4 +1,4 @@
-"""The commands behind hack/: up, down, images, generate, repair, env, venv, docs-venv, figures."""
+"""The commands behind hack/: up, dev, down, test and its parts, images, generate, repair, env, venv, figures."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import engine, figures, generate, publish, repair, up
+from . import dev, engine, figures, generate, publish, repair, testing, times, up
 from .artefact import lock
 from .console import complain, say
 from .facts import read
 from .run import StepFailed, log_to
 from .settings import Paths
 from .steps import Step, run_steps
-from .venv import docs, venv
+from .venv import venv
 
 
 def main(argv: list[str]) -> int:
@@ -27,6 +27,9 @@ def main(argv: list[str]) -> int:
     p = commands.add_parser("up", help="set up everything that is missing; end with a working hub")
     p.add_argument("--cluster-only", action="store_true", help="cluster, NAS and images, without the operator")
     p.add_argument("--no-demo", action="store_true", help="install the operator, but no demo hub")
+    p = commands.add_parser("dev", help=dev.SUMMARY, description=dev.SUMMARY, epilog=dev.EPILOG, prog="hack/dev")
+    p.add_argument("parts", nargs="*", metavar="PART", type=dev.part, help=f"only these: {', '.join(dev.PARTS)}")
+    p.add_argument("--dry-run", action="store_true", help="say what would be built and restarted, and do nothing")
     p = commands.add_parser("down", help="take everything away that up made, except the cache")
     p.add_argument("--all", action="store_true", help="the cache and the images too")
     p = commands.add_parser("images", help="build the images that a cluster runs; --push them to a registry")
@@ -37,8 +40,11 @@ def main(argv: list[str]) -> int:
     commands.add_parser("repair", help="clean up after processes that were killed")
     commands.add_parser("env", help="print the facts of the running cluster")
     commands.add_parser("venv", help="print the path of the project's Python environment")
-    commands.add_parser("docs-venv", help="print the path of the Python environment that builds the manual")
+    testing.add_options(commands.add_parser("test", help="everything that must hold"))
+    commands.add_parser("drift", help="generate what is committed, and fail when that changed a file")
+    commands.add_parser("manual", help="build the manual, every page and link of it")
     commands.add_parser("figures", help="write the times of up's steps to docs/benchmarks")
+    commands.add_parser("test-figures", help="write the times of test's parts to docs/benchmarks")
     args = parser.parse_args(argv)
     paths = Paths.from_environment()
     try:
@@ -54,6 +60,12 @@ def main(argv: list[str]) -> int:
 def _up(paths: Paths, args: argparse.Namespace) -> int:
     with lock(paths.locks / "up", lambda: say("another hack/up or hack/down is at work: waiting for it")):
         up.up(paths, cluster_only=args.cluster_only, demo=not args.no_demo)
+    return 0
+
+
+def _dev(paths: Paths, args: argparse.Namespace) -> int:
+    with lock(paths.locks / "up", lambda: say("another hack/up or hack/down is at work: waiting for it")):
+        dev.dev(paths, args.parts, dry_run=args.dry_run)
     return 0
 
 
@@ -95,10 +107,32 @@ def _env(paths: Paths, args: argparse.Namespace) -> int:
 
 
 def _environment(paths: Paths, args: argparse.Namespace) -> int:
-    made, what = (venv(), "python environment") if args.command == "venv" else (docs(), "the manual's environment")
+    del args
+    made = venv()
     with contextlib.redirect_stdout(sys.stderr):  # standard output is for the path alone
-        run_steps([Step(what, "python", lambda: made.ensure(paths)[1])], paths.logs)
+        run_steps([Step("python environment", "python", lambda: made.ensure(paths)[1])], paths.logs)
     print(made.path(paths))
+    return 0
+
+
+def _test(paths: Paths, args: argparse.Namespace) -> int:
+    if args.chart and not Path(args.chart).is_file():
+        raise StepFailed(f"--chart {args.chart}: want a packaged chart (.tgz)")
+    chart = str(Path(args.chart).resolve()) if args.chart else ""
+    return testing.test(paths, testing.Options(args.unit, args.long, chart, args.expression))
+
+
+def _drift(paths: Paths, args: argparse.Namespace) -> int:
+    del args
+    with log_to(paths.logs / "generate.log"):
+        testing.drift(paths)
+    return 0
+
+
+def _manual(paths: Paths, args: argparse.Namespace) -> int:
+    del args
+    with log_to(paths.logs / "manual.log"):
+        testing.manual(paths)
     return 0
 
 
@@ -107,20 +141,38 @@ def _figures(paths: Paths, args: argparse.Namespace) -> int:
     record = paths.cache / "figures.json"
     if not record.exists():
         raise StepFailed("no times yet: run hack/up")
+    figures.write_steps(json.loads(record.read_text()), _machine())
+    return 0
+
+
+def _test_figures(paths: Paths, args: argparse.Namespace) -> int:
+    del args
+    record = times.record_file(paths)
+    if not record.exists():
+        raise StepFailed("no times yet: run hack/test")
+    times.write(json.loads(record.read_text()), _machine())
+    return 0
+
+
+def _machine() -> str:
+    """This machine in a line, with today's date."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     host = f"{os.cpu_count()} processors, {memory:.0f} GB of memory, Linux {os.uname().release.partition('-')[0]}"
-    figures.write_steps(json.loads(record.read_text()), f"{host}, {datetime.now(UTC):%Y-%m-%d}")
-    return 0
+    return f"{host}, {datetime.now(UTC):%Y-%m-%d}"
 
 
 _COMMANDS = {
     "up": _up,
+    "dev": _dev,
     "down": _down,
     "images": _images,
     "generate": _generate,
     "repair": _repair,
     "env": _env,
     "venv": _environment,
-    "docs-venv": _environment,
+    "test": _test,
+    "drift": _drift,
+    "manual": _manual,
     "figures": _figures,
+    "test-figures": _test_figures,
 }

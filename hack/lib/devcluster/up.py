@@ -75,12 +75,14 @@ def prepare(world: World) -> list[Step]:
     """Steps up to a cluster with a NAS and all images. Go compiles beside what waits for the network."""
     paths = world.paths
     steps = [Step("go", "go", lambda: bool(golang.go(paths)) and None)]
-    names = ["csi-sanity", "helm"]
+    names = ["helm", "csi-sanity"]
     if not world.registry:
         names += ["kubernetes", "etcd", "kube-router", "coredns", "local-path-provisioner", "pause"]
+    programs = [Step(f"go {n}", "go", lambda n=n: golang.tool(paths, n).ensure(paths)[1], ("go",)) for n in names]  # type: ignore[misc]
     steps += [
+        programs[0],  # first: the operator's image has it, and later images wait behind that one
         Step("kind and kubectl", "go", lambda: _tools(world), ("go",)),
-        *(Step(f"go {n}", "go", lambda n=n: golang.tool(paths, n).ensure(paths)[1], ("go",)) for n in names),  # type: ignore[misc]
+        *programs[1:],
         Step("python environment", "python", lambda: venv().ensure(paths)[1]),
         Step("grpc stubs", "python", lambda: _stubs(world), ("go", "python environment")),
         Step("archive", "python", lambda: archive.ensure(paths), ("python environment",)),

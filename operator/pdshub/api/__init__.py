@@ -6,7 +6,4 @@ Imports no other room of the package.
 from pdshub.api.hub import PDSHub, PDSHubSpec
 from pdshub.api.view import ArchiveView, ArchiveViewSpec
 
-GROUP = "pdshub.dev"
-VERSION = "v1alpha1"
-
-__all__ = ["GROUP", "VERSION", "ArchiveView", "ArchiveViewSpec", "PDSHub", "PDSHubSpec"]
+__all__ = ["ArchiveView", "ArchiveViewSpec", "PDSHub", "PDSHubSpec"]

@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel
 
 from pdshub.api import hub, view
+from pdshub.wellknown import GROUP, VERSION
 
 CHART_FOLDER = Path("charts/pdshub/files/crds")
 _DROPPED = {"title", "additionalProperties", "discriminator"}
@@ -78,9 +79,9 @@ def document(
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.pdshub.dev"},
+        "metadata": {"name": f"{plural}.{GROUP}"},
         "spec": {
-            "group": "pdshub.dev",
+            "group": GROUP,
             "scope": scope,
             "names": {
                 "kind": kind,
@@ -92,7 +93,7 @@ def document(
             },
             "versions": [
                 {
-                    "name": "v1alpha1",
+                    "name": VERSION,
                     "served": True,
                     "storage": True,
                     "subresources": {"status": {}},

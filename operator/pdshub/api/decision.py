@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from pdshub.api.base import Model, StatusModel
-from pdshub.api.generation import digits
+from pdshub.generation_id import SHORT, digits
+from pdshub.wellknown import GROUP
 
 FIELDS: Mapping[str, str] = {"approved": "Approved", "pin": "Pinned", "rejected": "Rejected"}
 """Field of a view's spec -> kind of decision."""
@@ -40,7 +41,7 @@ class Note(Model):
 
 def annotation(field: str) -> str:
     """The annotation with the note about the decision in a field of the spec: pdshub.dev/approved and so on."""
-    return f"pdshub.dev/{FIELDS[field].lower()}"
+    return f"{GROUP}/{FIELDS[field].lower()}"
 
 
 def plain(text: str, longest: int) -> str:
@@ -64,7 +65,7 @@ def read_note(text: Any, generation: str) -> Note | None:
     except ValidationError:
         return None
     ours, theirs = digits(generation), digits(note.generation)
-    if len(theirs) < 12 or not (ours.startswith(theirs) or theirs.startswith(ours)):
+    if len(theirs) < SHORT or not (ours.startswith(theirs) or theirs.startswith(ours)):
         return None
     return Note(generation=generation, by=plain(note.by, LONGEST_NAME), reason=plain(note.reason, LONGEST_REASON))
 

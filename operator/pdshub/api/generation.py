@@ -7,20 +7,18 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from pdshub import generation_id
 from pdshub.api.base import Model, Quantity, RelativePath, StatusModel, rules
 
-SHORT = 12
-"""Hexadecimal digits by which people name a generation."""
 LIVE = "live"
 """In the place of a generation: the sources, merged by file name, as users see them before the first release."""
 FULL = "full-"
 """What a request for a survey begins with that asks for every directory."""
-_PATTERN = "^(sha256:)?[0-9a-f]{12,64}$"
 _NO_NAME = "names no generation: write sha256:… or at least the first 12 of its digits (kubectl pdshub archive status)"
 
 
 def _checked(reference: str) -> str:
-    if not re.fullmatch(_PATTERN, reference):
+    if not re.fullmatch(generation_id.REFERENCE, reference):
         raise ValueError(f"{reference!r} {_NO_NAME}")
     return reference
 
@@ -28,20 +26,9 @@ def _checked(reference: str) -> str:
 GenerationRef = Annotated[
     str,
     AfterValidator(_checked),
-    Field(max_length=71, json_schema_extra=rules((f"self.matches('{_PATTERN}')", _NO_NAME))),
+    Field(max_length=71, json_schema_extra=rules((f"self.matches('{generation_id.REFERENCE}')", _NO_NAME))),
 ]
 """A generation: sha256: and 64 hexadecimal digits, or at least the first 12 of them."""
-
-
-def digits(reference: str) -> str:
-    """The hexadecimal digits of a generation's name or of a part of it."""
-    return reference.removeprefix("sha256:")
-
-
-def named(reference: str | None, name: str) -> bool:
-    """Whether a reference that people wrote means the generation ``name``; no reference means none."""
-    wanted = digits(reference or "")
-    return len(wanted) >= SHORT and digits(name).startswith(wanted)
 
 
 class Survey(Model):

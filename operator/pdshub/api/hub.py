@@ -310,13 +310,6 @@ class PDSHubSpec(Model):
         return self
 
 
-class ArchiveSummary(StatusModel):
-    """The archive in a few words."""
-
-    view: str = ""
-    ready: bool = False
-
-
 class PDSHubStatus(StatusModel):
     """What the operator found and did."""
 

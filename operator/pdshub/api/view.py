@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from pdshub import ports
 from pdshub.api.authority import Authority
 from pdshub.api.base import AbsolutePath, Model, Name, RelativePath, StatusModel, rules
 from pdshub.api.decision import Decision
@@ -42,7 +43,7 @@ class NFSSource(Model):
         description="Host name or address of the NFS server, one that the installation allows.",
     )
     export: AbsolutePath = Field(description="Absolute path of the export on the server, for example /volume1/pds.")
-    port: int = Field(default=2049, ge=1, le=65535, description="TCP port of the NFS server.")
+    port: int = Field(default=ports.NFS, ge=1, le=65535, description="TCP port of the NFS server.")
     version: Literal["4", "4.1", "4.2"] = Field(
         default="4.2",
         description="Highest NFS version to speak (4 is 4.0): where the server speaks an older one that is taken, down "

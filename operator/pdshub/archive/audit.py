@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pdshub.archive.findings import MAX_EXAMPLES, Findings
-from pdshub.archive.fresh import settled
 from pdshub.archive.label_pds4 import Label, LabelError, parse_version, read_inventory, read_label, split_lidvid
 from pdshub.archive.plan import Json, Plan
+from pdshub.archive.synced_stat import retry_stale
 
 _LABEL = re.compile(r"\.(xml|lblx)$", re.IGNORECASE)
 
@@ -34,6 +34,7 @@ class Pace:
     _next: float = 0.0
 
     def wait(self) -> None:
+        """Sleeps until the next event may happen."""
         if self.rate <= 0:
             return
         now = self.clock()
@@ -57,7 +58,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class _Collection:
-    """Whose inventories are read when all labels have been."""
+    """A collection whose inventories are read after all labels."""
 
     name: str  # LIDVID
     directory: str  # path in the view
@@ -110,7 +111,7 @@ class Audit:
 
     def _read(self, directory: str, name: str, files: Mapping[str, Json]) -> Said:
         try:
-            label = settled(partial(_label, self._path(files[name], name)))
+            label = retry_stale(partial(_label, self._path(files[name], name)))
         except LabelError as error:
             return Said(trouble="broken-label", why=str(error))
         except OSError as error:
@@ -159,7 +160,7 @@ class Audit:
 
     def _checksum(self, directory: str, name: str, md5: str, group: Json) -> None:
         try:
-            found = settled(partial(_md5, self._path(group, name)))
+            found = retry_stale(partial(_md5, self._path(group, name)))
         except OSError as error:
             self.findings.add("error", "unreadable", f"{error.strerror}", [f"{directory}/{name}"])
             return
@@ -175,7 +176,7 @@ class Audit:
         for inventory, path in collection.inventories:
             place = f"{collection.directory}/{inventory}"
             try:
-                members, bad = settled(partial(_inventory, path))
+                members, bad = retry_stale(partial(_inventory, path))
             except (LabelError, OSError) as error:
                 self.findings.add("error", "broken-inventory", str(error), [place])
                 continue

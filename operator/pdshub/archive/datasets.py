@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 from pdshub.archive.candidates import label_candidates
 from pdshub.archive.findings import Findings
+from pdshub.archive.glob import glob
 from pdshub.archive.label_pds3 import Volume, parse_volume_version, split_data_set_id
 from pdshub.archive.label_pds4 import Label, LabelError, parse_version
-from pdshub.archive.view import Layer, glob
+from pdshub.archive.view import PlacedLayer
 from pdshub.archive.walk import DirRecord, Scan
 
 Version = tuple[int, ...]
@@ -26,7 +27,7 @@ _VOLDESC = re.compile(r"^voldesc\.(cat|sfd|lbl)$", re.IGNORECASE)
 class Dataset:
     """A unit of supersession, in one layer."""
 
-    layer: Layer
+    layer: PlacedLayer
     kind: str  # bundle, collection, volume, night or declared
     root: str  # below the source's root
     key: str = ""  # identity over all versions: a LID, or pds3:… ; "" has none but its place
@@ -55,12 +56,12 @@ class Dataset:
 class LayerDatasets:
     """The datasets of one layer and, for each of its directories, the innermost one that holds it."""
 
-    layer: Layer
+    layer: PlacedLayer
     owners: dict[str, int | None] = field(default_factory=dict)
 
 
 def discover(
-    layer: Layer,
+    layer: PlacedLayer,
     scan: Scan,
     open_label: OpenLabel,
     night_patterns: Sequence[str],
@@ -135,7 +136,7 @@ def _open(
 
 
 def _volume(
-    layer: Layer, path: str, files: list[str], record: DirRecord, open_label: OpenLabel, findings: Findings
+    layer: PlacedLayer, path: str, files: list[str], record: DirRecord, open_label: OpenLabel, findings: Findings
 ) -> Dataset | None:
     for name in files:
         if not _VOLDESC.match(name):
@@ -169,7 +170,7 @@ def _volume(
 
 
 def _pds4(
-    layer: Layer,
+    layer: PlacedLayer,
     path: str,
     names: list[str],
     files: list[str],
@@ -216,7 +217,7 @@ def _pds4(
     return _choose(layer, bundles or collections, collections if bundles else [], findings)
 
 
-def _choose(layer: Layer, labels: list[Dataset], inside: list[Dataset], findings: Findings) -> Dataset | None:
+def _choose(layer: PlacedLayer, labels: list[Dataset], inside: list[Dataset], findings: Findings) -> Dataset | None:
     """The one dataset of a directory: the highest version of its first LID; further ones share its fate."""
     if not labels:
         return None

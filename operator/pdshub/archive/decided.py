@@ -8,11 +8,11 @@ from typing import Any
 from pdshub.api.authority import Authority
 from pdshub.archive.datasets import Dataset
 from pdshub.archive.decision import Decision
-from pdshub.archive.places import Homes
-from pdshub.archive.view import Layer, View
+from pdshub.archive.placement import Placement
+from pdshub.archive.view import PlacedLayer, SurveyedView
 
 Json = dict[str, Any]
-Origin = tuple[Layer, str]
+Origin = tuple[PlacedLayer, str]
 """A layer, and a path of its source."""
 
 
@@ -31,15 +31,15 @@ def join(*parts: str) -> str:
     return "/".join(part for part in parts if part)
 
 
-def view_of(header: Json) -> View:
+def view_of(header: Json) -> SurveyedView:
     """The view that a plan was made for."""
     trees = list(dict.fromkeys(item["tree"] for item in header["layers"]))
     layers = tuple(
-        Layer(trees.index(i["tree"]), i["rank"], i["tree"], i["source"], i["path"]) for i in header["layers"]
+        PlacedLayer(trees.index(i["tree"]), i["rank"], i["tree"], i["source"], i["path"]) for i in header["layers"]
     )
     authority = Authority.model_validate(header["authority"])
     sources = tuple(source["name"] for source in header["sources"])
-    return View(header["view"], sources, layers, authority, tuple(header.get("live", ())))
+    return SurveyedView(header["view"], sources, layers, authority, tuple(header.get("live", ())))
 
 
 class Decided:
@@ -51,7 +51,7 @@ class Decided:
         self.decisions = [
             Decision(d["state"], d.get("by", ""), d.get("reason", ""), d.get("winner")) for d in header["datasets"]
         ]
-        self.homes = Homes(self.datasets, self.decisions, self.view.authority)
+        self.placement = Placement(self.datasets, self.decisions, self.view.authority)
         self._roots = {(d.layer, d.root): d.index for d in self.datasets}
         self._renames = [
             (rule.rename.from_.strip("/"), rule.rename.to.strip("/"))
@@ -63,11 +63,12 @@ class Decided:
         of = [la for la in self.view.layers if la.source == item["source"] and la.holds(item["root"])]
         layer = next((la for la in of if la.place(item["root"]) == item["place"]), None)
         return Dataset(
-            layer or Layer(0, 0, item["place"], item["source"], item["root"]), item["kind"], item["root"], item["key"],
+            layer or PlacedLayer(0, 0, item["place"], item["source"], item["root"]),
+            item["kind"], item["root"], item["key"],
             version_text=item["version"], parent=item.get("parent"), index=number,
         )  # fmt: skip
 
-    def owner(self, layer: Layer, directory: str) -> int | None:
+    def owner(self, layer: PlacedLayer, directory: str) -> int | None:
         """The innermost dataset of the layer that holds a directory of its source."""
         while layer.holds(directory):
             if (found := self._roots.get((layer, directory))) is not None:
@@ -77,13 +78,13 @@ class Decided:
             directory = directory.rpartition("/")[0]
         return None
 
-    def place(self, layer: Layer, directory: str) -> str | None:
+    def place(self, layer: PlacedLayer, directory: str) -> str | None:
         """Where a directory of a source is shown; None where its dataset is hidden."""
         owner = self.owner(layer, directory)
         if owner is None:
-            return self.homes.renamed(layer.place(directory))
-        home = self.homes.home(owner)
-        return None if home is None else self.homes.renamed(join(home, below(self.datasets[owner].root, directory)))
+            return self.placement.renamed(layer.place(directory))
+        home = self.placement.of(owner)
+        return None if home is None else self.placement.renamed(join(home, below(self.datasets[owner].root, directory)))
 
     def origins(self, path: str) -> list[Origin]:
         """Every place in a source from which something could be shown at ``path``, or would be without a decision."""
@@ -100,9 +101,9 @@ class Decided:
         return list(found)
 
     def _heads(self, index: int) -> Iterator[str]:
-        home = self.homes.home(index)
+        home = self.placement.of(index)
         winner = self.decisions[index].winner
         if home is None and winner is not None:
-            home = self.homes.home(winner)  # of a loser: who misses a file looks where the winner is
+            home = self.placement.of(winner)  # of a loser: who misses a file looks where the winner is
         if home is not None:
             yield home

@@ -22,6 +22,7 @@ class Decision:
 
     @property
     def visible(self) -> bool:
+        """Whether users see the dataset, at its own place or elsewhere."""
         return self.state != "hidden"
 
 

@@ -16,7 +16,9 @@ class Tree(Protocol):
     """What files are compared of: a plan, or the sources as users see them live."""
 
     @property
-    def sources(self) -> list[str]: ...
+    def sources(self) -> list[str]:
+        """Names of the sources, in the order in which ``tree`` numbers them."""
+
     def tree(self) -> Iterator[Json]:
         """Directories in a plan's form and order."""
 

@@ -15,7 +15,7 @@ from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from pdshub.archive.door import Door
+from pdshub.archive.file_system import FileSystem
 
 TRIES = 4
 """Readings of a directory that does not hold still."""
@@ -73,21 +73,22 @@ class DirRecord:
 
     @property
     def empty(self) -> bool:
-        """Nothing is in it: so cheap to list again that it always is."""
+        """Whether nothing is in it. To list it again is cheap, so that it is always done."""
         return not (self.names or self.dirs or self.links or self.others)
 
     @property
     def doubted(self) -> bool:
-        """What was read may not be what is there."""
+        """Whether what was read may differ from what is there."""
         return self.doubt not in ("", CHANGED)
 
     @property
     def hollow(self) -> bool:
-        """Its link count tells of sub-directories, none is listed, and it is no count of all entries either."""
+        """Whether its link count tells of sub-directories where none is listed (see the function of this name)."""
         entries = len(self.sizes) + len(self.links) + len(self.others)
         return not self.denied and hollow(self.nlink, self.subdirs, entries)
 
     def same_times(self, other: DirRecord) -> bool:
+        """Whether times of modification and of change are equal: the same directory was not written to between."""
         return (self.mtime, self.ctime) == (other.mtime, other.ctime)
 
     def same_names(self, other: DirRecord) -> bool:
@@ -95,7 +96,7 @@ class DirRecord:
         return self._listing() == other._listing()
 
     def digest(self) -> str:
-        """Of the names."""
+        """SHA-256 of what the directory lists, hexadecimal; sizes and times of files do not count."""
         return hashlib.sha256(repr(self._listing()).encode("utf-8", "surrogateescape")).hexdigest()
 
     def _listing(self) -> tuple[str, tuple[str, ...], list[str], tuple[str, ...]]:
@@ -111,6 +112,7 @@ class AttrTable:
         self._lock = threading.Lock()
 
     def index(self, attr: Attr) -> int:
+        """The attribute's row, which is made where it is new. Raises SourceError beyond 65536 rows."""
         number = self._index.get(attr)
         if number is None:
             with self._lock:
@@ -126,7 +128,7 @@ class AttrTable:
 class Reader:
     """Reads directories of one source."""
 
-    door: Door
+    fs: FileSystem
     root: str
     exclude: frozenset[str]
     table: AttrTable
@@ -145,16 +147,16 @@ class Reader:
         full = f"{self.root}/{path}" if path else self.root
         doubt, steady = "", False
         for _ in range(TRIES):
-            now = self.door.time_ns()
+            now = self.fs.time_ns()
             record, whole, every = self._list(path, full, st)
-            after = self.door.lstat(full if path else f"{full}/.")
+            after = self.fs.lstat(full if path else f"{full}/.")
             if not stat.S_ISDIR(after.st_mode):
                 raise FileNotFoundError(full)
             if _state(after) != _state(st):
                 st, doubt = after, ""
                 continue
             known = former is not None and former.same_times(record) and former.same_names(record)
-            doubt = "" if whole and (known or every == set(self.door.listdir(full))) else INCOMPLETE
+            doubt = "" if whole and (known or every == set(self.fs.listdir(full))) else INCOMPLETE
             if not doubt:
                 steady = True
                 break
@@ -202,7 +204,7 @@ class Reader:
         whole, excluded = True, 0
         youngest = st.st_ctime_ns
         index = self.table.index
-        with self.door.scandir(full) as entries:
+        with self.fs.scandir(full) as entries:
             for entry in entries:
                 every.add(entry.name)
                 try:
@@ -219,7 +221,7 @@ class Reader:
                         attr = index((est.st_mode & 0o777, est.st_uid, est.st_gid))
                         rows.append((entry.name, est.st_size, est.st_mtime_ns, attr))
                     elif stat.S_ISLNK(est.st_mode):
-                        links.append((entry.name, self.door.readlink(entry.path), est.st_mtime_ns))
+                        links.append((entry.name, self.fs.readlink(entry.path), est.st_mtime_ns))
                     else:
                         others.append(entry.name)
                 except FileNotFoundError:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pdshub.archive.findings import Findings
-from pdshub.archive.view import View
+from pdshub.archive.view import SurveyedView
 from pdshub.archive.walk import Scan
 
 FILES, MISSING, DENIED, EMPTY, SETTLING = "files", "missing", "denied", "empty", "settling"
@@ -20,7 +20,7 @@ class Seen(NamedTuple):
     files: int
 
 
-def look(view: View, scans: Mapping[str, Scan]) -> list[Seen]:
+def look(view: SurveyedView, scans: Mapping[str, Scan]) -> list[Seen]:
     """What each layer of the view holds, in the order of ``view.layers``."""
     seen = []
     for layer in view.layers:
@@ -32,7 +32,7 @@ def look(view: View, scans: Mapping[str, Scan]) -> list[Seen]:
     return seen
 
 
-def report(view: View, read: Sequence[Seen], kept: Sequence[Seen], findings: Findings) -> list[dict[str, Any]]:
+def report(view: SurveyedView, read: Sequence[Seen], kept: Sequence[Seen], findings: Findings) -> list[dict[str, Any]]:
     """Every entry with its layers, for the plan. ``read``: as the sources are; ``kept``: without what still changes.
 
     An entry of which nothing is left is a finding.

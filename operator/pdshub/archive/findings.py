@@ -23,6 +23,7 @@ class Finding:
     count: int = 1
 
     def wire(self) -> dict[str, Any]:
+        """The finding as JSON, as plans and the surveyor hand it out."""
         return {
             "severity": self.severity,
             "kind": self.kind,
@@ -40,6 +41,10 @@ class Findings:
     _dropped: Counter[str] = field(default_factory=Counter)
 
     def add(self, severity: str, kind: str, message: str, paths: Iterable[str] = (), count: int | None = None) -> None:
+        """Adds one finding. ``paths``: examples; ``count``: how many there are, else as many as ``paths``.
+
+        Raises ValueError for an unknown severity.
+        """
         if severity not in SEVERITIES:
             raise ValueError(severity)
         examples: list[str] = []

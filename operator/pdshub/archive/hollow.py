@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 
-from pdshub.archive.places import Contribution
+from pdshub.archive.placement import Contribution
 from pdshub.archive.walk import DirRecord
 
 RecordOf = Callable[[Contribution], DirRecord]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from pdshub.archive.datasets import DATASET_CLASSES, Facts
 from pdshub.archive.directory import TICK_NS
-from pdshub.archive.door import Door
-from pdshub.archive.fresh import settled
+from pdshub.archive.file_system import FileSystem
 from pdshub.archive.label_pds3 import read_volume
 from pdshub.archive.label_pds4 import LabelError, read_label
 from pdshub.archive.record import Labels
+from pdshub.archive.synced_stat import retry_stale
 from pdshub.archive.walk import RACY_NS, Counters, Scan, SourceError
 
 
@@ -21,7 +21,7 @@ class LabelReader:
     """Opens dataset labels, each once as long as its directory's record stays."""
 
     roots: Mapping[str, Path]
-    door: Door
+    fs: FileSystem
     counters: Counters
     old: Labels
     scans: Mapping[str, Scan]
@@ -33,6 +33,7 @@ class LabelReader:
     _newest: dict[str, int] = field(default_factory=dict)  # the latest time that each source showed
 
     def opener(self, source: str) -> Callable[[str, str, int, int], Facts]:
+        """The function that reads labels of one source, re-using what a former survey read of an unchanged file."""
         scan, former = self.scans[source].dirs, self.old_scans.get(source, Scan(source, "")).dirs
 
         def open_label(directory: str, name: str, size: int, mtime: int) -> Facts:
@@ -50,7 +51,7 @@ class LabelReader:
                     self.counters.labels_reused += now is None
                 else:
                     self.counters.labels_opened += 1
-                    began = self.door.time_ns()
+                    began = self.fs.time_ns()
                     said = (size, mtime, self._proven(key[0], ctime, began), self._read(key))
             self.now[key] = said
             facts = said[3]
@@ -62,7 +63,7 @@ class LabelReader:
 
     def _ctime(self, key: tuple[str, str]) -> int:
         try:
-            return self.door.lstat(str(self.roots[key[0]] / key[1])).st_ctime_ns
+            return self.fs.lstat(str(self.roots[key[0]] / key[1])).st_ctime_ns
         except OSError:
             return 0
 
@@ -80,14 +81,14 @@ class LabelReader:
         file = self.roots[key[0]] / key[1]
 
         def read() -> Facts:
-            with self.door.open(str(file)) as stream:
+            with self.fs.open(str(file)) as stream:
                 if file.name.lower().startswith("voldesc."):
                     return read_volume(stream)
                 return read_label(stream, DATASET_CLASSES)
 
         self.unread.discard(key)
         try:
-            return settled(read)
+            return retry_stale(read)
         except LabelError as error:
             return str(error)
         except (PermissionError, FileNotFoundError) as error:
@@ -97,5 +98,5 @@ class LabelReader:
             raise SourceError(f"source {key[0]}: {file}: {error.strerror}") from error
 
     def known(self) -> Labels:
-        """For the record."""
+        """What all labels said, for the record that the next survey reads."""
         return {key: said for key, said in self.now.items() if key not in self.unread}

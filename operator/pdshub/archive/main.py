@@ -13,11 +13,11 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from pdshub import rfc3339
 from pdshub.archive import catalog, manifest, words
 from pdshub.archive.audit import Audit, Pace
 from pdshub.archive.diff import diff
@@ -181,8 +181,8 @@ def _catalog(args: argparse.Namespace) -> int:
         _progress(f"writing {part.name}")
         images.append(catalog.write_image(plan, part, args.generation))
     stamp = os.environ.get("SOURCE_DATE_EPOCH")
-    when = datetime.fromtimestamp(int(stamp) if stamp else plan.path.stat().st_mtime, UTC)
-    document = manifest.build(plan, images, when.strftime("%Y-%m-%dT%H:%M:%SZ"), catalog.tool())
+    when = rfc3339.text(int(stamp) if stamp else plan.path.stat().st_mtime)
+    document = manifest.build(plan, images, when, catalog.tool())
     manifest.write(args.generation / manifest.FILE, document)
     _print(
         args,

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pdshub import generation_id
 from pdshub.archive.catalog import FORMAT, TOP, Image
 from pdshub.archive.plan import Plan
 from pdshub.files import write_text
 
 FILE = "manifest.json"
 SCHEMA = "pdshub.dev/archive-generation/v1"
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def digest_of(images: Sequence[Image], layering: dict[str, Any]) -> str:
@@ -32,7 +31,7 @@ def same_images(before: dict[str, Any], plan: Plan, tool: str) -> bool:
 
 
 def plan_digest(plan: Plan) -> tuple[str, int]:
-    """(sha256:…, size) of the plan's file."""
+    """Digest (sha256:…) and size in bytes of the plan's file. Raises OSError."""
     with plan.path.open("rb") as file:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
 
@@ -105,7 +104,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _is_digest(value: object) -> bool:
-    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
+    return generation_id.is_name(value)
 
 
 def _sound(image: dict[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pdshub.archive.datasets import Dataset, LayerDatasets
 from pdshub.archive.findings import Findings
 from pdshub.archive.links import stays_inside
-from pdshub.archive.places import Contribution
+from pdshub.archive.placement import Contribution
 from pdshub.archive.walk import Attr, DirRecord, Scan
 
 # rsync writes .name.XXXXXX and renames; NFS clients keep deleted open files as .nfs…
@@ -54,7 +54,7 @@ class Merger:
         self._layers, self._scans, self._datasets, self._findings = layers, scans, datasets, findings
 
     def directory(self, place: str, filled: Sequence[Contribution], subdirs: Collection[str]) -> VisibleDir:
-        """Merges one directory. ``subdirs`` are the names of its visible sub-directories."""
+        """The directory as users see it. ``subdirs``: names of its visible sub-directories, which win over files."""
         if not filled:
             return VisibleDir(place, (0o755, 0, 0), 0, [], [])
         first = self._record(filled[0])

@@ -97,6 +97,7 @@ class Plan:
 
     @property
     def sources(self) -> list[str]:
+        """Names of the sources; groups of files and links name a source by its number in this list."""
         return [s["name"] for s in self.header["sources"]]
 
     def tree_digest(self) -> str:

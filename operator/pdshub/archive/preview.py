@@ -16,7 +16,7 @@ from pdshub.archive.label_pds4 import LabelError
 from pdshub.archive.live import diff_from_live
 from pdshub.archive.plan import open_plan
 from pdshub.archive.survey import planned
-from pdshub.archive.view import View
+from pdshub.archive.view import SurveyedView
 from pdshub.archive.walk import Scan
 
 Json = dict[str, Any]
@@ -50,7 +50,7 @@ class _Known:
 
 
 def preview(
-    newest: Path, against: Path | None, view: View, work: Path, limit: int = 1000, say: Say = lambda text: None
+    newest: Path, against: Path | None, view: SurveyedView, work: Path, limit: int = 1000, say: Say = lambda text: None
 ) -> Json:
     """Plans ``view`` on the record of the generation ``newest`` and compares with the generation ``against``, or with
     the sources live where that is None.
@@ -97,7 +97,7 @@ def preview(
     }
 
 
-def _check(view: View, present: View, scans: Mapping[str, Scan]) -> None:
+def _check(view: SurveyedView, present: SurveyedView, scans: Mapping[str, Scan]) -> None:
     """Raises NeedsSurvey where the record can not hold what the view's layers ask for."""
     for layer in view.layers:
         read = [la for la in present.layers if la.source == layer.source and la.holds(layer.path)]
@@ -107,7 +107,7 @@ def _check(view: View, present: View, scans: Mapping[str, Scan]) -> None:
         raise NeedsSurvey(f"directories called {', '.join(entered)} were not entered by the last survey")
 
 
-def _excluded(scans: Mapping[str, Scan], view: View, present: View) -> dict[str, Scan]:
+def _excluded(scans: Mapping[str, Scan], view: SurveyedView, present: SurveyedView) -> dict[str, Scan]:
     """The scans without directories whose names are excluded from now on."""
     names = set(view.authority.exclude) - set(present.authority.exclude)
     if not names:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from pdshub.api.authority import Authority
 from pdshub.archive.datasets import Dataset
+from pdshub.archive.glob import glob
 from pdshub.archive.label_pds3 import split_data_set_id
-from pdshub.archive.view import glob
 
 
 def is_path(ref: str) -> bool:

@@ -13,16 +13,16 @@ from pdshub.archive import plan as plans
 from pdshub.archive.authority import decide
 from pdshub.archive.datasets import Dataset, LayerDatasets, OpenLabel, discover
 from pdshub.archive.decision import Decision
-from pdshub.archive.door import Disk, Door
+from pdshub.archive.file_system import FileSystem, LocalFileSystem
 from pdshub.archive.findings import Findings, as_text
 from pdshub.archive.hollow import drop_hollow
 from pdshub.archive.labels import LabelReader
 from pdshub.archive.layering import common_directory, data_order, data_roots
 from pdshub.archive.merge import Merger, VisibleDir
-from pdshub.archive.places import Homes, contributions, with_parents
+from pdshub.archive.placement import Placement, contributions, with_parents
 from pdshub.archive.refs import declared_paths
 from pdshub.archive.settle import hold_back
-from pdshub.archive.view import View
+from pdshub.archive.view import SurveyedView
 from pdshub.archive.walk import RACY_NS, Counters, DirRecord, Scan, SourceError, scan
 
 LABEL_BUDGET = 1000  # labels that may be opened for their company alone, or one in 200 files if that is more
@@ -39,7 +39,7 @@ class Options:
     racy_ns: int = RACY_NS
     """A directory that had changed this shortly before it was read is read again by the next survey."""
     progress: Callable[[str], None] = lambda text: None
-    door: Door = field(default_factory=Disk)
+    fs: FileSystem = field(default_factory=LocalFileSystem)
     """The sources' file system."""
 
 
@@ -60,10 +60,12 @@ class Openers(Protocol):
     """Opens dataset labels of a source, or knows what they say."""
 
     def opener(self, source: str) -> OpenLabel:
-        """Of one source."""
+        """The function that answers for labels of one source."""
 
 
-def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, previous: Path | None = None) -> Result:
+def survey(
+    view: SurveyedView, roots: Mapping[str, Path], out: Path, options: Options, previous: Path | None = None
+) -> Result:
     """Surveys the view's sources (``roots``: name -> directory) and writes plan, findings and record to ``out``.
 
     Raises SourceError when a source can't be read as a whole. ``previous`` is the former generation's directory.
@@ -89,13 +91,13 @@ def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, p
             restat=options.restat,
             racy_ns=options.racy_ns,
             progress=lambda n: options.progress(f"{n} entries"),
-            door=options.door,
+            fs=options.fs,
         )
         for name, value in asdict(scans[source].counters).items():
             setattr(counters, name, getattr(counters, name) + value)
     _missing(view, scans, findings)
     read, seen = {name: dict(found.dirs) for name, found in scans.items()}, entries.look(view, scans)
-    labels = LabelReader(roots, options.door, counters, old_labels, scans, old_scans, options.racy_ns)
+    labels = LabelReader(roots, options.fs, counters, old_labels, scans, old_scans, options.racy_ns)
     settle = view.authority.settle_seconds if options.settle_seconds is None else options.settle_seconds
     doubted = any(directory.doubted for scanned in scans.values() for directory in scanned.dirs.values())
     hold = settle > 0 or doubted
@@ -118,7 +120,9 @@ def survey(view: View, roots: Mapping[str, Path], out: Path, options: Options, p
     return Result(counts, counters, findings, held, before, doubted)
 
 
-def planned(view: View, scans: dict[str, Scan], labels: Openers, findings: Findings, out: Path) -> dict[str, Any]:
+def planned(
+    view: SurveyedView, scans: dict[str, Scan], labels: Openers, findings: Findings, out: Path
+) -> dict[str, Any]:
     """Decides on what a survey has read and writes the plan to ``out``; returns its counts."""
     _missing(view, scans, findings)
     found, datasets = _discover(view, scans, labels, findings)
@@ -128,7 +132,7 @@ def planned(view: View, scans: dict[str, Scan], labels: Openers, findings: Findi
     return _write(view, scans, found, datasets, decisions, findings, said, out)
 
 
-def _missing(view: View, scans: Mapping[str, Scan], findings: Findings) -> None:
+def _missing(view: SurveyedView, scans: Mapping[str, Scan], findings: Findings) -> None:
     for layer in view.layers:
         if layer.path not in scans[layer.source].dirs:
             findings.add(
@@ -155,7 +159,7 @@ def _previous(previous: Path | None, findings: Findings) -> tuple[dict[str, Scan
 
 
 def _discover(
-    view: View, scans: Mapping[str, Scan], labels: Openers, findings: Findings
+    view: SurveyedView, scans: Mapping[str, Scan], labels: Openers, findings: Findings
 ) -> tuple[list[LayerDatasets], list[Dataset]]:
     datasets: list[Dataset] = []
     declared = declared_paths(view.authority, view.sources)
@@ -178,7 +182,7 @@ def _discover(
 
 
 def _write(
-    view: View,
+    view: SurveyedView,
     scans: dict[str, Scan],
     found: list[LayerDatasets],
     datasets: list[Dataset],
@@ -187,12 +191,12 @@ def _write(
     said: list[dict[str, Any]],
     out: Path,
 ) -> dict[str, Any]:
-    homes = Homes(datasets, decisions, view.authority)
-    places = contributions(found, datasets, homes, findings)
+    placement = Placement(datasets, decisions, view.authority)
+    places = contributions(found, datasets, placement, findings)
     for place in view.live:
         places.setdefault(place, [])
     layer_sources = [f.layer.source for f in found]
-    tops = {homes.renamed(layer.tree) for layer in view.layers} | set(view.live)
+    tops = {placement.renamed(layer.tree) for layer in view.layers} | set(view.live)
     drop_hollow(places, lambda item: scans[layer_sources[item.layer]].dirs[item.path], tops)
     merger = Merger(found, scans, datasets, findings)
     before: set[tuple[str, str]] = set()
@@ -228,7 +232,7 @@ def _write(
         "layers": [{"tree": la.tree, "rank": la.rank, "source": la.source, "path": la.path} for la in view.layers],
         "live": list(view.live),
         "authority": json.loads(view.authority.model_dump_json(by_alias=True, exclude_none=True)),
-        "datasets": [_dataset(d, decisions[d.index], homes) for d in datasets],
+        "datasets": [_dataset(d, decisions[d.index], placement) for d in datasets],
     }
     return plans.write_plan(out / plans.FILE, header, tree(), list(view.sources), layer_sources, tail)
 
@@ -247,8 +251,8 @@ def _shadowing(
                 before.add((source, other))
 
 
-def _dataset(dataset: Dataset, decision: Decision, homes: Homes) -> dict[str, Any]:
-    home = homes.home(dataset.index)
+def _dataset(dataset: Dataset, decision: Decision, placement: Placement) -> dict[str, Any]:
+    home = placement.of(dataset.index)
     item: dict[str, Any] = {
         "name": dataset.name,
         "key": dataset.key,
@@ -258,7 +262,7 @@ def _dataset(dataset: Dataset, decision: Decision, homes: Homes) -> dict[str, An
         "root": dataset.root,
         "place": dataset.place,
         "state": decision.state,
-        "home": None if home is None else homes.renamed(home),
+        "home": None if home is None else placement.renamed(home),
     }
     optional = {
         "label": dataset.label or None,

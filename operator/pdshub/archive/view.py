@@ -1,17 +1,20 @@
-"""The view that a survey works for: an ArchiveView manifest with its authority block."""
+"""The view that a survey works for: the API's model, reduced to what a survey decides with.
+
+What a view may be, and what its fields mean, is said once, in pdshub.api.view. Here its layers stand in one row, with
+their paths as the walk has them. A plan's header holds just this, so that a plan can be explained without the spec.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
 import yaml
 from pydantic import ValidationError
 
 from pdshub.api.authority import Authority
+from pdshub.api.refusal import refusal_words
 from pdshub.api.view import ArchiveViewSpec
 
 
@@ -20,91 +23,74 @@ class ViewError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
-    """A directory of a source that takes part in an entry of the tree."""
+class PlacedLayer:
+    """A layer of the API's model, and the entry of the tree that it takes part in."""
 
-    entry: int
+    entry: int  # index into spec.tree
     rank: int  # order of precedence inside the entry, 0 wins
     tree: str  # path in the view, "" is its folder itself
     source: str
     path: str  # below the source's root, "" is the root
 
     def place(self, path: str) -> str:
-        """Where a directory of the source lies in the tree, before any decision."""
+        """Where a directory of the source, which the layer holds, lies in the tree before any decision."""
         rest = path[len(self.path) + 1 :] if self.path else path
         return "/".join(part for part in (self.tree, rest) if part)
 
     def holds(self, path: str) -> bool:
+        """Whether a path of the source is the layer's directory or lies below it."""
         return not self.path or path == self.path or path.startswith(self.path + "/")
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """A view as the survey sees it."""
+class SurveyedView:
+    """All that a survey needs of a view to decide what users see."""
 
     name: str
     sources: tuple[str, ...]
-    layers: tuple[Layer, ...]
+    layers: tuple[PlacedLayer, ...]
     authority: Authority
     live: tuple[str, ...] = ()  # paths of entries that nodes mount straight from the sources: empty directories
 
+    @classmethod
+    def of(cls, name: str, spec: ArchiveViewSpec) -> Self:
+        """The view ``name`` with this spec; entries that are live have no layers here."""
+        layers = tuple(
+            PlacedLayer(number, rank, _clean(entry.path), layer.source, _clean(layer.path))
+            for number, entry in enumerate(spec.tree)
+            if not entry.live
+            for rank, layer in enumerate(entry.layers)
+        )
+        live = tuple(_clean(entry.path) for entry in spec.tree if entry.live)
+        return cls(name, tuple(source.name for source in spec.sources), layers, spec.authority, live)
 
-def load_view(text: str) -> View:
-    """Reads an ArchiveView (YAML or JSON). Raises ViewError."""
+
+def checked_spec(spec: Any) -> ArchiveViewSpec:
+    """The spec of an ArchiveView as it is on the wire, as the API's model. Raises ViewError."""
+    try:
+        return ArchiveViewSpec.model_validate(spec)
+    except ValidationError as error:
+        raise ViewError(refusal_words(error)) from None
+
+
+def view_from_spec(name: str, spec: Any) -> SurveyedView:
+    """The view ``name`` from its spec as it is on the wire. Raises ViewError."""
+    return SurveyedView.of(name, checked_spec(spec))
+
+
+def load_view(text: str) -> SurveyedView:
+    """The view of an ArchiveView manifest (YAML or JSON); one without a name is called "view". Raises ViewError."""
     try:
         document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise ViewError(f"no YAML: {error}") from None
     if not isinstance(document, Mapping) or document.get("kind") != "ArchiveView":
-        raise ViewError("no manifest of kind ArchiveView")
-    name = (document.get("metadata") or {}).get("name", "view")
-    spec = dict(document.get("spec") or {})
-    return view_from_spec(str(name), spec)
-
-
-def view_from_spec(name: str, spec: Mapping[str, Any]) -> View:
-    """The same from the spec of an ArchiveView as it is on the wire. Raises ViewError."""
-    try:
-        model = ArchiveViewSpec.model_validate(spec)
-    except ValidationError as error:
-        raise ViewError("; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())) from None
-    layers = tuple(
-        Layer(number, rank, _clean(entry.path), layer.source, _clean(layer.path))
-        for number, entry in enumerate(model.tree)
-        if not entry.live  # nodes mount these straight from the sources
-        for rank, layer in enumerate(entry.layers)
-    )
-    live = tuple(_clean(entry.path) for entry in model.tree if entry.live)
-    return View(name, tuple(s.name for s in model.sources), layers, model.authority, live)
+        raise ViewError("kind: write one manifest of kind ArchiveView")
+    metadata = document.get("metadata") or {}
+    if not isinstance(metadata, Mapping):
+        raise ViewError("metadata: write an object with the view's name")
+    return view_from_spec(str(metadata.get("name", "view")), document.get("spec") or {})
 
 
 def _clean(path: str) -> str:
     return "/".join(part for part in path.split("/") if part not in ("", "."))
-
-
-@lru_cache(maxsize=1024)
-def glob(pattern: str) -> re.Pattern[str]:
-    """A path pattern: ``*`` and ``?`` stay inside one name, ``**`` crosses, ``[…]`` is a set; whole path."""
-    out, i = "", 0
-    while i < len(pattern):
-        char = pattern[i]
-        if pattern.startswith("**/", i):
-            out, i = out + "(?:[^/]+/)*", i + 3
-        elif pattern.startswith("**", i):
-            out, i = out + ".*", i + 2
-        elif char == "*":
-            out, i = out + "[^/]*", i + 1
-        elif char == "?":
-            out, i = out + "[^/]", i + 1
-        elif char == "[" and (end := pattern.find("]", i + 2)) > 0:
-            inner = pattern[i + 1 : end].replace("\\", "\\\\").replace("[", "\\[")
-            out, i = (
-                out + "[" + ("^" + inner[1:] if inner[0] == "!" else inner.replace("^", "\\^")) + "]",
-                end + 1,
-            )
-        else:
-            out, i = out + re.escape(char), i + 1
-    try:
-        return re.compile(out, re.DOTALL)
-    except re.error:
-        return re.compile(re.escape(pattern))

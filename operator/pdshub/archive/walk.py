@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from queue import SimpleQueue
 
-from pdshub.archive import fresh
+from pdshub.archive import synced_stat
 from pdshub.archive.directory import INCOMPLETE, TICK_NS, Attr, AttrTable, DirRecord, Reader, SourceError, links_mean
-from pdshub.archive.door import Disk, Door
+from pdshub.archive.file_system import FileSystem, LocalFileSystem
 
 __all__ = ["RACY_NS", "Attr", "Counters", "DirRecord", "Scan", "SourceError", "scan"]
 
@@ -48,7 +48,7 @@ class Scan:
     counters: Counters = field(default_factory=Counters)
 
     def order(self) -> None:
-        """Parents first, names sorted."""
+        """Sorts ``dirs``: parents first, then by name."""
         self.dirs = dict(sorted(self.dirs.items(), key=lambda item: item[0].split("/")))
 
 
@@ -63,26 +63,26 @@ def scan(
     restat: Callable[[str], bool] = lambda path: False,
     racy_ns: int = RACY_NS,
     progress: Callable[[int], None] = lambda n: None,
-    door: Door | None = None,
+    fs: FileSystem | None = None,
 ) -> Scan:
     """Walks the directories ``tops`` of the source at ``root``; ``workers`` hide the latency of NFS.
 
     A directory whose times are those in ``previous`` is taken from there without listing it, except where
     ``restat(path)`` asks (directory times miss writes in place: a rolling slice is read again), where the directory
     had changed within ``racy_ns`` nanoseconds before it was read, and where the record is empty or in doubt.
-    What is in doubt now has a record that says so (``DirRecord.doubted``). ``door``: the file system, else the disk.
+    What is in doubt now has a record that says so (``DirRecord.doubted``). ``fs``: the file system, else the disk.
     Raises SourceError where a directory fails otherwise than by permission or by having gone away.
     """
-    door = door or Disk()
+    fs = fs or LocalFileSystem()
     try:
-        device = door.lstat(f"{root}/.").st_dev  # the root itself may be a link
+        device = fs.lstat(f"{root}/.").st_dev  # the root itself may be a link
     except OSError as error:
         raise SourceError(f"source {source}: {root}: {error.strerror}") from error
     old = previous.dirs if previous else {}
-    reader = Reader(door, root, frozenset(exclude), AttrTable(previous.attrs if previous else ()), racy_ns)
+    reader = Reader(fs, root, frozenset(exclude), AttrTable(previous.attrs if previous else ()), racy_ns)
     reader.newest = max((record.youngest for record in old.values()), default=0)
     walk = _Walk(Scan(source, root, attrs=reader.table.rows), reader, old, device, restat, progress)
-    walk.run([top for top in _outermost(tops) if not _through_link(door, root, top)], max(1, workers))
+    walk.run([top for top in _outermost(tops) if not _through_link(fs, root, top)], max(1, workers))
     walk.scan.order()
     return walk.scan
 
@@ -140,7 +140,7 @@ class _Walk:
     def _work(self) -> None:
         while (task := self._todo.get()) is not None:
             try:
-                record, read = fresh.settled(partial(self._visit, task))
+                record, read = synced_stat.retry_stale(partial(self._visit, task))
                 self._done.put((task, record, read, None))
             except Exception as error:
                 self._done.put((task, None, False, error))
@@ -148,7 +148,7 @@ class _Walk:
     def _visit(self, task: _Task) -> tuple[DirRecord | None, bool]:
         """The directory's record and whether it was listed; None where a link or a file took its place."""
         path, root = task.path, self.reader.root
-        st = self.reader.door.lstat(f"{root}/{path}" if path else f"{root}/.")
+        st = self.reader.fs.lstat(f"{root}/{path}" if path else f"{root}/.")
         if not stat.S_ISDIR(st.st_mode):
             return None, False
         if st.st_dev != self.device:  # overlayfs reads a source without what is mounted inside it
@@ -233,9 +233,9 @@ class _Walk:
 
     def _doubt(self) -> None:
         """Mark what contradicts itself when everything was read. Raises SourceError where that is a top."""
-        dirs, door = self.scan.dirs, self.reader.door
+        dirs, fs = self.scan.dirs, self.reader.fs
         for top in self._absent & self._tops:
-            if _listed(door, f"{self.reader.root}/{top}"):
+            if _listed(fs, f"{self.reader.root}/{top}"):
                 raise SourceError(f"source {self.scan.source}: {top} is listed and can not be found")
         doubtful = {_above(path) for path in self._absent - self._tops} & dirs.keys()
         if links_mean(dirs.values()):
@@ -245,10 +245,10 @@ class _Walk:
                 dirs[path] = replace(dirs[path], doubt=INCOMPLETE)
 
 
-def _listed(door: Door, path: str) -> bool:
+def _listed(fs: FileSystem, path: str) -> bool:
     above, _, name = path.rpartition("/")
     try:
-        return name in door.listdir(above)
+        return name in fs.listdir(above)
     except OSError:
         return False
 
@@ -270,12 +270,12 @@ def _outermost(tops: Iterable[str]) -> list[str]:
     return kept
 
 
-def _through_link(door: Door, root: str, top: str) -> bool:
+def _through_link(fs: FileSystem, root: str, top: str) -> bool:
     path = root
     for part in top.split("/") if top else []:
         path = f"{path}/{part}"
         try:
-            if stat.S_ISLNK(door.lstat(path).st_mode):
+            if stat.S_ISLNK(fs.lstat(path).st_mode):
                 return True
         except (FileNotFoundError, NotADirectoryError):
             return False

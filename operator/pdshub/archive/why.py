@@ -10,7 +10,7 @@ from pdshub.archive.decided import Decided, Origin, covers, join
 from pdshub.archive.links import stays_inside
 from pdshub.archive.look import Look
 from pdshub.archive.merge import TEMPORARY
-from pdshub.archive.view import Layer
+from pdshub.archive.view import PlacedLayer
 from pdshub.archive.walk import DirRecord, Scan
 
 Json = dict[str, Any]
@@ -64,7 +64,7 @@ class Why:
         reason = self._read(scan, layer, place, found["kind"], path, shown)
         return {"source": layer.source, "path": place, "reason": reason, **found}
 
-    def _read(self, scan: Scan, layer: Layer, place: str, kind: str, path: str, shown: Json | None) -> str:
+    def _read(self, scan: Scan, layer: PlacedLayer, place: str, kind: str, path: str, shown: Json | None) -> str:
         above, _, name = place.rpartition("/")
         directory, rest = (place, "") if kind == "directory" else (above, name)
         owner = self.decided.owner(layer, directory)
@@ -92,7 +92,7 @@ class Why:
             return "a link of this name in an earlier layer, which is not shown, has its place"
         return ORDER
 
-    def _hollow(self, layer: Layer, place: str) -> str:
+    def _hollow(self, layer: PlacedLayer, place: str) -> str:
         inside = [
             f"{d.name}: {decision.reason or f'its place is {self.decided.place(layer, d.root)}'}"
             for d in self.decided.datasets
@@ -104,7 +104,7 @@ class Why:
         more = [f"{len(inside) - BELOW} more"] if len(inside) > BELOW else []
         return "nothing of what it holds is shown here" + "".join(f"; {text}" for text in inside[:BELOW] + more)
 
-    def _unread(self, scan: Scan | None, layer: Layer, place: str) -> str:
+    def _unread(self, scan: Scan | None, layer: PlacedLayer, place: str) -> str:
         """Why the survey did not read a path; "" where nothing is known to be there."""
         now = self.look.kind(layer.source, place) if self.look else None
         if now == "":
@@ -114,7 +114,7 @@ class Why:
             return known
         return "it is there now, and was not when this generation was surveyed"
 
-    def _not_read(self, dirs: Mapping[str, DirRecord], layer: Layer, place: str) -> str:
+    def _not_read(self, dirs: Mapping[str, DirRecord], layer: PlacedLayer, place: str) -> str:
         source, excluded = layer.source, self.decided.view.authority.exclude
         if layer.path not in dirs:
             return f"{source} has no directory {layer.path or '.'}, or it lies behind a link, which is not followed"

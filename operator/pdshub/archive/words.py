@@ -11,7 +11,7 @@ PROGRESS = "… "
 
 
 def explained(answer: dict[str, Any]) -> str:
-    """An answer of ``explain``."""
+    """Lines of text for an answer of ``explain``."""
     state = answer.get("state") or ("visible" if answer["visible"] else "hidden")
     said = {"visible": answer.get("kind"), "hidden": "not visible", "absent": "no such path", "live": "live"}[state]
     lines = [f"{printable(answer['path']) or '.'}: {said}"]
@@ -38,7 +38,7 @@ NAMED = 20
 
 
 def differences(answer: dict[str, Any]) -> str:
-    """An answer of ``diff``."""
+    """Lines of text for an answer of ``diff``."""
     lines = [_dataset(kind, d) for kind, found in answer["datasets"].items() for d in found]
     for kind, files in answer["files"].items():
         if files["count"]:
@@ -59,7 +59,7 @@ def _dataset(kind: str, d: dict[str, Any]) -> str:
 
 
 def previewed(answer: dict[str, Any]) -> str:
-    """An answer of ``plan``: what differs from what users see, and which findings come and go."""
+    """Lines of text for an answer of ``plan``: what differs from what users see, and which findings come and go."""
     lines = [differences(answer)]
     own = [
         f"{number} {what} {kind}"

@@ -11,16 +11,17 @@ from collections.abc import Callable
 from typing import Any
 
 from pdshub.api.decision import LONGEST_REASON, annotation, plain, write_note
-from pdshub.api.generation import FULL, named
+from pdshub.api.generation import FULL
 from pdshub.archive import words as archive_words
 from pdshub.archive.findings import Finding, as_text, printable
 from pdshub.cli import choose, outcome, words
 from pdshub.cli.kubectl import Kubectl, KubectlError
+from pdshub.generation_id import named
+from pdshub.wellknown import GROUP, REFRESH
 
 Json = dict[str, Any]
 Said = tuple[Json | list[Json], str, int]
-VIEWS = "archiveviews.pdshub.dev"
-REFRESH = "pdshub.dev/refresh"
+VIEWS = f"archiveviews.{GROUP}"
 SELECTOR = "app.kubernetes.io/component=surveyor,app.kubernetes.io/name=pdshub"
 POLL_SECONDS = 2.0
 FAILED, WAITED = 1, 3
@@ -69,7 +70,7 @@ def asked(kubectl: Kubectl, args: argparse.Namespace, *command: str, stdin: str 
 
 
 def status(kubectl: Kubectl, args: argparse.Namespace) -> Said:
-    """All views, or all about one."""
+    """Answers ``archive status``: a line for each view, or all about one."""
     if args.view:
         found = _view(kubectl, args.view)
         return found, words.view(found), 0
@@ -146,7 +147,7 @@ def pin(kubectl: Kubectl, args: argparse.Namespace) -> Said:
 
 
 def unpin(kubectl: Kubectl, args: argparse.Namespace) -> Said:
-    """Follow releases again."""
+    """Takes the pin away: the view follows releases again."""
     pinned = (_view(kubectl, args.view).get("spec") or {}).get("pin")
     if pinned:
         note = {"metadata": {"annotations": {annotation("pin"): None}}}

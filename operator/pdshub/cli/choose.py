@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pdshub.api.generation import LIVE, SHORT, digits, named
+from pdshub.api.generation import LIVE
+from pdshub.generation_id import SHORT, digits, named, short
 
 _HEX = re.compile(r"[0-9a-f]+")
 
@@ -36,10 +37,10 @@ class Subject:
 
     def line(self, name: str) -> str:
         """The first line of an answer. ``name``: the generation that the surveyor answered of."""
-        this = f"generation {digits(name)[:SHORT]}"
+        this = f"generation {short(name)}"
         if self.state == "shown":
             return f"{this}, which users see"
-        seen = digits(self.seen)[:SHORT] if self.seen else "the sources live"
+        seen = short(self.seen) if self.seen else "the sources live"
         return f"{this}, which {'waits' if self.state == 'waiting' else 'is kept'}; users see {seen}"
 
 
@@ -54,7 +55,7 @@ def kept(view: Mapping[str, Any]) -> list[str]:
 def generation(view: Mapping[str, Any], reference: str) -> str:
     """The full name of a kept generation from the beginning of it. Raises ChoiceError."""
     known = kept(view)
-    listed = ", ".join(digits(name)[:SHORT] for name in known) or "none yet"
+    listed = ", ".join(short(name) for name in known) or "none yet"
     if not _HEX.fullmatch(digits(reference)) or len(digits(reference)) < SHORT:
         raise ChoiceError(f"{reference!r} names no generation: write at least its first {SHORT} digits ({listed})")
     found = [name for name in known if named(reference, name)]
@@ -70,7 +71,7 @@ def before(view: Mapping[str, Any], accepted: Sequence[str]) -> str:
     after = known[known.index(shown) + 1 :] if shown in known else []
     found = next((name for name in after if name in accepted), None)
     if found is None:
-        raise ChoiceError(f"no generation before {digits(shown)[:SHORT]} is kept")
+        raise ChoiceError(f"no generation before {short(shown)} is kept")
     return found
 
 

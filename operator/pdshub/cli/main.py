@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from pdshub.cli import archive, preview, words
 from pdshub.cli.choose import ChoiceError
 from pdshub.cli.kubectl import Kubectl, KubectlError
+from pdshub.wellknown import GROUP
 
-HUBS = "pdshubs.pdshub.dev"
+HUBS = f"pdshubs.{GROUP}"
 
 
 def _overview(kubectl: Kubectl, args: argparse.Namespace) -> archive.Said:

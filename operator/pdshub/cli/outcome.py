@@ -16,7 +16,7 @@ def _shown(view: Json) -> str:
 
 
 def seen(view: Json) -> str:
-    """What users see, in a word or two."""
+    """What users see: the generation's first digits, or that they see the sources live."""
     return words.short(name) if (name := _shown(view)) else "the sources live"
 
 

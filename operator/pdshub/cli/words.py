@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pdshub import generation_id
 from pdshub.api.decision import Decision
 from pdshub.api.decision import words as decision_words
-from pdshub.api.generation import LIVE, SHORT, digits
+from pdshub.api.generation import LIVE
 from pdshub.archive.findings import printable
 
 Json = Mapping[str, Any]
 
 
 def short(name: str | None) -> str:
-    """A generation as people say it."""
-    return digits(name or "")[:SHORT] or "-"
+    """A generation's first twelve digits; a dash for none, in tables and sentences."""
+    return generation_id.short(name or "") or "-"
 
 
 def table(rows: Sequence[Sequence[Any]]) -> str:
@@ -159,7 +160,7 @@ def _node(node: Json) -> list[Any]:
 
 
 def view(thing: Json) -> str:
-    """All about one view."""
+    """What ``archive status VIEW`` prints: a summary, then tables of generations, sources and nodes."""
     status = thing.get("status") or {}
     shown = (status.get("generation") or {}).get("name")
     blocks = ["\n".join(printable(line) for line in _summary(thing))]

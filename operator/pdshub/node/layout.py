@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-DRIVER = "archive.pdshub.dev"
+from pdshub.wellknown import DRIVER
+
 KEPT = ".pdshub-kept-"
 """Before any letters, in the root of a mount of the helper, and listed nowhere: the whole export once more, for one
 catalog. What files of it are is asked for when they are opened, and remembered from then on."""
@@ -17,10 +18,13 @@ catalog. What files of it are is asked for when they are opened, and remembered 
 
 @dataclass(frozen=True)
 class Layout:
+    """Paths of the node plugin, all derived from the kubelet's directory."""
+
     kubelet: Path
 
     @property
     def plugin(self) -> Path:
+        """The plugin's own directory, which holds everything but the registration socket."""
         return self.kubelet / "plugins" / DRIVER
 
     @property
@@ -35,10 +39,12 @@ class Layout:
 
     @property
     def csi_socket(self) -> Path:
+        """Where the driver listens."""
         return self.plugin / "csi.sock"
 
     @property
     def registration_socket(self) -> Path:
+        """Where the kubelet finds the driver."""
         return self.kubelet / "plugins_registry" / f"{DRIVER}-reg.sock"
 
     @property
@@ -48,10 +54,12 @@ class Layout:
 
     @property
     def generations(self) -> Path:
+        """Generations that were fetched: see store/generations.py."""
         return self.plugin / "generations"
 
     @property
     def cache(self) -> Path:
+        """The views as the API server had them last: see store/informer.py."""
         return self.plugin / "cache"
 
     @property
@@ -60,22 +68,28 @@ class Layout:
         return self.plugin / "helper"
 
     def source(self, digest: str) -> Path:
+        """Where the source of this digest is mounted (spec.Source.digest)."""
         return self.plugin / "sources" / digest
 
     @property
     def views(self) -> Path:
+        """One directory for each view that is known or published."""
         return self.plugin / "views"
 
-    def front(self, view: str) -> Path:
+    def volume_root(self, view: str) -> Path:
+        """Where the small directory of a view is mounted that pods see as /archive: see mount/volume_root.py."""
         return self.views / view / "front"
 
     def entries(self, view: str) -> Path:
+        """The contents that are mounted for a view, one directory each."""
         return self.views / view / "entries"
 
     def entry(self, view: str, key: str) -> Path:
+        """Where one content of a view is mounted; `key` names it (plan.Want.key)."""
         return self.entries(view) / key / "mnt"
 
     def prepare(self) -> None:
+        """Make the directories that must exist. Raises OSError."""
         folders = (self.plugin, self.registration_socket.parent, self.empty, self.cache, self.helper, self.generations)
         for path in folders:
             path.mkdir(parents=True, exist_ok=True)

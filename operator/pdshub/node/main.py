@@ -8,16 +8,18 @@ import logging
 import os
 import signal
 import socket
+import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+from pdshub import ports
 from pdshub.node.layout import Layout
 
 log = logging.getLogger("pdshub.node")
 
 
 def parser() -> argparse.ArgumentParser:
+    """The command line; in a pod the defaults come from the environment."""
     root = argparse.ArgumentParser(prog="pdshub-node", description=__doc__)
     root.add_argument("--kubelet-dir", type=Path, default=Path(os.environ.get("KUBELET_DIR") or "/var/lib/kubelet"))
     root.add_argument("--node-name", default=os.environ.get("NODE_NAME") or socket.gethostname())
@@ -28,12 +30,12 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--installation", type=Path, default=Path("/etc/pdshub/installation/installation.yaml"))
     root.add_argument("--tls", type=Path, default=Path("/etc/pdshub/tls"))
-    root.add_argument("--report-port", type=int, default=9809, help="0: no report")
-    root.add_argument("--health-port", type=int, default=9808, help="0: no health server")
+    root.add_argument("--report-port", type=int, default=ports.NODE_REPORT, help="0: no report")
+    root.add_argument("--health-port", type=int, default=ports.NODE_HEALTH, help="0: no health server")
     root.add_argument(
         "--hold-seconds", type=float, default=60, help="how long an old tree in use is kept after a switch"
     )
-    root.add_argument("--metrics-port", type=int, default=9807, help="0: no metrics")
+    root.add_argument("--metrics-port", type=int, default=ports.NODE_METRICS, help="0: no metrics")
     root.add_argument("--proof-seconds", type=float, default=3600, help="between two proofs of a view")
     root.add_argument("--canary-seconds", type=float, default=30, help="between two looks at the sample")
     root.add_argument("--probe-seconds", type=float, default=8, help="a source that needs longer to answer is away")
@@ -48,21 +50,23 @@ def parser() -> argparse.ArgumentParser:
 async def plugin(options: argparse.Namespace) -> None:
     """Run until SIGTERM. Mounts stay: pods use them."""
     # Imported here: the helper's processes need none of it.
+    from pdshub.api.report import Report
     from pdshub.node import instance_lock
     from pdshub.node.csi import servers
     from pdshub.node.csi.services import Node
-    from pdshub.node.health.monitor import Health
+    from pdshub.node.health.monitor import Findings, Health
     from pdshub.node.reconcile.reconciler import Reconciler
+    from pdshub.node.reconcile.source_manager import SourceManager
     from pdshub.node.report import metrics
     from pdshub.node.report import server as report
+    from pdshub.node.report.document import document, totals
     from pdshub.node.source.nfs_requests import HelperRequests
     from pdshub.node.source.policy import PolicyFile
-    from pdshub.node.source.source_mount import Keeper
-    from pdshub.node.store.cache import Shelf
+    from pdshub.node.source.source_mount import MountContext
+    from pdshub.node.store.cache import GenerationCache
     from pdshub.node.store.generations import Store
-    from pdshub.node.store.informer import ApiFeed, DirectoryFeed, Feed
+    from pdshub.node.store.informer import ApiInformer, DirectoryInformer, Informer
 
-    Keeper.probe_seconds = options.probe_seconds
     layout = Layout(options.kubelet_dir)
     layout.prepare()
     stop = asyncio.Event()
@@ -70,27 +74,28 @@ async def plugin(options: argparse.Namespace) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     if not await asyncio.to_thread(instance_lock.turn, layout.plugin_lock, stop.is_set):
         return
-    shelf = Shelf(Store(layout.generations), options.tls, options.generations_from)
+    woken = asyncio.Event()
+    cache = GenerationCache(Store(layout.generations), options.tls, woken.set, options.generations_from)
     policy, helper = PolicyFile(options.installation), HelperRequests(layout)
-    reconciler = Reconciler(layout, policy, helper, shelf, options.hold_seconds)
-    feed: Feed
+    sources = SourceManager(MountContext(layout, policy.current, helper, woken.set, options.probe_seconds))
+    informer: Informer
     if options.views_from:
-        feed = DirectoryFeed(options.views_from, reconciler.wake)
-        feed.look()
+        informer = DirectoryInformer(options.views_from, woken.set)
+        informer.look()
     else:
-        feed = ApiFeed(layout.cache, reconciler.wake)
-    reconciler.feed = feed
+        informer = ApiInformer(layout.cache, woken.set)
+    findings = Findings(options.proof_seconds)
+    reconciler = Reconciler(layout, sources, cache, informer, woken, options.hold_seconds, findings.of)
     node = Node(options.node_name, layout, reconciler, options.system_namespace)
     grpc_servers = await servers.serve(layout, node)
-    health = Health(reconciler, options.proof_seconds, options.canary_seconds)
-    reconciler.health = health.of
+    health = Health(reconciler, findings, options.canary_seconds)
 
-    def make() -> dict[str, Any]:
-        return health.complete(report.document(options.node_name, node, reconciler))
+    def make() -> Report:
+        return document(options.node_name, node, reconciler, findings)
 
-    tasks = [asyncio.create_task(part) for part in (feed.run(), reconciler.run(), health.run())]
+    tasks = [asyncio.create_task(part) for part in (informer.run(), reconciler.run(), health.run())]
     if options.metrics_port:
-        families = partial(metrics.of_node, make, lambda: health.totals(node.publishes))
+        families = partial(metrics.of_node, make, lambda: totals(node, reconciler))
         tasks.append(asyncio.create_task(metrics.serve(options.metrics_port, families)))
     if options.report_port:
         tasks.append(asyncio.create_task(report.serve_report(options.tls, options.report_port, make)))
@@ -111,13 +116,14 @@ async def plugin(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
+    """Run one of the three programs: the plugin, the helper, or the helper's process for one source."""
     options = parser().parse_args()
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     os.umask(0o022)
     if options.command == "nfs-helper":
         from pdshub.node.source import nfs_helper
 
-        nfs_helper.run(Layout(options.kubelet_dir))
+        nfs_helper.run(Layout(options.kubelet_dir), (sys.executable, "-m", "pdshub.node.main", "nfs-mount"))
     elif options.command == "nfs-mount":
         from pdshub.node.source import nfs_fuse
 

@@ -1,42 +1,81 @@
-"""An ArchiveView as the node needs it: plain values, parsed once from the API server's JSON.
+"""An ArchiveView as the node needs it: the API's own model, and what a node derives from it (digests, mount points).
 
-The API server has validated it against the CRD; what is checked again here is what could harm a node if it
-slipped through: absolute paths, `..`, names that are used as file names.
+The API server has validated the view against the CRD. It is read without the CRD's rules (pdshub.api.lenient), so that
+a plugin survives a newer CRD; what could harm a node is checked again (hardening.py).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
-from pdshub.node import nfs_versions
+from pydantic import ValidationError
+
+from pdshub import ports
+from pdshub.api import view as api
+from pdshub.api.authority import Authority
+from pdshub.api.base import Model
+from pdshub.api.generation import ReleasedGeneration, Survey, SurveyorStatus, VolumePolicy
+from pdshub.api.lenient import read
+from pdshub.api.view import Layer, TreeEntry
+from pdshub.generation_id import is_name
+from pdshub.node import hardening
+from pdshub.node.hardening import SpecError, relative
 
 #: Behind a view's name: the volume that shows its sources as they are, for the surveyor.
 SOURCES = "#sources"
-GENERATION = re.compile(r"sha256:[0-9a-f]{64}")
-
-
-class SpecError(ValueError):
-    """The view can't be used; the text names the field."""
+_Model = TypeVar("_Model", bound=Model)
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where files come from: an NFS export, or (`local`) a directory of the node."""
+    """A checked source of a view. `model`: the API's; everything else is derived from it."""
 
-    name: str
-    local: str = ""
-    server: str = ""
-    export: str = ""
-    port: int = 2049
-    version: str = "4.2"  # the highest
-    run_as: tuple[int, int] | None = None
-    marker: tuple[str, str] | None = None  # a file that must be there, and its SHA-256
+    model: api.Source
+
+    @property
+    def name(self) -> str:
+        """Its name inside the view."""
+        return self.model.name
+
+    @property
+    def local(self) -> str:
+        """Absolute path on the node; empty for an NFS export."""
+        return self.model.local.path if self.model.local else ""
+
+    @property
+    def server(self) -> str:
+        """Host name or address; empty for a local directory."""
+        return self.model.nfs.server if self.model.nfs else ""
+
+    @property
+    def export(self) -> str:
+        """Absolute path on the server; empty for a local directory."""
+        return self.model.nfs.export if self.model.nfs else ""
+
+    @property
+    def port(self) -> int:
+        """TCP port of the server; NFS's own for a local directory."""
+        return self.model.nfs.port if self.model.nfs else ports.NFS
+
+    @property
+    def version(self) -> str:
+        """The highest NFS version to speak."""
+        return self.model.nfs.version if self.model.nfs else "4.2"
+
+    @property
+    def run_as(self) -> tuple[int, int] | None:
+        """The uid and gid that it is read with; None: root's."""
+        return (self.model.run_as.uid, self.model.run_as.gid) if self.model.run_as else None
+
+    @property
+    def marker(self) -> tuple[str, str] | None:
+        """A file below its root that must be there, and the SHA-256 of its content in hexadecimal digits."""
+        return (self.model.marker.path, self.model.marker.sha256) if self.model.marker else None
 
     @property
     def digest(self) -> str:
@@ -52,48 +91,20 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Layer:
-    source: str
-    path: str
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One directory of the tree and the layers that form it, the winning one first."""
-
-    path: str
-    layers: tuple[Layer, ...]
-    live: bool = False  # straight from the sources although the view shows generations
-
-
-@dataclass(frozen=True)
-class Released:
-    """The generation that users see, by the view's status."""
-
-    name: str  # sha256:…
-    as_of: str = ""
-
-
-@dataclass(frozen=True)
-class UpdatePolicy:
-    """How the pods of one volume (the name of its PV) take up a new generation."""
-
-    volume: str
-    next_server: bool = False  # a pod keeps the generation that it began with
-    hold: float = 3600  # seconds for which what is in use is kept after a switch
-
-
-@dataclass(frozen=True)
 class View:
+    """A checked ArchiveView. `spec_generation`: its metadata.generation. `raw`: the object as the API server has it."""
+
     name: str
-    generation: int = 0
+    spec_generation: int = 0
     folder: str = ""
     sources: tuple[Source, ...] = ()
-    tree: tuple[Entry, ...] = ()
+    tree: tuple[TreeEntry, ...] = ()
     raw: Mapping[str, Any] = field(default_factory=dict, compare=False, hash=False)
-    released: Released | None = None  # None: contents straight from the sources
-    surveyor: str = ""  # address:port
-    uptakes: tuple[UpdatePolicy, ...] = ()
+    released: ReleasedGeneration | None = None
+    """The generation that users see, by the view's status; None: contents straight from the sources."""
+    surveyor: str = ""
+    """Address and port of the surveyor that has generations."""
+    update_policies: tuple[VolumePolicy, ...] = ()
 
     @property
     def cataloged(self) -> bool:
@@ -101,130 +112,95 @@ class View:
         return self.released is not None
 
     def source(self, name: str) -> Source:
+        """The source of that name. Raises StopIteration for a name that no layer has."""
         return next(source for source in self.sources if source.name == name)
 
-    def at(self, entry: Entry) -> str:
+    def at(self, entry: TreeEntry) -> str:
         """The entry's mount point, relative to /archive."""
         return "/".join(part for part in (self.folder, entry.path) if part not in ("", "."))
 
-    def uptake(self, target: str, default_hold: float) -> UpdatePolicy:
-        """Of a target (…/kubernetes.io~csi/<PV>/mount); a volume that the status does not name is switched live."""
+    def update_policy(self, target: str) -> VolumePolicy | None:
+        """How a target (…/kubernetes.io~csi/<PV>/mount) takes up a new generation; None: the status doesn't say."""
         volume = PurePosixPath(target).parent.name
-        return next((u for u in self.uptakes if u.volume == volume), UpdatePolicy(volume, hold=default_hold))
+        return next((policy for policy in self.update_policies if policy.volume == volume), None)
+
+    def keeps_generation(self, target: str) -> bool:
+        """Whether the target's pods keep the generation that they began with; else they are switched."""
+        policy = self.update_policy(target)
+        return policy is not None and policy.updates == "nextServer"
+
+    def hold_seconds(self, target: str, default: float) -> float:
+        """For how long what is in use in the target is kept after a switch; `default` where the status doesn't say."""
+        policy = self.update_policy(target)
+        return default if policy is None else policy.max_hold_seconds
+
+    @property
+    def survey_seconds(self) -> tuple[float, float]:
+        """For how long a dataset must not have changed before a survey takes it up, and within which time of a change
+        a survey has looked at it. The API's defaults where the spec doesn't say, or says what the API refuses."""
+        spec = self.raw.get("spec")
+        settle = _allowed(Authority, spec, "authority", "settleSeconds").settle_seconds
+        return settle, settle + _allowed(Survey, spec, "survey", "intervalSeconds").interval_seconds
+
+
+def _allowed(model: type[_Model], spec: Any, part: str, key: str) -> _Model:
+    raw = spec.get(part) if isinstance(spec, Mapping) else None
+    said = {key: raw[key]} if isinstance(raw, Mapping) and raw.get(key) is not None else {}
+    try:
+        return model.model_validate(said)
+    except ValidationError:
+        return model.model_validate({})
 
 
 def digest(value: Any) -> str:
+    """16 hexadecimal digits that name a JSON value: of a directory of the node, or of a mount's content."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def relative(text: Any, where: str) -> str:
-    """A clean relative path ("." allowed); raises SpecError for anything that could lead elsewhere."""
-    if not isinstance(text, str) or text.startswith("/") or "\0" in text or "\n" in text:
-        raise SpecError(f"{where}: {text!r} is not a relative path")
-    parts = [part for part in text.split("/") if part not in ("", ".")]
-    if ".." in parts:
-        raise SpecError(f"{where}: {text!r} must not contain '..'")
-    return "/".join(parts) or "."
-
-
-def _marker(raw: Any, where: str) -> tuple[str, str] | None:
-    if not raw:
-        return None
-    path, digits = relative(raw["path"], f"{where}.path"), str(raw["sha256"])
-    if path == "." or len(digits) != 64 or set(digits) - set("0123456789abcdef"):
-        raise SpecError(f"{where}: a file's path and its SHA-256 are needed")
-    return path, digits
-
-
-def _source(raw: Mapping[str, Any], where: str) -> Source:
-    run_as = raw.get("runAs")
-    ids = (int(run_as["uid"]), int(run_as["gid"])) if run_as else None
-    marker = _marker(raw.get("marker"), f"{where}.marker")
-    if raw.get("nfs"):
-        nfs = raw["nfs"]
-        export = str(nfs["export"])
-        if not export.startswith("/") or ".." in export.split("/") or "\n" in export:
-            raise SpecError(f"{where}.nfs.export: {export!r} must be absolute and without '..'")
-        server = str(nfs["server"])
-        if not server or set(server) & set("/, \n\t"):
-            raise SpecError(f"{where}.nfs.server: {server!r} is not a host name or an address")
-        export = "/" + "/".join(part for part in export.split("/") if part not in ("", "."))
-        version = str(nfs.get("version") or "4.2")
-        if version not in ("4", *nfs_versions.KNOWN):
-            raise SpecError(f"{where}.nfs.version: {version!r} is none of 4, {', '.join(nfs_versions.KNOWN)}")
-        return Source(
-            str(raw["name"]),
-            server=server,
-            export=export,
-            port=int(nfs.get("port") or 2049),
-            version=version,
-            run_as=ids,
-            marker=marker,
-        )
-    if raw.get("local"):
-        path = str(raw["local"]["path"])
-        if not path.startswith("/") or ".." in path.split("/"):
-            raise SpecError(f"{where}.local.path: {path!r} must be absolute and without '..'")
-        return Source(str(raw["name"]), local="/" + path.strip("/"), run_as=ids, marker=marker)
-    raise SpecError(f"{where}: neither nfs nor local")
-
-
 def parse_view(document: Mapping[str, Any]) -> View:
-    """An ArchiveView object -> View. Raises SpecError."""
+    """An ArchiveView object as JSON -> View. Raises SpecError, whatever the document holds."""
     try:
-        metadata, spec = document["metadata"], document["spec"]
+        metadata, status = document["metadata"], document.get("status") or {}
         name = relative(metadata["name"], "metadata.name")
-        folder = relative(spec.get("folder") or name, "spec.folder")
+        number = int(metadata.get("generation") or 0)
+        spec = read(api.ArchiveViewSpec, document["spec"], "folder", "form", "sources", "tree")
+        folder = relative(spec.folder or name, "spec.folder")
         if "/" in name or "/" in folder or folder.startswith("."):
             raise SpecError("spec.folder: one plain name is needed")
-        sources = tuple(_source(raw, f"spec.sources[{i}]") for i, raw in enumerate(spec.get("sources") or []))
-        known = {source.name for source in sources}
-        if any(not name or name.startswith(".") or set(name) & set("/\0\n#") for name in known):
-            raise SpecError("spec.sources: names of sources are names of folders")
-        if len(known) != len(sources):
-            raise SpecError("spec.sources: two sources of the same name")
-        tree = []
-        for i, raw in enumerate(spec.get("tree") or []):
-            where = f"spec.tree[{i}]"
-            layers = tuple(
-                Layer(str(layer["source"]), relative(layer.get("path") or ".", f"{where}.layers"))
-                for layer in raw.get("layers") or []
-            )
-            if not layers:
-                raise SpecError(f"{where}.layers: empty")
-            for layer in layers:
-                if layer.source not in known:
-                    raise SpecError(f"{where}.layers: no source is called {layer.source!r}")
-            tree.append(Entry(relative(raw.get("path") or ".", f"{where}.path"), layers, bool(raw.get("live"))))
-        paths = [[] if entry.path == "." else entry.path.split("/") for entry in tree]
-        for i, one in enumerate(paths):
-            for other in paths[i + 1 :]:
-                shared = min(len(one), len(other))
-                if one[:shared] == other[:shared]:
-                    raise SpecError("spec.tree: an entry inside another one")
-        cataloged = spec.get("form") != "live" and not all(entry.live for entry in tree)
-        released, surveyor, uptakes = _status(document.get("status") or {}, cataloged)
-        number = int(metadata.get("generation") or 0)
-    except (KeyError, TypeError, AttributeError) as error:
+        if name.startswith(".") or "#" in name:
+            raise SpecError("metadata.name: one plain name is needed")
+        sources = tuple(map(Source, hardening.sources(spec.sources)))
+        tree = hardening.tree(spec.tree, {source.name for source in sources})
+        # A form that this plugin does not know is not live: that would show what a survey has hidden.
+        cataloged = spec.form != "live" and not all(entry.live for entry in tree)
+        released = _released(status.get("generation")) if cataloged else None
+        address = read(SurveyorStatus, status["surveyor"]).address if status.get("surveyor") else ""
+        policies = tuple(read(VolumePolicy, raw) for raw in status.get("volumes") or [])
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise SpecError(f"not an ArchiveView: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    except SpecError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise SpecError(f"not an ArchiveView: {error!r}") from error
-    return View(name, number, folder, sources, tuple(tree), document, released, surveyor, uptakes)
+    return View(name, number, folder, sources, tree, document, released, address, policies)
 
 
-def _status(status: Mapping[str, Any], cataloged: bool) -> tuple[Released | None, str, tuple[UpdatePolicy, ...]]:
-    """What the operator has decided: generation, where to get it, and how each hub takes it up."""
-    generation = status.get("generation") if cataloged else None
-    if generation and not GENERATION.fullmatch(str(generation["name"])):
-        raise SpecError(f"status.generation.name: {generation['name']!r} is not sha256: and 64 hexadecimal digits")
-    released = Released(str(generation["name"]), str(generation.get("asOf") or "")) if generation else None
-    uptakes = tuple(
-        UpdatePolicy(str(raw["volume"]), raw.get("updates") == "nextServer", float(raw.get("maxHoldSeconds", 3600)))
-        for raw in status.get("volumes") or []
-    )
-    return released, str((status.get("surveyor") or {}).get("address") or ""), uptakes
+def _released(raw: Any) -> ReleasedGeneration | None:
+    """The operator's decision, by name and date."""
+    if not raw:
+        return None
+    found = read(ReleasedGeneration, raw, "name", "as_of")
+    if not is_name(found.name):
+        raise SpecError(f"status.generation.name: {found.name!r} is not sha256: and 64 hexadecimal digits")
+    return found
 
 
 def sources_view(view: View) -> View:
     """The sources themselves, one folder each: what the view's surveyor reads."""
-    tree = tuple(Entry(source.name, (Layer(source.name, "."),)) for source in view.sources)
+    tree = tuple(
+        TreeEntry.model_construct(path=source.name, layers=[Layer.model_construct(source=source.name, path=".")])
+        for source in view.sources
+    )
     raw = {"spec": {"sources": (view.raw.get("spec") or {}).get("sources")}}
-    return View(view.name + SOURCES, view.generation, "", view.sources, tree, raw)
+    return View(view.name + SOURCES, view.spec_generation, "", view.sources, tree, raw)

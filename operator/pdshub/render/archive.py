@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pdshub.api.hub import PDSHubSpec
-from pdshub.render.names import DRIVER, VIEW_LABEL, Names
+from pdshub.render.names import VIEW_LABEL, Names
+from pdshub.wellknown import API_VERSION, DRIVER
 
 CAPACITY = "1Ti"
 """A read-only volume has no size of its own; Kubernetes asks for one all the same."""
@@ -37,7 +38,7 @@ def own_view(spec: PDSHubSpec, names: Names) -> dict[str, Any]:
     body = spec.archive.inline.wire()
     body["folder"] = body.get("folder") or names.name
     return {
-        "apiVersion": "pdshub.dev/v1alpha1",
+        "apiVersion": API_VERSION,
         "kind": "ArchiveView",
         "metadata": {"name": names.own_view, "labels": names.labels},
         "spec": body,

@@ -29,7 +29,7 @@ _DEFAULT = "storageclass.kubernetes.io/is-default-class"
 
 @dataclass(frozen=True)
 class Enforcement:
-    """True, False or (None) not known, and why."""
+    """Whether homes are held to their size: True, False or None where that is not known; and why."""
 
     enforced: bool | None
     reason: str

@@ -31,7 +31,7 @@ def hub_keys(names: Names) -> dict[str, Any]:
 
 
 def password(names: Names) -> dict[str, Any]:
-    """A development password."""
+    """The Secret with a new development password, 16 random characters."""
     return _secret(names, names.sign_in, {PASSWORD_KEY: secrets.token_urlsafe(12)})
 
 

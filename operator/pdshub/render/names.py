@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-GROUP = "pdshub.dev"
+from pdshub.wellknown import GROUP, MANAGER
+
 FINALIZER = f"{GROUP}/finalizer"
 VIEW_FINALIZER = f"{GROUP}/view"
 HUB_LABEL = f"{GROUP}/hub"
@@ -13,8 +14,6 @@ NAMESPACE_LABEL = f"{GROUP}/namespace"
 VIEW_LABEL = f"{GROUP}/view"
 ENVIRONMENT_LABEL = f"{GROUP}/environment"
 NOTICE_ANNOTATION = f"{GROUP}/notice"
-DRIVER = "archive.pdshub.dev"
-MANAGER = "pdshub-operator"
 DATABASE_CLAIM = "hub-db-dir"
 """The claim of the hub's database, as the zero-to-jupyterhub chart names it."""
 HOME_LABELS = {"component": "singleuser-storage"}

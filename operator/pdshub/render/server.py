@@ -96,7 +96,7 @@ def sizes(given: Resources) -> dict[str, Any]:
 
 
 def override(given: Resources, image: str | None) -> dict[str, Any]:
-    """The same as KubeSpawner's traits, for a profile."""
+    """Sizes as KubeSpawner's traits, for ``kubespawner_override`` of a profile."""
     resources = explicit(given)
     found: dict[str, Any] = {"image": image} if image else {}
     for field in ("limit", "guarantee"):

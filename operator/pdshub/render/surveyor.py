@@ -7,15 +7,14 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from pdshub import ports
 from pdshub.api.view import ArchiveViewSpec
 from pdshub.installation import Surveyor
 from pdshub.render.archive import static_claim, static_volume
-from pdshub.render.names import GROUP, MANAGER, VIEW_LABEL, short
+from pdshub.render.names import VIEW_LABEL, short
+from pdshub.tls_names import SURVEYOR_SECRET
+from pdshub.wellknown import API_VERSION, GROUP, MANAGER, UID
 
-PORT = 9810
-METRICS_PORT = 9811
-UID = 65532
-TLS_SECRET = "pdshub-surveyor-tls"  # noqa: S105 - the name of a Secret
 RENDERED = f"{GROUP}/rendered"
 """Annotation with the digest of what was applied: equal means nothing to do."""
 SOURCES = "sources"
@@ -61,7 +60,7 @@ class SurveyorNames:
 
 def owner(name: str, uid: str) -> list[dict[str, Any]]:
     """The view as owner: cluster-scoped, so that Kubernetes collects what is left even without the operator."""
-    return [{"apiVersion": f"{GROUP}/v1alpha1", "kind": "ArchiveView", "name": name, "uid": uid}]
+    return [{"apiVersion": API_VERSION, "kind": "ArchiveView", "name": name, "uid": uid}]
 
 
 def _stamped(body: dict[str, Any]) -> dict[str, Any]:
@@ -115,7 +114,7 @@ def service(names: SurveyorNames, uid: str) -> dict[str, Any]:
             "metadata": _meta(names, names.name, uid),
             "spec": {
                 "selector": names.selector,
-                "ports": [{"name": "https", "port": PORT, "targetPort": "https", "protocol": "TCP"}],
+                "ports": [{"name": "https", "port": ports.SURVEYOR, "targetPort": "https", "protocol": "TCP"}],
             },
         }
     )
@@ -140,13 +139,13 @@ def _container(settings: Surveyor) -> dict[str, Any]:
             "--sources=/sources",
             "--store=/store",
             "--tls=/etc/pdshub/tls",
-            f"--port={PORT}",
-            f"--metrics-port={METRICS_PORT}",
+            f"--port={ports.SURVEYOR}",
+            f"--metrics-port={ports.SURVEYOR_METRICS}",
         ],
         "env": [{"name": "HOME", "value": "/tmp"}],  # noqa: S108 - a volume of the pod's own
         "ports": [
-            {"name": "https", "containerPort": PORT, "protocol": "TCP"},
-            {"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"},
+            {"name": "https", "containerPort": ports.SURVEYOR, "protocol": "TCP"},
+            {"name": "metrics", "containerPort": ports.SURVEYOR_METRICS, "protocol": "TCP"},
         ],
         "startupProbe": probe(2, 60),
         "livenessProbe": probe(20, 6),
@@ -190,7 +189,7 @@ def deployment(names: SurveyorNames, settings: Surveyor, uid: str) -> dict[str, 
             # readOnly on the claim too, or the kubelet takes the volume for its own to chown and relabel
             {"name": "sources", "persistentVolumeClaim": {"claimName": names.sources, "readOnly": True}},
             {"name": "store", "persistentVolumeClaim": {"claimName": names.name}},
-            {"name": "tls", "secret": {"secretName": TLS_SECRET, "defaultMode": 0o440}},
+            {"name": "tls", "secret": {"secretName": SURVEYOR_SECRET, "defaultMode": 0o440}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}},
         ],
     }

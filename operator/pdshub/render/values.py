@@ -8,7 +8,7 @@ from typing import Any
 
 from pdshub.api.hub import PDSHubSpec
 from pdshub.installation import Defaults
-from pdshub.render import images, notice, patience, server, signin
+from pdshub.render import images, notice, reconnect, server, signin
 from pdshub.render.chart import ChartRef
 from pdshub.render.merge import merge
 from pdshub.render.names import Names
@@ -42,6 +42,14 @@ def pull_ahead(spec: PDSHubSpec, defaults: Defaults, chart: ChartRef) -> bool:
     return chart.source == "Repository" and all(images.pullable(image) for image in chosen)
 
 
+def mark(chart: ChartRef, names: Names) -> dict[str, Any]:
+    """The value ``custom``, a free place of the chart's schema: whose release this is, and of which chart.
+
+    ``chart`` changes whenever the chart's content may have changed, and so leads to an upgrade.
+    """
+    return {"pdshub": {"hub": names.name, "chart": chart.identity}}
+
+
 def rendered(
     spec: PDSHubSpec, defaults: Defaults, chart: ChartRef, names: Names, view: str = "", folder: str = ""
 ) -> dict[str, Any]:
@@ -59,12 +67,11 @@ def rendered(
         "resources": {"requests": dict(_CORE)},
         "networkPolicy": {"enabled": True},
     }
-    parts = (spawner, signin.render(spec, names), notice.render(names, bool(view)), patience.render())
+    parts = (spawner, signin.render(spec, names), notice.render(names, bool(view)), reconnect.render())
     for part in parts:
         hub = merge(hub, part)
     return {
-        # a free place of the chart's schema; says whose release this is, and changes with the chart's content
-        "custom": {"pdshub": {"hub": names.name, "chart": chart.identity}},
+        "custom": mark(chart, names),
         "hub": hub,
         "proxy": {
             "chp": {
@@ -113,5 +120,9 @@ def template_trouble(document: Mapping[str, Any]) -> str:
 def values(
     spec: PDSHubSpec, defaults: Defaults, chart: ChartRef, names: Names, view: str = "", folder: str = ""
 ) -> dict[str, Any]:
-    """What Helm gets: the rendered values with ``spec.values`` laid over them by Helm's rules."""
-    return merge(rendered(spec, defaults, chart, names, view, folder), spec.values)
+    """What Helm gets: the rendered values with ``spec.values`` laid over them by Helm's rules.
+
+    The mark of ownership comes last: no value of a spec can take it away or give the release to another hub.
+    """
+    merged = merge(rendered(spec, defaults, chart, names, view, folder), spec.values)
+    return merge(merged, {"custom": mark(chart, names)})

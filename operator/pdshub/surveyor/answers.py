@@ -1,70 +1,101 @@
-"""What the surveyor answers: its state as JSON. Times as RFC 3339."""
+"""What the surveyor answers: its state as the models of api/survey.py. Times as RFC 3339."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
-from pdshub.surveyor.making import rfc3339
+from pydantic import ValidationError
+
+from pdshub import rfc3339
+from pdshub.api.survey import Answer, Audit, Comparison, Generation, State, SurveyProgress, SurveyState
 from pdshub.surveyor.store import Entry
 from pdshub.surveyor.surveyor import Surveyor
 
-Json = dict[str, Any]
+_NOT_TOLD = ("seconds", "newest")
+"""Keys of a check's result by which the surveyor knows when it is due again."""
+_Check = TypeVar("_Check", bound=Answer)
 
 
-def survey(s: Surveyor) -> Json:
-    """The survey that runs, or how the last one ended. ``request`` is the last token that a survey answered."""
-    p = s.progress
-    state, message = "idle", ""
+def survey_state(s: Surveyor) -> SurveyState:
+    """What the surveyor does."""
     if s.surveying:
-        state, message = "running", s.phase
-    elif s.wish is None:
-        message = "the operator has not said what to survey"
-    elif s.view is None:
-        message = "the whole view is shown live: there is nothing to survey"
-    elif p.failed is not None:
-        state, message = "failed", p.message
-    elif p.settles is not None:
-        state, message = "waiting", f"{p.settling} datasets are still being copied, or their listing is in doubt"
-        if not p.settling:
-            message = "looks again when what may have been copied just now has settled"
-    return {
-        "state": state,
-        "phase": s.phase,
-        "message": message,
-        "startedAt": None if p.started is None else rfc3339(p.started),
-        "lastFinished": None if p.finished is None else rfc3339(p.finished),
-        "request": p.tried_request,
-        "settling": p.settling,
-        "seconds": round(p.seconds, 3),
-        "counters": p.counters,
-    }
+        return SurveyState.RUNNING
+    if s.view is None:
+        return SurveyState.IDLE
+    if s.progress.failed is not None:
+        return SurveyState.FAILED
+    return SurveyState.IDLE if s.progress.settles is None else SurveyState.WAITING
 
 
-def generation(s: Surveyor, entry: Entry) -> Json:
-    """One kept generation."""
-    return {
-        "name": entry.name,
-        "asOf": entry.as_of,
-        "counts": entry.manifest["counts"],
-        "entries": entry.manifest.get("entries") or [],
-        "findings": entry.findings,
-        "images": len(entry.images),
-        "bytes": s.store.stored_bytes(entry),
-        "guard": entry.facts.get("guard"),
-        "previous": entry.facts.get("previous"),
-        "changes": entry.facts.get("changes") or {},
-        "content": entry.facts.get("content"),
-    }
+def survey(s: Surveyor) -> SurveyProgress:
+    """The survey that runs, or how the last one ended."""
+    p, state = s.progress, survey_state(s)
+    return SurveyProgress(
+        state=state,
+        phase=s.phase,
+        message=_message(s, state),
+        started_at=None if p.started is None else rfc3339.text(p.started),
+        last_finished=None if p.finished is None else rfc3339.text(p.finished),
+        request=p.tried_request,
+        settling=p.settling,
+        seconds=round(p.seconds, 3),
+        counters=p.counters,
+    )
 
 
-def state(s: Surveyor) -> Json:
+def _message(s: Surveyor, state: SurveyState) -> str:
+    match state:
+        case SurveyState.RUNNING:
+            return s.phase
+        case SurveyState.FAILED:
+            return s.progress.message
+        case SurveyState.WAITING if s.progress.settling:
+            return f"{s.progress.settling} datasets are still being copied, or their listing is in doubt"
+        case SurveyState.WAITING:
+            return "looks again when what may have been copied just now has settled"
+        case _ if s.desired is None:
+            return "the operator has not said what to survey"
+        case _ if s.view is None:
+            return "the whole view is shown live: there is nothing to survey"
+        case _:
+            return ""
+
+
+def generation(s: Surveyor, entry: Entry) -> Generation:
+    """One kept generation. Raises ValidationError where its files were written by something else."""
+    return Generation.model_validate(
+        {
+            "name": entry.name,
+            "asOf": entry.as_of,
+            "counts": entry.manifest["counts"],
+            "entries": entry.manifest.get("entries") or [],
+            "findings": entry.findings,
+            "images": len(entry.images),
+            "bytes": s.store.stored_bytes(entry),
+            "guard": entry.facts.get("guard"),
+            "previous": entry.facts.get("previous"),
+            "changes": entry.facts.get("changes") or {},
+            "content": entry.facts.get("content"),
+        }
+    )
+
+
+def _check(model: type[_Check], kept: dict[str, Any]) -> _Check:
+    """The result of a check as it is kept; one that something else wrote counts as none."""
+    try:
+        return model.model_validate({key: value for key, value in kept.items() if key not in _NOT_TOLD})
+    except ValidationError:
+        return model()
+
+
+def state(s: Surveyor) -> State:
     """Everything that the operator looks at."""
-    return {
-        "view": s.wish.view if s.wish else "",
-        "spec": s.wish.digest if s.wish else None,
-        "content": s.wish.content if s.wish else None,
-        "survey": survey(s),
-        "generations": [generation(s, entry) for entry in s.entries],
-        "audit": {k: v for k, v in s.progress.audit.items() if k != "seconds"},
-        "verify": {k: v for k, v in s.progress.verify.items() if k not in ("seconds", "newest")},
-    }
+    return State(
+        view=s.desired.view if s.desired else "",
+        spec=s.desired.digest if s.desired else None,
+        content=s.desired.content if s.desired else None,
+        survey=survey(s),
+        generations=[generation(s, entry) for entry in s.entries],
+        audit=_check(Audit, s.progress.audit),
+        verify=_check(Comparison, s.progress.verify),
+    )

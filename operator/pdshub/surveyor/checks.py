@@ -10,7 +10,7 @@ from typing import Any
 from pdshub.archive.audit import Audit, Pace
 from pdshub.archive.findings import Finding, Findings
 from pdshub.archive.plan import Plan, open_plan
-from pdshub.archive.verify import verify as compare
+from pdshub.archive.verify import compare
 from pdshub.files import read_json, write_json
 from pdshub.surveyor.journal import FILE as JOURNAL
 from pdshub.surveyor.journal import Journal
@@ -51,21 +51,29 @@ def severities(found: list[Finding]) -> dict[str, int]:
 
 
 def verify(task: Json, say: Any) -> Json:
-    """Compares sizes and times of all files with the sources, and the sample's content."""
+    """Compares sizes and times of all files with the sources, and the sample's content.
+
+    Returns how many files were compared, how many drifted, and at most ``EXAMPLES`` of these as source:path, those that
+    are gone first. Raises OSError.
+    """
     generation = Path(task["generation"])
-    plan, findings = open_plan(generation), Findings()
+    plan = open_plan(generation)
     roots = _roots(plan, task["sources"])
     say("comparing sizes and times")
-    files = compare(plan, roots, findings)
-    found = findings.sorted()
-    drifted = sum(f.count for f in found)
-    examples = [_full(f.message.partition(": files")[0], name) for f in found for name in f.paths][:EXAMPLES]
+    files, drifted = 0, 0
+    gone, changed = list[str](), list[str]()
+    for found in compare(plan, roots):
+        files += found.files
+        drifted += len(found.gone) + len(found.changed)
+        for names, examples in ((found.gone, gone), (found.changed, changed)):
+            room = EXAMPLES - len(examples)
+            examples += [_full(found.source, found.directory, name) for name in names[:room]]
     say("comparing checksums")
+    first = [*gone, *changed]
     for path in _sample_drift(generation, plan, roots):
-        if path not in examples:
-            drifted += 1
-            examples.append(path)
-    return {"files": files, "drifted": drifted, "examples": examples[:EXAMPLES]}
+        drifted += 1
+        first.append(path)
+    return {"files": files, "drifted": drifted, "examples": first[:EXAMPLES]}
 
 
 def _sample_drift(generation: Path, plan: Plan, roots: Mapping[str, Path]) -> list[str]:
@@ -86,12 +94,12 @@ def _sample_drift(generation: Path, plan: Plan, roots: Mapping[str, Path]) -> li
                 except OSError:
                     continue  # gone: counted already
                 if (st.st_size, st.st_mtime_ns) == (item["size"], mtime) and differs(item, file):
-                    drifted.append(_full(f"{source}:{group['path']}", name))
+                    drifted.append(_full(source, group["path"], name))
     return drifted
 
 
-def _full(directory: str, name: str) -> str:
-    return f"{directory}{name}" if directory.endswith(":") else f"{directory}/{name}"
+def _full(source: str, directory: str, name: str) -> str:
+    return f"{source}:{directory}/{name}" if directory else f"{source}:{name}"
 
 
 def findings_of(generation: Path, limit: int) -> Json:
@@ -105,8 +113,3 @@ def findings_of(generation: Path, limit: int) -> Json:
         "total": len(said),
         "audited": None if audited is None else audited["labels"],
     }
-
-
-def text_of(item: Json) -> Finding:
-    """A finding from its JSON."""
-    return Finding(item["severity"], item["kind"], item["message"], tuple(item["paths"]), item["count"])

@@ -7,14 +7,14 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from pdshub.surveyor.jobs import JobError
 from pdshub.surveyor.store import Entry
+from pdshub.surveyor.worker import WorkerError
 
 Json = dict[str, Any]
 Say = Callable[[str], None]
 Pair = tuple[str, str]
 Work = Callable[[Entry, Entry, Say], Awaitable[Json]]
-"""Compares two generations and says how far it is. Raises JobError."""
+"""Compares two generations and says how far it is. Raises WorkerError."""
 KEPT = 16
 """Answers that are kept; the oldest goes first."""
 RETRY_SECONDS = 60.0
@@ -26,12 +26,12 @@ class Comparisons:
 
     def __init__(self, work: Work, clock: Callable[[], float] = time.monotonic) -> None:
         self._work, self._clock = work, clock
-        self._tasks: dict[Pair, asyncio.Task[Json | JobError]] = {}
+        self._tasks: dict[Pair, asyncio.Task[Json | WorkerError]] = {}
         self._phase: dict[Pair, str] = {}
         self._failed: dict[Pair, float] = {}  # when
 
     async def ask(self, old: Entry, new: Entry, wait: float) -> Json | str:
-        """The answer, or after ``wait`` seconds how far it is. It goes on without who asked. Raises JobError."""
+        """The answer, or after ``wait`` seconds how far it is. It goes on without who asked. Raises WorkerError."""
         pair = (old.name, new.name)
         failed = self._failed.get(pair)
         if pair not in self._tasks or (failed is not None and self._clock() - failed >= RETRY_SECONDS):
@@ -41,8 +41,8 @@ class Comparisons:
         if not task.done():
             return self._phase[pair]
         answer = task.result()
-        if isinstance(answer, JobError):
-            raise JobError(str(answer))
+        if isinstance(answer, WorkerError):
+            raise WorkerError(str(answer))
         return answer
 
     def _start(self, pair: Pair, old: Entry, new: Entry) -> None:
@@ -57,18 +57,18 @@ class Comparisons:
         self._tasks.pop(pair, None)
         self._failed.pop(pair, None)
 
-    async def _run(self, pair: Pair, old: Entry, new: Entry) -> Json | JobError:
+    async def _run(self, pair: Pair, old: Entry, new: Entry) -> Json | WorkerError:
         def say(text: str) -> None:
             self._phase[pair] = text
 
         try:
             return await self._work(old, new, say)
-        except (JobError, OSError) as error:  # returned: perhaps nobody is there to hear it raised
+        except (WorkerError, OSError) as error:  # returned: perhaps nobody is there to hear it raised
             self._failed[pair] = self._clock()
-            return JobError(str(error))
+            return WorkerError(str(error))
         finally:
             del self._phase[pair]
 
     async def close(self) -> None:
-        """Waits for what runs; its jobs are stopped by their owner."""
+        """Waits for what runs; its workers are stopped by their owner."""
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)

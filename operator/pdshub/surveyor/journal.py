@@ -103,7 +103,7 @@ class Journal:
         self._texts, self._characters, self._kept_at = [], 0, self._clock()
 
     def remove(self) -> None:
-        """The audit is done."""
+        """Removes the file: the audit is done."""
         self._path.unlink(missing_ok=True)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pdshub import rfc3339
 from pdshub.api.generation import LIVE
 from pdshub.archive import words
 from pdshub.archive.diff import diff
@@ -16,17 +17,16 @@ from pdshub.archive.explain import explain
 from pdshub.archive.findings import Finding, as_text, printable
 from pdshub.archive.live import diff_from_live
 from pdshub.archive.look import Look, mounted
+from pdshub.generation_id import short
 from pdshub.surveyor import previewing
 from pdshub.surveyor.bounds import memory_bound
 from pdshub.surveyor.checks import findings_of, verify
-from pdshub.surveyor.making import rfc3339
 from pdshub.surveyor.progress import Progress
 from pdshub.surveyor.store import Entry, Store, StoreError
 
 Json = dict[str, Any]
 Said = tuple[Json, str]
 """The same for programs and for people."""
-SHORT = 12
 TOLD_SECONDS = 2.0
 
 
@@ -37,6 +37,7 @@ class Teller:
         self._clock, self._told = clock, clock()
 
     def __call__(self, text: str) -> None:
+        """Writes a line, unless the last one was written less than two seconds ago."""
         if self._clock() - self._told >= TOLD_SECONDS:
             self._told = self._clock()
             sys.stderr.write(f"{words.PROGRESS}{text}\n")
@@ -46,20 +47,20 @@ class Teller:
 def _entry(store: Store, reference: str) -> Entry:
     entry = store.find(reference)
     if entry is None:
-        names = ", ".join(e.name.removeprefix("sha256:")[:SHORT] for e in store.read()) or "none yet"
+        names = ", ".join(short(e.name) for e in store.read()) or "none yet"
         raise StoreError(f"no generation {reference or 'yet'}; there are: {names}")
     return entry
 
 
 def run_explain(args: argparse.Namespace) -> Said:
-    """Which source shows a path."""
+    """Answers ``explain``: which source shows a path."""
     entry = _entry(Store(args.store), args.generation)
     answer = explain(entry.directory, args.path, Look(mounted(args.sources)))
     return {"generation": entry.name, **answer}, words.explained(answer)
 
 
 def run_diff(args: argparse.Namespace) -> Said:
-    """What differs between two generations, or between the sources as they were surveyed and a generation."""
+    """Answers ``diff``: what differs between two generations, or between the sources as they were surveyed and one."""
     store = Store(args.store)
     if args.old == LIVE:
         only = _entry(store, args.new)
@@ -71,7 +72,7 @@ def run_diff(args: argparse.Namespace) -> Said:
 
 
 def run_findings(args: argparse.Namespace) -> Said:
-    """What survey and audit have to say."""
+    """Answers ``findings``: what survey and audit found."""
     entry = _entry(Store(args.store), args.generation)
     answer = findings_of(entry.directory, args.limit)
     found = [Finding(f["severity"], f["kind"], f["message"], tuple(f["paths"]), f["count"]) for f in answer["findings"]]
@@ -80,7 +81,7 @@ def run_findings(args: argparse.Namespace) -> Said:
 
 
 def run_verify(args: argparse.Namespace) -> Said:
-    """Whether the sources still hold what a generation shows."""
+    """Answers ``verify``: whether the sources still hold what a generation shows."""
     entry = _entry(Store(args.store), args.generation)
     answer = verify({"generation": str(entry.directory), "sources": str(args.sources)}, Teller())
     lines = [f"{answer['files']} files, {answer['drifted']} differ from the sources"]
@@ -88,19 +89,19 @@ def run_verify(args: argparse.Namespace) -> Said:
 
 
 def run_plan(args: argparse.Namespace) -> Said:
-    """What the view on stdin would change."""
+    """Answers ``plan``: what the view on stdin would change."""
     store = Store(args.store)
-    wish = previewing.wanted(sys.stdin.buffer)
+    desired = previewing.wanted(sys.stdin.buffer)
     newest = _entry(store, "")
     against = None if args.against == LIVE else _entry(store, args.against) if args.against else newest
-    previewing.same_sources(wish, args.store)
-    answer = previewing.run(store, wish, newest, against, args.limit, memory_bound() // 2, Teller())
+    previewing.same_sources(desired, args.store)
+    answer = previewing.run(store, desired, newest, against, args.limit, memory_bound() // 2, Teller())
     head: Json = {"generation": newest.name, "asOf": newest.as_of, "against": against.name if against else LIVE}
     return {**head, **answer}, words.previewed(answer)
 
 
 def run_status(args: argparse.Namespace) -> Said:
-    """What is kept, and how the last survey went."""
+    """Answers ``status``: which generations are kept, and how the last survey went."""
     store = Store(args.store)
     entries, progress = store.read(), Progress.load(args.store / "state.json")
     kept = [
@@ -116,7 +117,7 @@ def run_status(args: argparse.Namespace) -> Said:
     ]
     answer: Json = {
         "generations": kept,
-        "lastFinished": None if progress.finished is None else rfc3339(progress.finished),
+        "lastFinished": None if progress.finished is None else rfc3339.text(progress.finished),
         "message": progress.message,
         "counters": progress.counters,
         "audit": progress.audit,
@@ -124,7 +125,7 @@ def run_status(args: argparse.Namespace) -> Said:
     }
     lines = ["GENERATION    AS OF                 FILES      STATE"]
     for e in entries:
-        name, files = e.name.removeprefix("sha256:")[:SHORT], e.manifest["counts"]["files"]
+        name, files = short(e.name), e.manifest["counts"]["files"]
         lines.append(f"{name:12}  {e.as_of:20}  {files:<9}  {'ok' if e.accepted else 'refused: shrank'}")
     lines.append(f"last survey: {answer['lastFinished'] or 'none yet'}" + f" {progress.message}".rstrip())
     return answer, "\n".join(lines)

@@ -16,13 +16,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pdshub import ports
 from pdshub.archive.plan import PlanError
 from pdshub.surveyor import local, metrics, server
 from pdshub.surveyor.bounds import memory_bound
-from pdshub.surveyor.jobs import JobError
+from pdshub.surveyor.desired_view import DesiredViewError
 from pdshub.surveyor.store import Store, StoreError
 from pdshub.surveyor.surveyor import Surveyor
-from pdshub.surveyor.wish import WishError
+from pdshub.surveyor.worker import WorkerError
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +36,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--sources", type=Path, required=True, metavar="DIR", help="each source as DIR/<its name>")
     p.add_argument("--store", type=Path, required=True, metavar="DIR", help="where generations are kept")
     p.add_argument("--tls", type=Path, required=True, metavar="DIR", help="tls.crt, tls.key and ca.crt")
-    p.add_argument("--port", type=int, default=9810, help="HTTPS for operator and nodes (default 9810)")
-    p.add_argument("--metrics-port", type=int, default=9811, help="/metrics and /healthz (default 9811)")
+    port, metrics_port = ports.SURVEYOR, ports.SURVEYOR_METRICS
+    p.add_argument("--port", type=int, default=port, help=f"HTTPS for operator and nodes (default {port})")
+    p.add_argument(
+        "--metrics-port", type=int, default=metrics_port, help=f"/metrics and /healthz (default {metrics_port})"
+    )
     p.add_argument(
         "--memory", type=int, metavar="MIB", help="bound of a survey's process; default: what the container leaves"
     )
@@ -51,14 +55,14 @@ async def serve(args: argparse.Namespace) -> None:
     await asyncio.to_thread(store.open)
     memory = memory_bound() if args.memory is None else args.memory << 20
     surveyor = Surveyor(store, args.sources, memory=memory)
-    door = server.Door(surveyor)
-    health = await metrics.serve(door, args.metrics_port)
+    handlers = server.Handlers(surveyor)
+    health = await metrics.serve(handlers, args.metrics_port)
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     tasks = [
         asyncio.create_task(surveyor.run()),
-        asyncio.create_task(server.serve(door, args.tls, args.port)),
+        asyncio.create_task(server.serve(handlers, args.tls, args.port)),
         asyncio.create_task(stop.wait()),
     ]
     try:
@@ -66,7 +70,7 @@ async def serve(args: argparse.Namespace) -> None:
         for task in done:
             task.result()
     finally:
-        await door.close()
+        await handlers.close()
         await surveyor.close()
         for task in tasks[1:]:
             task.cancel()
@@ -85,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             asyncio.run(serve(args))
             return 0
         answer, text = args.local(args)
-    except (StoreError, PlanError, JobError, WishError, OSError) as error:
+    except (StoreError, PlanError, WorkerError, DesiredViewError, OSError) as error:
         sys.stderr.write(f"pdshub-surveyor: {error}\n")
         return 1
     sys.stdout.write((json.dumps(answer, indent=1, sort_keys=True) if args.output == "json" else text.rstrip()) + "\n")

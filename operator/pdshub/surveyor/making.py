@@ -7,13 +7,12 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import zstandard
 
-from pdshub.api.generation import digits
+from pdshub import rfc3339
 from pdshub.archive import catalog, manifest
 from pdshub.archive.catalog import CatalogError
 from pdshub.archive.diff import diff
@@ -22,17 +21,13 @@ from pdshub.archive.survey import Options, survey
 from pdshub.archive.view import view_from_spec
 from pdshub.archive.walk import SourceError
 from pdshub.files import read_json
+from pdshub.generation_id import digits
 from pdshub.surveyor.sample import directories, take
 from pdshub.surveyor.schedule import everything, restat
 from pdshub.surveyor.store import PROOF
 
 LEVEL = 6  # of zstd: 243 MB of image become 6 MB in a second
 Json = dict[str, Any]
-
-
-def rfc3339(seconds: float) -> str:
-    """A time as Kubernetes writes it."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def identities(roots: Mapping[str, Path]) -> dict[str, tuple[int, int]]:
@@ -122,7 +117,7 @@ def _catalog(work: Path, now: float, say: Any) -> Json:
         images.append(image)
     if not images:
         raise CatalogError("no image was made")
-    return manifest.build(plan, images, rfc3339(now), catalog.tool())
+    return manifest.build(plan, images, rfc3339.text(now), catalog.tool())
 
 
 def changes(baseline: Path | None, made: Path, document: Json) -> Json:

@@ -11,8 +11,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from pdshub.api.survey import SurveyState
 from pdshub.surveyor import answers
-from pdshub.surveyor.server import Door
+from pdshub.surveyor.server import Handlers
 
 STUCK_SECONDS = 120.0
 """A loop that has not turned for so long, and does not survey, is stuck: it turns every 30 s."""
@@ -22,21 +23,20 @@ _COUNTERS = {
     "entries_read": "Entries that the last survey read.",
     "labels_opened": "Labels that the last survey opened.",
 }
-STATES = ("idle", "running", "waiting", "failed")
 
 
 class Surveys(Collector):
     """Reads the surveyor when Prometheus asks."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, handlers: Handlers) -> None:
+        self._handlers = handlers
 
     def collect(self) -> Iterable[Metric]:
         """The families; every sample carries the view's name."""
-        s = self._door.surveyor
+        s = self._handlers.surveyor
         p = s.progress
-        view = s.wish.view if s.wish else ""
-        now = answers.survey(s)["state"]
+        view = s.desired.view if s.desired else ""
+        now = answers.survey_state(s)
 
         def gauge(name: str, text: str, value: float) -> Metric:
             family = GaugeMetricFamily(f"pdshub_survey_{name}", text, labels=["view"])
@@ -44,8 +44,8 @@ class Surveys(Collector):
             return family
 
         states = GaugeMetricFamily("pdshub_survey_state", "1 for what the surveyor does now.", labels=["view", "state"])
-        for each in STATES:
-            states.add_metric([view, each], float(each == now))
+        for each in SurveyState:
+            states.add_metric([view, each.value], float(each is now))
         yield states
         yield gauge("last_success_timestamp_seconds", "End of the last survey that went well.", p.finished or 0)
         yield gauge("last_duration_seconds", "Time that the last survey took.", p.seconds)
@@ -60,7 +60,7 @@ class Surveys(Collector):
         yield from self._checks(view)
 
     def _generations(self, view: str) -> Iterable[Metric]:
-        s = self._door.surveyor
+        s = self._handlers.surveyor
         kept = GaugeMetricFamily("pdshub_generations_kept", "Generations in the store.", labels=["view"])
         kept.add_metric([view], len(s.entries))
         yield kept
@@ -70,7 +70,7 @@ class Surveys(Collector):
         space.add_metric([view, "size"], float(disk.f_blocks * disk.f_frsize))
         yield space
         sent = CounterMetricFamily("pdshub_served_bytes", "Bytes sent to operator and nodes.", labels=["view", "kind"])
-        for kind, number in self._door.sent.items():
+        for kind, number in self._handlers.sent.items():
             sent.add_metric([view, kind], number)
         yield sent
         if not s.entries:
@@ -92,7 +92,7 @@ class Surveys(Collector):
         yield refused
 
     def _checks(self, view: str) -> Iterable[Metric]:
-        p = self._door.surveyor.progress
+        p = self._handlers.surveyor.progress
         audit = GaugeMetricFamily("pdshub_audit_findings", "Findings of the audit.", labels=["view", "severity"])
         for severity, number in (p.audit.get("findings") or {}).items():
             audit.add_metric([view, severity], number)
@@ -108,17 +108,17 @@ class Surveys(Collector):
             yield drift
 
 
-async def serve(door: Door, port: int) -> web.AppRunner:
+async def serve(handlers: Handlers, port: int) -> web.AppRunner:
     """GET /metrics and /healthz until the runner is cleaned up."""
     registry = CollectorRegistry()
-    registry.register(Surveys(door))
+    registry.register(Surveys(handlers))
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(registry), headers={"Content-Type": "text/plain; version=0.0.4"})
 
     async def healthz(_: web.Request) -> web.Response:
-        idle = time.monotonic() - door.surveyor.last_turn
-        if idle > STUCK_SECONDS and not door.surveyor.surveying:
+        idle = time.monotonic() - handlers.surveyor.last_turn
+        if idle > STUCK_SECONDS and not handlers.surveyor.surveying:
             raise web.HTTPServiceUnavailable(text=f"no turn for {idle:.0f} s")
         return web.Response(text="ok")
 

@@ -46,5 +46,5 @@ class Progress:
         return fresh
 
     def save(self, path: Path) -> None:
-        """Keeps it. Raises OSError."""
+        """Writes the state, so that it survives a loss of power. Raises OSError."""
         write_json(path, asdict(self), durable=True)

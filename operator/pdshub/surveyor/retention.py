@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pdshub.api.generation import named
+from pdshub.generation_id import named
 
 
 def doomed(newest_first: Sequence[str], keep: int, held: Iterable[str | None]) -> list[str]:

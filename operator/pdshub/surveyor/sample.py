@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from zlib import crc32
 
-from pdshub.archive import fresh
+from pdshub.archive import synced_stat
 from pdshub.archive.label_pds4 import LabelError, read_label
 from pdshub.archive.plan import Json, Plan
 
@@ -151,9 +151,9 @@ def _times(choice: Choice, root: Path) -> dict[str, Any]:
     """When the file's state was changed last, and from its own directory up to the source's root [mtime, ctime] of the
     directories; nanoseconds. Raises OSError where it can't be opened or is not what the plan has."""
     file = root / choice.origin
-    above = [fresh.lstat(str(root / folder / ".")) for folder in list(Path(choice.origin).parents)[:LEVELS]]
+    above = [synced_stat.lstat(str(root / folder / ".")) for folder in list(Path(choice.origin).parents)[:LEVELS]]
     with open_regular(file) as stream:
-        found = fresh.fstat(stream.fileno())
+        found = synced_stat.fstat(stream.fileno())
     if (found.st_size, found.st_mtime_ns) != (choice.size, choice.mtime):
         raise OSError(f"{choice.path}: changed since it was surveyed")
     return {"ctime": found.st_ctime_ns, "above": [[st.st_mtime_ns, st.st_ctime_ns] for st in above]}

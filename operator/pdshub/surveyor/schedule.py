@@ -61,7 +61,7 @@ def due(facts: Facts) -> tuple[str, float]:
 
 def full(request: str, tried: str) -> bool:
     """Whether a person asked, since the former attempt, for a survey that reads every directory: the request begins
-    with FULL. What nodes ask for stands behind a plus and is no new wish of a person."""
+    with FULL. What nodes ask for stands behind a plus and is no new request of a person."""
     asked, before = request.partition("+")[0], tried.partition("+")[0]
     return asked.startswith(FULL) and asked != before
 

@@ -1,4 +1,4 @@
-"""The surveyor's HTTPS door: the operator says and asks, nodes fetch."""
+"""The surveyor's HTTPS server: the operator sends specs and asks, nodes fetch generations."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from pathlib import Path
 import zstandard
 from aiohttp import web
 
-from pdshub import mutual_tls
+from pdshub import mutual_tls, tls_names
 from pdshub.api.generation import LIVE
+from pdshub.api.survey import Answer, CheckState, Diff, SpecTaken, StillRunning
 from pdshub.archive import manifest, plan, record
-from pdshub.surveyor import answers, tls
+from pdshub.surveyor import answers
 from pdshub.surveyor.checks import findings_of
 from pdshub.surveyor.comparing import Comparisons, Json, Say
-from pdshub.surveyor.jobs import Job, JobError
+from pdshub.surveyor.desired_view import DesiredViewError
 from pdshub.surveyor.store import PROOF, Entry
 from pdshub.surveyor.surveyor import Surveyor
-from pdshub.surveyor.wish import WishError
+from pdshub.surveyor.worker import Worker, WorkerError
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +36,14 @@ FOR_NODES = ("/generations/", "/images/")
 _GENERATION = r"{hex:[0-9a-f]{64}}"
 
 
-class Door:
-    """Handlers. ``sent``: bytes served, by kind."""
+class Handlers:
+    """The handlers of all requests. ``sent``: bytes served since the start, by kind of what was sent."""
 
     def __init__(self, surveyor: Surveyor) -> None:
         self.surveyor = surveyor
         self.sent = {"image": 0, "manifest": 0, "proof": 0, "plan": 0}
         self._questions = asyncio.Semaphore(1)  # each may take hundreds of megabytes for a moment
-        self._job: Job | None = None
+        self._worker: Worker | None = None
         self._closing = False
         self.comparisons = Comparisons(self._compare)
 
@@ -67,41 +68,45 @@ class Door:
     async def close(self) -> None:
         """Leaves the questions that are being answered without an answer."""
         self._closing = True
-        if self._job:
-            self._job.stop("the surveyor ends")
+        if self._worker:
+            self._worker.stop("the surveyor ends")
         await self.comparisons.close()
 
     async def put_spec(self, request: web.Request) -> web.Response:
+        """PUT /spec: what the view should be. 400 no JSON, 422 what cannot be used, 507 the store cannot be written."""
         try:
             body = await request.json()
-            wish = self.surveyor.put(body)
-        except WishError as error:
+            desired = self.surveyor.put(body)
+        except DesiredViewError as error:
             raise web.HTTPUnprocessableEntity(text=str(error)) from None
         except (ValueError, RecursionError):
             raise web.HTTPBadRequest(text="no JSON") from None
         except OSError as error:
             raise web.HTTPInsufficientStorage(text=f"the store can not be written: {error.strerror}") from None
-        return web.json_response({"spec": wish.digest, "content": wish.content})
+        return _answer(SpecTaken(spec=desired.digest, content=desired.content))
 
     async def get_state(self, _: web.Request) -> web.Response:
-        return web.json_response(answers.state(self.surveyor))
+        """GET /state: what is kept and done."""
+        return _answer(answers.state(self.surveyor))
 
     async def post_verify(self, request: web.Request) -> web.Response:
+        """POST /verify: compares a generation with the sources, in the background; the result is in the state."""
         try:
             reference = (await request.json())["generation"]
         except (ValueError, KeyError, TypeError, RecursionError):
             raise web.HTTPBadRequest(text='{"generation": …} is needed') from None
         entry = self._entry(str(reference))
-        self.surveyor.checks.ask(entry)
+        self.surveyor.check_runner.ask(entry)
         return web.json_response({"generation": entry.name}, status=202)
 
     async def get_explain(self, request: web.Request) -> web.Response:
+        """GET /explain: which source shows a path in a generation, and why."""
         entry = self._entry(request.query.get("generation", ""))
         path = request.query.get("path", "")
         try:
             task = {"generation": str(entry.directory), "path": path, "sources": str(self.surveyor.sources)}
             return web.json_response(await self._asked("explain", task))
-        except JobError as error:
+        except WorkerError as error:
             raise web.HTTPInternalServerError(text=str(error)) from None
 
     async def get_diff(self, request: web.Request) -> web.Response:
@@ -115,19 +120,21 @@ class Door:
         limit, wait = _number(request, "limit", MAX_FILES), _number(request, "wait", WAIT_SECONDS)
         try:
             answer = await self.comparisons.ask(old, new, min(wait, WAIT_SECONDS))
-        except JobError as error:
+        except WorkerError as error:
             raise web.HTTPInternalServerError(text=str(error)) from None
         if isinstance(answer, str):
-            return web.json_response({"state": "running", "phase": answer}, status=202)
-        files = {kind: {**item, "paths": item["paths"][:limit]} for kind, item in answer["files"].items()}
-        return web.json_response({**answer, "files": files})
+            return _answer(StillRunning(state=CheckState.RUNNING, phase=answer), status=202)
+        found = Diff.model_validate(answer)
+        return _answer(found.model_copy(update={"files": found.files.limited(limit)}))
 
     async def get_findings(self, request: web.Request) -> web.Response:
+        """GET /generations/…/findings: what survey and audit have to say, at most ``limit`` of it."""
         entry, limit = self._entry(request.match_info["hex"]), _number(request, "limit", FINDINGS)
         answer = await asyncio.to_thread(findings_of, entry.directory, limit)
         return web.json_response({"generation": entry.name, **answer})
 
     async def get_file(self, request: web.Request) -> web.Response:
+        """A generation's manifest.json or proof.json, byte for byte."""
         entry, name = self._entry(request.match_info["hex"]), request.match_info["file"]
         try:
             raw = await asyncio.to_thread((entry.directory / name).read_bytes)
@@ -137,10 +144,12 @@ class Door:
         return web.Response(body=raw, content_type="application/json")
 
     async def get_plan(self, request: web.Request) -> web.StreamResponse:
+        """A generation's plan.json, compressed with zstd."""
         entry = self._entry(request.match_info["hex"])
         return await self._send(request, "plan", _compressed(entry.directory / plan.FILE), encoded=True)
 
     async def get_image(self, request: web.Request) -> web.StreamResponse:
+        """A catalog image by its digest: as it is stored to clients that accept zstd, else unpacked."""
         digest = request.match_info["hex"]
         path = self.surveyor.store.image(digest)
         if path is None:
@@ -164,15 +173,15 @@ class Door:
         return await self._asked("diff", task, say)
 
     async def _asked(self, kind: str, task: Json, say: Say = lambda text: None) -> Json:
-        """The answer of a job. Raises JobError."""
+        """The answer of a worker. Raises WorkerError."""
         async with self._questions:
             if self._closing:
-                raise JobError("the surveyor ends")
-            self._job = Job(kind, task, memory=self.surveyor.memory // 2)
+                raise WorkerError("the surveyor ends")
+            self._worker = Worker(kind, task, memory=self.surveyor.memory // 2)
             try:
-                return dict(await self._job.run(say, seconds=QUESTION_SECONDS))
+                return dict(await self._worker.run(say, seconds=QUESTION_SECONDS))
             finally:
-                self._job = None
+                self._worker = None
 
     async def _send(
         self, request: web.Request, kind: str, pieces: Iterator[bytes], *, encoded: bool, length: int | None = None
@@ -196,6 +205,10 @@ class Door:
                 raise web.HTTPNotFound(text="it was dropped just now") from error
             raise
         return response
+
+
+def _answer(said: Answer, status: int = 200) -> web.Response:
+    return web.json_response(said.body(), status=status)
 
 
 def _live(entry: Entry) -> Entry:
@@ -236,16 +249,16 @@ async def _only_known(
 ) -> web.StreamResponse:
     """The operator may do everything, nodes may fetch, others nothing."""
     transport = request.transport
-    peer = tls.common_name(transport.get_extra_info("peercert")) if transport else ""
+    peer = tls_names.common_name(transport.get_extra_info("peercert")) if transport else ""
     fetching = request.method in ("GET", "HEAD") and request.path.startswith(FOR_NODES)
-    if peer == tls.OPERATOR or (peer == tls.NODE and fetching):
+    if peer == tls_names.OPERATOR or (peer == tls_names.NODE and fetching):
         return await handler(request)
     raise web.HTTPForbidden(text=f"{peer or 'a stranger'} may not do this")
 
 
-async def serve(door: Door, directory: Path, port: int, every: float = 5.0) -> None:
+async def serve(handlers: Handlers, directory: Path, port: int, every: float = 5.0) -> None:
     """Serves for ever. Waits for the certificate files; takes new ones for new connections, old ones go on."""
-    runner = web.AppRunner(door.app(), access_log=None, shutdown_timeout=3)
+    runner = web.AppRunner(handlers.app(), access_log=None, shutdown_timeout=3)
     await runner.setup()
     site: web.TCPSite | None = None
     seen: tuple[int, ...] | None = None

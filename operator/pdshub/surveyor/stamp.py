@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 class Stamp:
-    """The last known state of a file; a look that does not end is not repeated."""
+    """Looks at a file without waiting for a dead server: while one look hangs, there is no other."""
 
     def __init__(self) -> None:
         self._looking = False

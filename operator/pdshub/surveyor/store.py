@@ -25,9 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pdshub.api.generation import digits, named
 from pdshub.archive import manifest, plan, record
 from pdshub.files import read_json, sync, write_json
+from pdshub.generation_id import digits, named
 
 FACTS, PROOF, FINDINGS, AUDIT = "facts.json", "proof.json", "findings.txt", "audit.json"
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -56,14 +56,17 @@ class Entry:
 
     @property
     def sequence(self) -> int:
+        """Its place in the order of generations: the newest has the greatest."""
         return int(self.facts["sequence"])
 
     @property
     def as_of(self) -> str:
+        """When its survey began, RFC 3339."""
         return str(self.facts.get("asOf") or self.manifest.get("surveyedAt", ""))
 
     @property
     def accepted(self) -> bool:
+        """Whether the guard let it pass: it did not lose too many files (archive/guard.py)."""
         return bool((self.facts.get("guard") or {}).get("accepted"))
 
     @property
@@ -73,7 +76,7 @@ class Entry:
 
 
 class Store:
-    """The directory. Everything but ``read`` needs ``open`` first: one writer at a time."""
+    """The store's directory. Everything but ``read`` needs ``open`` first: one writer at a time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -1,4 +1,4 @@
-"""A NAS in memory with a clock of its own, and a door to it that can be made to lie."""
+"""A NAS in memory with a clock of its own, and a file system of it that can be made to lie."""
 
 from __future__ import annotations
 
@@ -147,18 +147,18 @@ class _Entry:
     name: str
     path: str
     node: Node
-    door: FaultyDoor
+    fs: FaultyFileSystem
 
     def is_dir(self, *, follow_symlinks: bool = True) -> bool:
         return isinstance(self.node.held, dict)
 
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
-        self.door.maybe_fail(self.path)
-        return self.door.nas.stat(self.node)
+        self.fs.maybe_fail(self.path)
+        return self.fs.nas.stat(self.node)
 
 
-class FaultyDoor:
-    """The door of a survey. Faults last as long as their calls; ``remember`` is what "older" and "times" answer."""
+class FaultyFileSystem:
+    """What a survey reads. Faults last as long as their calls; ``remember`` is what "older" and "times" answer."""
 
     def __init__(self, nas: Nas) -> None:
         self.nas = nas

@@ -12,7 +12,7 @@ from unittest import mock
 import pytest
 
 from pdshub.archive.findings import Findings
-from pdshub.archive.fresh import settled
+from pdshub.archive.synced_stat import retry_stale
 from pdshub.archive.verify import verify
 from pdshub.archive.walk import SourceError
 from tests.unit.archive.archive_support import build, bundle, run, spec, visible
@@ -82,5 +82,5 @@ def test_verify_looks_again(tmp_path: Path, root: Path) -> None:
 def test_other_errors_are_not_asked_again() -> None:
     read = mock.Mock(side_effect=OSError(errno.EIO, "I/O"))
     with pytest.raises(OSError, match="I/O"):
-        settled(read)
+        retry_stale(read)
     assert read.call_count == 1

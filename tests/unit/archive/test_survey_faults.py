@@ -21,7 +21,7 @@ from pdshub.archive.survey import Options, Result, survey
 from pdshub.archive.view import view_from_spec
 from pdshub.archive.walk import SourceError
 from tests.unit.archive.archive_support import bundle, kinds, spec, visible
-from tests.unit.archive.simulated import ROOT, SECOND, Fault, FaultyDoor, Nas
+from tests.unit.archive.simulated import ROOT, SECOND, Fault, FaultyFileSystem, Nas
 
 SETTLE = RACY = 120
 ALWAYS = 10**6
@@ -37,7 +37,7 @@ class Site:
     """A NAS, its surveyor's memory, and what users would see."""
 
     def __init__(self, folder: Path, nas: Nas, settle: int = SETTLE) -> None:
-        self.folder, self.nas, self.door = folder, nas, FaultyDoor(nas)
+        self.folder, self.nas, self.fs = folder, nas, FaultyFileSystem(nas)
         self.view = view_from_spec("v", spec(["a"], nightPatterns=["n/*"], settleSeconds=settle))
         self.last: Path | None = None
         self.number = 0
@@ -53,7 +53,7 @@ class Site:
         self.nas.now += int(seconds * SECOND)
 
     def _survey(self, out: Path, previous: Path | None, restat: Callable[[str], bool]) -> Result:
-        options = Options(self.nas.now, 1, restat=restat, racy_ns=RACY * SECOND, door=self.door)
+        options = Options(self.nas.now, 1, restat=restat, racy_ns=RACY * SECOND, fs=self.fs)
         out.mkdir()
         return survey(self.view, {"a": Path(ROOT)}, out, options, previous)
 
@@ -61,13 +61,13 @@ class Site:
         """One more generation. One that fails leaves the one before. The faults end with it."""
         self.number += 1
         out = self.folder / f"g{self.number}"
-        self.door.faults = list(faults)
+        self.fs.faults = list(faults)
         try:
             self._survey(out, self.last, restat)
             self.last = out
         finally:
-            self.door.faults = []
-            self.door.remember()
+            self.fs.faults = []
+            self.fs.remember()
         return open_plan(out)
 
     def fresh(self) -> Plan:

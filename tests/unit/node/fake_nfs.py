@@ -32,6 +32,7 @@ class Server:
     page: int = 2  # names in one page
     clients: list[Client] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)  # of the last client
     _ids: Iterator[int] = field(default_factory=lambda: itertools.count(100))
 
     def put(self, path: str, content: bytes) -> None:
@@ -44,6 +45,7 @@ class Server:
 
     def connect(self, url: str = "", **options: Any) -> Client:
         self.trouble("connect")
+        self.options = options
         client = Client(self)
         self.clients.append(client)
         return client

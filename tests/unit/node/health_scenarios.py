@@ -26,14 +26,12 @@ def replaced_file(folder: Path) -> None:
     renewed: list[str] = []
 
     async def look(now: float) -> Any:
-        await watcher.look(catalog.subject, now, "now")
+        if await watcher.look(catalog.subject, now, "now"):
+            renewed.append("sbn")
+            catalog.renew()
         return watcher.watches["sbn"]
 
-    def renew(view: str) -> None:
-        renewed.append(view)
-        catalog.renew()
-
-    watcher = Watcher(renew)
+    watcher = Watcher()
     watch = asyncio.run(look(6000.0))
     assert watch.checked == 3 and not watch.problems and not watch.survey_wanted and not renewed
     # as rsync does: written aside, then renamed over

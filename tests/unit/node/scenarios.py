@@ -19,6 +19,7 @@ import grpc
 
 from pdshub.node.mount import mountinfo
 from tests.unit.node.machine import Machine, eventually
+from tests.unit.node.views import nfs
 
 
 def refused(code: grpc.StatusCode, call: Callable[[], object]) -> str:
@@ -252,9 +253,8 @@ def foreign_mount(m: Machine) -> None:
     m.start()
     target = m.publish()
     eventually(lambda: "port 9" in m.health()["message"])
-    from pdshub.node.spec import Source
 
-    digest = Source("main", server="127.0.0.1", port=9, export="/x").digest
+    digest = nfs("main", "127.0.0.1", "/x", port=9).digest
     place = m.kubelet / "plugins/archive.pdshub.dev/sources" / digest
     place.mkdir(exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,nosuid,nodev", "tmpfs", place], check=True)

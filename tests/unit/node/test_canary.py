@@ -6,21 +6,28 @@ import asyncio
 import os
 from ctypes.util import find_library
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from pdshub.node.health.monitor import Health
+from pdshub.node.csi.services import Node
+from pdshub.node.hardening import SpecError
+from pdshub.node.health.monitor import Findings
 from pdshub.node.health.published import Subject
 from pdshub.node.health.sample import Known
 from pdshub.node.health.staleness import SLICE, SLOT, Watch
 from pdshub.node.layout import Layout
 from pdshub.node.reconcile.reconciler import Reconciler
+from pdshub.node.reconcile.source_manager import SourceManager
+from pdshub.node.report.document import document
 from pdshub.node.source.nfs_requests import HelperRequests
 from pdshub.node.source.policy import PolicyFile
-from pdshub.node.spec import SpecError, parse_view
-from pdshub.node.store.cache import Shelf
+from pdshub.node.source.source_mount import MountContext
+from pdshub.node.spec import parse_view
+from pdshub.node.store.cache import GenerationCache
 from pdshub.node.store.generations import Store
+from pdshub.node.store.informer import Informer
 from tests.unit.node import apart, generations, health_scenarios
 
 GENERATION = "sha256:0123456789abcdef"
@@ -171,9 +178,12 @@ def report_of(tmp_path: Path, watch: Watch, changed: str, as_of: str) -> dict[st
     async def made() -> dict[str, Any]:
         layout = Layout(tmp_path)
         layout.prepare()
-        shelf = Shelf(Store(layout.generations), tmp_path, tmp_path)
-        reconciler = Reconciler(layout, PolicyFile(tmp_path / "none"), HelperRequests(layout), shelf)
-        document = {
+        woken = asyncio.Event()
+        cache = GenerationCache(Store(layout.generations), tmp_path, woken.set, tmp_path)
+        policy = PolicyFile(tmp_path / "none")
+        sources = SourceManager(MountContext(layout, policy.current, HelperRequests(layout), woken.set))
+        reconciler = Reconciler(layout, sources, cache, Informer(woken.set), woken)
+        written = {
             "metadata": {"name": "sbn", "generation": 3},
             "spec": {
                 "sources": [{"name": "main", "local": {"path": "/data"}}],
@@ -181,16 +191,16 @@ def report_of(tmp_path: Path, watch: Watch, changed: str, as_of: str) -> dict[st
             },
             "status": {"generation": {"name": "sha256:" + "ab" * 32, "asOf": as_of}},
         }
-        view = parse_view(document)
+        view = parse_view(written)
         reconciler.known["sbn"] = view
         await reconciler.sources.keep([view], {}, None)
-        (keeper,) = reconciler.keepers.values()
-        keeper.canary.changed, keeper.canary.changes = changed, int(bool(changed))
-        health = Health(reconciler, 3600, 30)
-        health.watcher.watches["sbn"] = watch
-        report = {"views": {"sbn": {"ready": True}}, "sources": {"sbn": {"main": {"ready": True}}}}
+        (mount,) = reconciler.sources.mounts.values()
+        mount.identity_check.changed, mount.identity_check.changes = changed, int(bool(changed))
+        findings = Findings(3600)
+        findings.watcher.watches["sbn"] = watch
+        plugin = cast(Node, SimpleNamespace(publishes=0, last_publish_seconds=0.0))
         try:
-            return health.complete(report)
+            return document("n1", plugin, reconciler, findings).wire()
         finally:
             await reconciler.close()
 
@@ -215,3 +225,13 @@ def test_the_report_asks_for_a_survey(tmp_path: Path, words: dict[str, str], cha
     assert report["views"]["sbn"].get("surveyWanted") == wanted
     assert ("canary" in report["views"]["sbn"]) is bool(words)
     assert report["sources"]["sbn"]["main"]["identityChanges"] == int(bool(changed))
+    view, source = report["views"]["sbn"], report["sources"]["sbn"]["main"]
+    assert {key: value for key, value in view.items() if key not in ("canary", "surveyWanted")} == {
+        "generation": 3, "shows": "", "form": "catalog", "fetching": "", "shown": {}, "held": 0, "ready": False,
+        "state": "connecting", "targets": 0, "message": "not looked at yet",
+    }, "as it was sent before"  # fmt: skip
+    assert source == {
+        "ready": False, "state": "connecting", "mode": "", "message": "not looked at yet", "latencySeconds": 0.0,
+        "identityChanged": changed, "identityChanges": int(bool(changed)),
+    }  # fmt: skip
+    assert report.keys() == {"node", "kernel", "version", "csi", "views", "sources", "failures"}

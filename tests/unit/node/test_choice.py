@@ -7,19 +7,22 @@ from typing import Any
 
 import pytest
 
+from pdshub.api.view import TreeEntry
+from pdshub.node.hardening import SpecError
 from pdshub.node.reconcile.plan import LayerAt, Want
 from pdshub.node.reconcile.select_generation import LIVE, Built, Known, above, catalog, choose, decide, place
 from pdshub.node.reconcile.view_health import document, report, showing_of
 from pdshub.node.source.source_mount import State
-from pdshub.node.spec import Entry, Layer, Released, Source, SpecError, UpdatePolicy, View, parse_view, sources_view
-from pdshub.node.store.generations import Generation
+from pdshub.node.spec import View, parse_view, sources_view
+from pdshub.node.store.generations import DataLayer, Generation
+from tests.unit.node.views import entry, layer, nfs, policy, released
 
-A, B = Source("a", server="nas", export="/a"), Source("b", server="nas", export="/b")
+A, B = nfs("a", "nas", "/a"), nfs("b", "nas", "/b")
 G1, G2, G3 = (f"sha256:{digit * 64}" for digit in "123")
 
 
 def generation(name: str, view: str = "v", as_of: str = "") -> Generation:
-    return Generation(name, view, as_of, False, "", (), (Layer("a", "x"), Layer("b", ".")), {"files": 1})
+    return Generation(name, view, as_of, False, "", (), (DataLayer("a", "x"), DataLayer("b", ".")), {"files": 1})
 
 
 STORED = {G1: generation(G1, as_of="1"), G2: generation(G2, as_of="2")}
@@ -27,8 +30,8 @@ READY = {"a": State(True, "", "", 0, {"x": "0:1:1"}), "b": State(True, "", "", 0
 AWAY = {**READY, "b": State(False, "", "no answer", 0, {".": "0:2:2"})}
 GONE = {**READY, "b": State(True, "", "", 0, {".": None})}
 UNKNOWN = {**READY, "b": State()}
-TREE = (Entry("d", (Layer("a", "x"),)), Entry("e", (Layer("b", "."),)))
-VIEW = View("v", 1, "v", (A, B), TREE, released=Released(G2))
+TREE = (entry("d", layer("a", "x")), entry("e", layer("b")))
+VIEW = View("v", 1, "v", (A, B), TREE, released=released(G2))
 
 
 def layers(one: str, two: str) -> tuple[LayerAt, ...]:
@@ -62,7 +65,7 @@ def test_catalog(states: dict[str, State], built: dict[str, Built], expected: tu
     assert (one.key in built) is (key in built) and (key == "new" or one.key == key)
     assert one.layers == () if second is None else one.layers[1].identity == second
     assert bool(one.reason) is (states is not READY) and not one.waits and one.generation == G2
-    assert catalog(VIEW, STORED[G2], Known(states, built=built, patient=True)).waits is (second == "")
+    assert catalog(VIEW, STORED[G2], Known(states, built=built, within_grace=True)).waits is (second == "")
 
 
 def test_a_worn_catalog_is_mounted_anew() -> None:
@@ -98,7 +101,7 @@ def test_choose(stored: list[str], last: str, built: dict[str, Built], expected:
     assert choose(replace(VIEW, released=None), known) == LIVE
 
 
-LIVE_ENTRY = (Entry("pds4/in", (Layer("a", "."),), live=True), Entry("pds4/o", (Layer("a", "x"),)))
+LIVE_ENTRY = (entry("pds4/in", layer("a"), live=True), entry("pds4/o", layer("a", "x")))
 
 
 @pytest.mark.parametrize(
@@ -113,7 +116,7 @@ LIVE_ENTRY = (Entry("pds4/in", (Layer("a", "."),), live=True), Entry("pds4/o", (
         (LIVE_ENTRY, {"": (), "pds4": ()}, {}),
     ],
 )  # fmt: skip
-def test_place(tree: tuple[Entry, ...], children: Any, points: dict[str, str | None]) -> None:
+def test_place(tree: tuple[TreeEntry, ...], children: Any, points: dict[str, str | None]) -> None:
     """With live entries a catalog is shown in parts, once it has been listed; whatever was moved elsewhere, too."""
     found = place(replace(VIEW, tree=tree), Want("k", generation=G2), children)
     assert {at: want.sub if want.placed else None for at, want in found.items()} == points
@@ -121,10 +124,10 @@ def test_place(tree: tuple[Entry, ...], children: Any, points: dict[str, str | N
 
 def test_above() -> None:
     assert above(TREE) == () and above(LIVE_ENTRY) == ("", "pds4")
-    assert above((Entry("a/b/c", (Layer("a", "."),), live=True),)) == ("", "a", "a/b")
+    assert above((entry("a/b/c", layer("a"), live=True),)) == ("", "a", "a/b")
 
 
-PER_SERVER = (UpdatePolicy("keeps", next_server=True), UpdatePolicy("switches"))
+PER_SERVER = (policy("keeps", "nextServer"), policy("switches"))
 
 
 def target(volume: str, number: int = 1) -> str:
@@ -141,7 +144,7 @@ def target(volume: str, number: int = 1) -> str:
 )  # fmt: skip
 def test_policy(volume: str, showing: str, own: set[str] | bool | None) -> None:
     known = Known(READY, stored=STORED, shown={target(volume): showing})
-    decision = decide(replace(VIEW, uptakes=PER_SERVER), known)
+    decision = decide(replace(VIEW, update_policies=PER_SERVER), known)
     assert decision.generation == G2 and set(decision.wants) == {"v"}
     if own is False:
         assert decision.own == {}
@@ -176,11 +179,13 @@ def test_parse_status() -> None:
     volumes = [{"volume": "pv1", "updates": "nextServer", "maxHoldSeconds": 5}, {"volume": "pv2", "updates": "live"}]
     said = {"generation": {"name": G1, "asOf": "2026"}, "surveyor": {"address": "10.0.0.1:9810"}, "volumes": volumes}
     view = parse_view(status(**said))
-    assert view.released == Released(G1, "2026") and view.surveyor == "10.0.0.1:9810" and view.cataloged
+    assert view.released == released(G1, "2026") and view.surveyor == "10.0.0.1:9810" and view.cataloged
     assert [entry.live for entry in view.tree] == [False, True]
-    assert view.uptake(target("pv1"), 60) == UpdatePolicy("pv1", True, 5)
-    assert view.uptake(target("pv2"), 60) == UpdatePolicy("pv2", False, 3600)
-    assert view.uptake(target("pv3"), 60) == UpdatePolicy("pv3", False, 60)
+    assert view.update_policy(target("pv1")) == policy("pv1", "nextServer", 5)
+    assert view.update_policy(target("pv2")) == policy("pv2")
+    assert view.update_policy(target("pv3")) is None
+    keeps = [(view.keeps_generation(target(pv)), view.hold_seconds(target(pv), 60)) for pv in ("pv1", "pv2", "pv3")]
+    assert keeps == [(True, 5), (False, 3600), (False, 60)]
     assert parse_view(status(**said, spec={"form": "live"})).released is None
     assert parse_view(status()).released is None
     with pytest.raises(SpecError, match="hexadecimal"):

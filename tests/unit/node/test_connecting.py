@@ -6,6 +6,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,19 +14,23 @@ from typing import Any, cast
 import pytest
 
 from pdshub.node.csi.services import Node
+from pdshub.node.health.monitor import Findings
 from pdshub.node.layout import Layout
 from pdshub.node.mount import worker
 from pdshub.node.reconcile import reconciler
 from pdshub.node.reconcile.desired import Story, tell
 from pdshub.node.reconcile.plan import Want
-from pdshub.node.report.server import document
+from pdshub.node.reconcile.source_manager import SourceManager
+from pdshub.node.report.document import document
 from pdshub.node.source import nfs_requests, source_mount
 from pdshub.node.source.nfs_requests import HelperRequests
 from pdshub.node.source.policy import Policy, PolicyFile
-from pdshub.node.source.source_mount import Keeper, State
-from pdshub.node.spec import Entry, Layer, Source, View
-from pdshub.node.store.cache import Shelf
+from pdshub.node.source.source_mount import KernelNFS, MountContext, SourceMount, State
+from pdshub.node.spec import Source, View
+from pdshub.node.store.cache import GenerationCache
 from pdshub.node.store.generations import Store
+from pdshub.node.store.informer import Informer
+from tests.unit.node.views import entry, layer, nfs
 
 WELL, AWAY = Story(True, "", ""), Story(False, "source m: away", "notice")
 
@@ -48,13 +53,17 @@ class Place:
         installation.write_text("archive: {allowedServers: [127.0.0.1]}\n")
         self.policy = PolicyFile(installation)
         self.requests = HelperRequests(self.layout)
+        self.kernel_nfs = KernelNFS()
 
     def says(self, source: Source, **status: Any) -> None:
         """Answer a request as the helper does."""
         nfs_requests.write(self.layout.helper / f"{source.digest}.status", status)
 
-    def keeper(self, source: Source) -> Keeper:
-        return Keeper(source, self.layout, self.policy.current, self.requests, lambda: None)
+    def context(self, changed: Callable[[], None] = lambda: None) -> MountContext:
+        return MountContext(self.layout, self.policy.current, self.requests, changed, kernel_nfs=self.kernel_nfs)
+
+    def mount(self, source: Source) -> SourceMount:
+        return SourceMount(source, self.context())
 
 
 @pytest.fixture
@@ -64,7 +73,7 @@ def place(tmp_path: Path) -> Place:
 
 async def until(what: Callable[[], object], seconds: float = 10) -> None:
     async with asyncio.timeout(seconds):
-        while not what():  # noqa: ASYNC110 - the keeper tells its state, not the moment it ends
+        while not what():  # noqa: ASYNC110 - the mount tells its state, not the moment it ends
             await asyncio.sleep(0.02)
 
 
@@ -73,11 +82,11 @@ async def until(what: Callable[[], object], seconds: float = 10) -> None:
 )
 def test_the_first_failure_ends_connecting(place: Place, port: int, server: str, says: str) -> None:
     async def test() -> None:
-        keeper = place.keeper(Source("m", server=server, export="/m", port=port))
-        assert keeper.connecting
-        await until(lambda: not keeper.connecting)
-        assert says in keeper.state.message.lower() or says in keeper.state.message
-        await keeper.stop()
+        mount = place.mount(nfs("m", server, "/m", port=port))
+        assert mount.connecting
+        await until(lambda: not mount.connecting)
+        assert says in mount.state.message.lower() or says in mount.state.message
+        await mount.stop()
 
     asyncio.run(test())
 
@@ -90,33 +99,33 @@ def test_the_first_failure_ends_connecting(place: Place, port: int, server: str,
 def test_the_helper_decides_where_the_kernel_has_no_nfs(
     place: Place, port: int, monkeypatch: pytest.MonkeyPatch, status: dict[str, Any] | None, connecting: bool
 ) -> None:
-    monkeypatch.setattr(Keeper, "no_kernel_nfs_until", time.monotonic() + 600)
-    source = Source("m", server="127.0.0.1", export="/m", port=port)
+    place.kernel_nfs.absent()
+    source = nfs("m", "127.0.0.1", "/m", port=port)
     (place.layout.helper / "alive").touch()
     if status:
         place.says(source, **status)
 
     async def test() -> None:
-        keeper = place.keeper(source)
-        await until(lambda: keeper.state.mode)
-        assert keeper.connecting is connecting
+        mount = place.mount(source)
+        await until(lambda: mount.state.mode)
+        assert mount.connecting is connecting
         if status and not status["ready"]:
-            assert keeper.state.message == status["message"]
-        await keeper.stop()
+            assert mount.state.message == status["message"]
+        await mount.stop()
 
     asyncio.run(test())
 
 
 def test_connecting_is_bounded(place: Place, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Keeper, "no_kernel_nfs_until", time.monotonic() + 600)
+    place.kernel_nfs.absent()
     monkeypatch.setattr(source_mount, "CONNECTING_SECONDS", 0.3)
 
     async def test() -> None:
-        keeper = place.keeper(Source("m", server="127.0.0.1", export="/m", port=port))
-        await until(lambda: keeper.state.mode)
-        await until(lambda: not keeper.connecting, 2)
-        assert "pdshub-nfs-helper" in keeper.state.message
-        await keeper.stop()
+        mount = place.mount(nfs("m", "127.0.0.1", "/m", port=port))
+        await until(lambda: mount.state.mode)
+        await until(lambda: not mount.connecting, 2)
+        assert "pdshub-nfs-helper" in mount.state.message
+        await mount.stop()
 
     asyncio.run(test())
 
@@ -134,12 +143,12 @@ def test_away_is_who_gave_no_answer_twice(
         return place.policy.current()
 
     async def test() -> None:
-        source = Source("m", server=server, export="/m", port=port)
-        keeper = Keeper(source, place.layout, policy, place.requests, lambda: news.append(keeper.state))
+        source = nfs("m", server, "/m", port=port)
+        mount = SourceMount(source, replace(place.context(lambda: news.append(mount.state)), policy=policy))
         await until(lambda: looks[0] > 3)
         # what may not be mounted is not away; both are told once
         assert [state.away for state in news] == ([False, True] if away else [False])
-        await keeper.stop()
+        await mount.stop()
 
     asyncio.run(test())
 
@@ -153,17 +162,17 @@ def test_a_machine_that_is_too_busy_to_look_says_nothing_of_the_server(
     met: list[tuple[int, bool]] = []
 
     async def test() -> None:
-        keeper = place.keeper(Source("m", server="127.0.0.1", export="/m", port=port))
+        mount = place.mount(nfs("m", "127.0.0.1", "/m", port=port))
 
         async def look() -> State:
-            met.append((len(looks), keeper.state.away))
+            met.append((len(looks), mount.state.away))
             if not looks:
                 return State(True)
             raise looks.pop(0)(110, "")
 
-        keeper._look = look  # type: ignore[method-assign]
-        await until(lambda: keeper.state.ready)
-        await keeper.stop()
+        mount._look = look  # type: ignore[method-assign]
+        await until(lambda: mount.state.ready)
+        await mount.stop()
 
     asyncio.run(test())
     assert met[:5] == [(4, False), (3, False), (2, False), (1, False), (0, True)]
@@ -192,25 +201,27 @@ def test_the_report_says_how_a_view_stands(
     age: float,
     word: str,
 ) -> None:
-    monkeypatch.setattr(Keeper, "no_kernel_nfs_until", time.monotonic() + 600)
-    source = Source("m", server="127.0.0.1", export="/m", port=port)
-    view = View("sbn", 1, "sbn", (source,), (Entry("d", (Layer("m", "."),)),))
+    place.kernel_nfs.absent()
+    source = nfs("m", "127.0.0.1", "/m", port=port)
+    view = View("sbn", 1, "sbn", (source,), (entry("d", layer("m")),))
     if not connecting:
         place.says(source, ready=False, message="nobody there")
 
     async def test() -> None:
-        shelf = Shelf(Store(place.layout.generations), Path())
-        found = reconciler.Reconciler(place.layout, place.policy, place.requests, shelf)
+        woken = asyncio.Event()
+        cache = GenerationCache(Store(place.layout.generations), Path(), woken.set)
+        sources, informer = SourceManager(place.context(woken.set)), Informer(woken.set)
+        found = reconciler.Reconciler(place.layout, sources, cache, informer, woken)
         found.known = {"sbn": view}
-        keeper = found.keepers[source.digest] = place.keeper(source)
-        await until(lambda: keeper.state.mode)
+        mount = found.sources.mounts[source.digest] = place.mount(source)
+        await until(lambda: mount.state.mode)
         if story:
             with monkeypatch.context() as past:
                 then = time.monotonic() - age
                 past.setattr("time.monotonic", lambda: then)
                 found.remember("sbn", story, connecting=False)
         node = cast(Node, SimpleNamespace(publishes=0, last_publish_seconds=0.0))
-        said = document("n1", node, found)
+        said = document("n1", node, found, Findings(3600)).wire()
         assert said["views"]["sbn"]["state"] == word
         assert said["sources"]["sbn"]["m"]["state"] == ("connecting" if connecting else "failed")
         assert said["views"]["sbn"]["ready"] is (word == "ready")

@@ -13,8 +13,8 @@ from pdshub.node.reconcile.observe import cataloged, observe, shown
 from pdshub.node.reconcile.plan import Actual, Attach, Build, Detach, Drop, Step, Switch, Want, plan
 from pdshub.node.reconcile.select_generation import Built, Known, catalog, decide
 from pdshub.node.source.source_mount import State
-from pdshub.node.spec import Source
 from tests.unit.node.test_choice import G1, G2, PER_SERVER, READY, STORED, UNKNOWN, VIEW, A, layers, target
+from tests.unit.node.views import local, nfs
 
 SLOW = {**READY, "b": State(False, "", "no answer", 0, {".": "0:2:2"})}
 AWAY = {**READY, "b": replace(SLOW["b"], away=True)}
@@ -44,8 +44,8 @@ def test_catalog(states: dict[str, State], built: dict[str, Built], key: str, co
     one = catalog(VIEW, STORED[G2], Known(states, built=built))
     assert (one.key if one.key in built else "new", one.cover, one.covers) == (key, cover, covers)
     # what is covered shows the same names: nobody is kept waiting for it, even at first
-    patient = catalog(VIEW, STORED[G2], Known(states, built=built, patient=True))
-    assert patient.waits is (cover and not covers)
+    early = catalog(VIEW, STORED[G2], Known(states, built=built, within_grace=True))
+    assert early.waits is (cover and not covers)
 
 
 @pytest.mark.parametrize(
@@ -57,13 +57,13 @@ def test_what_the_same_server_has_is_not_mounted_before_it_has_answered(at: floa
     states = {"a": replace(READY["a"], at=at), "b": replace(AWAY["b"], at=10.0)}
     one = catalog(VIEW, STORED[G2], Known(states, built={"w": WHOLE}))
     assert one.cover and [layer.identity for layer in one.layers] == [expected, ""]
-    elsewhere = replace(VIEW, sources=(replace(A, server="other"), VIEW.sources[1]))
+    elsewhere = replace(VIEW, sources=(nfs("a", "other", "/a"), VIEW.sources[1]))
     assert catalog(elsewhere, STORED[G2], Known(states)).layers[0].identity == "0:1:1"
 
 
 def test_only_nfs_is_covered() -> None:
     """A directory of the node that is gone has nothing that hangs: who has it open or mounted goes on reading."""
-    view = replace(VIEW, sources=(A, Source("b", local="/b")))
+    view = replace(VIEW, sources=(A, local("b", "/b")))
     where = layers("0:1:1", "0:2:2")[0], replace(WHOLE.layers[1], source=view.sources[1].digest)
     assert not catalog(view, STORED[G2], Known(SLOW, built={"w": Built(G2, where)})).cover
 
@@ -72,7 +72,7 @@ def test_every_generation_that_is_shown_is_covered() -> None:
     """A server that keeps an older generation, too; and nothing of it is dropped."""
     built = {"w": WHOLE, "o": OLDER}
     known = Known(AWAY, stored=STORED, shown={target("keeps"): G1}, built=built)
-    decision = decide(replace(VIEW, uptakes=PER_SERVER), known)
+    decision = decide(replace(VIEW, update_policies=PER_SERVER), known)
     own = decision.own[target("keeps")]
     assert own and own["v"].cover and own["v"].covers == "o" and decision.wants["v"].covers == "w"
     assert {"w", "o"} < decision.keys(catalogs=True)

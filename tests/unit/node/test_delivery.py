@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from pdshub.node.health import delivery, monitor
+from pdshub import rfc3339
+from pdshub.node.health import delivery
 from pdshub.node.health.delivery import Found, is_delivery
 from pdshub.node.health.integrity import Proof, Prover, judge
 from pdshub.node.health.published import Subject
@@ -25,7 +26,7 @@ KNOWN = Known(
 )  # fmt: skip
 OF_BEFORE = Known("x/data/f", 5, "sha256", "0" * 64)
 WITHOUT_CTIME = replace(KNOWN, ctime=None, above=())
-NEVER, PATIENCE = 0.0, 3720.0
+NEVER, WITHIN = 0.0, 3720.0
 
 
 def file(mtime: int = KNOWN.mtime, ctime: int = NOON - HOUR, size: int = 5) -> Found:
@@ -57,8 +58,8 @@ def folder(mtime: int = NOON - HOUR, ctime: int = NOON - HOUR, level: int = 0) -
         ("changed once more since", replace(KNOWN, ctime=NOON + 1), file(ctime=NOON + 2), NEVER, True),
         # a survey goes by size and time of modification
         ("waits for its survey, long", KNOWN, file(NOON + 1, NOON + 1), 1e9, True),
-        ("no survey will see it: within patience", KNOWN, file(ctime=NOON + 1), PATIENCE, True),
-        ("no survey will see it: no longer", KNOWN, file(ctime=NOON + 1), PATIENCE + 1, False),
+        ("no survey will see it: within the time of a survey", KNOWN, file(ctime=NOON + 1), WITHIN, True),
+        ("no survey will see it: no longer", KNOWN, file(ctime=NOON + 1), WITHIN + 1, False),
         # gone: what is left of its path tells
         ("removed", KNOWN, folder(NOON + 1, NOON + 1), NEVER, True),
         ("removed, then rsync -t set the directory's time", KNOWN, folder(NOON - HOUR, NOON + 1), NEVER, True),
@@ -75,7 +76,7 @@ def folder(mtime: int = NOON - HOUR, ctime: int = NOON - HOUR, level: int = 0) -
     ],
 )
 def test_delivery_or_damage(case: str, known: Known, now: Found | None, seconds: float, expected: bool) -> None:
-    assert is_delivery(known, now, seconds, PATIENCE) is expected, case
+    assert is_delivery(known, now, seconds, WITHIN) is expected, case
 
 
 OTHER = replace(KNOWN, path="x/data/g", at="data/g")
@@ -145,7 +146,7 @@ def test_many_datasets_are_counted() -> None:
 def test_impossible_times_are_told() -> None:
     for time in (-(1 << 63) + 1, (1 << 63) - 1):
         assert delivery.told(delivery.deliveries([KNOWN], {F: Found(0, time, 1)}, 0), 0)
-    assert delivery.rfc3339(1e30) == "an impossible time"
+    assert rfc3339.for_people(1e30) == "an impossible time"
 
 
 class Proofs(Prover):
@@ -164,7 +165,7 @@ def test_what_no_survey_will_see_is_damage_after_a_while(monkeypatch: pytest.Mon
     """The time is the node's own, and begins anew when the file is found in another state."""
     clock, prover = 0.0, Proofs(1, again=0)
     monkeypatch.setattr("pdshub.node.health.integrity.time.monotonic", lambda: clock)
-    subject = replace(SUBJECT, patience=3720)
+    subject = replace(SUBJECT, survey_within=3720)
 
     def proven(at: float, ctime: int, word: str = "bytes", reachable: bool = True) -> str:
         nonlocal clock
@@ -189,8 +190,11 @@ def test_what_no_survey_will_see_is_damage_after_a_while(monkeypatch: pytest.Mon
         ({"authority": {"settleSeconds": 0}}, (0, 3600)),
         ({"authority": {"settleSeconds": 60}, "survey": {"intervalSeconds": 600}}, (60, 660)),
         (None, (120, 3720)),
+        ({"authority": {"settleSeconds": "soon"}, "survey": {"intervalSeconds": 10**400}}, (120, 3720)),
+        ({"authority": {"settleSeconds": -1}, "survey": []}, (120, 3720)),
+        ({"authority": {"settleSeconds": 60, "newer": {"field": 1}}, "survey": None}, (60, 3660)),
     ],
 )
-def test_patience_is_the_views(spec: Any, expected: tuple[float, float]) -> None:
-    assert monitor._patience(View("v", raw={"spec": spec})) == expected
-    assert monitor._patience(None) == (120, 3720)
+def test_the_times_of_surveys_are_the_views(spec: Any, expected: tuple[float, float]) -> None:
+    assert View("v", raw={"spec": spec}).survey_seconds == expected
+    assert (Subject("v", "v", {}).settle, Subject("v", "v", {}).survey_within) == (120, 3720)

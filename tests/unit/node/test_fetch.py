@@ -17,8 +17,8 @@ import pytest
 
 from pdshub.archive import manifest as archive
 from pdshub.archive.catalog import Image
-from pdshub.node.store.cache import Shelf
-from pdshub.node.store.fetch import Fetch, Folder, Surveyor
+from pdshub.node.store.cache import GenerationCache
+from pdshub.node.store.fetch import DirectoryOrigin, Fetch, SurveyorOrigin
 from pdshub.node.store.generations import GenerationError, Store, parse
 
 IMAGE = bytes(range(256)) * 40  # 10240 bytes, no whole number of blocks
@@ -179,7 +179,7 @@ def served(pki: Path) -> Iterator[Served]:
 
 def test_a_generation_arrives(served: Served, pki: Path, tmp_path: Path) -> None:
     store = Store(tmp_path)
-    fetch = Fetch(NAME, Surveyor(served.address, pki / "pdshub-node"), store)
+    fetch = Fetch(NAME, SurveyorOrigin(served.address, pki / "pdshub-node"), store)
     assert fetch.run().name == NAME and fetch.done == len(IMAGE) + len(PROOF)
     assert served.clients == {"pdshub-node"}
     path = store.path(NAME)
@@ -195,11 +195,11 @@ def test_zstd(served: Served, pki: Path, tmp_path: Path) -> None:
     zstandard = pytest.importorskip("zstandard")
     pack = zstandard.ZstdCompressor().compress
     served.files = {path: (pack(body), "zstd") for path, (body, _) in served.files.items()}
-    assert Fetch(NAME, Surveyor(served.address, pki / "pdshub-node"), Store(tmp_path)).run().name == NAME
+    assert Fetch(NAME, SurveyorOrigin(served.address, pki / "pdshub-node"), Store(tmp_path)).run().name == NAME
     served.files[served.image] = (pack(bytes(1 << 30)), "zstd")  # a gigabyte in a few kilobytes
     store = Store(tmp_path / "other")
     with pytest.raises(GenerationError, match="more than the 10240 bytes"):
-        Fetch(NAME, Surveyor(served.address, pki / "pdshub-node"), store).run()
+        Fetch(NAME, SurveyorOrigin(served.address, pki / "pdshub-node"), store).run()
     assert not any((tmp_path / "other").iterdir())
 
 
@@ -232,7 +232,7 @@ def test_what_is_not_as_it_says_leaves_nothing(
 ) -> None:
     spoil(served)
     with pytest.raises(Exception, match=says):
-        Fetch(NAME, Surveyor(served.address, pki / "pdshub-node"), Store(tmp_path)).run()
+        Fetch(NAME, SurveyorOrigin(served.address, pki / "pdshub-node"), Store(tmp_path)).run()
     assert not any(tmp_path.iterdir())
 
 
@@ -240,18 +240,18 @@ def test_another_generation_under_that_name(served: Served, pki: Path, tmp_path:
     other = "sha256:" + "1" * 64
     served.files[f"/generations/{'1' * 64}/manifest.json"] = served.files[served.manifest]
     with pytest.raises(GenerationError, match="not sha256:1111"):
-        Fetch(other, Surveyor(served.address, pki / "pdshub-node"), Store(tmp_path)).run()
+        Fetch(other, SurveyorOrigin(served.address, pki / "pdshub-node"), Store(tmp_path)).run()
 
 
 def test_who_is_asked(pki: Path, tmp_path: Path) -> None:
     """A server of the same CA that is no surveyor; one of a CA that is not trusted; a client that shows nothing."""
     somebody = Served(pki, "somebody")
     with pytest.raises(ssl.SSLCertVerificationError):
-        Fetch(NAME, Surveyor(somebody.address, pki / "pdshub-node"), Store(tmp_path)).run()
+        Fetch(NAME, SurveyorOrigin(somebody.address, pki / "pdshub-node"), Store(tmp_path)).run()
     assert somebody.asked == []
     somebody.close()
     with pytest.raises(OSError):
-        Fetch(NAME, Surveyor("127.0.0.1:1", pki / "pdshub-node"), Store(tmp_path)).run()
+        Fetch(NAME, SurveyorOrigin("127.0.0.1:1", pki / "pdshub-node"), Store(tmp_path)).run()
 
 
 def test_half_a_generation_is_removed_at_start(tmp_path: Path) -> None:
@@ -270,27 +270,27 @@ async def until(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def test_the_shelf_tries_again(served: Served, pki: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_tries_again(served: Served, pki: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pdshub.node.store.cache.RETRY_SECONDS", (0.01, 0.02))
     body = served.files.pop(served.image)
 
     async def test() -> None:
-        shelf = Shelf(Store(tmp_path), pki / "pdshub-node")
         changes: list[str] = []
-        shelf.changed = lambda: changes.append(shelf.progress(NAME))
-        shelf.need({NAME: served.address})
-        shelf.need({NAME: served.address})
+        certificates = pki / "pdshub-node"
+        cache = GenerationCache(Store(tmp_path), certificates, lambda: changes.append(cache.progress(NAME)))
+        cache.need({NAME: served.address})
+        cache.need({NAME: served.address})
         await until(lambda: len([path for path in served.asked if path == served.image]) >= 3)
-        assert "404" in shelf.progress(NAME) and shelf.get(NAME) is None
+        assert "404" in cache.progress(NAME) and cache.get(NAME) is None
         served.files[served.image] = body
-        await until(lambda: shelf.get(NAME) is not None and not shelf.failures)
-        assert shelf.fetches == 1 and shelf.fetched_bytes == len(IMAGE) + len(PROOF) and "404" in changes[0]
-        shelf.need({NAME: served.address})
+        await until(lambda: cache.get(NAME) is not None and not cache.failures)
+        assert cache.fetches == 1 and cache.fetched_bytes == len(IMAGE) + len(PROOF) and "404" in changes[0]
+        cache.need({NAME: served.address})
         asked = len(served.asked)
-        shelf.need({})
-        shelf.keep_only([])
-        assert shelf.get(NAME) is None
-        await shelf.close()
+        cache.need({})
+        cache.keep_only([])
+        assert cache.get(NAME) is None
+        await cache.close()
         assert len(served.asked) == asked
 
     asyncio.run(test())
@@ -298,11 +298,11 @@ def test_the_shelf_tries_again(served: Served, pki: Path, tmp_path: Path, monkey
 
 def test_nobody_needs_it_any_more(pki: Path, tmp_path: Path) -> None:
     async def test() -> None:
-        shelf = Shelf(Store(tmp_path), pki / "pdshub-node")
-        shelf.need({NAME: "127.0.0.1:1"})
-        assert "is being fetched" in shelf.progress(NAME)
-        shelf.need({})
-        await shelf.close()
+        cache = GenerationCache(Store(tmp_path), pki / "pdshub-node", lambda: None)
+        cache.need({NAME: "127.0.0.1:1"})
+        assert "is being fetched" in cache.progress(NAME)
+        cache.need({})
+        await cache.close()
 
     asyncio.run(test())
     assert not any(tmp_path.iterdir())
@@ -313,4 +313,4 @@ def test_from_a_directory(tmp_path: Path) -> None:
     place.mkdir(parents=True)
     for name, body in {"manifest.json": raw(), "catalog.erofs": IMAGE, "proof.json": PROOF}.items():
         (place / name).write_bytes(body)
-    assert Fetch(NAME, Folder(tmp_path / "from"), Store(tmp_path / "store")).run().name == NAME
+    assert Fetch(NAME, DirectoryOrigin(tmp_path / "from"), Store(tmp_path / "store")).run().name == NAME

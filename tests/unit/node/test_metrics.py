@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from pdshub.api.report import Report
 from pdshub.node.report import metrics
 
 PROOF = {
@@ -42,6 +43,7 @@ REPORT: dict[str, Any] = {
     },
     "failures": {"new": 7, "": 1},
 }  # fmt: skip
+SAID = Report.model_validate(REPORT)
 
 
 def parsed(text: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -53,7 +55,7 @@ def parsed(text: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
 
 
 def made(totals: dict[str, float] | None = None) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    return parsed(metrics.text(lambda: metrics.families(REPORT, totals or {})))
+    return parsed(metrics.text(lambda: metrics.families(SAID, totals or {})))
 
 
 @pytest.mark.parametrize(
@@ -116,29 +118,21 @@ def test_labels_are_bounded() -> None:
     for (_, labels), _ in made().items():
         for label, value in labels:
             assert value in allowed[label], label
-    text = metrics.text(lambda: metrics.families(REPORT, {}))
+    text = metrics.text(lambda: metrics.families(SAID, {}))
     for private in (b"secret", b"alice", b"worker-1"):
         assert private not in text
 
 
 def test_names_cannot_break_the_format() -> None:
     report = {**REPORT, "sources": {'a"} 1\nevil{': {'b\\"': {"ready": True, "latencySeconds": 0}}}, "views": {}}
-    found = parsed(metrics.text(lambda: metrics.families(report, {})))
+    found = parsed(metrics.text(lambda: metrics.families(Report.model_validate(report), {})))
     assert not [name for name, _ in found if "evil" in name]
     assert ("pdshub_node_source_up", (("source", 'b\\"'), ("view", 'a"} 1\nevil{'))) in found
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("1970-01-01T00:01:00Z", 60.0), ("", 0.0), (None, 0.0), ("yesterday", 0.0)],
-)
-def test_timestamp(text: Any, expected: float) -> None:
-    assert metrics.timestamp(text) == expected
-
-
 def test_served(unused_port: int) -> None:
     async def ask() -> tuple[str, bytes]:
-        task = asyncio.create_task(metrics.serve(unused_port, lambda: metrics.families(REPORT, {})))
+        task = asyncio.create_task(metrics.serve(unused_port, lambda: metrics.families(SAID, {})))
         try:
             async with aiohttp.ClientSession() as session:
                 for _ in range(100):

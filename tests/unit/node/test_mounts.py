@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from tests.unit.node import apart, front_scenarios, scenarios
+from tests.unit.node import apart, scenarios, volume_root_scenarios
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 
@@ -19,6 +19,6 @@ def test_scenario(name: str) -> None:
     apart.run("scenarios", name, seconds=120)
 
 
-@pytest.mark.parametrize("name", front_scenarios.ALL)
+@pytest.mark.parametrize("name", volume_root_scenarios.ALL)
 def test_front(name: str) -> None:
-    apart.run("front_scenarios", name, seconds=120)
+    apart.run("volume_root_scenarios", name, seconds=120)

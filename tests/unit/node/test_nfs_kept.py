@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from pdshub.node.layout import KEPT
-from pdshub.node.source import nfs_fuse
+from pdshub.node.source import nfs_attributes, nfs_fuse
 from tests.unit.node import fake_nfs
 from tests.unit.node.test_nfsclient import content, mounted, names, nas  # noqa: F401 - a fixture
 
@@ -71,7 +71,7 @@ def test_it_is_listed_nowhere(nas: fake_nfs.Server) -> None:  # noqa: F811
 
 
 def test_the_longest_unused_is_forgotten() -> None:
-    known = nfs_fuse.Attributes(2, math.inf)
+    known = nfs_attributes.Attributes(2, math.inf)
     for path in ("a", "b"):
         known.put(path, {"st_mode": 0})
     known.get("a")

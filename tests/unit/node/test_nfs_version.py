@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from pdshub.node import nfs_versions
+from pdshub.node.hardening import SpecError
 from pdshub.node.mount import mountinfo, syscalls, worker_main
 from pdshub.node.source.source_mount import mismatch
-from pdshub.node.spec import Source, SpecError, parse_view
+from pdshub.node.spec import parse_view
+from tests.unit.node.views import nfs
 
 SERVER_REFUSES, KERNEL_REFUSES = errno.EPROTONOSUPPORT, errno.EINVAL
 
@@ -70,7 +72,7 @@ def test_what_is_tried(
 @pytest.mark.parametrize("highest", ["4", "4.1", "4.2"])
 def test_what_is_mounted_may_be_older_and_not_newer(highest: str, found: str) -> None:
     mount = mountinfo.parse(f"5 1 0:9 / /m ro,nosuid,nodev - nfs4 nas:/a ro,vers={found},port=2049")[0]
-    wrong = mismatch(Source("a", server="nas", export="/a", version=highest), mount)
+    wrong = mismatch(nfs("a", "nas", "/a", version=highest), mount)
     assert bool(wrong) is (float(found) > float(highest) or found == "3")
 
 

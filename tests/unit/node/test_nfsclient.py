@@ -113,13 +113,14 @@ def test_what_the_server_says_of_a_file_costs_no_client(nas: fake_nfs.Server, nu
             server.call(do)
         assert said.value.errno == number
     assert len(nas.clients) == 1 and not nas.clients[0].closed
+    assert (nas.options["connect_timeout"], nas.options["operation_timeout"]) == (4, 8)
 
 
 def test_a_server_that_is_away_is_an_error_in_time(nas: fake_nfs.Server, monkeypatch: pytest.MonkeyPatch) -> None:
     def trouble(what: str) -> None:
         raise nfs_rs.NfsConnectionError(message="refused")
 
-    monkeypatch.setattr(nfs_client, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(nfs_client, "READER_SECONDS", 0.05)
     nas.trouble = trouble
     filesystem = mounted()
     with pytest.raises(OSError) as said:

@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
+from pdshub.node.hardening import SpecError
 from pdshub.node.mount import mountinfo
 from pdshub.node.reconcile.desired import tell, want
 from pdshub.node.reconcile.plan import Actual, Attach, Build, Detach, Drop, LayerAt, Step, Switch, Want, plan
 from pdshub.node.report.server import is_operator
 from pdshub.node.source.policy import Policy
 from pdshub.node.source.source_mount import State, mismatch
-from pdshub.node.spec import Entry, Layer, Source, SpecError, View, parse_view
+from pdshub.node.spec import View, parse_view
+from tests.unit.node.views import entry, layer, local, nfs
 
 LAYERS = (LayerAt("s", "d", "0:1:2"),)
 NEW, OLD, OTHER = ("0:9", "/"), ("0:8", "/"), ("0:7", "/x")
@@ -128,7 +130,7 @@ def test_mountinfo() -> None:
     [("/srv/archive", True), ("/srv/archive/x", True), ("/srv/archives", False), ("/etc", False), ("/srv", False)],
 )
 def test_local_rules(path: str, allowed: bool) -> None:
-    refusal = Policy(local_prefixes=("/srv/archive",)).refusal(Source("s", local=path))
+    refusal = Policy(local_prefixes=("/srv/archive",)).refusal(local("s", path))
     assert (not refusal) is allowed and (allowed or "allowedLocalPrefixes" in refusal)
 
 
@@ -140,9 +142,9 @@ def view_of(**spec: Any) -> dict[str, Any]:
 
 def test_parse_view() -> None:
     view = parse_view(view_of())
-    assert view.folder == "sbn" and view.generation == 3
-    assert view.sources == (Source("m", server="nas", export="/pds"),)
-    assert view.tree == (Entry("d", (Layer("m", "d"),)),) and view.at(view.tree[0]) == "sbn/d"
+    assert view.folder == "sbn" and view.spec_generation == 3
+    assert view.sources == (nfs("m", "nas", "/pds"),)
+    assert view.tree == (entry("d", layer("m", "d")),) and view.at(view.tree[0]) == "sbn/d"
     root = parse_view(view_of(folder="all", tree=[{"path": ".", "layers": [{"source": "m"}]}]))
     assert root.at(root.tree[0]) == "all" and root.tree[0].layers[0].path == "."
 
@@ -168,8 +170,8 @@ def test_refused_views(spec: dict[str, Any], says: str) -> None:
         parse_view(view_of(**spec))
 
 
-A, B = Source("a", server="nas", export="/a"), Source("b", server="nas", export="/b")
-VIEW = View("v", 1, "v", (A, B), (Entry("d", (Layer("b", "x"), Layer("a", "x"))),))
+A, B = nfs("a", "nas", "/a"), nfs("b", "nas", "/b")
+VIEW = View("v", 1, "v", (A, B), (entry("d", layer("b", "x"), layer("a", "x")),))
 READY = State(True, "kernel-nfs", "", 0, {".": "0:1:1", "x": "0:1:2"})
 
 
@@ -191,8 +193,8 @@ def test_order_and_repetition_of_layers() -> None:
     states = {"a": READY, "b": READY}
     one = want(VIEW, VIEW.tree[0], states)
     assert [layer.source for layer in one.layers] == [B.digest, A.digest], "the winner first"
-    turned = want(VIEW, Entry("d", VIEW.tree[0].layers[::-1]), states)
-    twice = want(VIEW, Entry("d", (*VIEW.tree[0].layers, VIEW.tree[0].layers[0])), states)
+    turned = want(VIEW, entry("d", *VIEW.tree[0].layers[::-1]), states)
+    twice = want(VIEW, entry("d", *VIEW.tree[0].layers, VIEW.tree[0].layers[0]), states)
     assert turned.key != one.key and twice.key == one.key
 
 

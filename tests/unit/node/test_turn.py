@@ -13,14 +13,21 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from pdshub.api.report import Report
+from pdshub.node.health.monitor import Findings
 from pdshub.node.layout import Layout
 from pdshub.node.mount import mountinfo
 from pdshub.node.reconcile.plan import Actual
 from pdshub.node.reconcile.reconciler import Reconciler
 from pdshub.node.reconcile.select_generation import Decision
+from pdshub.node.reconcile.source_manager import SourceManager
 from pdshub.node.reconcile.view_health import Showing
 from pdshub.node.report import metrics, server
-from pdshub.node.spec import Released, View
+from pdshub.node.report.document import document
+from pdshub.node.source.source_mount import MountContext
+from pdshub.node.spec import View
+from pdshub.node.store.informer import Informer
+from tests.unit.node.views import released
 
 STORED = {  # generation -> the view that it is of
     "good-released": "good", "good-shown": "good", "good-old": "good",
@@ -35,7 +42,7 @@ def name(word: str) -> str:
     return "sha256:" + word.encode().hex().ljust(64, "0")
 
 
-class Shelf:
+class GenerationCache:
     """Holds STORED."""
 
     def __init__(self) -> None:
@@ -57,16 +64,23 @@ class Node:
     """A reconciler over views whose looks can be made to fail. `looked`: views that were looked at to the end."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.shelf, self.looked, self.broken = Shelf(), set[str](), {"bad"}
+        self.cache, self.looked, self.broken = GenerationCache(), set[str](), {"bad"}
         for path in (folder / "plugins/archive.pdshub.dev/views", folder / "plugins/archive.pdshub.dev/sources"):
             path.mkdir(parents=True)
         policy, helper = SimpleNamespace(current=lambda: None), SimpleNamespace()
-        self.reconciler = Reconciler(Layout(folder), policy, helper, self.shelf)  # type: ignore[arg-type]
-        feed = self.reconciler.feed
-        feed.live = True
+        context = MountContext(Layout(folder), policy.current, helper, lambda: None)  # type: ignore[arg-type]
+        informer, sources = Informer(lambda: None), SourceManager(context)
+        self.reconciler = Reconciler(
+            Layout(folder),
+            sources,
+            self.cache,
+            informer,
+            asyncio.Event(),  # type: ignore[arg-type]
+        )
+        informer.synced = True
         for view in ("good", "bad"):
-            feed.views[view] = View(view, 1, view, released=Released(name(f"{view}-released")))
-        feed.problems["unreadable"] = "spec.folder: one plain name is needed"
+            informer.views[view] = View(view, 1, view, released=released(name(f"{view}-released")))
+        informer.problems["unreadable"] = "spec.folder: one plain name is needed"
         label = f"pdshub-generation:{name('gone-mounted').removeprefix('sha256:')}"
         table = mountinfo.parse(f"5 1 0:9 / /elsewhere/mnt ro - overlay {label} ro")
         monkeypatch.setattr(mountinfo, "read", lambda: table)
@@ -87,7 +101,7 @@ class Node:
 
     def report(self) -> Any:
         plugin: Any = SimpleNamespace(publishes=0, last_publish_seconds=0)
-        return server.document("n", plugin, self.reconciler)
+        return document("n", plugin, self.reconciler, Findings(3600)).wire()
 
 
 @pytest.fixture
@@ -98,16 +112,16 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
 def test_one_view_fails_and_the_others_go_on(node: Node) -> None:
     asyncio.run(node.turns(1))
     assert node.looked == {"good", "unreadable"}
-    assert node.shelf.kept == set(STORED) - {"good-old", "gone-old"}, (
+    assert node.cache.kept == set(STORED) - {"good-old", "gone-old"}, (
         "dropped is what nobody needs for certain: nothing of a view of which that is not known, nor what is mounted"
     )
 
 
 def test_when_all_is_well_only_what_is_needed_is_kept(node: Node) -> None:
     node.broken.clear()
-    del node.reconciler.feed.problems["unreadable"]
+    del node.reconciler.informer.problems["unreadable"]
     asyncio.run(node.turns(1))
-    assert node.shelf.kept == {"good-released", "good-shown", "bad-released", "gone-mounted"}
+    assert node.cache.kept == {"good-released", "good-shown", "bad-released", "gone-mounted"}
 
 
 def test_the_failing_view_says_so(node: Node) -> None:
@@ -129,7 +143,7 @@ def test_the_log_has_a_lasting_failure_once(node: Node, caplog: pytest.LogCaptur
 
 
 def counted(node: Node) -> dict[str, float]:
-    text = metrics.text(lambda: metrics.families(node.report(), {})).decode()
+    text = metrics.text(lambda: metrics.families(Report.model_validate(node.report()), {})).decode()
     return {
         sample.labels["view"]: sample.value
         for family in text_string_to_metric_families(text)

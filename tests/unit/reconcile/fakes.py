@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pdshub.helm import HelmError
+from pdshub.helm import HelmError, explain
 from pdshub.kube import CLAIM, DEPLOYMENT, EVENT, SECRET, SERVICE, VOLUME, KubeError, Object, Resource
 from pdshub.render.chart import ChartRef
 
@@ -141,6 +141,19 @@ class FakeKube:
         return [item["reason"] for (plural, _, _), item in self.objects.items() if plural == EVENT.plural]
 
 
+def owned(release: str, namespace: str) -> Object:
+    """What Helm writes into the metadata of everything that it makes."""
+    annotations = {"meta.helm.sh/release-name": release, "meta.helm.sh/release-namespace": namespace}
+    return {"labels": {"app.kubernetes.io/managed-by": "Helm"}, "annotations": annotations}
+
+
+def made_by_chart(release: str, namespace: str, name: str, component: str) -> Object:
+    """Metadata of a part of a hub: Helm's marks, and the label that the chart gives it."""
+    marks = owned(release, namespace)
+    labels = {**marks["labels"], "component": component}
+    return {"name": name, "namespace": namespace, **marks, "labels": labels}
+
+
 class FakeHelm:
     """Releases as Secrets, with the Deployments that a hub chart makes, at once available."""
 
@@ -166,29 +179,48 @@ class FakeHelm:
         self.runs.append("upgrade")
         if self.error:
             raise self.error
+        await self._check_ownership(release, namespace, chart)
         revision = 1 + len(await self.kube.items(SECRET, namespace, labels=f"owner=helm,name={release}"))
         if self.dies:
             self._store(release, namespace, revision, "pending-upgrade", chart, values)
             raise RuntimeError("killed")
         self._store(release, namespace, revision, "deployed", chart, values)
         for name in ("hub", "proxy"):
-            labels = {"component": name}
-            meta = {"name": name, "namespace": namespace, "generation": revision, "labels": labels}
+            meta = {**made_by_chart(release, namespace, name, name), "generation": revision}
             count = {"replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
             status = {"observedGeneration": revision, **count}
             self.kube.put(DEPLOYMENT, {"metadata": meta, "spec": {"replicas": 1}, "status": status})
         service = {"type": "ClusterIP", "ports": [{"name": "http", "port": 80}]}
-        meta = {"name": "proxy-public", "namespace": namespace, "labels": {"component": "proxy-public"}}
+        meta = made_by_chart(release, namespace, "proxy-public", "proxy-public")
         self.kube.put(SERVICE, {"metadata": meta, "spec": service})
         if await self.kube.get(CLAIM, "hub-db-dir", namespace) is None:
-            claim = {"name": "hub-db-dir", "namespace": namespace, "labels": {"component": "hub"}}
-            self.kube.put(CLAIM, {"metadata": claim, "spec": {"volumeName": "pv-db"}})
-            self.kube.put(VOLUME, {"metadata": {"name": "pv-db"}, "spec": {"persistentVolumeReclaimPolicy": "Delete"}})
+            claim = made_by_chart(release, namespace, "hub-db-dir", "hub")
+            made = self.kube.put(CLAIM, {"metadata": claim, "spec": {"volumeName": "pv-db"}})
+            ref = {"namespace": namespace, "name": "hub-db-dir", "uid": made["metadata"]["uid"]}
+            spec = {"persistentVolumeReclaimPolicy": "Delete", "claimRef": ref}
+            self.kube.put(VOLUME, {"metadata": {"name": "pv-db"}, "spec": spec})
         return revision
 
+    async def _check_ownership(self, release: str, namespace: str, chart: ChartRef) -> None:
+        """Helm takes over no object that does not carry its marks.
+
+        Source: Helm 3, pkg/action/validate.go (checkOwnership).
+        """
+        claim = await self.kube.get(CLAIM, "hub-db-dir", namespace)
+        if claim is None:
+            return
+        wanted, have = owned(release, namespace), claim["metadata"]
+        if any(not wanted[where].items() <= (have.get(where) or {}).items() for where in wanted):
+            said = 'PersistentVolumeClaim "hub-db-dir" exists and cannot be imported: invalid ownership metadata'
+            raise explain(f"Error: INSTALLATION FAILED: Unable to continue with install: {said}", chart)
+
     async def uninstall(self, release: str, namespace: str) -> None:
+        """Reads every revision first, as Helm does: what cannot be read costs memory or more."""
         self.runs.append("uninstall")
-        for item in await self.kube.items(SECRET, namespace, labels=f"owner=helm,name={release}"):
+        found = await self.kube.items(SECRET, namespace, labels=f"owner=helm,name={release}")
+        for item in found:
+            json.loads(gzip.decompress(base64.b64decode(base64.b64decode(item["data"]["release"]))))
+        for item in found:
             self.kube.objects.pop(("secrets", namespace, item["metadata"]["name"]))
         for plural, name in (("deployments", "hub"), ("deployments", "proxy"), ("services", "proxy-public")):
             self.kube.objects.pop((plural, namespace, name), None)

@@ -11,9 +11,10 @@ from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus
 from pdshub.installation import Allowed, Installation
 from pdshub.reconcile.common.events import happened
 from pdshub.reconcile.common.node_reports import NodeReport
+from pdshub.reconcile.hub.archive_state import archive_state, judge_volumes, name_conflict, notice_text
 from pdshub.reconcile.hub.facts import ArchiveState
-from pdshub.reconcile.hub.observe_archive import judge_volumes, sentence, state, taken
-from pdshub.reconcile.view import status as view_status
+from pdshub.reconcile.view.observation import Observation
+from pdshub.reconcile.view.status import status_of
 from pdshub.render import archive
 from pdshub.render.archive import ViewRef
 from pdshub.render.names import Names
@@ -117,7 +118,8 @@ CASES: list[tuple[str, dict[str, NodeReport], str, str, list[str]]] = [
 
 
 def status(reports: dict[str, NodeReport], allowed: Allowed = ALLOWED) -> ArchiveViewStatus:
-    return view_status.status("sbn", SPEC, 1, ArchiveViewStatus(), reports, allowed, NOW, "2026-01-01T00:00:00Z")
+    seen = Observation("sbn", {}, 1, ArchiveViewStatus(), NOW, spec=SPEC, reports=reports, allowed=allowed)
+    return status_of(seen, "2026-01-01T00:00:00Z")
 
 
 @pytest.mark.parametrize(("reports", "ready", "reason", "says"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
@@ -146,8 +148,8 @@ def test_a_source_that_connects_is_neither_ready_nor_an_alarm() -> None:
     assert found.nodes[0].message == "is connecting to the sources"
     (condition,) = found.conditions
     view = seen(condition.status, reason=condition.reason)
-    judged = state(REFERRED, view, None, INSTALLATION)
-    assert (judged.ready, judged.reason, sentence(judged)) == (None, "Connecting", "")
+    judged = archive_state(REFERRED, view, None, INSTALLATION)
+    assert (judged.ready, judged.reason, notice_text(judged)) == (None, "Connecting", "")
     assert happened([], found.conditions) == []
 
 
@@ -172,31 +174,31 @@ def seen(ready: str | None, generation: int = 1, observed: int = 1, reason: str 
     ],
 )
 def test_state(view: ViewRef, found: dict[str, Any] | None, ready: bool | None, says: str) -> None:
-    judged = state(view, found, None, INSTALLATION)
+    judged = archive_state(view, found, None, INSTALLATION)
     assert judged.ready is ready and says in judged.message
-    assert bool(sentence(judged)) is (ready is False)
+    assert bool(notice_text(judged)) is (ready is False)
 
 
 @pytest.mark.parametrize(
     ("reason", "itself"), [("SourceUnreachable", True), ("NotAllowed", False), ("NoSuchView", False)]
 )
 def test_users_are_told_whether_to_wait(reason: str, itself: bool) -> None:
-    assert ("by themselves" in sentence(ArchiveState(False, reason, "why"))) is itself
+    assert ("by themselves" in notice_text(ArchiveState(False, reason, "why"))) is itself
 
 
 def test_an_inline_archive_of_a_server_that_is_not_allowed() -> None:
-    judged = state(OWN, seen("True"), SPEC, Installation())
+    judged = archive_state(OWN, seen("True"), SPEC, Installation())
     assert judged.ready is False and "10.0.0.1" in judged.message and "archive.allowedServers" in judged.message
 
 
 @pytest.mark.parametrize("ready", ["True", "False", "Unknown"])
 def test_an_inline_archive_that_asks_for_too_large_a_store_is_shown_all_the_same(ready: str) -> None:
     asks = SPEC.model_copy(update={"survey": Survey(storage="200Gi")})
-    within, beyond = (state(OWN, seen(ready), spec, INSTALLATION) for spec in (SPEC, asks))
-    assert (beyond.ready, beyond.reason, sentence(beyond)) == (within.ready, within.reason, sentence(within))
+    within, beyond = (archive_state(OWN, seen(ready), spec, INSTALLATION) for spec in (SPEC, asks))
+    assert (beyond.ready, beyond.reason, notice_text(beyond)) == (within.ready, within.reason, notice_text(within))
     said = "spec.archive.inline.survey.storage: 200Gi" in beyond.message and "surveyor.maxStorage" in beyond.message
     assert said is (ready != "False"), "what is broken comes first, and is what users read"
-    assert "survey.storage" not in state(REFERRED, seen(ready), None, INSTALLATION).message
+    assert "survey.storage" not in archive_state(REFERRED, seen(ready), None, INSTALLATION).message
 
 
 @pytest.mark.parametrize(
@@ -213,7 +215,7 @@ def test_names_of_two_hubs_that_meet(found: dict[str, str] | None, says: str) ->
     mine = Names("a", "b-c")
     assert mine.own_view == Names("a-b", "c").own_view
     view = None if found is None else {"metadata": {"name": mine.own_view, "labels": found}}
-    said = taken("ArchiveView", view, mine)
+    said = name_conflict("ArchiveView", view, mine)
     assert (says in said and "another name" in said) if says else not said
 
 

@@ -8,14 +8,17 @@ import pytest
 
 from pdshub.api.hub import PDSHubStatus
 from pdshub.api.status import Condition
-from pdshub.reconcile.common.conditions import merge_conditions
+from pdshub.reconcile.common.conditions import OWNED, merge_conditions
 from pdshub.reconcile.common.events import happened
 from pdshub.reconcile.common.objects import Workload
 from pdshub.reconcile.common.status import changes
-from pdshub.reconcile.hub.conditions import status
+from pdshub.reconcile.hub.conditions import OWNED as HUB_OWNED
+from pdshub.reconcile.hub.conditions import status, unobserved
 from pdshub.reconcile.hub.decide import BUDGET, decide
 from pdshub.reconcile.hub.facts import ArchiveState, Facts
+from pdshub.reconcile.hub.release import UnreadableRelease
 from pdshub.render.archive import ViewRef
+from pdshub.render.homes import Enforcement
 from tests.unit.reconcile.test_decide import GOOGLE, ROLLING, SUSPENDED, facts, release, tried
 
 NOW = "2026-01-02T00:00:00Z"
@@ -118,6 +121,66 @@ def test_a_condition_that_no_longer_applies_is_gone() -> None:
     assert [
         c.type for c in merge_conditions([("Ready", "True", "R", "")], [condition("ArchiveReady", "True")], 1, NOW)
     ] == ["Ready"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([], ["Ready"]),
+        (["BackedUp"], ["Ready", "BackedUp"]),
+        (["BackedUp", "Ready", "Audited"], ["Ready", "BackedUp", "Audited"]),
+        (["Suspended", "BackedUp"], ["Ready", "BackedUp"]),
+    ],
+)
+def test_conditions_of_others_stay_as_they_are(before: list[str], after: list[str]) -> None:
+    given = [condition(kind, "False", "Theirs") for kind in before]
+    made = merge_conditions([("Ready", "True", "R", "")], given, 7, NOW)
+    assert [c.type for c in made] == after
+    assert made[1:] == [c for kind in after[1:] for c in given if c.type == kind]
+
+
+def test_the_caller_says_which_types_are_its_own() -> None:
+    given = [condition("ArchiveReady", "True"), condition("Mine", "True")]
+    made = merge_conditions([], given, 1, NOW, owned={"Mine"})
+    assert [c.type for c in made] == ["ArchiveReady"]
+
+
+def test_every_condition_of_a_hub_is_known_as_the_operators() -> None:
+    homes = Enforcement(True, "Enforced", "x")
+    found = {kind for case in CASES for kind in conditions(case[1])} | set(conditions(facts(homes=homes)))
+    assert found == set(HUB_OWNED) and found <= OWNED
+
+
+def test_a_hub_that_could_not_be_looked_at_keeps_what_was_known() -> None:
+    seen = facts(view=VIEW, address="http://x", generation=2)
+    before = status(seen, decide(seen), NOW)
+    later = facts(view=VIEW, status=before, generation=3)
+    after = unobserved(later, "secrets is forbidden", "2027-01-01T00:00:00Z")
+    made = {c.type: c for c in after.conditions}
+    for kind, value in (("Ready", "Unknown"), ("Reconciling", "True")):
+        assert (made[kind].status, made[kind].reason) == (value, "ObservationFailed")
+        assert "secrets is forbidden" in made[kind].message
+    kept = ("Released", "ArchiveReady")
+    assert [c for c in before.conditions if c.type in kept] == [c for c in after.conditions if c.type in kept]
+    assert (after.observed_generation, after.address, after.revision) == (2, "http://x", 1)
+    again = facts(view=VIEW, status=after, generation=3)
+    assert changes(after.wire(), unobserved(again, "secrets is forbidden", NOW).wire()) == {}
+
+
+def test_a_release_that_cannot_be_read_is_still_installed() -> None:
+    before = PDSHubStatus(revision=3, version="jupyterhub-4.4.0")
+    seen = facts(status=before, release=None, unreadable_release=UnreadableRelease("s", "no release"))
+    after = status(seen, decide(seen), NOW)
+    assert (after.revision, after.version) == (3, "jupyterhub-4.4.0")
+
+
+@pytest.mark.parametrize(
+    "found", [{"unreadable_release": UnreadableRelease("s", "s is none")}, {"database_conflict": "s is theirs"}]
+)
+def test_what_is_found_now_counts_more_than_what_helm_said_before(found: dict[str, Any]) -> None:
+    seen = facts(release=None, attempt=tried(BUDGET, "NotOurs"), **found)
+    said = conditions(seen)["Released"]
+    assert said.status == "False" and "it failed" not in said.message
 
 
 def test_the_same_look_twice_changes_nothing() -> None:

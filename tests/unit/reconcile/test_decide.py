@@ -10,7 +10,7 @@ import pytest
 from pdshub.api.hub import PDSHubSpec, PDSHubStatus
 from pdshub.reconcile.common.objects import Step, Workload
 from pdshub.reconcile.hub.act import ACTS
-from pdshub.reconcile.hub.decide import BUDGET, Kind, decide
+from pdshub.reconcile.hub.decide import BUDGET, Kind, decide, no_progress, repeated, steps
 from pdshub.reconcile.hub.facts import Attempt, Facts
 from pdshub.reconcile.hub.release import Release
 from pdshub.render.chart import ChartRef
@@ -94,15 +94,23 @@ CASES: list[tuple[str, Facts, Kind, str]] = [
     ("repository away", facts(release=None, attempt=tried(9, "RepositoryUnreachable")), Kind.INSTALL, ""),
     ("repository away, lately", facts(release=None, attempt=tried(9, "RepositoryUnreachable", 5)), Kind.STALL, ""),
     ("spent, but mended by hand", facts(attempt=tried(BUDGET)), Kind.NOTHING, ""),
+    ("resumed", facts(resumed=True), Kind.UPGRADE, "revision 2"),
+    ("resumed, too early to try again", facts(resumed=True, attempt=tried(1, wait=9)), Kind.WAIT, "tried again"),
+    ("resumed, budget spent", facts(resumed=True, attempt=tried(BUDGET)), Kind.STALL, "it failed"),
     ("database at risk", facts(unprotected=("pv",), hub=ROLLING), Kind.PROTECT, ""),
     ("rolling", facts(hub=ROLLING), Kind.WAIT, "starting"),
     ("image missing", facts(hub=Workload(True, False, False, "ImagePullBackOff")), Kind.WAIT, "ImagePullBackOff"),
     ("hub ill", facts(unhealthy="the hub answers 500"), Kind.WAIT, "500"),
     ("pages not told", facts(notice_pod="hub-1"), Kind.NOTIFY, ""),
-    ("old volumes", facts(stale=(("claim", "x"),)), Kind.TIDY, ""),
+    ("old volumes", facts(stale=(("claim", "x"),)), Kind.COLLECT_STALE, ""),
     ("old volumes while rolling", facts(stale=(("claim", "x"),), hub=ROLLING), Kind.WAIT, ""),
     ("deleted", facts(deleting=True), Kind.UNINSTALL, ""),
-    ("deleted, release gone", facts(deleting=True, release=None, dependents=(("pod", "x"),)), Kind.CLEAN, ""),
+    (
+        "deleted, release gone",
+        facts(deleting=True, release=None, dependents=(("pod", "x"),)),
+        Kind.COLLECT_DEPENDENTS,
+        "",
+    ),
     ("deleted, all gone", facts(deleting=True, release=None), Kind.DROP_FINALIZER, ""),
     ("deleted, finalizer gone", facts(deleting=True, finalizer=False, release=None), Kind.NOTHING, ""),
     (
@@ -146,6 +154,49 @@ def test_decide_is_total_and_uninstalls_only_what_is_deleted() -> None:
             )
         )
         assert action.kind is not Kind.UNINSTALL or deleting
-        assert action.kind not in (Kind.UNINSTALL, Kind.CLEAN) or not conflicting_hub
+        assert action.kind not in (Kind.UNINSTALL, Kind.COLLECT_DEPENDENTS) or not conflicting_hub
         if action.kind is Kind.STALL:
             assert action.reason and action.message
+
+
+def config(text: str, how: str = "apply") -> Step:
+    return Step("the notice is written", {"kind": "ConfigMap", "data": {"k": text}}, how)
+
+
+REPEATED: list[tuple[str, Facts, Facts, tuple[str, ...]]] = [
+    ("nothing done", facts(), facts(), ()),
+    ("the same Secret", facts(new_secrets=("a", "b")), facts(new_secrets=("b",)), ("Secret b is made",)),
+    ("the same content", facts(steps=(config("x"),)), facts(steps=(config("x"),)), ("the notice is written",)),
+    ("other content", facts(steps=(config("x"),)), facts(steps=(config("y"),)), ()),
+    (
+        "another version of what is only created",
+        facts(steps=(config("x", "create"),)),
+        facts(steps=(config("y", "create"),)),
+        ("the notice is written",),
+    ),
+    ("another step", facts(steps=(config("x"),)), facts(steps=(STEP,)), ()),
+    ("another pod", facts(notice_pod="a", notice="n"), facts(notice_pod="b", notice="n"), ()),
+    ("another notice", facts(notice_pod="a", notice="n"), facts(notice_pod="a", notice="m"), ()),
+    ("the next revision", facts(in_sync=False), facts(in_sync=False, release=release(revision=2)), ()),
+    ("the same pod, once more", facts(stale=(("pod", "x"),)), facts(stale=(("pod", "x"), ("pod", "y"))), ("pod x",)),
+    ("waiting is no step", facts(hub=ROLLING), facts(hub=ROLLING), ()),
+]
+
+
+@pytest.mark.parametrize(("first", "then", "again"), [c[1:] for c in REPEATED], ids=[c[0] for c in REPEATED])
+def test_a_step_is_repeated_when_its_object_and_content_are_the_same(
+    first: Facts, then: Facts, again: tuple[str, ...]
+) -> None:
+    found = repeated(steps(first, decide(first)), then, decide(then))
+    assert len(found) == len(again)
+    assert all(words.startswith(start) for words, start in zip(found, again, strict=True))
+    if found:
+        stall = no_progress(then, found)
+        assert (stall.kind, stall.reason) == (Kind.STALL, "NoProgress")
+        assert again[0] in stall.message and "namespace ns" in stall.message
+
+
+@pytest.mark.parametrize("case", CASES, ids=[c[0] for c in CASES])
+def test_every_act_names_its_object(case: tuple[str, Facts, Kind, str]) -> None:
+    action = decide(case[1])
+    assert bool(steps(case[1], action)) is action.acts

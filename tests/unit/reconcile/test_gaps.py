@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from pdshub.api.generation import Gap
+from pdshub.api.survey import Entry
 from pdshub.api.view import ArchiveViewSpec
-from pdshub.reconcile.hub import observe_archive
+from pdshub.reconcile.hub import archive_state
 from pdshub.reconcile.hub.facts import ArchiveState
 from pdshub.reconcile.view import gaps
-from pdshub.survey_api import Entry
 from tests.unit.reconcile.views import SPEC, A, B, Bench, served
 
 Layers = list[tuple[str, str]]
@@ -64,12 +64,12 @@ WORDS: list[tuple[str, Gap, dict[str, Any], list[str]]] = [
 
 @pytest.mark.parametrize(("lacks", "spec", "says"), [c[1:] for c in WORDS], ids=[c[0] for c in WORDS])
 def test_words_name_entry_layer_source_and_remedy(lacks: Gap, spec: dict[str, Any], says: list[str]) -> None:
-    text = gaps.words(ArchiveViewSpec.model_validate(spec), [lacks])
+    text = gaps.describe(ArchiveViewSpec.model_validate(spec), [lacks])
     assert all(part in text for part in says), text
 
 
 def test_many_gaps_are_counted() -> None:
-    text = gaps.words(ArchiveViewSpec.model_validate(SPEC), [gap(entry=f"e{n}") for n in range(5)])
+    text = gaps.describe(ArchiveViewSpec.model_validate(SPEC), [gap(entry=f"e{n}") for n in range(5)])
     assert text.endswith("; and 2 more") and "e2" in text and "e3" not in text
 
 
@@ -102,7 +102,7 @@ def test_users_keep_what_is_whole() -> None:
     assert bench.status["generation"]["name"] == A and bench.condition("Ready")[0] == "True"
     assert bench.condition("Released")[:2] == ("False", "EntryEmpty")
     bench.surveys.error = "away"
-    bench.context.view("sbn").state_at = -1e9
+    bench.long_ago(answer=1e9)
     bench.look()
     assert bench.condition("Ready")[0] == "True" and bench.status["candidate"]["reason"] == "EntryEmpty"
 
@@ -119,4 +119,4 @@ def test_what_still_settles_lacks_to_nobody_who_sees_the_sources() -> None:
     [("EntryEmpty", "whoever runs this hub"), ("LayerMissing", "whoever runs this hub"), ("NodeSilent", "come back")],
 )
 def test_the_hubs_pages_do_not_promise_what_does_not_come_back(reason: str, says: str) -> None:
-    assert says in observe_archive.sentence(ArchiveState(False, reason, "entry pds4 shows nothing"))
+    assert says in archive_state.notice_text(ArchiveState(False, reason, "entry pds4 shows nothing"))

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pdshub.api.generation import Candidate, Counts, FindingCounts, Gap, ReleasedGeneration, named
+from pdshub.api.generation import Candidate, Counts, FindingCounts, Gap, ReleasedGeneration
 from pdshub.api.view import ArchiveViewSpec
+from pdshub.archive.guard import lost_percent
+from pdshub.generation_id import named, short
 from pdshub.reconcile.view.gaps import new
-from pdshub.reconcile.view.generations import Kept, decide, lost_percent, short
+from pdshub.reconcile.view.generations import Kept, decide
 
 
 def name(letter: str) -> str:

@@ -2,77 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from pdshub.helm import Helm, HelmError
-from pdshub.installation import Installation
-from pdshub.kube import ARCHIVE_VIEW, CLAIM, NAMESPACE, PDSHUB, POD, SECRET, STORAGE_CLASS, VOLUME, Kube, Resource
-from pdshub.reconcile.common.context import BundledChart
+from pdshub.helm import HelmError
+from pdshub.kube import (
+    ARCHIVE_VIEW,
+    CLAIM,
+    NAMESPACE,
+    PDSHUB,
+    POD,
+    SECRET,
+    VOLUME,
+    Resource,
+)
 from pdshub.reconcile.hub import reconcile
-from pdshub.reconcile.hub.context import HubContext
-from tests.unit.reconcile.fakes import FakeHelm, FakeKube
-
-SPEC: dict[str, Any] = {
-    "signIn": {"development": {}},
-    "users": {"allowed": ["ada"]},
-    "archive": {
-        "inline": {
-            "sources": [{"name": "main", "nfs": {"server": "10.0.0.1", "export": "/pds"}}],
-            "tree": [{"path": "pds4", "layers": [{"source": "main"}]}],
-        }
-    },
-}
-
-
-class Bench:
-    """A hub on the fakes, and the moves of the world around it."""
-
-    def __init__(self, spec: dict[str, Any] | None = None, name: str = "demo") -> None:
-        self.kube = FakeKube()
-        self.helm = FakeHelm(self.kube)
-        settings = {"archive": {"allowedServers": ["10.0.0.0/8"]}}
-        self.context = HubContext(
-            cast(Kube, self.kube),
-            cast(Helm, self.helm),
-            Installation.model_validate(settings),
-            BundledChart("/charts/airgap", "0.1.0", "abc"),
-            "pdshub-system",
-            cast(Any, None),
-        )
-        labels = {"pdshub.dev/environment": "development"}
-        self.kube.put(NAMESPACE, {"metadata": {"name": "ns", "labels": labels}})
-        self.kube.put(STORAGE_CLASS, {"metadata": {"name": "standard"}, "provisioner": "rancher.io/local-path"})
-        self.generation = 0
-        self.apply(spec or SPEC, name)
-
-    def apply(self, spec: dict[str, Any], name: str = "demo", created: str = "2026-01-01T00:00:00Z") -> None:
-        self.generation += 1
-        old = self.kube.objects.get(("pdshubs", "ns", name), {"metadata": {}})
-        meta = {
-            **old["metadata"],
-            "name": name,
-            "namespace": "ns",
-            "generation": self.generation,
-            "creationTimestamp": created,
-        }
-        self.kube.put(PDSHUB, {**old, "metadata": meta, "spec": spec})
-
-    def delete(self, name: str = "demo") -> None:
-        self.kube.objects[("pdshubs", "ns", name)]["metadata"]["deletionTimestamp"] = "2026-01-02T00:00:00Z"
-
-    def run(self, name: str = "demo") -> float | None:
-        return asyncio.run(reconcile.reconcile(self.context, "ns", name))
-
-    def condition(self, kind: str, name: str = "demo") -> dict[str, Any]:
-        status = self.kube.objects[("pdshubs", "ns", name)]["status"]
-        return next((c for c in status["conditions"] if c["type"] == kind), {})
-
-    def names(self, plural: str) -> set[str]:
-        return {key[2] for key in self.kube.objects if key[0] == plural}
+from tests.unit.reconcile.hubs import SPEC, Bench
 
 
 def test_one_look_installs_everything_and_the_next_does_nothing() -> None:
@@ -243,6 +190,116 @@ def test_the_views_health_is_mirrored_and_shown_on_the_hubs_pages() -> None:
     assert "pdshub.dev/notice" in bench.kube.objects[("pods", "ns", "hub-1")]["metadata"]["annotations"]
 
 
+REFERS: dict[str, Any] = {**SPEC, "archive": {"viewRef": "sbn"}}
+BARE: dict[str, Any] = {key: value for key, value in SPEC.items() if key != "archive"}
+OWNED = ("archiveviews", "", "ns-demo")
+
+
+@pytest.mark.parametrize("spec", [REFERS, BARE], ids=["refers", "none"])
+def test_a_hub_that_is_no_longer_inline_loses_its_own_view(spec: dict[str, Any]) -> None:
+    bench = Bench()
+    bench.run()
+    bench.apply(spec)
+    bench.run()
+    assert OWNED not in bench.kube.objects
+    assert not {name for name in bench.names("persistentvolumeclaims") if name == "demo-archive"}
+    bench.kube.writes.clear()
+    bench.run()
+    assert bench.kube.writes == []
+    bench.apply(SPEC)
+    bench.run()
+    assert OWNED in bench.kube.objects, "and it is made again"
+
+
+@pytest.mark.parametrize("kind", ["claim", "volume"])
+def test_the_own_view_stays_while_a_server_still_shows_it(kind: str) -> None:
+    """Kubernetes keeps a claim while a pod uses it: it tells who still reads the view."""
+    bench = Bench()
+    bench.run()
+    key = ("persistentvolumeclaims", "ns", "demo-archive")
+    if kind == "volume":
+        key = ("persistentvolumes", "", "pdshub-ns-demo-archive")
+    bench.kube.objects[key]["metadata"]["deletionTimestamp"] = "2026-01-02T00:00:00Z"
+    bench.apply(REFERS)
+    bench.run()
+    assert OWNED in bench.kube.objects
+    del bench.kube.objects[key]
+    bench.run()
+    assert OWNED not in bench.kube.objects
+
+
+def other(archive: dict[str, Any], namespace: str = "else") -> dict[str, Any]:
+    return {"metadata": {"name": "other", "namespace": namespace}, "spec": {"archive": archive}}
+
+
+KEPT: list[tuple[str, dict[str, Any], dict[str, str], dict[str, Any] | None, bool]] = [
+    ("nobody", REFERS, {}, None, False),
+    ("another hub shows it", REFERS, {}, other({"viewRef": "ns-demo"}), True),
+    ("another hub shows something else", REFERS, {}, other({"viewRef": "sbn"}), False),
+    ("the hub refers to it by name", {**SPEC, "archive": {"viewRef": "ns-demo"}}, {}, None, True),
+    ("it is of another hub", REFERS, {"pdshub.dev/namespace": "ns-x"}, None, True),
+    ("the hub is suspended", {**REFERS, "suspend": True}, {}, None, True),
+]
+
+
+@pytest.mark.parametrize(("spec", "labels", "second", "kept"), [c[1:] for c in KEPT], ids=[c[0] for c in KEPT])
+def test_who_keeps_the_own_view(
+    spec: dict[str, Any], labels: dict[str, str], second: dict[str, Any] | None, kept: bool
+) -> None:
+    bench = Bench()
+    bench.run()
+    bench.kube.objects[OWNED]["metadata"]["labels"] |= labels
+    if second:
+        bench.kube.put(PDSHUB, second)
+    bench.apply(spec)
+    bench.run()
+    assert (OWNED in bench.kube.objects) is kept
+
+
+def test_a_hub_that_is_resumed_runs_helm_once() -> None:
+    """What was deleted by hand meanwhile is there again, as after any change of the release."""
+    bench = Bench()
+    bench.run()
+    bench.apply({**SPEC, "suspend": True})
+    bench.run()
+    del bench.kube.objects[("deployments", "ns", "hub")]
+    bench.run()
+    assert bench.helm.runs == ["upgrade"]
+    bench.apply(SPEC)
+    for _ in range(3):
+        bench.run()
+    assert bench.helm.runs == ["upgrade", "upgrade"]
+    assert bench.condition("Ready")["status"] == "True" and bench.condition("Suspended") == {}
+    bench.apply({**SPEC, "culling": {"idleSeconds": 7200}})
+    bench.run()
+    assert bench.helm.runs == ["upgrade"] * 3
+
+
+def test_a_resumed_hub_whose_upgrade_fails_is_tried_again() -> None:
+    bench = Bench()
+    bench.run()
+    bench.apply({**SPEC, "suspend": True})
+    bench.run()
+    bench.helm.error = HelmError("HelmFailed", "timed out", permanent=False)
+    bench.apply(SPEC)
+    bench.run()
+    bench.helm.error = None
+    bench.context.memory("ns", "demo").retry_at = 0.0
+    for _ in range(3):
+        bench.run()
+    assert bench.helm.runs == ["upgrade"] * 3, "tried again, and then no more"
+
+
+def test_neither_suspension_nor_culling_concerns_the_own_view() -> None:
+    bench = Bench()
+    bench.run()
+    view = json.dumps(bench.kube.objects[OWNED])
+    for spec in ({**SPEC, "suspend": True}, SPEC, {**SPEC, "culling": {"idleSeconds": 7200}}):
+        bench.apply(spec)
+        bench.run()
+    assert json.dumps(bench.kube.objects[OWNED]) == view, "no survey begins"
+
+
 def test_a_pin_of_the_hubs_own_view_stays() -> None:
     bench = Bench()
     bench.run()
@@ -321,8 +378,10 @@ def test_a_template_in_values_is_refused_and_never_reaches_helm() -> None:
         (ARCHIVE_VIEW, "ns-demo", {}),
         (ARCHIVE_VIEW, "ns-demo", {"pdshub.dev/namespace": "other", "pdshub.dev/hub": "hub"}),
         (VOLUME, "pdshub-ns-demo-archive", {"pdshub.dev/namespace": "other", "pdshub.dev/hub": "hub"}),
+        (CLAIM, "demo-archive", {}),
+        (CLAIM, "demo-archive", {"pdshub.dev/namespace": "ns", "pdshub.dev/hub": "second", "pdshub.dev/view": "x"}),
     ],
-    ids=["a data manager's view", "another hub's view", "another hub's volume"],
+    ids=["a data manager's view", "another hub's view", "another hub's volume", "a claim", "another hub's claim"],
 )
 @pytest.mark.parametrize("installed", [False, True])
 def test_what_somebody_else_has_under_that_name_is_left_alone(
@@ -331,13 +390,17 @@ def test_what_somebody_else_has_under_that_name_is_left_alone(
     bench = Bench()
     if installed:
         bench.run()
-    theirs = {"metadata": {"name": name, "labels": labels}, "spec": {"sources": "theirs"}, "kind": kind.kind}
+    where = "ns" if kind.namespaced else ""
+    meta = {"name": name, "labels": labels, **({"namespace": where} if where else {})}
+    theirs = {"metadata": meta, "spec": {"sources": "theirs"}, "kind": kind.kind}
     bench.kube.put(kind, theirs)
     bench.helm.runs.clear()
+    bench.kube.writes.clear()
     bench.run()
+    assert len(bench.kube.writes) <= 10, "no hot loop"
     said = bench.condition("Stalled")
     assert (said["status"], said["reason"]) == ("True", "NameTaken")
     assert name in said["message"] and "another name" in said["message"]
-    assert bench.kube.objects[(kind.plural, "", name)]["spec"] == {"sources": "theirs"}
+    assert bench.kube.objects[(kind.plural, where, name)]["spec"] == {"sources": "theirs"}
     assert bench.helm.runs == []
     assert bench.condition("Ready")["status"] == ("True" if installed else "False"), "what ran before goes on"

@@ -1,4 +1,4 @@
-"""Helm's release Secrets: read, mended, and read again."""
+"""Helm's release Secrets: read, marked_failed, and read again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pdshub.reconcile.hub.release import PENDING, decode, mended, newest
+from pdshub.reconcile.hub.release import PENDING, by_revision, decode, marked_failed
 
 DOCUMENT: dict[str, Any] = {
     "name": "demo",
@@ -49,7 +49,7 @@ def test_what_is_no_release_is_said(data: dict[str, str]) -> None:
 
 
 def test_mending_changes_status_and_nothing_else() -> None:
-    patch = mended(secret(DOCUMENT), "interrupted")
+    patch = marked_failed(secret(DOCUMENT), "interrupted")
     assert patch["metadata"]["labels"] == {"status": "failed"}
     again = {"metadata": {"name": "x"}, "data": patch["data"]}
     assert decode(again).status == "failed"
@@ -61,7 +61,30 @@ def test_mending_changes_status_and_nothing_else() -> None:
 
 
 def test_newest_by_number_not_by_name() -> None:
-    found = [{"metadata": {"name": f"v{n}", "labels": {"version": str(n)}}} for n in (2, 10, 9)]
-    last = newest(found)
-    assert last is not None and last["metadata"]["name"] == "v10"
-    assert newest([]) is None
+    found = [secret_of(f"sh.helm.release.v1.demo.v{n}", str(n)) for n in (2, 10, 9)]
+    assert [item["metadata"]["name"][-3:].strip(".") for item in by_revision(found, "demo")] == ["v10", "v9", "v2"]
+    assert by_revision([], "demo") == []
+
+
+def secret_of(name: str, version: str) -> dict[str, Any]:
+    return {"metadata": {"name": name, "labels": {"version": version}}}
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "counts"),
+    [
+        ("sh.helm.release.v1.demo.v1", "1", True),
+        ("sh.helm.release.v1.demo.v1", "x", True),
+        ("sh.helm.release.v1.demo.v1", "²", True),
+        ("sh.helm.release.v1.demo-two.v1", "1", False),
+        ("a-secret-with-helms-labels", "99", False),
+    ],
+)
+def test_a_secret_counts_as_a_revision_by_its_name(name: str, version: str, counts: bool) -> None:
+    assert bool(by_revision([secret_of(name, version)], "demo")) is counts
+
+
+def test_marking_holds_the_version_that_was_read() -> None:
+    read = secret(DOCUMENT)
+    read["metadata"]["resourceVersion"] = "7"
+    assert marked_failed(read, "x")["metadata"]["resourceVersion"] == "7"

@@ -16,7 +16,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from pdshub import pki
+from pdshub import pki, ports
+from pdshub.api.report import Report
 from pdshub.kube import POD, SECRET, KubeError
 from pdshub.node.report.server import serve_report
 from pdshub.reconcile.common import node_reports
@@ -37,7 +38,7 @@ def port(monkeypatch: pytest.MonkeyPatch) -> int:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         free = int(taken.getsockname()[1])
-    monkeypatch.setattr(node_reports, "PORT", free)
+    monkeypatch.setattr(ports, "NODE_REPORT", free)
     return free
 
 
@@ -104,8 +105,8 @@ async def dawdles_midway(request: web.Request) -> web.StreamResponse:
 def strange_tls(kind: str, here: Installation) -> ssl.SSLContext | None:
     """How a server that is not the node plugin might show itself."""
     own, trust = here.secret(pki.NODE)
-    authority = here.secret(pki.AUTHORITY)[0]
-    other = pki.issue(pki.AUTHORITY, NOW, "pdshub-ca", None, server=False)
+    authority = here.secret(pki.CA)[0]
+    other = pki.issue(pki.CA, NOW, "pdshub-ca", None, server=False)
     match kind:
         case "plain HTTP":
             return None
@@ -238,12 +239,12 @@ def test_without_the_api_server_nothing_is_forgotten(port: int) -> None:
 
 def client_pair(kind: str, here: Installation) -> tuple[pki.Pair, bytes]:
     operator, trust = here.secret(pki.OPERATOR)
-    other = pki.issue(pki.AUTHORITY, NOW, "pdshub-ca", None, server=False)
+    other = pki.issue(pki.CA, NOW, "pdshub-ca", None, server=False)
     match kind:
         case "another authority's":
             return pki.issue(pki.OPERATOR, NOW, "pdshub-operator", other, server=False), trust
         case "another name":
-            authority = here.secret(pki.AUTHORITY)[0]
+            authority = here.secret(pki.CA)[0]
             return pki.issue(pki.OPERATOR, NOW, "somebody", authority, server=False), trust
         case "the node's own":
             return here.secret(pki.NODE)
@@ -276,7 +277,7 @@ def test_only_the_operator_is_told(tmp_path: Path, port: int, kind: str, status:
             own, trust = here.secret(pki.NODE)
             for name, text in ((pki.CERTIFICATE, own.certificate), (pki.KEY, own.key), (pki.TRUST, trust)):
                 (tmp_path / name).write_bytes(text)
-            serve = asyncio.create_task(serve_report(tmp_path, port, lambda: WORD))
+            serve = asyncio.create_task(serve_report(tmp_path, port, lambda: Report.model_validate(WORD)))
             try:
                 if kind == "none":
                     tls = ssl.create_default_context(cadata=trust.decode())

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
-from pdshub.api.generation import Proof
+from pdshub.api.generation import Proof, ReleasedGeneration
 from pdshub.api.status import Condition
-from pdshub.api.view import NodeStatus
+from pdshub.api.view import ArchiveViewSpec, NodeStatus
 from pdshub.kube import PDSHUB
 from pdshub.reconcile.common import events
 from pdshub.reconcile.view import conditions, reconcile, surveyor_sync
+from pdshub.reconcile.view.generations import Verdict
+from pdshub.reconcile.view.surveyor_objects import Obstacle, SurveyorObjects
 from tests.unit.reconcile.views import SPEC, A, B, Bench, served
 
 
@@ -33,7 +35,7 @@ def test_looks_without_news_write_nothing() -> None:
     bench.look()  # what users see now is to be kept: said once
     bench.kube.writes.clear()
     bench.surveys.puts.clear()
-    bench.context.view("sbn").told_at = 0.0
+    bench.long_ago(told=reconcile.JUST_TOLD)
     for _ in range(3):
         assert bench.look() == reconcile.EVERY
     assert bench.kube.writes == [] and bench.surveys.puts == []
@@ -65,13 +67,68 @@ def test_a_pinned_one_is_compared_with_its_sources(said: dict[str, Any], status:
     assert bench.status["generation"]["name"] == A
     assert bench.condition("PinnedDrift")[:2] == (status, reason) and says in bench.condition("PinnedDrift")[2]
     bench.surveys.error = "gone"
-    bench.context.view("sbn").state_at -= surveyor_sync.PATIENCE
+    bench.long_ago(answer=surveyor_sync.ANSWER_GRACE_SECONDS)
     bench.look()
     assert bench.condition("PinnedDrift")[:2] == (status, reason) or reason == "CompareFailed"  # the last word stands
     bench.surveys.error = ""
     bench.apply(SPEC)
     bench.look()
     assert bench.status["generation"]["name"] == B and bench.condition("PinnedDrift")[0] == ""
+
+
+PIN = ArchiveViewSpec.model_validate({**SPEC, "pin": "a" * 12})
+
+
+@pytest.mark.parametrize(
+    ("was_released", "message", "stands"),
+    [(A, "2 of 9 files differ", True), (B, f"generation {'a' * 12} as surveyed", False), (None, "a" * 12, False)],
+    ids=["of this one", "of another one", "of none"],
+)
+def test_the_last_comparison_stands_by_its_generation_not_by_its_words(
+    was_released: str | None, message: str, stands: bool
+) -> None:
+    was = Condition(type="PinnedDrift", status="True", reason="Drifted", message=message, last_transition_time="t")
+    verdict = Verdict(ReleasedGeneration(name=A), None, True, "Pinned", "")
+    released = ReleasedGeneration(name=was_released) if was_released else None
+    ((_, status, reason, words),) = conditions.drift(PIN, verdict, None, [was], released)
+    assert ((status, reason, words) == ("True", "Drifted", message)) is stands
+    assert stands or reason == "NotCompared"
+
+
+OBSTACLES: list[tuple[Obstacle | None, str, str]] = [
+    (None, "Unknown", "SurveyorStarting"),
+    (Obstacle.STARTING, "Unknown", "SurveyorStarting"),
+    (Obstacle.NOT_RUNNING, "False", "SurveyorStarting"),
+    (Obstacle.SETTLING, "Unknown", "Settling"),
+    (Obstacle.NO_IMAGE, "False", "NoImage"),
+    (Obstacle.NOT_ALLOWED, "False", "NotAllowed"),
+    (Obstacle.STORAGE_TOO_LARGE, "False", "StorageTooLarge"),
+    (Obstacle.NO_STORAGE_CLASS, "False", "NoStorageClass"),
+    (Obstacle.NOT_OURS, "False", "NotOurs"),
+    (Obstacle.REFUSED, "False", "Refused"),
+]
+
+
+@pytest.mark.parametrize(("obstacle", "status", "reason"), OBSTACLES)
+@pytest.mark.parametrize("words", ["its pod is starting", "anything else"])
+def test_an_obstacle_tells_the_reason_whatever_its_words(
+    obstacle: Obstacle | None, status: str, reason: str, words: str
+) -> None:
+    found = SurveyorObjects(obstacle=obstacle, trouble=words)
+    assert conditions.surveyed(found, None, "")[:3] == ("Surveyed", status, reason)
+
+
+def test_the_table_of_obstacles_is_whole() -> None:
+    assert {obstacle for obstacle, _, _ in OBSTACLES} == {None, *Obstacle}
+
+
+def test_a_source_whose_trouble_speaks_of_what_is_allowed_is_not_refused() -> None:
+    """A reason is no search for words: a node's message may hold any."""
+    bench = Bench()
+    bench.words["ready"] = False
+    bench.source = {"ready": False, "message": "is not allowed by this installation of the NAS"}
+    bench.look()
+    assert bench.condition("Ready")[:2] == ("False", "SourceUnreachable")
 
 
 def hub(name: str, **archive: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pdshub.api.generation import Changes
-from pdshub.reconcile.view import surveyor_sync
+from pdshub.reconcile.view import comparison
 from pdshub.survey_api import SurveyError
 from tests.unit.reconcile.views import SPEC, A, B, C, served
 
@@ -27,8 +27,8 @@ def test_a_candidate_shows_what_it_changes_for_users() -> None:
 
 
 UNKNOWN: list[tuple[str, Changes | SurveyError | None, str]] = [
-    ("not yet", None, surveyor_sync.BEING_COMPARED),
-    ("failed", SurveyError("more memory is needed"), f"{surveyor_sync.NOT_COMPARED}: more memory is needed"),
+    ("not yet", None, comparison.BEING_COMPARED),
+    ("failed", SurveyError("more memory is needed"), f"{comparison.NOT_COMPARED}: more memory is needed"),
 ]
 
 
@@ -68,7 +68,7 @@ def test_a_store_that_was_lost_cannot_be_compared_with() -> None:
     bench.surveys.generations[0]["changes"] = {"filesAdded": 100}
     bench.look()
     candidate = bench.status["candidate"]
-    assert candidate["message"].endswith(surveyor_sync.CANNOT_COMPARE) and "changes" not in candidate
+    assert candidate["message"].endswith(comparison.CANNOT_COMPARE) and "changes" not in candidate
     assert bench.surveys.asked == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from pdshub.api.decision import LONGEST_NAME, LONGEST_REASON, Decision, plain, r
 from pdshub.api.view import ArchiveViewSpec, InlineArchive
 from pdshub.installation import Installation
 from pdshub.kube import EVENT
-from pdshub.reconcile.hub import observe_archive
+from pdshub.reconcile.hub import archive_state
 from pdshub.reconcile.view import update_policy
 from pdshub.reconcile.view.decisions import decisions
 from pdshub.render.archive import ViewRef
@@ -198,8 +199,9 @@ class History:
 def later(bench: Bench, seconds: float) -> None:
     """Time passes for what the operator remembers."""
     memory = bench.context.view("sbn")
-    memory.tree_at -= seconds
-    memory.fetching = {node: (what, since - seconds) for node, (what, since) in memory.fetching.items()}
+    known = memory.take_up
+    fetching = {node: (what, since - seconds) for node, (what, since) in known.fetching.items()}
+    memory.take_up = replace(known, newest_at=known.newest_at - seconds, fetching=fetching)
 
 
 def test_an_approval_step_by_step() -> None:
@@ -238,9 +240,9 @@ def test_what_takes_long_is_said_and_what_takes_too_long_is_a_warning() -> None:
     away = {"ready": False, "state": "failed", "message": "generation aaaaaaaaaaaa can't be fetched: timeout"}
     story = History(bench)
     story.look(generation=2, fetching=A, **away)
-    later(bench, update_policy.CALM)
+    later(bench, update_policy.EXCUSED_SECONDS)
     story.look()
-    later(bench, update_policy.LONGEST)
+    later(bench, update_policy.FETCHING_SECONDS)
     story.look()
     assert [ready for *ready, _ in story.seen] == [
         ["True", "Complete"], ["Unknown", "Fetching"], ["False", "ViewNotReady"],
@@ -256,7 +258,7 @@ def test_a_node_that_stays_behind_is_told_of() -> None:
     decide(bench, {}, approved="a" * 12)
     story = History(bench)
     story.look(generation=1)
-    later(bench, update_policy.CALM)
+    later(bench, update_policy.EXCUSED_SECONDS)
     story.look()
     assert [ready for *ready, _ in story.seen] == [["True", "Complete"], ["Unknown", "Progressing"]]
 
@@ -291,5 +293,5 @@ def test_a_hub_takes_the_last_word_on_its_view_while_only_a_decision_changed(
     bench = served(APPROVE, A)
     bench.apply({**APPROVE, **change})
     seen = bench.kube.objects[("archiveviews", "", "sbn")]
-    found = observe_archive.state(ViewRef("sbn", "sbn", False), seen, None, Installation())
+    found = archive_state.archive_state(ViewRef("sbn", "sbn", False), seen, None, Installation())
     assert found.ready is known

@@ -62,7 +62,7 @@ def test_users(
     users = deletion.users({"metadata": {"name": "ns-sbn", "labels": labels}}, hubs, said)
     assert (list(users.hubs), dict(users.servers)) == (found, servers)
     assert bool(users) is bool(found or servers)
-    text = deletion.words("ns-sbn", users)
+    text = deletion.in_use_message("ns-sbn", users)
     assert all(name in text for name in (*found, *servers)) and "pdshub.dev/confirm-delete=ns-sbn" in text
 
 

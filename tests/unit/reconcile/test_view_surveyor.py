@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pdshub.kube import CLAIM, STORAGE_CLASS, KubeError
+from pdshub.kube import CLAIM, POD, STORAGE_CLASS, KubeError
 from pdshub.reconcile.view import reconcile
 from tests.unit.reconcile.views import PARTS, SPEC, A, B, Bench, served
 
@@ -31,7 +31,7 @@ def test_a_pod_that_cannot_start_is_named() -> None:
     labels = {"app.kubernetes.io/component": "surveyor", "pdshub.dev/view": "sbn"}
     waiting = {"state": {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}}
     meta = {"name": "survey-sbn-1", "namespace": "pdshub-system", "labels": labels}
-    bench.kube.put(reconcile.surveyors.POD, {"metadata": meta, "status": {"containerStatuses": [waiting]}})
+    bench.kube.put(POD, {"metadata": meta, "status": {"containerStatuses": [waiting]}})
     bench.look()
     assert bench.condition("Surveyed")[0] == "False" and "no such image" in bench.condition("Surveyed")[2]
 
@@ -110,6 +110,62 @@ def test_a_deleted_view_goes_with_its_surveyor(annotations: dict[str, str], left
     assert bench.parts == left
     assert ("archiveviews", "", "sbn") not in bench.kube.objects
     assert bench.look() is None
+
+
+def replaced(bench: Bench) -> None:
+    """kubectl replace with a manifest that names no finalizer, of a view that nobody has mounted."""
+    bench.words["targets"] = 0
+    bench.kube.objects[("archiveviews", "", "sbn")]["metadata"].pop("finalizers", None)
+
+
+def test_a_finalizer_that_was_replaced_away_is_set_again() -> None:
+    """Without it the store stays behind when the view is deleted."""
+    bench = served(None, A)
+    bench.look()
+    replaced(bench)
+    bench.kube.writes.clear()
+    bench.look()
+    assert bench.kube.writes[0] == "patch archiveviews/sbn"
+    assert bench.kube.objects[("archiveviews", "", "sbn")]["metadata"]["finalizers"] == ["pdshub.dev/view"]
+    bench.delete()
+    bench.look()
+    assert bench.parts == set()
+
+
+def test_the_finalizer_is_set_before_anything_is_made() -> None:
+    bench = served(None, A)
+    replaced(bench)
+    del bench.kube.objects[("deployments", "pdshub-system", "survey-sbn")]
+    bench.kube.writes.clear()
+    bench.look()
+    assert bench.kube.writes[:2] == ["patch archiveviews/sbn", "apply deployments/survey-sbn"]
+
+
+def test_what_there_is_of_a_surveyor_holds_the_view_even_where_none_can_be_made() -> None:
+    bench = served(None, A)
+    replaced(bench)
+    bench.start(image="")
+    bench.look()
+    assert bench.condition("Surveyed")[:2] == ("False", "NoImage")
+    assert bench.kube.objects[("archiveviews", "", "sbn")]["metadata"]["finalizers"] == ["pdshub.dev/view"]
+
+
+def test_a_view_that_is_replaced_by_a_live_one_loses_its_surveyor() -> None:
+    bench = served(None, A)
+    replaced(bench)
+    bench.apply({**SPEC, "form": "live"})
+    bench.look()
+    assert bench.parts == set()
+    assert not bench.kube.objects[("archiveviews", "", "sbn")]["metadata"].get("finalizers")
+
+
+def test_a_view_that_is_going_gets_no_finalizer() -> None:
+    bench = served(None, A)
+    replaced(bench)
+    bench.delete()
+    bench.kube.writes.clear()
+    bench.look()
+    assert bench.kube.writes == []
 
 
 def test_a_view_is_kept_while_its_surveyor_cannot_be_removed(monkeypatch: pytest.MonkeyPatch) -> None:

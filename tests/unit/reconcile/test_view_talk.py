@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus
 from pdshub.reconcile.common.node_reports import NodeReport
 from pdshub.reconcile.view import reconcile, surveyor_sync
 from tests.unit.reconcile.views import SPEC, A, B, Bench, C, served
@@ -30,11 +31,11 @@ def test_a_survey_that_runs_is_looked_at_often_and_written_seldom() -> None:
         assert bench.look() == reconcile.SURVEYING
     assert bench.status["survey"]["state"] == "running" and bench.status["survey"]["message"] == "reading"
     assert bench.kube.writes == ["patch status archiveviews/sbn"]
-    bench.context.view("sbn").phase = ("reading", 1.0)
+    bench.long_ago(phase=surveyor_sync.PHASE_SECONDS)
     bench.look()
     assert bench.status["survey"]["message"] == "writing"
     bench.surveys.survey |= {"state": "idle", "message": ""}
-    bench.context.view("sbn").told_at = 0.0
+    bench.long_ago(told=reconcile.JUST_TOLD)
     assert bench.look() == reconcile.EVERY
     assert bench.status["survey"]["message"] == ""
 
@@ -46,7 +47,7 @@ def test_a_surveyor_that_is_away_takes_nothing_away() -> None:
     bench.surveys.error = "the surveyor does not answer: refused"
     bench.look()
     assert {kind: bench.condition(kind) for kind in before} == before  # a restart is no outage
-    bench.context.view("sbn").state_at -= surveyor_sync.PATIENCE
+    bench.long_ago(answer=surveyor_sync.ANSWER_GRACE_SECONDS)
     bench.look()
     assert bench.condition("Surveyed")[:2] == ("False", "SurveyorAway")
     assert bench.condition("Released") == before["Released"]
@@ -80,7 +81,7 @@ def test_who_asks_for_a_survey() -> None:
     assert bench.status["survey"]["request"] == "now-1"
     bench.words["surveyWanted"] = "aaaaaaaaaaaa-2"
     assert request() == first  # not so soon
-    bench.context.view("sbn").token_at -= surveyor_sync.NODES_EVERY
+    bench.long_ago(requests=surveyor_sync.NODE_REQUESTS_SECONDS)
     second = request()
     assert second != first
     del bench.words["surveyWanted"]
@@ -97,9 +98,9 @@ def test_who_asks_for_a_survey() -> None:
 )
 def test_strange_words_of_a_node_ask_for_nothing(junk: Any) -> None:
     reports = {"n1": NodeReport("n1", {"views": junk}, 1.0)}
-    assert surveyor_sync.wishes("sbn", reports) == frozenset()
-    spec = reconcile.ArchiveViewSpec.model_validate(SPEC)
-    assert surveyor_sync.keep("sbn", spec, reconcile.ArchiveViewStatus(), reports) == []
+    assert surveyor_sync.surveys_wanted("sbn", reports) == frozenset()
+    spec = ArchiveViewSpec.model_validate(SPEC)
+    assert surveyor_sync.generations_in_use("sbn", spec, ArchiveViewStatus(), reports) == []
 
 
 NOT_YET = "has not finished"

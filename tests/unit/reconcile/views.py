@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import replace
 from typing import Any, cast
 
 from pdshub.api.generation import Changes
+from pdshub.api.survey import SpecTaken, State
 from pdshub.helm import Helm
 from pdshub.installation import Installation
 from pdshub.kube import ARCHIVE_VIEW, STORAGE_CLASS, Kube
@@ -13,7 +16,7 @@ from pdshub.reconcile.common.context import BundledChart
 from pdshub.reconcile.common.node_reports import NodeReport
 from pdshub.reconcile.view import reconcile
 from pdshub.reconcile.view.context import ViewContext
-from pdshub.survey_api import State, SurveyApi, SurveyError
+from pdshub.survey_api import SurveyApi, SurveyError
 from tests.unit.reconcile.fakes import FakeKube
 
 SPEC: dict[str, Any] = {
@@ -40,7 +43,7 @@ class FakeSurveys:
         self.survey: dict[str, Any] = {"state": "idle", "lastFinished": "2026-01-01T00:00:00Z"}
         self.verified: dict[str, Any] = {}
         self.spec: str | None = None
-        self.error, self.view = "", ""
+        self.error, self.view, self.refuses = "", "", ""
         self.puts: list[dict[str, Any]] = []
         self.asked: list[str] = []
         self.compared: Changes | SurveyError | None = Changes(files_added=7)
@@ -66,10 +69,13 @@ class FakeSurveys:
         }
         return State.model_validate(body)
 
-    async def put_spec(self, tls: Any, address: str, body: dict[str, Any]) -> None:
+    async def put_spec(self, tls: Any, address: str, body: dict[str, Any]) -> SpecTaken:
+        if self.refuses:
+            raise SurveyError(self.refuses)
         self.puts.append(body)
         self.spec = str(len(self.puts))
         self.survey["request"] = body["request"]
+        return SpecTaken(spec=self.spec)
 
     async def changes(self, tls: Any, address: str, before: str, after: str) -> Changes | None:
         self.asked.append(f"diff {before if before == 'live' else before[7]}{after[7]}")
@@ -92,7 +98,7 @@ class Bench:
         if storage:
             default = {"storageclass.kubernetes.io/is-default-class": "true"}
             self.kube.put(STORAGE_CLASS, {"metadata": {"name": "standard", "annotations": default}})
-        self.generation, self.words, self.asked = 0, dict[str, Any](), True
+        self.generation, self.words, self.source, self.asked = 0, dict[str, Any](), dict[str, Any](), True
         self.apply(spec or SPEC)
 
     def start(self, image: str = "pdshub:1") -> ViewContext:
@@ -131,14 +137,21 @@ class Bench:
         deployment["status"] = {"updatedReplicas": 1, "availableReplicas": 1, "replicas": 1}
 
     def look(self) -> float | None:
-        reports = {"n1": NodeReport("n1", self.report(), reconcile.time.monotonic())}
+        reports = {"n1": NodeReport("n1", self.report(), time.monotonic())}
         for memory in self.context.views.values():
-            memory.seen_at = -1e9  # a while later
+            memory.objects = None  # a while later
         return asyncio.run(reconcile.reconcile(self.context, "sbn", reports, self.asked))
+
+    def long_ago(self, **what: float) -> None:
+        """So many seconds pass for what the operator remembers of its surveyor: told, answer, requests or phase."""
+        memory = self.context.view("sbn")
+        for name, seconds in what.items():
+            known = getattr(memory, name)
+            setattr(memory, name, replace(known, at=known.at - seconds))
 
     def report(self) -> dict[str, Any]:
         words = {"generation": self.generation, "form": "live", "ready": True, "targets": 1, "message": ""}
-        source = {"ready": True, "mode": "kernel-nfs", "message": ""}
+        source = {"ready": True, "mode": "kernel-nfs", "message": "", **self.source}
         return {"views": {"sbn": {**words, **self.words}}, "sources": {"sbn": {"main": source}}}
 
     def serve(self) -> None:

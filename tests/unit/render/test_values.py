@@ -267,3 +267,23 @@ def test_charts_come_from_repositories_that_the_installation_allows(
 def test_no_value_is_run_as_a_template_with_the_operators_rights(given: dict[str, Any], field: str) -> None:
     said = template_trouble(render({"signIn": DEVELOPMENT, "values": given}))
     assert (field in said and "leave out '{{'" in said) if field else not said
+
+
+@pytest.mark.parametrize(
+    ("custom", "kept"),
+    [
+        (None, {}),
+        ("x", {}),
+        ({}, {}),
+        ({"pdshub": None}, {}),
+        ({"pdshub": "x"}, {}),
+        ({"pdshub": {"hub": "other", "chart": "x"}}, {}),
+        ({"theirs": {"a": 1}}, {"theirs": {"a": 1}}),
+    ],
+    ids=str,
+)
+def test_the_mark_of_ownership_comes_last(custom: Any, kept: dict[str, Any]) -> None:
+    spec = PDSHubSpec.model_validate({"signIn": DEVELOPMENT, "values": {"custom": custom}})
+    chart = ChartRef("Repository", "jupyterhub", "https://x.example.org", "4.4.0", "x@4.4.0")
+    made = values(spec, Defaults(), chart, NAMES)["custom"]
+    assert made == {**kept, "pdshub": {"hub": "demo", "chart": "x@4.4.0"}}

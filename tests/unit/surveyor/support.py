@@ -83,21 +83,21 @@ class Bench:
         self.clock = Clock()
         self.start()
 
-    def start(self) -> None:
+    def start(self, **options: Any) -> None:
         """A new life of the surveyor over the same store."""
         self.store = Store(self.path)
         self.store.open()
-        self.surveyor = Surveyor(self.store, self.sources, clock=self.clock)
+        self.surveyor = Surveyor(self.store, self.sources, clock=self.clock, **options)
 
     async def close(self) -> None:
         """The end of a life."""
         await self.surveyor.close()
         self.store.close()
 
-    async def restart(self) -> None:
+    async def restart(self, **options: Any) -> None:
         """A new life over the same store."""
         await self.close()
-        self.start()
+        self.start(**options)
 
     def run(self, story: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Runs a test's story and leaves nothing behind."""
@@ -117,14 +117,14 @@ class Bench:
         """Time passes, the surveyor looks; returns its state."""
         self.clock.now += after
         await self.surveyor.turn()
-        return answers.state(self.surveyor)
+        return answers.state(self.surveyor).body()
 
     async def checked(self) -> dict[str, Any]:
         """The state when audit and verification have ended."""
         await self.surveyor.turn()
-        while self.surveyor.checks.busy_with():  # noqa: ASYNC110
+        while self.surveyor.check_runner.busy_with():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
-        return answers.state(self.surveyor)
+        return answers.state(self.surveyor).body()
 
 
 def names(state: dict[str, Any]) -> list[str]:
@@ -140,8 +140,8 @@ def add(bench: Bench, number: int = 1) -> None:
 def certificates(folder: Path) -> dict[str, Path]:
     """name -> directory with tls.crt, tls.key, ca.crt. The stranger is of another authority."""
     now = datetime.now(UTC)
-    ours = pki.issue(pki.AUTHORITY, now, pki.AUTHORITY, None)
-    theirs = pki.issue(pki.AUTHORITY, now, pki.AUTHORITY, None)
+    ours = pki.issue(pki.CA, now, pki.CA, None)
+    theirs = pki.issue(pki.CA, now, pki.CA, None)
     made = {}
     for name, kind, common_name, authority, server in (
         ("surveyor", pki.SURVEYOR, "pdshub-surveyor", ours, True),

@@ -9,11 +9,11 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from pdshub.api.generation import LIVE
+from pdshub.api.survey import Diff, State
 from pdshub.archive import record
 from pdshub.reconcile.view import gaps
-from pdshub.survey_api import Diff, State, counted
 from pdshub.surveyor import local
-from pdshub.surveyor.server import Door
+from pdshub.surveyor.server import Handlers
 from tests.unit.archive.archive_support import build, bundle
 from tests.unit.surveyor.support import Bench, body, names, needs_mkfs, view
 
@@ -52,9 +52,9 @@ def test_the_operator_reads_what_every_entry_lacks(bench: Bench) -> None:
     bench.run(story)
 
 
-async def asked(door: Door, path: str) -> tuple[int, Any]:
-    """The door's answer as the operator would get it."""
-    answer = await door.get_diff(make_mocked_request("GET", path))
+async def asked(handlers: Handlers, path: str) -> tuple[int, Any]:
+    """The answer as the operator would get it."""
+    answer = await handlers.get_diff(make_mocked_request("GET", path))
     assert isinstance(answer, web.Response) and answer.text is not None
     return answer.status, Diff.model_validate_json(answer.text)
 
@@ -78,17 +78,17 @@ def test_a_first_generation_is_compared_with_what_users_see_live(bench: Bench) -
         state = await bench.turn()
         newest = state["generations"][0]
         assert newest["changes"]["datasetsAdded"] == newest["counts"]["datasets"] > 0
-        door = Door(bench.surveyor)
-        status, found = await asked(door, f"/diff?from={LIVE}&to={newest['name']}&wait=60")
-        changes = counted(found)
+        handlers = Handlers(bench.surveyor)
+        status, found = await asked(handlers, f"/diff?from={LIVE}&to={newest['name']}&wait=60")
+        changes = found.counted()
         assert (status, changes.files_added, changes.datasets_added) == (200, 0, 0)
         assert changes.files_replaced == 1, "the label of the bundle"
         assert changes.datasets_removed == 2 and changes.files_removed == 13
         answer, text = told(bench, "diff", LIVE)
         assert (answer["from"], answer["to"], answer["asOf"]) == (LIVE, newest["name"], newest["asOf"])
-        assert Diff.model_validate(answer) == found or counted(Diff.model_validate(answer)) == changes
+        assert Diff.model_validate(answer) == found or Diff.model_validate(answer).counted() == changes
         assert "removed urn:nasa:pds:x::1.0" in text and "  data/x/dropped.dat" in text
-        await door.close()
+        await handlers.close()
 
     bench.run(story)
 
@@ -100,14 +100,14 @@ def test_the_live_side_is_of_the_last_survey(bench: Bench) -> None:
         build(bench.sources / "extra", {"x/bundle_x.xml": bundle("x", "2.0")})
         put(bench, data=["main", "extra"])
         first = await bench.turn()
-        door = Door(bench.surveyor)
+        handlers = Handlers(bench.surveyor)
         path = f"/diff?from={LIVE}&to={names(first)[0]}&wait=60"
-        before = counted((await asked(door, path))[1]).files_removed
+        before = (await asked(handlers, path))[1].counted().files_removed
         build(bench.sources / "main", {"x/data/one_more.dat": "hidden, too"})
         second = await bench.turn(after=3601)
         assert names(second) == names(first)
-        assert counted((await asked(door, path))[1]).files_removed == before + 1
-        await door.close()
+        assert (await asked(handlers, path))[1].counted().files_removed == before + 1
+        await handlers.close()
 
     bench.run(story)
 
@@ -119,15 +119,15 @@ def test_what_is_not_known_any_more_is_said(bench: Bench) -> None:
         entry = bench.surveyor.entries[0]
         (entry.directory / record.HELD).unlink()  # a generation of an earlier version
         answer, _ = told(bench, "diff", LIVE)
-        assert counted(Diff.model_validate(answer)).files_removed == 0
+        assert Diff.model_validate(answer).counted().files_removed == 0
         (entry.directory / record.FILE).unlink()
-        door = Door(bench.surveyor)
+        handlers = Handlers(bench.surveyor)
         try:
-            await asked(door, f"/diff?from={LIVE}&to={entry.name}")
+            await asked(handlers, f"/diff?from={LIVE}&to={entry.name}")
         except web.HTTPNotFound as error:
             assert "is not kept" in str(error.text)
         else:
             raise AssertionError("it has an answer")
-        await door.close()
+        await handlers.close()
 
     bench.run(story)

@@ -1,4 +1,4 @@
-"""Comparisons of generations: one job however many ask, and an answer for who comes back."""
+"""Comparisons of generations: one worker however many ask, and an answer for who comes back."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 from pdshub.archive.diff import diff
 from pdshub.surveyor import comparing
 from pdshub.surveyor.comparing import Comparisons, Say
-from pdshub.surveyor.jobs import JobError
 from pdshub.surveyor.local import TOLD_SECONDS, Teller
 from pdshub.surveyor.store import Entry
+from pdshub.surveyor.worker import WorkerError
 from tests.unit.archive.archive_support import build, run, spec
 
 LONG = 60.0
@@ -29,7 +29,7 @@ A, B, C = map(entry, "abc")
 
 
 class Work:
-    """Jobs that end when they are told to."""
+    """Comparisons that end when they are told to."""
 
     def __init__(self) -> None:
         self.begun: list[str] = []
@@ -42,7 +42,7 @@ class Work:
         say("half")
         await self.go.wait()
         if self.error:
-            raise JobError(self.error)
+            raise WorkerError(self.error)
         return {"pair": old.name + new.name}
 
     async def ask(self, wait: float = LONG, old: Entry = A, new: Entry = B) -> Any:
@@ -88,11 +88,11 @@ def test_a_failure_is_the_answer_for_a_while() -> None:
     async def tell(work: Work) -> None:
         work.error = "out of memory"
         work.go.set()
-        for now, jobs in ((0.0, 1), (comparing.RETRY_SECONDS - 1, 1), (comparing.RETRY_SECONDS, 2)):
+        for now, workers in ((0.0, 1), (comparing.RETRY_SECONDS - 1, 1), (comparing.RETRY_SECONDS, 2)):
             work.now = now
-            with pytest.raises(JobError, match="out of memory"):
+            with pytest.raises(WorkerError, match="out of memory"):
                 await work.ask()
-            assert len(work.begun) == jobs
+            assert len(work.begun) == workers
         work.error, work.now = "", 2 * comparing.RETRY_SECONDS
         assert await work.ask() == {"pair": "ab"}
         work.now += 2 * comparing.RETRY_SECONDS

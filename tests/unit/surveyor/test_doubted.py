@@ -27,21 +27,21 @@ def poison(bench: Bench) -> None:
 
 def test_a_hole_in_the_record_heals(bench: Bench) -> None:
     async def run() -> None:
+        await bench.restart(stale_seconds=0)
         bench.put(authority={"settleSeconds": 60, "shrinkThresholdPercent": 100})
-        bench.surveyor.stale_seconds = 0
         whole = await bench.turn()
         for _ in range(2):  # trusted when it was met twice
             await bench.turn(after=3601)
         poison(bench)
         hole = await bench.turn(after=3601)
         assert hole["generations"][0]["counts"]["files"] == 14 - 8
-        bench.surveyor.stale_seconds = 90
+        await bench.restart(stale_seconds=90)
         began = bench.clock.now + WEEK
         doubted = await bench.turn(after=WEEK)  # every directory is read
         assert bench.surveyor.progress.settles == began + 90, "not before a server may say something else"
         assert names(doubted) == names(hole) and doubted["survey"]["state"] == "waiting"
         assert doubted["generations"][0]["findings"]["error"] == 1
-        bench.surveyor.stale_seconds = 0
+        await bench.restart(stale_seconds=0)
         healed = await bench.turn(after=91)  # not only when the interval has passed
         assert healed["generations"][0]["name"] == whole["generations"][0]["name"]
         assert healed["survey"]["state"] == "idle" and "error" not in healed["generations"][0]["findings"]

@@ -67,7 +67,7 @@ def test_a_rule_is_tried(store: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
         (b"{", "the view is no JSON"),
         (b"[" * 100_000, "the view is no JSON"),
         (b" " * (5 << 20), "more than 4 MB"),
-        ({"name": "sbn", "spec": {**view(), "surprise": 1}}, "spec: surprise"),
+        ({"name": "sbn", "spec": {**view(), "surprise": 1}}, "spec.surprise: "),
         ({"name": "other", "spec": view()}, "this is the surveyor of sbn"),
         ({"name": "sbn", "spec": view(form="live")}, "the whole view is live"),
         (

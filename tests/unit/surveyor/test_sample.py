@@ -162,10 +162,9 @@ def test_a_survey_that_a_node_asked_for_sees_what_the_node_saw(bench: Bench, why
     file = bench.sources / "main/x/data/f3.dat"
 
     async def story() -> None:
-        bench.surveyor.stale_seconds = (
-            0  # what was read is trusted at once, but where nothing in the source is younger:
-        )
-        bench.put(survey={"restatHours": 0})  # that is met once more
+        # What was read is trusted at once, but where nothing in the source is younger: that is met once more.
+        await bench.restart(stale_seconds=0)
+        bench.put(survey={"restatHours": 0})
         await bench.turn()
         before = (await bench.turn(after=3601))["generations"]
         file.write_text("longer than before")

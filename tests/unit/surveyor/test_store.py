@@ -24,7 +24,7 @@ def test_generations_are_dropped_but_never_one_that_is_held(bench: Bench) -> Non
         for n in range(4):
             add(bench, n)
             made.append(names(await bench.turn(after=3601))[0])
-        assert names(answers.state(bench.surveyor)) == [made[4], made[3], made[0]]
+        assert names(answers.state(bench.surveyor).body()) == [made[4], made[3], made[0]]
         stored = {p.name for p in (bench.path / "images").iterdir()}
         assert stored == {f"{i}.zst" for e in bench.surveyor.entries for i in e.images}
         bench.put(pin=made[3][7:30])  # the pin holds it without the operator's word
@@ -77,7 +77,7 @@ def test_what_a_crash_leaves_is_removed(bench: Bench, damage: Callable[[Path, Pa
         files = {p for p in bench.path.rglob("*") if "state" not in p.name}
         damage(bench.path, bench.surveyor.entries[0].directory)
         await bench.restart()
-        assert names(answers.state(bench.surveyor)) == before
+        assert names(answers.state(bench.surveyor).body()) == before
         assert {p for p in bench.path.rglob("*") if "state" not in p.name} == files
         add(bench)
         assert len((await bench.turn(after=3601))["generations"]) == 2
@@ -92,7 +92,7 @@ def test_a_missing_image_makes_the_generation_anew(bench: Bench) -> None:
         for image in (bench.path / "images").iterdir():
             image.unlink()
         await bench.restart()
-        assert names(answers.state(bench.surveyor)) == []
+        assert names(answers.state(bench.surveyor).body()) == []
         assert names(await bench.turn()) == before
 
     bench.run(run)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pdshub.surveyor import answers, schedule
-from pdshub.surveyor.wish import WishError
+from pdshub.surveyor.desired_view import DesiredViewError
 from tests.unit.surveyor.support import Bench, add, body, needs_mkfs
 
 pytestmark = needs_mkfs
@@ -97,7 +97,7 @@ def test_a_changed_view_stops_the_survey_of_the_old_one(bench: Bench) -> None:
             await asyncio.sleep(0.01)
         bench.put(authority={"rules": [{"hide": "urn:nasa:pds:y"}]})
         await turn
-        assert answers.state(bench.surveyor)["generations"] == [] and bench.surveyor.progress.failures == 0
+        assert answers.state(bench.surveyor).body()["generations"] == [] and bench.surveyor.progress.failures == 0
         assert (await bench.turn())["generations"][0]["counts"]["files"] == 12
 
     bench.run(run)
@@ -119,9 +119,9 @@ def test_a_changed_view_stops_the_survey_of_the_old_one(bench: Bench) -> None:
 )
 def test_wishes_that_are_refused(bench: Bench, wrong: Any, words: str) -> None:
     bench.put()
-    with pytest.raises(WishError, match=words):
+    with pytest.raises(DesiredViewError, match=words):
         bench.surveyor.put(wrong)
-    assert bench.surveyor.wish and bench.surveyor.wish.body() == body()
+    assert bench.surveyor.desired and bench.surveyor.desired.body() == body()
 
 
 @pytest.mark.parametrize(

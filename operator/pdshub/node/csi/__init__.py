@@ -1,0 +1,1 @@
+"""What the kubelet calls: the CSI services and the driver's registration."""

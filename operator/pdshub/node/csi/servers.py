@@ -18,7 +18,8 @@ from pdshub.node._proto import csi_pb2 as csi
 from pdshub.node._proto import csi_pb2_grpc, pluginregistration_pb2_grpc
 from pdshub.node._proto import pluginregistration_pb2 as registration
 from pdshub.node.csi.services import Identity, Node
-from pdshub.node.layout import DRIVER, Layout
+from pdshub.node.layout import Layout
+from pdshub.wellknown import DRIVER
 
 # grpcio-tools annotates messages, not services.
 csi_services: Any = csi_pb2_grpc
@@ -28,15 +29,23 @@ log = logging.getLogger(__name__)
 
 
 class Registration(pluginregistration_pb2_grpc.RegistrationServicer):
+    """By this service the kubelet finds the driver's socket.
+
+    Source: k8s.io/kubelet, pkg/apis/pluginregistration/v1.
+    """
+
     def __init__(self, endpoint: str) -> None:
+        """`endpoint`: path of the driver's own socket."""
         self._endpoint = endpoint
 
     async def GetInfo(self, request: Any, context: Any) -> Any:
+        """Name, type and socket of the driver; the kubelet waits one second for it."""
         return registration.PluginInfo(
             type="CSIPlugin", name=DRIVER, endpoint=self._endpoint, supported_versions=["1.0.0"]
         )
 
     async def NotifyRegistrationStatus(self, request: Any, context: Any) -> Any:
+        """Log whether the kubelet has taken the driver."""
         if request.plugin_registered:
             log.info("registered with the kubelet")
         else:

@@ -19,11 +19,12 @@ import grpc
 
 from pdshub.node._proto import csi_pb2 as csi
 from pdshub.node._proto import csi_pb2_grpc as services
-from pdshub.node.layout import DRIVER, Layout
+from pdshub.node.layout import Layout
 from pdshub.node.mount import mountinfo, volume_root
 from pdshub.node.mount.locks import Locks
 from pdshub.node.reconcile.reconciler import Reconciler
 from pdshub.node.spec import SOURCES
+from pdshub.wellknown import DRIVER
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ READ_ONLY = {
 
 
 def program_version() -> str:
+    """The installed version of PDSHub; 0+source where it runs from its source."""
     try:
         return version("pdshub")
     except PackageNotFoundError:
@@ -81,17 +83,24 @@ def refusal(request: Any) -> str:
 
 
 class Identity(services.IdentityServicer):
+    """The Identity service: which driver this is (CSI specification 1.12, Identity Service RPC)."""
+
     async def GetPluginInfo(self, request: Any, context: Any) -> Any:
+        """Name and version of the driver."""
         return csi.GetPluginInfoResponse(name=DRIVER, vendor_version=program_version())
 
     async def GetPluginCapabilities(self, request: Any, context: Any) -> Any:
+        """None: there is no controller service and no topology."""
         return csi.GetPluginCapabilitiesResponse()
 
     async def Probe(self, request: Any, context: Any) -> Any:
+        """Ready, as soon as the socket answers."""
         return csi.ProbeResponse()
 
 
 class Node(services.NodeServicer):
+    """The Node service: publishes views at target paths (CSI specification 1.12, Node Service RPC)."""
+
     def __init__(self, node: str, layout: Layout, reconciler: Reconciler, namespace: str = "") -> None:
         """`namespace`: the installation's own; only its pods (surveyors) may see the sources themselves."""
         self._node, self._layout, self._reconciler, self._namespace = node, layout, reconciler, namespace
@@ -100,9 +109,11 @@ class Node(services.NodeServicer):
         self.last_publish_seconds = 0.0
 
     async def NodeGetInfo(self, request: Any, context: Any) -> Any:
+        """The node's name, as Kubernetes has it."""
         return csi.NodeGetInfoResponse(node_id=self._node)
 
     async def NodeGetCapabilities(self, request: Any, context: Any) -> Any:
+        """GET_VOLUME_STATS and, where the specification still has it, VOLUME_CONDITION; no staging."""
         kinds = csi.NodeServiceCapability.RPC
         return csi.NodeGetCapabilitiesResponse(
             capabilities=[
@@ -112,6 +123,12 @@ class Node(services.NodeServicer):
         )
 
     async def NodePublishVolume(self, request: Any, context: Any) -> Any:
+        """Show a view at target_path, read-only; its trees follow, at once if its sources are healthy.
+
+        Idempotent. Aborts with INVALID_ARGUMENT for what is malformed, PERMISSION_DENIED for content `sources` outside
+        of the installation's namespace, ALREADY_EXISTS where something else is mounted, and INTERNAL for errors of
+        mounting, after which the kubelet tries again.
+        """
         started = time.monotonic()
         wrong = refusal(request)
         if wrong:
@@ -145,23 +162,27 @@ class Node(services.NodeServicer):
         return csi.NodePublishVolumeResponse()
 
     def _publish(self, view: str, target: str) -> str:
-        """Mount the front at the target. Answers what else is there already, if anything is."""
+        """Mount the volume's root at the target. Answers what else is there already, if anything is."""
         there = mountinfo.top(mountinfo.read(), target)
         if there is not None:
-            if volume_root.is_front(there, view):
+            if volume_root.is_volume_root(there, view):
                 return ""
             return f"{target} is already a mount of {there.source}"
         volume_root.ensure(self._layout, view)
         Path(target).mkdir(parents=True, exist_ok=True)
         volume_root.publish(self._layout, view, target)
         made = mountinfo.top(mountinfo.read(), target)
-        if made is None or not volume_root.is_front(made, view):
-            # the view was taken for a leftover, and its front away, in just this moment
+        if made is None or not volume_root.is_volume_root(made, view):
+            # the view was taken for a leftover, and its root away, in just this moment
             volume_root.unpublish(target)
             raise OSError(errno.EAGAIN, "its directory has just been removed: it is made anew at the next try")
         return ""
 
     async def NodeUnpublishVolume(self, request: Any, context: Any) -> Any:
+        """Take target_path and all below it away. Idempotent; never waits for a NAS.
+
+        Aborts with INVALID_ARGUMENT for what is malformed, INTERNAL for errors of unmounting.
+        """
         if not request.volume_id or not request.target_path:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "volume_id and target_path are needed")
         target = tidy(request.target_path)
@@ -181,13 +202,13 @@ class Node(services.NodeServicer):
         if not request.volume_id or not request.volume_path:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "volume_id and volume_path are needed")
         there = mountinfo.top(mountinfo.read(), tidy(request.volume_path))
-        if there is None or not volume_root.is_front(there):
+        if there is None or not volume_root.is_volume_root(there):
             await context.abort(grpc.StatusCode.NOT_FOUND, f"nothing is published at {request.volume_path}")
             raise AssertionError  # abort raises
         view = there.source.removeprefix("pdshub:")
         story = self._reconciler.stories.get(view)
         try:
-            numbers = os.statvfs(self._layout.front(view))
+            numbers = os.statvfs(self._layout.volume_root(view))
         except OSError as error:
             await context.abort(grpc.StatusCode.INTERNAL, os.strerror(error.errno or errno.EIO))
         usage = csi.VolumeUsage(

@@ -1,0 +1,1 @@
+"""Whether what is published is still what was surveyed, and unwritable."""

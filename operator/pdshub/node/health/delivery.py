@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
+from pdshub import rfc3339
 from pdshub.node.health.sample import Known, printable
 
-#: What a file's word (examine.check_file) says of the archive.
+#: What a file's word (examiner_main.check_file) says of the archive.
 DIFFERENT = {
     "gone": "is gone",
     "stale": "was replaced since the survey (ESTALE)",
@@ -39,7 +39,7 @@ class Found:
 
 
 def found(raw: Mapping[str, Any] | None) -> Found | None:
-    """What examine.Sources.look answered; None where it could not look."""
+    """What examiner_main.Sources.look answered; None where it could not look."""
     if not raw or "error" in raw:
         return None
     return Found(int(raw["mtime"]), int(raw["ctime"]), raw.get("size"), int(raw.get("level") or 0))
@@ -56,17 +56,17 @@ def touched(known: Known, now: Found) -> bool:
     return now.mtime != mtime or now.ctime > ctime
 
 
-def is_delivery(known: Known, now: Found | None, seconds: float, patience: float) -> bool:
+def is_delivery(known: Known, now: Found | None, seconds: float, survey_within: float) -> bool:
     """Whether the difference is one that the next generation takes up; else it is damage.
 
     `now` is None where nothing is known of the file in its source (a sample without sources). `seconds`: for how long
-    it has been found just so; `patience`: within which a survey must have looked. A survey goes by size and time of
-    modification: what differs in neither is never taken up, but may be under way.
+    it has been found just so; `survey_within`: within which a survey must have looked. A survey goes by size and time
+    of modification: what differs in neither is never taken up, but may be under way.
     """
     if now is None or not touched(known, now):
         return False
     unseen = now.size == known.size and now.mtime == known.mtime
-    return not unseen or seconds <= patience
+    return not unseen or seconds <= survey_within
 
 
 @dataclass(frozen=True)
@@ -95,10 +95,10 @@ def sort(
     words: Mapping[str, str],
     sources: Mapping[str, Mapping[str, Any]],
     same: Mapping[str, float],
-    patience: float,
+    survey_within: float,
 ) -> Sorted:
-    """`words`: path -> word of examine.check_file. `sources`: path -> what its source has (examine.Sources.look).
-    `same`: path -> seconds for which that has been so."""
+    """`words`: path -> word of examiner_main.check_file. `sources`: path -> what its source has
+    (examiner_main.Sources.look). `same`: path -> seconds for which that has been so."""
     violated: dict[str, str] = {}
     changing: dict[str, Found] = {}
     unread: dict[str, str] = {}
@@ -111,7 +111,7 @@ def sort(
             unread[known.path] = word
         elif raw and "error" in raw:
             unread[known.path] = str(raw["error"])
-        elif now and is_delivery(known, now, same.get(known.path, 0), patience):
+        elif now and is_delivery(known, now, same.get(known.path, 0), survey_within):
             changing[known.path] = now
         else:
             violated[known.path] = DIFFERENT[word] + (_UNTOUCHED if now and not touched(known, now) else "")
@@ -146,20 +146,13 @@ def deliveries(sample: Iterable[Known], changing: Mapping[str, Found], settle: f
     return sorted(made, key=lambda d: (d.since, d.dataset))
 
 
-def rfc3339(seconds: float) -> str:
-    """In UTC; a file may have any time."""
-    try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (ValueError, OverflowError, OSError):
-        return "an impossible time"
-
-
 def told(found: list[Delivery], clock: float) -> str:
     """For people. `clock`: Unix time of now."""
     parts = []
     for one in found[:_DATASETS]:
         files = "1 file" if one.files == 1 else f"{one.files} files"
-        ready = f"settles {rfc3339(one.until)} if no more comes" if one.until > clock else "has settled"
-        parts.append(f"{printable(one.dataset)} since {rfc3339(one.since)} ({files}, {printable(one.first)}; {ready})")
+        ready = f"settles {rfc3339.for_people(one.until)} if no more comes" if one.until > clock else "has settled"
+        since = rfc3339.for_people(one.since)
+        parts.append(f"{printable(one.dataset)} since {since} ({files}, {printable(one.first)}; {ready})")
     more = f" and {len(found) - _DATASETS} datasets more" if len(found) > _DATASETS else ""
     return f"changed on the NAS since the survey: {', '.join(parts)}{more}; the next generation takes it up"

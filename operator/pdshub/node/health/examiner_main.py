@@ -1,4 +1,4 @@
-"""The child process of canary.py and proof.py: looks at sources and views, and may hang or be killed while it does.
+"""The child process of staleness.py and integrity.py: looks at views, and may hang or be killed while it does.
 
 The operations answer to the same protocol as worker_main.py's. Standard library only.
 """
@@ -6,94 +6,16 @@ The operations answer to the same protocol as worker_main.py's. Standard library
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
-import stat
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
-from pdshub.archive import fresh
+from pdshub.archive import synced_stat
 from pdshub.node.health import unprivileged, write_probe
 from pdshub.node.mount import catalog, syscalls, worker_main
-
-MARKER_LIMIT = 16 << 20  # bytes of a marker file
-_CHUNK = 1 << 20
-_REPLACED = {
-    errno.ENOENT: "gone", errno.ENOTDIR: "gone", errno.ELOOP: "gone", errno.EISDIR: "gone",
-    errno.EXDEV: "gone", errno.ESTALE: "stale", errno.EACCES: "private",
-}  # fmt: skip
-
-
-def open_file(base: int, path: str) -> int:
-    """Open a regular file below `base` for reading, following no link. Raises OSError (EISDIR: no regular file)."""
-    folder, _, name = path.rpartition("/")
-    parent = syscalls.open_beneath(base, folder or ".")
-    try:
-        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
-    finally:
-        os.close(parent)
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        os.close(file)
-        raise OSError(errno.EISDIR, "not a regular file")
-    return file
-
-
-def digest(file: int, algorithm: str, limit: int) -> str:
-    """Hexadecimal digest of an open file, read from its source and not from this machine's memory where possible."""
-    with suppress(OSError):
-        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
-    made = hashlib.new(algorithm, usedforsecurity=False)
-    while chunk := os.read(file, min(_CHUNK, limit + 1)):
-        limit -= len(chunk)
-        if limit < 0:
-            raise OSError(errno.EFBIG, "larger than it may be")
-        made.update(chunk)
-    return made.hexdigest()
-
-
-def file_system(directory: int) -> str:
-    """What names the file system that is mounted, on every mount of it: the NFS server's fsid, or statfs's."""
-    info = os.fstat(directory)
-    device = f"{os.major(info.st_dev)}:{os.minor(info.st_dev)}"
-    with suppress(OSError):
-        for line in Path("/proc/fs/nfsfs/volumes").read_text().splitlines()[1:]:
-            fields = line.split()
-            if len(fields) > 4 and fields[3] == device:
-                return f"nfs {fields[4]}"
-    return f"{os.fstatvfs(directory).f_fsid & (2**64 - 1):x}"
-
-
-def source(point: str, marker: list[str] | None, run_as: list[int] | None) -> dict[str, Any]:
-    """Which file system is it, and is the marker there? `marker`: path, SHA-256 in hexadecimal digits.
-
-    Answers identity (file system and inode of the root), seconds, and `wrong`, why it is not the right export
-    (empty if nothing is against it).
-    """
-    started = time.monotonic()
-    base = os.open(point, os.O_PATH | os.O_DIRECTORY)
-    os.statvfs(base)  # always a call to the server
-    identity = f"{file_system(base)} {os.fstat(base).st_ino}"
-    wrong = ""
-    if run_as:
-        syscalls.set_filesystem_ids(*run_as)
-    if marker:
-        path, expected = marker
-        try:
-            file = open_file(base, path)
-        except OSError as error:
-            if _REPLACED.get(error.errno or 0) != "gone":
-                raise OSError(error.errno, f"marker {path}: {os.strerror(error.errno or 0)}") from None
-            wrong = f"the marker {path} is not there"
-        else:
-            try:
-                if digest(file, "sha256", MARKER_LIMIT) != expected:
-                    wrong = f"the marker {path} has another content"
-            finally:
-                os.close(file)
-    return {"identity": identity, "seconds": time.monotonic() - started, "wrong": wrong}
+from pdshub.node.mount.reading import REPLACED, digest, open_file
 
 
 def check_file(base: int, path: str, size: int, algorithm: str, expected: str) -> tuple[str, int]:
@@ -115,7 +37,7 @@ def check_file(base: int, path: str, size: int, algorithm: str, expected: str) -
         number = error.errno or errno.EIO
         if number == errno.EFBIG:
             return "size", 0
-        return _REPLACED.get(number) or errno.errorcode.get(number, str(number)), 0
+        return REPLACED.get(number) or errno.errorcode.get(number, str(number)), 0
 
 
 class Sources:
@@ -144,13 +66,13 @@ class Sources:
 
     def _look(self, base: int, path: str) -> dict[str, Any]:
         try:
-            file = fresh.settled(lambda: open_file(base, path))
+            file = synced_stat.retry_stale(lambda: open_file(base, path))
         except OSError as error:
-            if _REPLACED.get(error.errno or 0) != "gone":
+            if REPLACED.get(error.errno or 0) != "gone":
                 raise
         else:
             try:
-                info = fresh.fstat(file)
+                info = synced_stat.fstat(file)
             finally:
                 os.close(file)
             return {"size": info.st_size, "mtime": info.st_mtime_ns, "ctime": info.st_ctime_ns}
@@ -159,12 +81,12 @@ class Sources:
             try:
                 directory = syscalls.open_beneath(base, folder or ".")
             except OSError as error:
-                if _REPLACED.get(error.errno or 0) != "gone":
+                if REPLACED.get(error.errno or 0) != "gone":
                     raise
                 folder = folder.rpartition("/")[0]
                 continue
             try:
-                info = fresh.fstat(directory)
+                info = synced_stat.fstat(directory)
             finally:
                 os.close(directory)
             return {"level": level, "mtime": info.st_mtime_ns, "ctime": info.st_ctime_ns}
@@ -243,6 +165,6 @@ def prove(
 
 
 def main() -> None:
+    """The child process of staleness.py and integrity.py, at a low priority."""
     os.nice(10)
-    worker_main.OPERATIONS.update(source=source, files=files, prove=prove)
-    worker_main.main()
+    worker_main.serve({"ready": worker_main.ready, "files": files, "prove": prove})

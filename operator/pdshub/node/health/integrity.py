@@ -1,5 +1,5 @@
 """The continuous proof that a published view is unwritable and intact: what was tried, when, as whom, and how it
-ended. Pure verdict on what the child process (examine.prove) found, and the schedule."""
+ended. Pure verdict on what the child process (examiner_main.prove) found, and the schedule."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from pdshub import rfc3339
 from pdshub.node.health import delivery
 from pdshub.node.health.delivery import Found
 from pdshub.node.health.published import Subject
 from pdshub.node.health.sample import Known, printable
 from pdshub.node.health.write_probe import SUCCEEDED, refused
 from pdshub.node.mount import worker
-from pdshub.node.source.identity import now
 
 FIRST = 60.0
 """Seconds after a view or a generation appeared, and until an unfinished proof is tried again."""
@@ -28,7 +28,7 @@ READING_TIMEOUT = READING + 30  # more, where there is a sample
 POINTS = 200  # mounts of one target: more than one only beside live entries
 AGAIN = 5.0
 """Seconds until a file with other bytes and the survey's times is looked at again: longer than the user-space client
-(nfsmount.py) remembers times. Over the kernel's own, opening asks the server."""
+(nfs_fuse.py) remembers times. Over the kernel's own, opening asks the server."""
 _EXAMPLES = 10
 
 INTACT, CHANGING, VIOLATED, INCOMPLETE = "intact", "changing", "violated", "incomplete"
@@ -52,6 +52,7 @@ class Proof:
 
     @property
     def ok(self) -> bool:
+        """Whether the view is unwritable and intact."""
         return self.result == INTACT
 
     def document(self) -> dict[str, Any]:
@@ -138,7 +139,7 @@ def judge(
     tried = list(answer["tried"])
     worst = _worst(tried)
     words = answer["files"]["words"]
-    found = delivery.sort(subject.sample, words, answer["files"].get("sources", {}), same, subject.patience)
+    found = delivery.sort(subject.sample, words, answer["files"].get("sources", {}), same, subject.survey_within)
     files = _sample(subject.sample, words, int(answer["files"]["bytes"]), found)
     reasons = [text] if (text := _writable(tried, worst)) else []
     unwritable = False if text else True if worst else None
@@ -188,11 +189,12 @@ class Prover:
     """Runs proofs; `results` by view."""
 
     def __init__(self, seconds: float, again: float = AGAIN) -> None:
+        """`seconds`: between two proofs of a view. `again`: until a file that differs is looked at once more."""
         self.seconds, self._again = seconds, again
         self.results: dict[str, Proof] = {}
         self.counts: dict[tuple[str, str], int] = {}  # (view, result) -> proofs
         self._since: dict[str, tuple[str, float]] = {}  # view -> generation, and when it was seen or proven
-        self._leashes: dict[str, worker.Leash] = {}
+        self._flights: dict[str, worker.SingleFlight] = {}
         self._odd: dict[str, dict[str, tuple[Found, float]]] = {}  # view -> differing path -> how, and since when
 
     async def look(self, subject: Subject, clock: float) -> bool:
@@ -213,7 +215,7 @@ class Prover:
 
     async def prove(self, subject: Subject) -> Proof:
         """One proof, now. Never raises for what the archive does: that is an unfinished proof."""
-        at, clock, began = now(), time.time(), time.monotonic()
+        at, clock, began = rfc3339.now(), time.time(), time.monotonic()
         some = dict(sorted(subject.targets.items())[:TARGETS])
         targets = {target: list(points[:POINTS]) for target, points in some.items()}
         try:
@@ -226,9 +228,9 @@ class Prover:
         return judge(subject, answer, at, time.monotonic() - began, same, clock)
 
     async def _ask(self, subject: Subject, targets: Mapping[str, list[str]], sample: Collection[Known]) -> Any:
-        """What examine.prove finds. Raises OSError, TimeoutError."""
-        leash = self._leashes.setdefault(subject.view, worker.Leash("pdshub.node.health.examiner_main"))
-        return await leash.once(
+        """What examiner_main.prove finds. Raises OSError, TimeoutError."""
+        flight = self._flights.setdefault(subject.view, worker.SingleFlight("pdshub.node.health.examiner_main"))
+        return await flight.once(
             "prove", TRYING + (READING_TIMEOUT if sample else 0),
             targets=targets, roots=subject.roots, names=[known.row for known in sample], reading=READING,
             sources={name: [point, run_as] for name, (point, run_as) in subject.sources.items()},
@@ -265,7 +267,7 @@ class Prover:
 
     def forget(self, views: set[str]) -> None:
         """Keep only these."""
-        for known in (self.results, self._since, self._leashes, self._odd):
+        for known in (self.results, self._since, self._flights, self._odd):
             for view in known.keys() - views:
                 del known[view]
         for key in [key for key in self.counts if key[0] not in views]:

@@ -10,14 +10,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from pdshub import rfc3339
 from pdshub.node.health.integrity import CHANGING, INTACT, Prover
-from pdshub.node.health.published import INTERVAL_SECONDS, SETTLE_SECONDS, Subject
+from pdshub.node.health.published import Subject
 from pdshub.node.health.sample import Known, read
 from pdshub.node.health.staleness import Watcher
 from pdshub.node.mount import mountinfo, volume_root
 from pdshub.node.reconcile.reconciler import Reconciler
 from pdshub.node.reconcile.view_health import Showing
-from pdshub.node.source.identity import now
 from pdshub.node.spec import View
 from pdshub.node.store.generations import PROOF
 
@@ -36,25 +36,18 @@ def published(reconciler: Reconciler) -> list[Subject]:
     for name, targets in by_view.items():
         view, showing = reconciler.view_of(name), reconciler.showing.get(name, Showing())
         current = showing.current if showing.current.startswith("sha256:") else ""
-        states = reconciler.states(view).values() if view else ()
+        states = reconciler.sources.states(view).values() if view else ()
         found.append(
             Subject(
                 name, view.folder if view else "", targets, current,
-                _sample(reconciler.shelf.store.path(current)) if current else (),
+                _sample(reconciler.cache.store.path(current)) if current else (),
                 all(state.ready for state in states),
                 frozenset(target for target, of in showing.targets.items() if of == current) if current else None,
                 {s.name: (str(reconciler.layout.source(s.digest)), s.run_as) for s in view.sources} if view else {},
-                *_patience(view),
+                *(view or View(name)).survey_seconds,
             )
         )  # fmt: skip
     return found
-
-
-def _patience(view: View | None) -> tuple[float, float]:
-    """Subject.settle and Subject.patience."""
-    spec = (view.raw.get("spec") or {}) if view else {}
-    settle = (spec.get("authority") or {}).get("settleSeconds", SETTLE_SECONDS)
-    return float(settle), float(settle) + float((spec.get("survey") or {}).get("intervalSeconds", INTERVAL_SECONDS))
 
 
 @functools.lru_cache(maxsize=64)
@@ -75,12 +68,30 @@ def _sample(folder: Path) -> tuple[Known, ...]:
         return ()
 
 
-class Health:
-    """Looks after what the reconciler has published."""
+class Findings:
+    """What proofs and looks at samples have found so far, by view."""
 
-    def __init__(self, reconciler: Reconciler, proof_seconds: float, canary_seconds: float) -> None:
-        self.prover, self.watcher = Prover(proof_seconds), Watcher(reconciler.renew)
-        self._reconciler, self._every = reconciler, canary_seconds
+    def __init__(self, proof_seconds: float) -> None:
+        """`proof_seconds`: between two proofs of a view."""
+        self.prover, self.watcher = Prover(proof_seconds), Watcher()
+
+    def of(self, view: str) -> dict[str, Any]:
+        """What health.json says of a view beyond the reconciler's words; empty before the first look."""
+        found: dict[str, Any] = {}
+        if proof := self.prover.results.get(view):
+            found["proof"] = proof.document()
+        watch = self.watcher.watches.get(view)
+        if watch and watch.checked:
+            found["canary"] = watch.document()
+        return found
+
+
+class Health:
+    """Looks after what the reconciler has published, and notes it in `findings`."""
+
+    def __init__(self, reconciler: Reconciler, findings: Findings, canary_seconds: float) -> None:
+        """`canary_seconds`: between two looks at a view's sample."""
+        self.findings, self._reconciler, self._every = findings, reconciler, canary_seconds
 
     async def run(self) -> None:
         """For ever. Each view has its own process for each purpose; one that hangs is killed within a bound."""
@@ -90,8 +101,8 @@ class Health:
         while True:
             try:
                 subjects = published(self._reconciler)
-                self.prover.forget({subject.view for subject in subjects})
-                self.watcher.forget({subject.view for subject in subjects})
+                self.findings.prover.forget({subject.view for subject in subjects})
+                self.findings.watcher.forget({subject.view for subject in subjects})
                 for problem in await asyncio.gather(*map(look, subjects), return_exceptions=True):
                     if problem:
                         log.error("health: %r", problem)
@@ -100,8 +111,8 @@ class Health:
             await asyncio.sleep(seconds)
 
     async def _prove(self, subject: Subject) -> None:
-        if await self.prover.look(subject, time.monotonic()):
-            proof = self.prover.results[subject.view]
+        if await self.findings.prover.look(subject, time.monotonic()):
+            proof = self.findings.prover.results[subject.view]
             log.log(
                 logging.INFO if proof.result in (INTACT, CHANGING) else logging.WARNING,
                 "proof of %s: %s: %s", subject.view, proof.result, proof.message,
@@ -110,48 +121,7 @@ class Health:
 
     async def _watch(self, subject: Subject) -> None:
         try:
-            await self.watcher.look(subject, time.time(), now())
+            if await self.findings.watcher.look(subject, time.time(), rfc3339.now()):
+                self._reconciler.renew(subject.view)
         except OSError as error:
             log.warning("sample of %s: %s", subject.view, error)
-
-    def of(self, view: str) -> dict[str, Any]:
-        """What health.json says of a view beyond the reconciler's words."""
-        found: dict[str, Any] = {}
-        if proof := self.prover.results.get(view):
-            found["proof"] = proof.document()
-        watch = self.watcher.watches.get(view)
-        if watch and watch.checked:
-            found["canary"] = watch.document()
-        return found
-
-    def complete(self, report: dict[str, Any]) -> dict[str, Any]:
-        """The node's report (report.document) with what is known here."""
-        for view in self._reconciler.known.values():
-            row, sources = report["views"].get(view.name, {}), report["sources"].get(view.name, {})
-            row |= self.of(view.name)
-            watch = self.watcher.watches.get(view.name)
-            wanted = [watch.survey_wanted] if watch and watch.survey_wanted else []
-            for source in view.sources:
-                keeper = self._reconciler.keepers.get(source.digest)
-                if keeper is None or source.name not in sources:
-                    continue
-                canary = keeper.canary
-                sources[source.name] |= {"identityChanged": canary.changed, "identityChanges": canary.changes}
-                # another file system than the one that was surveyed
-                if view.released and canary.changed > view.released.as_of:
-                    wanted.append(f"{source.name}-{canary.changed}")
-            if wanted:
-                row["surveyWanted"] = " ".join(wanted)
-        return report
-
-    def totals(self, publishes: int) -> dict[str, float]:
-        """For metrics.TOTALS."""
-        shelf = self._reconciler.shelf
-        return {
-            "switches": self._reconciler.actions.switches,
-            "fetches": shelf.fetches,
-            "fetch_bytes": shelf.fetched_bytes,
-            "fetch_seconds": shelf.fetch_seconds,
-            "fetches_failing": len(shelf.failures),
-            "publishes": publishes,
-        }

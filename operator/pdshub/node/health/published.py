@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pdshub.node.health.sample import Known
+from pdshub.node.spec import View
 
-#: What a view gets that says nothing of it (its API's defaults).
-SETTLE_SECONDS, INTERVAL_SECONDS = 120.0, 3600.0
+#: Of a view that says nothing of it: the API's defaults.
+_SETTLE, _WITHIN = View("").survey_seconds
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,8 @@ class Subject:
     `targets`: published target -> mount points below it (relative). `folder`: the view's folder below a target.
     `generation` is empty in form live; `showing` are the targets that show it (some may keep an older one).
     `reachable`: all its sources answer. `sources`: name -> where it is mounted, and as whom it is read. `settle`:
-    seconds for which a dataset must not have changed before a survey takes it up; `patience`: within which a survey
-    has looked at whatever changed.
+    seconds for which a dataset must not have changed before a survey takes it up; `survey_within`: within which a
+    survey has looked at whatever changed.
     """
 
     view: str
@@ -30,12 +31,12 @@ class Subject:
     reachable: bool = True
     showing: frozenset[str] | None = None  # None: all
     sources: Mapping[str, tuple[str, tuple[int, int] | None]] = field(default_factory=dict)
-    settle: float = SETTLE_SECONDS
-    patience: float = SETTLE_SECONDS + INTERVAL_SECONDS
+    settle: float = _SETTLE
+    survey_within: float = _WITHIN
 
     @property
     def roots(self) -> dict[str, str]:
-        """Path below the folder -> where it is mounted, in one target: what examine.Bases wants."""
+        """Path below the folder -> where it is mounted, in one target: what examiner_main.Bases wants."""
         for target, points in sorted(self.targets.items()):
             if self.showing is not None and target not in self.showing:
                 continue

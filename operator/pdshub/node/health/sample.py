@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pdshub.node.spec import SpecError, relative
+from pdshub.node.hardening import SpecError, relative
 
 LIMIT = 1000  # files; the surveyor writes 200 at most
 SIZE_LIMIT = 2 << 20  # bytes of proof.json
@@ -43,7 +43,7 @@ class Known:
 
     @property
     def row(self) -> list[Any]:
-        """As the child process takes it (examine.py)."""
+        """As the child process takes it (examiner_main.py)."""
         return [self.path, self.size, self.algorithm, self.digest]
 
 

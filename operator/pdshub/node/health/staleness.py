@@ -1,12 +1,13 @@
 """Files that were replaced on the NAS since the survey: found in a published generation, led to a renewed mount and
-to a survey. The decisions are pure; one look is one killable process (examine.py)."""
+to a survey. The decisions are pure; one look is one killable process (examiner_main.py)."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pdshub.generation_id import short
 from pdshub.node.health.published import Subject
 from pdshub.node.health.sample import Known, printable
 from pdshub.node.mount import worker
@@ -28,7 +29,7 @@ class Watch:
     """What is known of one view's sample in one generation."""
 
     generation: str = ""
-    problems: dict[str, str] = field(default_factory=dict)  # path -> word, see examine.check_file
+    problems: dict[str, str] = field(default_factory=dict)  # path -> word, see examiner_main.check_file
     unread: dict[str, str] = field(default_factory=dict)
     checked: int = 0
     at: str = ""
@@ -82,7 +83,7 @@ class Watch:
             self.survey_wanted = ""
         elif self.problems.keys() - self._asked_for and now - self._asked_at >= SLOT:
             self._asked_at, self._asked_for = now, set(self.problems)
-            self.survey_wanted = f"{self.generation.removeprefix('sha256:')[:12]}-{int(now // SLOT)}"
+            self.survey_wanted = f"{short(self.generation)}-{int(now // SLOT)}"
 
     @property
     def message(self) -> str:
@@ -108,31 +109,36 @@ class Watch:
 
 
 class Watcher:
-    """The watches of all views. `renew` mounts a view's present generation anew."""
+    """The watches of all views. `watches`: by the view's name."""
 
-    def __init__(self, renew: Callable[[str], None]) -> None:
+    def __init__(self) -> None:
+        """Nothing has been looked at yet."""
         self.watches: dict[str, Watch] = {}
-        self._renew = renew
-        self._leashes: dict[str, worker.Leash] = {}
+        self._flights: dict[str, worker.SingleFlight] = {}
 
-    async def look(self, subject: Subject, now: float, at: str) -> None:
-        """One turn for one view. Raises OSError, TimeoutError when no answer was to be had."""
+    async def look(self, subject: Subject, now: float, at: str) -> bool:
+        """One turn for one view; answers whether its mount shall be renewed, as a file in it was replaced.
+
+        `now`: Unix time in seconds, `at` the same as RFC 3339. Raises OSError, TimeoutError when no answer was to be
+        had.
+        """
         watch = self.watches.setdefault(subject.view, Watch(subject.generation))
         if watch.generation != subject.generation:
             watch = self.watches[subject.view] = Watch(subject.generation, renewals=watch.renewals)
         rows, roots = watch.turn(subject.sample), subject.roots
         if not rows or not roots or not subject.reachable:
-            return
-        leash = self._leashes.setdefault(subject.view, worker.Leash("pdshub.node.health.examiner_main"))
-        words = await leash.once("files", TIMEOUT, roots=roots, names=rows)
+            return False
+        flight = self._flights.setdefault(subject.view, worker.SingleFlight("pdshub.node.health.examiner_main"))
+        words = await flight.once("files", TIMEOUT, roots=roots, names=rows)
         digested = frozenset(str(row[0]) for row in rows if row[2])
-        if watch.take(words, digested, now, at):
+        renew = watch.take(words, digested, now, at)
+        if renew:
             log.warning("view %s: %s; its mount is renewed", subject.view, watch.message)
-            self._renew(subject.view)
+        return renew
 
     def forget(self, views: set[str]) -> None:
         """Keep only these."""
         for view in self.watches.keys() - views:
             del self.watches[view]
-        for view in self._leashes.keys() - views:
-            del self._leashes[view]
+        for view in self._flights.keys() - views:
+            del self._flights[view]

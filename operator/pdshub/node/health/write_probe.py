@@ -112,13 +112,16 @@ class InMounts:
                 self._open[point] = os.open(os.path.normpath(f"{target}/{point}"), os.O_RDONLY | os.O_DIRECTORY)
 
     def __enter__(self) -> InMounts:
+        """Itself; the directories are open since it was made."""
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Close the directories: an open one keeps its mount busy."""
         for directory in self._open.values():
             os.close(directory)
 
     def __call__(self) -> list[dict[str, Any]]:
+        """For each mount: target, mount point below it, whether it says that it is read-only, and action -> outcome."""
         return [self._one(point, directory) for point, directory in self._open.items()]
 
     def _one(self, point: str, directory: int) -> dict[str, Any]:

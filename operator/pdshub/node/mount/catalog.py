@@ -16,11 +16,7 @@ hangs. Each catalog therefore has a file system of its own of each source, which
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import stat
-import struct
-import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -29,6 +25,8 @@ from typing import Any, Protocol
 
 from pdshub.node.layout import KEPT
 from pdshub.node.mount import mountinfo, syscalls, targets
+from pdshub.node.mount.broken_layer import broken_layer
+from pdshub.node.mount.loop import loop_device
 
 CATALOG, MERGED = "catalog", "catalog-merged"
 MOUNT = "mnt"  # in the entry's folder
@@ -41,17 +39,14 @@ _OPTIONS: tuple[tuple[str, str | None], ...] = (("ro", None), ("metacopy", "on")
 _FLAGS = syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOATIME
 _REFUSED = (errno.EINVAL, errno.ENOSYS, errno.ENOTBLK, errno.EOPNOTSUPP)
 
-# <linux/loop.h>
-_LOOP_CONFIGURE, _LOOP_GET_FREE, _LOOP_MAJOR = 0x4C0A, 0x4C82, 7
-_LOOP_FLAGS = 1 | 4  # read-only, gone with its last user
-
 
 class MountNfs(Protocol):
     """worker.mount_nfs."""
 
     def __call__(
         self, *, server: str, export: str, port: int, version: str, point: str, device: str, more: str
-    ) -> None: ...
+    ) -> None:
+        """Mount an export at `point`. Raises OSError."""
 
 
 class Layer:
@@ -125,7 +120,7 @@ def build(
                 nothing = os.open(empty, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
                 stack.callback(os.close, nothing)
                 layers = [Layer(raw, stack, f"nfs{n}", mount_nfs) for n, raw in enumerate(data)]
-                broken = stack.enter_context(broken_layer("broken")) if any(not x.path for x in layers) else ""
+                broken = stack.enter_context(broken_layer(_made("broken"))) if any(not x.path for x in layers) else ""
                 found = [mount_image(image["path"], f"image{n}", loop) for n, image in enumerate(images)]
                 label = LABEL + generation.removeprefix("sha256:") + (COVER if cover else "")
                 if nested:
@@ -233,79 +228,3 @@ def mount_image(path: str, place: str, loop: bool) -> str:
     with loop_device(path) as device:
         syscalls.mount(device, point, "erofs", _FLAGS)
     return point
-
-
-@contextmanager
-def loop_device(path: str) -> Iterator[str]:
-    """A read-only loop device over a file; it goes when the last mount of it does."""
-    image = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
-    try:
-        for _ in range(64):
-            number = fcntl.ioctl(control, _LOOP_GET_FREE)
-            device = f"/dev/loop{number}"
-            if not Path(device).exists():  # a container's /dev does not follow the host's
-                os.mknod(device, stat.S_IFBLK | 0o600, os.makedev(_LOOP_MAJOR, number))
-            handle = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                # struct loop_config: fd, block size, then loop_info64 with its flags at byte 52
-                info = bytearray(232)
-                struct.pack_into("=I", info, 52, _LOOP_FLAGS)
-                try:
-                    fcntl.ioctl(handle, _LOOP_CONFIGURE, struct.pack("=II", image, 0) + bytes(info) + bytes(64))
-                except OSError as error:
-                    if error.errno == errno.EBUSY:  # somebody else was quicker
-                        continue
-                    raise
-                yield device
-                return
-            finally:
-                os.close(handle)
-        raise OSError(errno.EBUSY, "no loop device is free")
-    finally:
-        os.close(control)
-        os.close(image)
-
-
-@contextmanager
-def broken_layer(place: str) -> Iterator[str]:
-    """A directory in which every lookup fails with ENOTCONN: the last data layer while a source is away.
-
-    Without it a file of that source would not be found at all: ENOENT, as if it were gone. It is a FUSE file system
-    without a server; where the kernel has no FUSE, an empty directory.
-    """
-    point = _made(place)
-    try:
-        device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
-        options = f"fd={device},rootmode=40000,user_id=0,group_id=0,allow_other"
-        syscalls.mount("pdshub-away", point, "fuse", _FLAGS, options)
-    except OSError:
-        yield point
-        return
-    # It answers until the worker's process ends; from then on the kernel gives the same answer.
-    threading.Thread(target=_answer, args=(device,), daemon=True).start()
-    try:
-        yield point
-    finally:
-        syscalls.umount(point, lazy=True)
-
-
-def _answer(device: int) -> None:
-    """The two questions that making an overlay asks: <linux/fuse.h>, FUSE_INIT and FUSE_STATFS."""
-    while True:
-        try:
-            question = os.read(device, 1 << 17)
-        except OSError:
-            return
-        _, what, unique = struct.unpack_from("=IIQ", question)
-        if what == 26:  # INIT: version 7.31 and no abilities
-            body = struct.pack("=IIIIHHIIHHIIHH7I", 7, 31, 0, 0, 0, 0, 4096, 1, 0, 0, 0, 0, 0, 0, *[0] * 7)[:64]
-            body = body.ljust(64, b"\0")
-        elif what == 17:  # STATFS
-            body = struct.pack("=QQQQQIIIII24x", 0, 0, 0, 0, 0, 4096, 255, 4096, 0, 0)[:80]
-        elif what in (2, 36, 38):  # FORGET, INTERRUPT, DESTROY are not answered
-            continue
-        else:
-            os.write(device, struct.pack("=IiQ", 16, -errno.ENOTCONN, unique))
-            continue
-        os.write(device, struct.pack("=IiQ", 16 + len(body), 0, unique) + body)

@@ -12,10 +12,12 @@ class Locks:
     never one that somebody does, or the next who asks would get another one and go in beside the holder."""
 
     def __init__(self) -> None:
+        """Nobody holds anything."""
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}  # with the number of those who hold or await it
 
     @asynccontextmanager
     async def __call__(self, name: str) -> AsyncIterator[None]:
+        """Hold the lock of `name`, once whoever holds it has left."""
         lock, users = self._locks.get(name, (asyncio.Lock(), 0))
         self._locks[name] = (lock, users + 1)
         try:

@@ -33,6 +33,7 @@ class Mount:
 
     @property
     def content(self) -> tuple[str, str]:
+        """What is mounted, whatever the place: (device, root)."""
         return (self.device, self.root)
 
 
@@ -69,6 +70,7 @@ def parse(text: str) -> list[Mount]:
 
 
 def read(path: str = "/proc/self/mountinfo") -> list[Mount]:
+    """All mounts of the mount namespace whose mountinfo `path` is; by default this process'. Raises OSError."""
     return parse(Path(path).read_text(encoding="utf-8", errors="surrogateescape"))
 
 
@@ -87,5 +89,6 @@ def stack(mounts: Iterable[Mount], point: str) -> list[Mount]:
 
 
 def top(mounts: Iterable[Mount], point: str) -> Mount | None:
+    """The mount that is seen at `point`, or None."""
     found = stack(mounts, point)
     return found[-1] if found else None

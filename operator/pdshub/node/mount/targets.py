@@ -27,52 +27,56 @@ def put(directory: int, path: str, point: str, *, beneath: bool = False) -> None
 
 
 @contextmanager
-def place(target: str, at: str, front: str) -> Iterator[str]:
+def place(target: str, at: str, root: str) -> Iterator[str]:
     """A path for the mount point `at` of a target. A tree may lie over the point while it is prepared, or cleared
-    away, below: the point's directory is then found by its handle, taken from the front, which nothing covers."""
+    away, below: the point's directory is then found by its handle, taken from the root, which nothing covers."""
     above, _, name = at.rpartition("/")
     if not above:
         yield f"{target}/{name}"
         return
-    directory = syscalls.open_covered(target, f"{front}/{above}")
+    directory = syscalls.open_covered(target, f"{root}/{above}")
     try:
         yield f"/proc/self/fd/{directory}/{name}"
     finally:
         os.close(directory)
 
 
-def attach(origin: str, target: str, at: str, front: str) -> None:
-    with place(target, at, front) as point:
+def attach(origin: str, target: str, at: str, root: str) -> None:
+    """Put a read-only copy of the mount at `origin` on the mount point `at` of a target. `root`: see `place`.
+
+    Raises OSError.
+    """
+    with place(target, at, root) as point:
         put(syscalls.AT_FDCWD, origin, point)
 
 
-def switch(origin: str, points: list[tuple[str, str, int]], front: str, lazy: bool = False) -> list[str]:
+def switch(origin: str, points: list[tuple[str, str, int]], root: str, lazy: bool = False) -> list[str]:
     """New content for all points (target, at, mounts there now): for each "switched", "held" while somebody still
     uses the old one (it stays on top), or what went wrong. `lazy`: nobody is waited for."""
     results: list[str] = []
     for target, at, depth in points:
         try:
-            with place(target, at, front) as point:
+            with place(target, at, root) as point:
                 results.append(_slide(origin, point, 1 if lazy else depth))
         except OSError as error:
             results.append(_words(error, target, at))
     places = [(target, at) for target, at, _ in points]
     if not lazy:
-        return _take_all(places, front, results)
+        return _take_all(places, root, results)
     slid = [n for n, result in enumerate(results) if result == "held"]
-    for n, result in zip(slid, detach([places[n] for n in slid], front, lazy=True), strict=True):
+    for n, result in zip(slid, detach([places[n] for n in slid], root, lazy=True), strict=True):
         results[n] = result
     return results
 
 
-def detach(points: list[tuple[str, str]], front: str, lazy: bool) -> list[str]:
+def detach(points: list[tuple[str, str]], root: str, lazy: bool) -> list[str]:
     """Take the topmost mounts away; results as those of `switch`."""
     if not lazy:
-        return _take_all(points, front, ["held"] * len(points))
+        return _take_all(points, root, ["held"] * len(points))
     results = []
     for target, at in points:
         try:
-            with place(target, at, front) as point:
+            with place(target, at, root) as point:
                 syscalls.umount(point, lazy=True)
             results.append("switched")
         except OSError as error:
@@ -84,7 +88,7 @@ def _words(error: OSError, target: str, at: str) -> str:
     return f"{error.strerror or error} ({target}/{at})"
 
 
-def _take_all(points: list[tuple[str, str]], front: str, results: list[str]) -> list[str]:
+def _take_all(points: list[tuple[str, str]], root: str, results: list[str]) -> list[str]:
     """Those of `points` whose result is "held". A moment's use (an open) is waited out, for all of them together."""
     for turn in range(_TRIES):
         waiting = [n for n, result in enumerate(results) if result == "held"]
@@ -94,7 +98,7 @@ def _take_all(points: list[tuple[str, str]], front: str, results: list[str]) -> 
             time.sleep(_MOMENT)
         for n in waiting:
             try:
-                with place(*points[n], front) as point:
+                with place(*points[n], root) as point:
                     results[n] = _take(point)
             except OSError as error:
                 results[n] = _words(error, *points[n])

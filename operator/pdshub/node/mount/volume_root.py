@@ -32,11 +32,12 @@ SHOWN, GENERATIONS = ".pdshub/.shown", ".pdshub/.generations"
 
 
 def label(view: str) -> str:
-    """The tmpfs' source in the mount table: how a front and its targets are recognised."""
+    """The tmpfs' source in the mount table: how a root and its targets are recognised."""
     return f"pdshub:{view}"
 
 
-def is_front(mount: mountinfo.Mount, view: str | None = None) -> bool:
+def is_volume_root(mount: mountinfo.Mount, view: str | None = None) -> bool:
+    """Whether a mount is a view's volume root or a target's copy of it; of `view`, where it is given."""
     if mount.fstype != "tmpfs" or mount.root != "/":
         return False
     return mount.source == label(view) if view else mount.source.startswith("pdshub:")
@@ -49,12 +50,12 @@ def targets(mounts: Iterable[mountinfo.Mount], layout: Layout) -> dict[str, str]
     return {
         mount.point: mount.source.removeprefix("pdshub:")
         for mount in mounts
-        if is_front(mount) and mount.point.startswith(inside) and not mount.point.startswith(plugin)
+        if is_volume_root(mount) and mount.point.startswith(inside) and not mount.point.startswith(plugin)
     }
 
 
 def ensure(layout: Layout, view: str) -> Path:
-    """The view's front, mounted. One that was lost is taken back from a target that still shows it.
+    """The view's root, mounted. One that was lost is taken back from a target that still shows it.
 
     Called by a publish and by the reconciler, in threads: of two that find none, only one may make it, or targets
     would show a tmpfs of their own, into which nothing is ever mounted.
@@ -64,16 +65,16 @@ def ensure(layout: Layout, view: str) -> Path:
 
 
 def _ensure(layout: Layout, view: str) -> Path:
-    path = layout.front(view)
+    path = layout.volume_root(view)
     mounts = mountinfo.read()
     shown = [point for point, of in targets(mounts, layout).items() if of == view]
     known = {mount.content for point in shown if (mount := mountinfo.top(mounts, point))}
     for present in reversed(mountinfo.stack(mounts, str(path))):
-        if not is_front(present, view):
+        if not is_volume_root(present, view):
             raise OSError(errno.EEXIST, f"{path} is a mount of {present.source}, not PDSHub's")
         if not known or present.content in known:
             return path
-        log.warning("view %s: its front is one that no target shows; it is taken away", view)
+        log.warning("view %s: its root is one that no target shows; it is taken away", view)
         syscalls.umount(str(path), lazy=True)
     path.mkdir(parents=True, exist_ok=True)
     if shown:
@@ -92,8 +93,8 @@ def _ensure(layout: Layout, view: str) -> Path:
 
 
 def publish(layout: Layout, view: str, target: str) -> None:
-    """Show the front at `target`, read-only, as a shared mount with no peers but the host's own copy."""
-    copy = syscalls.clone(str(layout.front(view)))
+    """Show the root at `target`, read-only, as a shared mount with no peers but the host's own copy."""
+    copy = syscalls.clone(str(layout.volume_root(view)))
     try:
         syscalls.set_attributes(copy, add=syscalls.SAFE, propagation=syscalls.MS_PRIVATE)
         syscalls.set_attributes(copy, propagation=syscalls.MS_SHARED)
@@ -123,32 +124,32 @@ def write(path: Path, text: str) -> None:
     write_text(path, text, durable=False, mode=0o644)
 
 
-def arrange(front: Path, points: Collection[str], view: Any, health: Any, unavailable: str) -> None:
+def arrange(root: Path, points: Collection[str], view: Any, health: Any, unavailable: str) -> None:
     """Directories for the mount points, the two JSON files, and the notice while something is missing."""
-    notes = front / ".pdshub"
+    notes = root / ".pdshub"
     notes.mkdir(exist_ok=True)
     for point in points:
-        (front / point).mkdir(parents=True, exist_ok=True)
-    _prune(front, front, {"/".join(point.split("/")[: i + 1]) for point in points for i in range(point.count("/") + 1)})
+        (root / point).mkdir(parents=True, exist_ok=True)
+    _prune(root, root, {"/".join(point.split("/")[: i + 1]) for point in points for i in range(point.count("/") + 1)})
     write(notes / "view.json", json.dumps(view, indent=1) + "\n")
     write(notes / "health.json", json.dumps(health, indent=1) + "\n")
     if unavailable:
-        write(front / UNAVAILABLE, unavailable)
+        write(root / UNAVAILABLE, unavailable)
     else:
-        (front / UNAVAILABLE).unlink(missing_ok=True)
+        (root / UNAVAILABLE).unlink(missing_ok=True)
 
 
-def say_generation(front: Path, current: Any, others: Mapping[str, Any]) -> None:
+def say_generation(root: Path, current: Any, others: Mapping[str, Any]) -> None:
     """generation.json, and the same for what some targets show instead (by the folder's name below GENERATIONS)."""
-    (front / SHOWN).mkdir(parents=True, exist_ok=True)
-    (front / GENERATIONS).mkdir(exist_ok=True)
-    write(front / SHOWN / "generation.json", json.dumps(current, indent=1) + "\n")
-    if not (front / GENERATION).is_symlink():
-        (front / GENERATION).symlink_to(f"{Path(SHOWN).name}/generation.json")
+    (root / SHOWN).mkdir(parents=True, exist_ok=True)
+    (root / GENERATIONS).mkdir(exist_ok=True)
+    write(root / SHOWN / "generation.json", json.dumps(current, indent=1) + "\n")
+    if not (root / GENERATION).is_symlink():
+        (root / GENERATION).symlink_to(f"{Path(SHOWN).name}/generation.json")
     for name, document in others.items():
-        (front / GENERATIONS / name).mkdir(exist_ok=True)
-        write(front / GENERATIONS / name / "generation.json", json.dumps(document, indent=1) + "\n")
-    for path in (front / GENERATIONS).iterdir():
+        (root / GENERATIONS / name).mkdir(exist_ok=True)
+        write(root / GENERATIONS / name / "generation.json", json.dumps(document, indent=1) + "\n")
+    for path in (root / GENERATIONS).iterdir():
         if path.name not in others:
             for file in path.iterdir():
                 file.unlink()

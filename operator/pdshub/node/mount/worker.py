@@ -72,7 +72,7 @@ class Busy(TimeoutError):
     """This machine did not even start a process in time: nothing is known of who was to be asked."""
 
 
-class Leash:
+class SingleFlight:
     """`once`, but no new process while the one before is still there.
 
     A process in an uninterruptible wait outlives its SIGKILL: looking again every few seconds at a source that
@@ -80,6 +80,7 @@ class Leash:
     """
 
     def __init__(self, module: str = "pdshub.node.mount.worker_main") -> None:
+        """`module`: what the child process runs; its `main` speaks worker_main's protocol."""
         self._module = module
         self._process: asyncio.subprocess.Process | None = None
 
@@ -109,15 +110,21 @@ class Leash:
         return self._process is not None
 
 
-class Lane:
+class PersistentWorker:
     """One long-living worker for the quick operations on targets, replaced when it hangs."""
 
     def __init__(self, seconds: float = 10) -> None:
+        """`seconds`: for one call; a worker that takes longer is killed."""
         self._seconds = seconds
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
 
     async def call(self, do: str, **arguments: Any) -> Any:
+        """One operation of worker_main.OPERATIONS, after those that were asked for before.
+
+        Returns its answer. Raises OSError of the operation, TimeoutError after the limit, BrokenPipeError where the
+        worker has died.
+        """
         async with self._turn:
             if self._process is None or self._process.returncode is not None:
                 self._process = await _start()
@@ -128,6 +135,7 @@ class Lane:
                 raise
 
     async def close(self) -> None:
+        """Let the worker end, and wait for it."""
         if self._process and self._process.stdin:
             self._process.stdin.close()
             await self._process.wait()

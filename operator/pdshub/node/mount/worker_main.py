@@ -2,7 +2,8 @@
 
 One JSON object a line on standard input, one JSON answer a line on standard output: {"ok": …} or
 {"error": text, "errno": number}. The parent kills it when it takes too long (worker.py). It imports
-nothing but the standard library, files.py, syscalls.py, nfs_versions.py and targets.py, so that it starts in some 30 ms.
+nothing but the standard library, files.py, syscalls.py, nfs_versions.py and targets.py, so that it starts within
+some 30 ms.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,7 @@ def mount_local(prefix: str, path: str, point: str) -> None:
 
 
 def identity(stat: os.stat_result) -> str:
+    """What a directory is known by: major:minor:inode. Another directory in its place has another one."""
     return f"{os.major(stat.st_dev)}:{os.minor(stat.st_dev)}:{stat.st_ino}"
 
 
@@ -240,13 +242,19 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
-def main() -> None:
+def serve(operations: Mapping[str, Callable[..., Any]]) -> None:
+    """Answer requests on standard input until it ends; `operations` by the name that a request has in "do"."""
     os.umask(0o022)
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            answer = {"ok": OPERATIONS[request.pop("do")](**request)}
+            answer = {"ok": operations[request.pop("do")](**request)}
         except OSError as error:
             where = f" ({error.filename})" if error.filename else ""
             answer = {"error": f"{error.strerror or error}{where}", "errno": error.errno or errno.EIO}
         print(json.dumps(answer), flush=True)
+
+
+def main() -> None:
+    """The child process of worker.py: every operation that mounts, probes or takes away."""
+    serve(OPERATIONS)

@@ -1,4 +1,4 @@
-"""Steps of the plan -> calls of the worker. What may hang is a process of its own, quick work on targets one lane."""
+"""Steps of the plan -> calls of the worker. What may hang is a process of its own; what is quick shares one worker."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ class Actions:
     """Does steps; `failed` says why an entry (by its key) could not be built."""
 
     def __init__(self, layout: Layout, store: Store) -> None:
+        """`store`: the generations whose catalogs are built."""
         self._layout, self._store = layout, store
-        self._lane = worker.Lane()
+        self._worker = worker.PersistentWorker()
         self.failed: dict[str, str] = {}
         self.switches = 0  # of targets
 
@@ -42,31 +43,31 @@ class Actions:
 
     def _origin(self, view: View, key: str, sub: str) -> str:
         if key.startswith("note-"):
-            return str(self._layout.front(view.name) / volume_root.GENERATIONS / key.removeprefix("note-"))
+            return str(self._layout.volume_root(view.name) / volume_root.GENERATIONS / key.removeprefix("note-"))
         return str(self._layout.entry(view.name, key) / sub)
 
     async def _one(self, view: View, step: Step, held: set[Point]) -> bool:
-        above = str(self._layout.front(view.name))
+        above = str(self._layout.volume_root(view.name))
         match step:
             case Build():
                 return await self._build(view, step)
             case Attach(target, at, key, sub):
                 origin = self._origin(view, key, sub)
-                return await self.attempt("attach", origin=origin, target=target, at=at, front=above) is not False
+                return await self.attempt("attach", origin=origin, target=target, at=at, root=above) is not False
             case Drop(key):
                 return await self.attempt("drop", point=str(self._layout.entry(view.name, key))) is not False
         return False
 
     async def _together(self, view: View, steps: Sequence[Switch | Detach], held: set[Point]) -> bool:
         """The same for many targets, in one call."""
-        first, above = steps[0], str(self._layout.front(view.name))
+        first, above = steps[0], str(self._layout.volume_root(view.name))
         if isinstance(first, Switch):
             points: list[list[object]] = [[s.target, s.at, s.depth] for s in steps if isinstance(s, Switch)]
             origin = self._origin(view, first.key, first.sub)
-            results = await self.attempt("switch", origin=origin, points=points, front=above, lazy=first.lazy)
+            results = await self.attempt("switch", origin=origin, points=points, root=above, lazy=first.lazy)
         else:
             points = [[s.target, s.at] for s in steps]
-            results = await self.attempt("detach", points=points, front=above, lazy=first.lazy)
+            results = await self.attempt("detach", points=points, root=above, lazy=first.lazy)
         if not isinstance(results, list):
             return False
         for step, result in zip(steps, results, strict=True):
@@ -128,13 +129,14 @@ class Actions:
     async def attempt(self, do: str, **arguments: object) -> object:
         """False if it failed; the next turn tries again."""
         try:
-            return await self._lane.call(do, **arguments)
+            return await self._worker.call(do, **arguments)
         except OSError as error:
             log.warning("%s %s: %s", do, arguments.get("point") or arguments.get("target"), error)
             return False
 
     async def close(self) -> None:
-        await self._lane.close()
+        """End the worker."""
+        await self._worker.close()
 
 
 def _mounted_as(source: Source | None) -> dict[str, Any]:

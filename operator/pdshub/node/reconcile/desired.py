@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pdshub.api.view import Layer, TreeEntry
 from pdshub.node.reconcile.plan import LayerAt, Want
 from pdshub.node.source.source_mount import State
-from pdshub.node.spec import Entry, Layer, View, digest
+from pdshub.node.spec import View, digest
 
 
-def want(view: View, entry: Entry, states: Mapping[str, State]) -> Want:
+def want(view: View, entry: TreeEntry, states: Mapping[str, State]) -> Want:
     """`states` by the source's name. A layer that is not there makes the entry unknown: what would be seen
     without it is not what was decided."""
     layers: list[LayerAt] = []
@@ -42,6 +43,7 @@ def want(view: View, entry: Entry, states: Mapping[str, State]) -> Want:
 
 
 def wants(view: View, states: Mapping[str, State]) -> dict[str, Want]:
+    """Mount point relative to /archive -> what shall be seen there, for a view that is shown from its sources."""
     return {view.at(entry): want(view, entry, states) for entry in view.tree}
 
 

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 log = logging.getLogger(__name__)
 
 
-class Failing:
+class Failures:
     """What failed last, by view ("": work that is of no single view), until it goes well again."""
 
     def __init__(self) -> None:
+        """Nothing has failed yet."""
         self.views: dict[str, str] = {}  # view -> the error
         self.counts: dict[str, int] = {}  # view -> errors since the plugin began
 

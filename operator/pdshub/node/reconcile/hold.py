@@ -14,7 +14,9 @@ from pdshub.node.reconcile.view_health import Showing
 from pdshub.node.spec import View
 
 
-class Patience:
+class Holds:
+    """Since when trees are in use, and since when a view's catalog would have to do without a source."""
+
     def __init__(self, seconds: float) -> None:
         """`seconds`: for all but changes of a generation, whose time hubs set."""
         self._seconds = seconds
@@ -27,6 +29,7 @@ class Patience:
         return frozenset(target for target, _ in self._busy)
 
     def hold(self, points: Collection[Point]) -> None:
+        """Note that the old trees at these points are in use; the time of those that are noted already goes on."""
         for point in points:
             self._busy.setdefault(point, time.monotonic())
 
@@ -35,7 +38,7 @@ class Patience:
         not worth as long a wait as a change of what is shown."""
         now, late = time.monotonic(), set()
         for (target, at), since in self._busy.items():
-            hold = view.uptake(target, self._seconds).hold
+            hold = view.hold_seconds(target, self._seconds)
             if showing.targets.get(target, "") in (showing.current, LIVE):
                 hold = min(hold, self._seconds)
             if now - since >= hold:
@@ -55,7 +58,7 @@ class Patience:
         else:
             self._partial.pop(name, None)
 
-    def young(self, name: str) -> bool:
+    def within_grace(self, name: str) -> bool:
         """Whether that is not long ago."""
         now = time.monotonic()
         return now < self._partial.get(name, now) + self._seconds

@@ -18,6 +18,7 @@ BENEATH = tuple(int(part) for part in re.findall(r"\d+", os.uname().release)[:2]
 
 
 def observe(mounts: list[mountinfo.Mount], layout: Layout, view: str) -> Actual:
+    """What is mounted for a view: its contents, what each target shows, and covers."""
     entries: dict[str, Content] = {}
     prefix = f"{layout.entries(view)}/"
     for mount in mounts:
@@ -38,9 +39,9 @@ def observe(mounts: list[mountinfo.Mount], layout: Layout, view: str) -> Actual:
 
 
 def _notes(mounts: Iterable[mountinfo.Mount], layout: Layout, view: str) -> dict[str, Content]:
-    """The folders of the front that say what a target shows that does not show what the others do."""
-    own = mountinfo.top(mounts, str(layout.front(view)))
-    folder = layout.front(view) / volume_root.GENERATIONS
+    """The folders of the volume's root that say what a target shows that does not show what the others do."""
+    own = mountinfo.top(mounts, str(layout.volume_root(view)))
+    folder = layout.volume_root(view) / volume_root.GENERATIONS
     if own is None or not folder.is_dir():
         return {}
     return {note_key(path.name): (own.device, f"/{volume_root.GENERATIONS}/{path.name}") for path in folder.iterdir()}

@@ -46,12 +46,14 @@ class Want:
 
 @dataclass(frozen=True)
 class Actual:
+    """What is mounted for one view."""
+
     entries: Mapping[str, Content] = field(default_factory=dict)  # key -> what is mounted there
     #: target -> mount point relative to it -> contents, lowest first
     targets: Mapping[str, Mapping[str, tuple[Content, ...]]] = field(default_factory=dict)
     #: Whether this kernel slides new mounts beneath old ones (Linux >= 6.5); if not, old ones pile up below.
     beneath: bool = True
-    #: Like entries, for what is not built: folders of the front.
+    #: Like entries, for what is not built: folders of the volume's root.
     notes: Mapping[str, Content] = field(default_factory=dict)
     #: Devices of covers, whether wanted still or not.
     covers: Collection[str] = frozenset()
@@ -110,6 +112,7 @@ Step = Build | Attach | Switch | Detach | Drop
 
 
 def nested(one: str, other: str) -> bool:
+    """Whether one mount point lies inside of the other."""
     return one != other and (one.startswith(other + "/") or other.startswith(one + "/"))
 
 

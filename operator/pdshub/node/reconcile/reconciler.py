@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -13,21 +13,21 @@ from typing import Any
 from pdshub.node.layout import Layout
 from pdshub.node.mount import mountinfo, volume_root
 from pdshub.node.mount.locks import Locks
+from pdshub.node.reconcile import needed, view_health
 from pdshub.node.reconcile.actions import Actions, Point
 from pdshub.node.reconcile.desired import Story, tell
-from pdshub.node.reconcile.failures import Failing
-from pdshub.node.reconcile.hold import Patience
+from pdshub.node.reconcile.failures import Failures
+from pdshub.node.reconcile.hold import Holds
 from pdshub.node.reconcile.observe import built, cataloged, leftovers, note_key, observe, scaffolding, shown
 from pdshub.node.reconcile.plan import Actual, Want, plan
 from pdshub.node.reconcile.select_generation import Children, Decision, Known, above, choose, decide
 from pdshub.node.reconcile.settling import Settling
-from pdshub.node.reconcile.source_manager import Keepers
-from pdshub.node.reconcile.view_health import Showing, documents, health_document, showing_of, view_document
-from pdshub.node.source.policy import PolicyFile
-from pdshub.node.source.source_mount import CONNECTING_SECONDS, Helper, Keeper, State
+from pdshub.node.reconcile.source_manager import SourceManager
+from pdshub.node.reconcile.view_health import Showing
+from pdshub.node.source.source_mount import CONNECTING_SECONDS
 from pdshub.node.spec import SOURCES, View, sources_view
-from pdshub.node.store.cache import Shelf
-from pdshub.node.store.informer import Feed
+from pdshub.node.store.cache import GenerationCache
+from pdshub.node.store.informer import Informer
 
 log = logging.getLogger(__name__)
 
@@ -38,25 +38,34 @@ _EXPECTED_SECONDS = 60.0  # so long a view that is being published is not taken 
 
 
 class Reconciler:
-    """Owns the keepers of all sources; compares and acts view by view."""
+    """Compares and acts view by view; what it has found and told is kept in its attributes, by the view's name."""
 
     def __init__(
-        self, layout: Layout, policy: PolicyFile, helper: Helper, shelf: Shelf, hold_seconds: float = 60
+        self,
+        layout: Layout,
+        sources: SourceManager,
+        cache: GenerationCache,
+        informer: Informer,
+        woken: asyncio.Event,
+        hold_seconds: float = 60,
+        health: Callable[[str], dict[str, Any]] = lambda _: {},
     ) -> None:
-        self.layout, self._hold = layout, hold_seconds
-        self.feed: Feed = Feed(self.wake)
-        self.shelf = shelf
-        shelf.changed = self.wake
-        self.actions = Actions(layout, shelf.store)
+        """`woken`: set by whoever has news, which begins the next turn at once.
+
+        `hold_seconds`: how long an old tree in use is kept after a switch, where no hub's policy says so. `health`:
+        what else a view's health.json says.
+        """
+        self.layout = layout
+        self.sources, self.cache, self.informer = sources, cache, informer
+        self.actions = Actions(layout, cache.store)
         self.showing: dict[str, Showing] = {}  # what a view's targets show
-        self.sources = Keepers(layout, policy.current, helper, self.wake)
         self.stories: dict[str, Story] = {}
         self.target_count: dict[str, int] = {}
         self.last_turn = 0.0  # monotonic: the end of the last one that came to its end
-        self.failing = Failing()
-        self.health: Callable[[str], dict[str, Any]] = lambda _: {}  # what else health.json says of a view
+        self.failing = Failures()
+        self._health = health
         self.known: dict[str, View] = {}  # with those deleted from the API while pods still use them
-        self._patience = Patience(hold_seconds)
+        self._holds = Holds(hold_seconds)
         self._children: dict[tuple[str, tuple[str, ...]], Children] = {}
         self._expected: dict[str, float] = {}
         self._worn: dict[str, set[str]] = {}  # view -> keys of catalogs that are to be mounted anew
@@ -65,12 +74,14 @@ class Reconciler:
         self._arrive_by: dict[str, float] = {}  # a view -> (monotonic) until when what it lacks may be on its way
         self._locks = Locks()  # by view
         self._settling = Settling(self.settle, self.wake)
-        self._wake = asyncio.Event()
+        self._woken = woken
 
     def wake(self) -> None:
-        self._wake.set()
+        """Begin the next turn at once."""
+        self._woken.set()
 
     async def run(self) -> None:
+        """Turn after turn, for ever: at once when woken, else every few seconds."""
         while True:
             try:
                 await self.turn()
@@ -79,26 +90,16 @@ class Reconciler:
             except Exception:
                 log.exception("reconcile")
             try:
-                async with asyncio.timeout(0.5 if self._patience.targets else 3):
-                    await self._wake.wait()
+                async with asyncio.timeout(0.5 if self._holds.targets else 3):
+                    await self._woken.wait()
             except TimeoutError:
                 pass
-            self._wake.clear()
-
-    @property
-    def keepers(self) -> dict[str, Keeper]:
-        return self.sources.keepers
-
-    def states(self, view: View) -> dict[str, State]:
-        return self.sources.states(view)
-
-    def connecting(self, view: View) -> frozenset[str]:
-        return self.sources.connecting(view)
+            self._woken.clear()
 
     def arriving(self, view: View) -> bool:
         """Not whole yet, but nothing has failed: its sources are connecting, or what they have is being mounted."""
         story = self.stories.get(view.name)
-        if story is None or self.connecting(view):
+        if story is None or self.sources.connecting(view):
             return story is None or not story.ready
         return story.pending and time.monotonic() < self._arrive_by.get(view.name, 0)
 
@@ -123,61 +124,40 @@ class Reconciler:
     def view_of(self, name: str) -> View | None:
         """A known view; behind its name `#sources`, the sources themselves."""
         base = name.removesuffix(SOURCES)
-        view = self.known.get(base) or self.feed.views.get(base)
+        view = self.known.get(base) or self.informer.views.get(base)
         return sources_view(view) if view and base != name else view
 
     async def turn(self) -> None:
+        """Take up what is new, let go what nobody needs, and bring every view as far as it can be brought.
+
+        An error in one view is noted in `failing` and stops no other view. Raises what nobody can foresee elsewhere.
+        """
         mounts = mountinfo.read()
         published = set(volume_root.targets(mounts, self.layout).values())
         # A deleted view stays as it was for the pods that have it, until the last is gone.
         bases = {name.removesuffix(SOURCES) for name in published}
         kept = {name: view for name, view in self.known.items() if name in bases}
-        self.known = kept | self.feed.views
+        self.known = kept | self.informer.views
         with self.failing.noted(""):
-            self._fetch()
-            await self.sources.keep(self.known.values(), self._data_layers(), self.actions if self.feed.live else None)
+            views, stored = self.known.values(), self.cache.store.all()
+            self.cache.need(needed.to_fetch(views))
+            layers = needed.directories(views, self.showing, stored)
+            await self.sources.keep(views, layers, self.actions if self.informer.synced else None)
         self._expected = {name: until for name, until in self._expected.items() if until > time.monotonic()}
-        needed = self.known.keys() | published | self._expected.keys()
-        left = {path.name for path in self.layout.views.iterdir()} - needed if self.feed.live else set()
+        in_use = self.known.keys() | published | self._expected.keys()
+        left = {path.name for path in self.layout.views.iterdir()} - in_use if self.informer.synced else set()
         for name in left:
             with self.failing.noted(name):
                 await self._remove_view(name)
-        wanted = self.known.keys() | published | self.feed.problems.keys()
+        wanted = self.known.keys() | published | self.informer.problems.keys()
         self.failing.keep_only({"", *wanted, *left})
         # one view's error is that view's: it is told of (failing), and the others go on
         under_way = await self._settling.together(wanted, _TURN_SECONDS)
-        if self.feed.live:
-            self.shelf.keep_only(self._needed_generations(under_way))
-
-    def _needed_generations(self, under_way: Collection[str]) -> set[str]:
-        """What is released or shown. Of a view that is not known for certain now, because it is under way, looking at
-        it failed or its spec can't be read, all that is here."""
-        released = {view.released.name for view in self.known.values() if view.released}
-        seen = {name for one in self.showing.values() for name in (one.current, *one.targets.values())}
-        unsure = {name.removesuffix(SOURCES) for name in (*self.failing.views, *self.feed.problems, *under_way)}
-        theirs = {found.name for found in self.shelf.store.all().values() if found.view in unsure}
-        return released | seen | theirs | cataloged(mountinfo.read())
-
-    def _fetch(self) -> None:
-        released = [view for view in self.known.values() if view.released]
-        self.shelf.need({view.released.name: view.surveyor for view in released if view.released})
-
-    def _data_layers(self) -> dict[str, set[str]]:
-        """The directories that catalogs join, by their sources' digests."""
-        layers: dict[str, set[str]] = {}
-        generations = self.shelf.store.all().values()
-        for view in self.known.values():
-            digests = {source.name: source.digest for source in view.sources}
-            for generation in generations:
-                for layer in generation.data if self._concerns(generation.name, view) else ():
-                    if layer.source in digests:
-                        layers.setdefault(digests[layer.source], set()).add(layer.path)
-        return layers
-
-    def _concerns(self, generation: str, view: View) -> bool:
-        found, showing = self.shelf.get(generation), self.showing.get(view.name, Showing())
-        names = {view.released.name if view.released else "", showing.current, *showing.targets.values()}
-        return generation in names or bool(found and found.view == view.name)
+        if self.informer.synced:
+            unsure = {n.removesuffix(SOURCES) for n in (*self.failing.views, *self.informer.problems, *under_way)}
+            views, stored = self.known.values(), self.cache.store.all()
+            mounted = cataloged(mountinfo.read())
+            self.cache.keep_only(needed.to_keep(views, self.showing, stored, unsure, mounted))
 
     @asynccontextmanager
     async def _alone(self, name: str) -> AsyncIterator[None]:
@@ -195,14 +175,14 @@ class Reconciler:
         """Bring one view as far as it can be brought now."""
         async with self._alone(name):
             view = self.view_of(name)
-            problem = self.feed.problems.get(name, "")
+            problem = self.informer.problems.get(name, "")
             if view is None and not problem:
                 problem = (
                     f"ArchiveView {name.removesuffix(SOURCES)} does not exist"
-                    if self.feed.live
+                    if self.informer.synced
                     else f"ArchiveView {name} is not known here yet: the API server has not answered"
                 )
-            connecting = view is not None and bool(self.connecting(view))
+            connecting = view is not None and bool(self.sources.connecting(view))
             await asyncio.to_thread(volume_root.ensure, self.layout, name)
             held: set[Point] = set()
             decision, actual = self._look(name, view, problem)
@@ -210,17 +190,17 @@ class Reconciler:
                 if view is None:
                     break
                 await self._list(view, decision, actual)
-                steps = plan(decision.wants, actual, self._patience.overdue(view, self.showing[name]), decision.own)
+                steps = plan(decision.wants, actual, self._holds.overdue(view, self.showing[name]), decision.own)
                 moved = await self.actions.do(view, steps, held)
-                self._patience.hold(held)
+                self._holds.hold(held)
                 decision, actual = self._look(name, view, problem)
                 if not moved:
                     break
             if view is not None:
                 await self._tidy(name, decision, actual)
             self.target_count[name] = len(actual.targets)
-            self._patience.forget(actual, held)
-            mounted = _mounted(decision, actual)
+            self._holds.forget(actual, held)
+            mounted = view_health.mounted_points(decision, actual)
             self.remember(name, tell(name, decision.wants, problem, mounted, self.actions.failed), connecting)
             self._arrange(name, view, decision, problem)
 
@@ -235,20 +215,20 @@ class Reconciler:
         live_points = {view.at(entry) for entry in view.tree if entry.live} if view.cataloged else set()
         actual = observe(mounts, self.layout, name)
         known = Known(
-            patient=self._patience.young(name),
+            within_grace=self._holds.within_grace(name),
             worn=self._worn.get(name, ()), renewals=self._renewals.get(name, 0),
-            states=self.states(view), connecting=self.connecting(view), stored=self.shelf.store.all(),
+            states=self.sources.states(view), connecting=self.sources.connecting(view), stored=self.cache.store.all(),
             built=built(self.layout, name, actual.entries), last=before.current,
             children={key: found for (key, of), found in self._children.items() if of == directories},
             shown=shown(mounts, self.layout, name, live_points),
-            fetching=self.shelf.progress(view.released.name) if view.released else "",
+            fetching=self.cache.progress(view.released.name) if view.released else "",
         )  # fmt: skip
-        decision = decide(view, known, self._hold)
+        decision = decide(view, known)
         self._catalogs[name] = decision.keys(catalogs=True)
-        held = self._patience.targets
+        held = self._holds.targets
         fetching = view.released.name if view.released and choose(view, known) != view.released.name else ""
-        showing = showing_of(decision, known, actual.entries, held, fetching)
-        self._patience.watch(name, decision)
+        showing = view_health.showing_of(decision, known, actual.entries, held, fetching)
+        self._holds.watch(name, decision)
         self.showing[name] = showing
         # A target that keeps another generation for long says so itself.
         own = dict(decision.own)
@@ -258,7 +238,7 @@ class Reconciler:
                 own[target] = {**wanted, volume_root.SHOWN: Want(note_key(of))}
         decision = replace(decision, own=own)
         self._arrange(name, view, decision, problem)
-        volume_root.say_generation(self.layout.front(name), *documents(view, showing, known.stored))
+        volume_root.say_generation(self.layout.volume_root(name), *view_health.documents(view, showing, known.stored))
         return decision, replace(actual, notes=observe(mounts, self.layout, name).notes)
 
     async def _list(self, view: View, decision: Decision, actual: Actual) -> None:
@@ -271,15 +251,17 @@ class Reconciler:
                 if isinstance(found, dict):
                     self._children = dict(list(self._children.items())[-_LISTINGS:])
                     self._children[key, directories] = {top: tuple(names) for top, names in found.items()}
-                    self._wake.set()
+                    self._woken.set()
 
     def _arrange(self, name: str, view: View | None, decision: Decision, problem: str) -> None:
         failed = self.actions.failed
         story = self.stories.get(name) or tell(name, decision.wants, problem, frozenset(), failed)
-        health = health_document(story, self.states(view) if view else {}, decision.wants, failed) | self.health(name)
-        document = view_document(name, view, self.showing.get(name, Showing()))
+        health = view_health.health_document(
+            story, self.sources.states(view) if view else {}, decision.wants, failed
+        ) | self._health(name)
+        document = view_health.view_document(name, view, self.showing.get(name, Showing()))
         points = dict.fromkeys(at for at, _ in decision.all() if not at.startswith(".pdshub/"))
-        volume_root.arrange(self.layout.front(name), list(points), document, health, story.notice)
+        volume_root.arrange(self.layout.volume_root(name), list(points), document, health, story.notice)
 
     async def _tidy(self, name: str, decision: Decision, actual: Actual) -> None:
         """Remove what a worker that was killed left: parts of an entry, or of one that is not wanted any more."""
@@ -297,7 +279,7 @@ class Reconciler:
                 await self.actions.attempt("drop", point=str(path / "mnt"))
             if name in self._expected:
                 return
-            await self.actions.attempt("unmount", point=str(self.layout.front(name)))
+            await self.actions.attempt("unmount", point=str(self.layout.volume_root(name)))
             for path in (entries, entries.parent):
                 try:
                     path.rmdir()
@@ -307,17 +289,8 @@ class Reconciler:
                 known.pop(name, None)
 
     async def close(self) -> None:
+        """End what is under way; all mounts stay, because pods use them."""
         await self.sources.close()
         await self._settling.close()
         await self.actions.close()
-        await self.shelf.close()
-
-
-def _mounted(decision: Decision, actual: Actual) -> frozenset[str]:
-    """Mount points that show something in every target (or are built, where nothing is published)."""
-    targets = [points for target, points in actual.targets.items() if target not in decision.own]
-    return frozenset(
-        at
-        for at, one in decision.wants.items()
-        if one.key in actual.entries and one.placed and all(points.get(at) for points in targets)
-    )
+        await self.cache.close()

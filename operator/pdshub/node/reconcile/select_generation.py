@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from pdshub.api.view import TreeEntry
 from pdshub.node.reconcile.desired import want, wants
 from pdshub.node.reconcile.plan import LayerAt, Want
 from pdshub.node.source.source_mount import State
-from pdshub.node.spec import Entry, View, digest
+from pdshub.node.spec import View, digest
 from pdshub.node.store.generations import Generation
 
 LIVE = "live"
@@ -60,7 +61,7 @@ class Known:
     built: Mapping[str, Built] = field(default_factory=dict)  # by key
     children: Mapping[str, Children] = field(default_factory=dict)  # by key
     shown: Mapping[str, str] = field(default_factory=dict)
-    patient: bool = False  # a source that is away has not been so for long
+    within_grace: bool = False  # a source that is away has not been so for long
     worn: Collection[str] = ()  # keys of catalogs that shall be mounted anew
     renewals: int = 0  # how often that was so
     last: str = ""  # what new targets got before
@@ -84,7 +85,7 @@ def catalog(view: View, generation: Generation, known: Known) -> Want:
         return max(keys, key=lambda key: (sum(bool(at.identity) for at in built[key].layers), key), default="")
 
     def waits(of: Iterable[LayerAt]) -> bool:
-        return known.patient and not all(at.identity for at in of)
+        return known.within_grace and not all(at.identity for at in of)
 
     whole, cover = fitting(False), fitting(True)
     sure = any(one.away or (one.lacking and not whole) for one in found)
@@ -171,7 +172,7 @@ def _same(had: LayerAt, now: _Found, cover: bool) -> bool:
     return had == now.at or (not now.certain and not (cover and now.away and had.identity))
 
 
-def above(entries: Iterable[Entry]) -> tuple[str, ...]:
+def above(entries: Iterable[TreeEntry]) -> tuple[str, ...]:
     """The directories that hold live entries, at any depth; the view's folder is ""."""
     found = {""} if (paths := [entry.path for entry in entries if entry.live]) else set()
     for path in paths:
@@ -204,7 +205,7 @@ def choose(view: View, known: Known) -> str:
     return max(mounted or own, key=lambda g: (g.as_of, g.name)).name if own else ""
 
 
-def decide(view: View, known: Known, default_hold: float = 60) -> Decision:
+def decide(view: View, known: Known) -> Decision:
     """What everybody shall see, and the targets that keep what they began with."""
     plain = wants(view, known.states)
     live = {view.at(entry): want(view, entry, known.states) for entry in view.tree if entry.live}
@@ -223,6 +224,6 @@ def decide(view: View, known: Known, default_hold: float = 60) -> Decision:
         default = {view.folder: absent, **live}
     own: dict[str, Mapping[str, Want] | None] = {}
     for target, showing in known.shown.items():
-        if showing and showing != name and view.uptake(target, default_hold).next_server:
+        if showing and showing != name and view.keeps_generation(target):
             own[target] = frames(showing) if showing == LIVE or showing in known.stored else None
     return Decision(default, name, own)

@@ -10,6 +10,8 @@ from contextlib import suppress
 
 
 class Settling:
+    """The tasks, by view. A view whose task has not ended gets no second one."""
+
     def __init__(self, settle: Callable[[str], Awaitable[None]], ended: Callable[[], None]) -> None:
         """`settle` does it for one view, and tells of its errors itself; `ended`: one has ended that a turn did not
         wait for."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pdshub.node.reconcile.desired import Story
-from pdshub.node.reconcile.plan import Want
+from pdshub.node.reconcile.plan import Actual, Want
 from pdshub.node.reconcile.select_generation import LIVE, Decision, Known
 from pdshub.node.source.source_mount import State
 from pdshub.node.spec import View
@@ -64,7 +64,7 @@ def view_document(name: str, view: View | None, showing: Showing) -> dict[str, A
     if view is None:
         return {"name": name}
     form = report(showing)["form"]
-    return {"name": name, "generation": view.generation, "form": form, "spec": view.raw.get("spec")}
+    return {"name": name, "generation": view.spec_generation, "form": form, "spec": view.raw.get("spec")}
 
 
 def health_document(
@@ -88,3 +88,13 @@ def report(showing: Showing) -> dict[str, Any]:
         "shown": dict(Counter(of for of in showing.targets.values() if of)),
         "held": len(showing.held & showing.targets.keys()),
     }
+
+
+def mounted_points(decision: Decision, actual: Actual) -> frozenset[str]:
+    """Mount points that show something in every target (or are built, where nothing is published)."""
+    targets = [points for target, points in actual.targets.items() if target not in decision.own]
+    return frozenset(
+        at
+        for at, one in decision.wants.items()
+        if one.key in actual.entries and one.placed and all(points.get(at) for points in targets)
+    )

@@ -1,0 +1,1 @@
+"""What the node says of itself: the operator's report, metrics, the liveness probe."""

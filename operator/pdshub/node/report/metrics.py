@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime
-from typing import Any
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -18,12 +16,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from pdshub import generation_id, rfc3339
+from pdshub.api.report import Report, SourceReport, ViewReport
 from pdshub.node.health.integrity import RESULTS
 
 log = logging.getLogger(__name__)
 
 PREFIX = "pdshub_node_"
-#: Totals of the whole node (main.py gathers them).
+#: Totals of the whole node (document.totals).
 TOTALS = {
     "switches": "Mounts of published volumes that were switched to other content.",
     "fetches": "Generations fetched.",
@@ -33,19 +33,12 @@ TOTALS = {
 }
 
 
-def timestamp(text: Any) -> float:
-    """Unix time of an RFC 3339 text; 0 for none."""
-    try:
-        return datetime.fromisoformat(str(text)).timestamp()
-    except ValueError:
-        return 0.0
-
-
 def gauge(name: str, text: str, labels: Iterable[str] = ()) -> GaugeMetricFamily:
+    """A gauge of a node without values yet; `text` is its help."""
     return GaugeMetricFamily(PREFIX + name, text, labels=list(labels))
 
 
-def of_sources(sources: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[Metric]:
+def of_sources(sources: Mapping[str, Mapping[str, SourceReport]]) -> Iterator[Metric]:
     """`sources`: view -> source -> its part of the report."""
     labels = ("view", "source")
     up = gauge("source_up", "1 if the source answers and is the right export.", labels)
@@ -56,14 +49,14 @@ def of_sources(sources: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterat
     )  # fmt: skip
     for view, rows in sorted(sources.items()):
         for source, row in sorted(rows.items()):
-            up.add_metric([view, source], float(bool(row.get("ready"))))
-            if row.get("ready"):
-                latency.add_metric([view, source], float(row.get("latencySeconds", 0)))
-            changes.add_metric([view, source], float(row.get("identityChanges", 0)))
+            up.add_metric([view, source], float(row.ready))
+            if row.ready:
+                latency.add_metric([view, source], row.latency_seconds)
+            changes.add_metric([view, source], float(row.identity_changes))
     yield from (up, latency, changes)
 
 
-def of_views(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
+def of_views(views: Mapping[str, ViewReport]) -> Iterator[Metric]:
     """`views`: name -> its part of the report."""
     ready = gauge("view_ready", "1 if the whole view is mounted and its sources answer.", ("view",))
     targets = gauge("view_targets", "Pods of this node that have the view.", ("view",))
@@ -72,21 +65,21 @@ def of_views(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
     fetching = gauge("view_fetching", "1 while the released generation is not here yet.", ("view",))
     held = gauge("view_held", "Pods whose former content is in use and waited for.", ("view",))
     for name, view in sorted(views.items()):
-        ready.add_metric([name], float(bool(view.get("ready"))))
-        targets.add_metric([name], float(view.get("targets", 0)))
-        generation.add_metric([name], {"generation": short(view.get("shows")), "form": str(view.get("form", ""))})
-        fetching.add_metric([name], float(bool(view.get("fetching"))))
-        held.add_metric([name], float(view.get("held", 0)))
+        ready.add_metric([name], float(view.ready))
+        targets.add_metric([name], float(view.targets))
+        generation.add_metric([name], {"generation": short(view.shows), "form": view.form})
+        fetching.add_metric([name], float(bool(view.fetching)))
+        held.add_metric([name], float(view.held))
     yield from (ready, targets, generation, fetching, held)
 
 
-def short(generation: Any) -> str:
-    """The first 12 digits, as people write it; empty for none."""
-    text = str(generation or "")
-    return text.removeprefix("sha256:")[:12] if text.startswith("sha256:") else ""
+def short(generation: str) -> str:
+    """The first 12 digits, as people write it; empty for what is no generation."""
+    return generation_id.short(generation) if generation.startswith(generation_id.PREFIX) else ""
 
 
-def of_proofs(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
+def of_proofs(views: Mapping[str, ViewReport]) -> Iterator[Metric]:
+    """Proofs and samples of the views that have been looked at."""
     ok = gauge("proof_ok", "1 if the last proof found the view unwritable and intact, 0 if it was violated "
                "or could not be finished, or while files are being delivered.", ("view",))  # fmt: skip
     unwritable = gauge("proof_unwritable", "1 if the last proof could change nothing, 0 if it could.", ("view",))
@@ -98,29 +91,29 @@ def of_proofs(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
         PREFIX + "renewals", "Times that a view's mount was renewed because a file had been replaced.", labels=["view"]
     )
     for name, view in sorted(views.items()):
-        if proof := view.get("proof"):
-            ok.add_metric([name], float(bool(proof["ok"])))
-            if proof["unwritable"] is not None:
-                unwritable.add_metric([name], float(proof["unwritable"]))
+        if proof := view.proof:
+            ok.add_metric([name], float(proof.ok))
+            if proof.unwritable is not None:
+                unwritable.add_metric([name], float(proof.unwritable))
             for word in RESULTS:
-                result.add_metric([name, word], float(proof["result"] == word))
-            at.add_metric([name], timestamp(proof["at"]))
+                result.add_metric([name, word], float(proof.result == word))
+            at.add_metric([name], rfc3339.seconds(proof.at))
             for word in ("digested", "differing", "changing", "private", "unread"):
-                files.add_metric([name, word], float(proof["files"].get(word, 0)))
-        if canary := view.get("canary"):
-            differing.add_metric([name], float(canary["differing"]))
-            renewals.add_metric([name], float(canary["renewals"]))
+                files.add_metric([name, word], float(proof.files.get(word, 0)))
+        if canary := view.canary:
+            differing.add_metric([name], float(canary.differing))
+            renewals.add_metric([name], float(canary.renewals))
     yield from (ok, unwritable, result, at, files, differing, renewals)
 
 
-def families(report: Mapping[str, Any], totals: Mapping[str, float]) -> Iterator[Metric]:
-    """All metrics of one report (report.document); `totals` as TOTALS names them."""
+def families(report: Report, totals: Mapping[str, float]) -> Iterator[Metric]:
+    """All metrics of one report (document.document); `totals` as TOTALS names them."""
     about = InfoMetricFamily(PREFIX + "plugin", "The node plugin and the kernel that it runs on.")
-    about.add_metric([], {"version": str(report["version"]), "kernel": str(report["kernel"])})
+    about.add_metric([], {"version": report.version, "kernel": report.kernel})
     yield about
-    yield from of_sources(report["sources"])
-    yield from of_views(report["views"])
-    yield from of_proofs(report["views"])
+    yield from of_sources(report.sources)
+    yield from of_views(report.views)
+    yield from of_proofs(report.views)
     for name, text in TOTALS.items():
         counter = CounterMetricFamily(PREFIX + name, text)
         counter.add_metric([], totals.get(name, 0.0))
@@ -129,18 +122,18 @@ def families(report: Mapping[str, Any], totals: Mapping[str, float]) -> Iterator
         PREFIX + "reconcile_failures", "Turns in which the plugin failed at a view (empty: at work of no single view).",
         labels=["view"],
     )  # fmt: skip
-    for view, count in sorted(report["failures"].items()):
+    for view, count in sorted(report.failures.items()):
         errors.add_metric([view], float(count))
     yield errors
     failing = gauge("fetches_failing", "Generations whose last attempt to be fetched failed.")
     failing.add_metric([], totals.get("fetches_failing", 0.0))
     yield failing
     last = gauge("last_publish_seconds", "Seconds that the last publish took.")
-    last.add_metric([], float(report["csi"]["lastPublishSeconds"]))
+    last.add_metric([], report.csi.last_publish_seconds)
     yield last
 
 
-def of_node(report: Callable[[], Mapping[str, Any]], totals: Callable[[], Mapping[str, float]]) -> Iterator[Metric]:
+def of_node(report: Callable[[], Report], totals: Callable[[], Mapping[str, float]]) -> Iterator[Metric]:
     """`families` of this moment."""
     return families(report(), totals())
 

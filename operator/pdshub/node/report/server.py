@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import ssl
 import time
 from collections.abc import Awaitable, Callable
@@ -14,76 +13,29 @@ from typing import Any
 from aiohttp import web
 
 from pdshub import mutual_tls
-from pdshub.node.csi.services import Node, program_version
+from pdshub.api.report import Report
 from pdshub.node.reconcile.reconciler import Reconciler
-from pdshub.node.reconcile.view_health import Showing
-from pdshub.node.reconcile.view_health import report as showing
+from pdshub.tls_names import OPERATOR, common_name
 
 log = logging.getLogger(__name__)
 
-OPERATOR = "pdshub-operator"  # the common name of the only client that may read the report
 #: A loop without a whole turn for so long is stuck: a turn takes milliseconds, its longest step 20 s.
 STUCK_SECONDS = 90
 
 
-def _word(ready: bool, connecting: bool) -> str:
-    return "ready" if ready else "connecting" if connecting else "failed"
-
-
-def document(name: str, node: Node, reconciler: Reconciler) -> dict[str, Any]:
-    """The report as JSON; times in seconds."""
-    views, sources = {}, {}
-    for view in reconciler.known.values():
-        story = reconciler.stories.get(view.name)
-        connecting = reconciler.connecting(view)
-        views[view.name] = {
-            "generation": view.generation,
-            **showing(reconciler.showing.get(view.name, Showing())),
-            "ready": bool(story and story.ready),
-            "state": _word(bool(story and story.ready), reconciler.arriving(view)),
-            "targets": reconciler.target_count.get(view.name, 0),
-            "message": story.message if story else "not looked at yet",
-        }
-        sources[view.name] = {
-            source: {
-                "ready": state.ready,
-                "state": _word(state.ready, source in connecting),
-                "mode": state.mode,
-                "message": state.message,
-                "latencySeconds": round(state.latency, 4),
-            }
-            for source, state in reconciler.states(view).items()
-        }
-    for view_name, problem in reconciler.feed.problems.items():
-        views[view_name] = {
-            "generation": 0, "form": "live", "ready": False, "state": "failed",
-            "targets": reconciler.target_count.get(view_name, 0), "message": problem,
-        }  # fmt: skip
-    return {
-        "node": name,
-        "kernel": os.uname().release,
-        "version": program_version(),
-        "csi": {"publishes": node.publishes, "lastPublishSeconds": round(node.last_publish_seconds, 4)},
-        "views": views,
-        "sources": sources,
-        "failures": dict(reconciler.failing.counts),
-    }
-
-
 def is_operator(certificate: Any) -> bool:
     """Whether a verified peer certificate (ssl.SSLSocket.getpeercert) is the operator's."""
-    subject = (certificate or {}).get("subject", ())
-    return any(pair == ("commonName", OPERATOR) for part in subject for pair in part)
+    return common_name(certificate) == OPERATOR
 
 
-async def serve_report(directory: Path, port: int, make: Callable[[], dict[str, Any]]) -> None:
+async def serve_report(directory: Path, port: int, make: Callable[[], Report]) -> None:
     """Serve for ever. Waits for the certificate files and starts anew when they change."""
 
     async def report(request: web.Request) -> web.Response:
         transport = request.transport
         if transport is None or not is_operator(transport.get_extra_info("peercert")):
             raise web.HTTPForbidden(text="only the operator may read this")
-        return web.json_response(make())
+        return web.json_response(make().wire())
 
     seen: tuple[int, ...] | None = None
     runner: web.AppRunner | None = None

@@ -1,13 +1,13 @@
-"""Is a source the right one? Beside the keeper's probe (does it answer, which directories are there) this asks for
+"""Is a source the right one? Beside the mount's probe (does it answer, which directories are there) this asks for
 the file system's identity and for the marker file, in a process that can be killed."""
 
 from __future__ import annotations
 
 import logging
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
+from pdshub import rfc3339
 from pdshub.files import read_json, write_json
 from pdshub.node.mount import worker
 from pdshub.node.spec import Source
@@ -19,15 +19,11 @@ EVERY = 30.0
 TIMEOUT = 8.0
 
 
-def now() -> str:
-    """RFC 3339 in UTC."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-class Canary:
+class IdentityCheck:
     """Looks after one source. `look` answers why the source must not be used, or an empty text."""
 
     def __init__(self, source: Source, folder: Path) -> None:
+        """`folder`: where the identity is remembered over restarts, in a file by the source's digest."""
         self.source = source
         self.identity = ""
         self.changed = ""
@@ -35,7 +31,7 @@ class Canary:
         self.changes = 0
         self.seconds = 0.0
         self._note = folder / f"{source.digest}.json"
-        self._leash = worker.Leash("pdshub.node.health.examiner_main")
+        self._flight = worker.SingleFlight("pdshub.node.source.identity_main")
         self._wrong = ""
         self._next = 0.0
         self._layers: dict[str, str | None] | None = None
@@ -43,14 +39,14 @@ class Canary:
         self.identity, self.changed = str(kept.get("identity", "")), str(kept.get("changed", ""))
 
     async def look(self, point: str, layers: dict[str, str | None]) -> str:
-        """`layers`: the keeper's, as it has just found them: if they differ, it looks before they are used.
+        """`layers`: the mount's, as it has just found them: if they differ, it looks before they are used.
 
         Raises OSError, TimeoutError.
         """
         if layers == self._layers and not self._wrong and time.monotonic() < self._next:
             return ""
         source = self.source
-        found = await self._leash.once(
+        found = await self._flight.once(
             "source", TIMEOUT, point=point, marker=list(source.marker) if source.marker else None,
             run_as=list(source.run_as) if source.run_as else None,
         )  # fmt: skip
@@ -67,7 +63,7 @@ class Canary:
         if identity == self.identity:
             return
         if self.identity:
-            self.changed, self.changes = now(), self.changes + 1
+            self.changed, self.changes = rfc3339.now(), self.changes + 1
             log.warning("source %s: another file system than before (%s, was %s)",
                         self.source.device_name, identity, self.identity)  # fmt: skip
         self.identity = identity

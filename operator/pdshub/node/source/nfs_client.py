@@ -22,9 +22,9 @@ T = TypeVar("T")
 
 CONNECT_SECONDS, CALL_SECONDS = 4.0, 8.0
 #: A reader waits so long for a server that went away; then it gets EIO.
-PATIENCE_SECONDS = 25.0
-#: Once a call has waited that long, others fail after this, until the server is back.
-IMPATIENCE_SECONDS = 2.0
+READER_SECONDS = 25.0
+#: Once a reader has waited that long, others get EIO after this, until the server is back.
+READER_SECONDS_WHILE_LOST = 2.0
 RETRY_SECONDS = 0.5
 #: Clients of one server at most, made when they are needed: as many as the file system has threads, so that no call
 #: waits for another.
@@ -63,6 +63,7 @@ class Session:
     """A client of the pool. Only who has been lent it may touch `client`."""
 
     def __init__(self, client: Any) -> None:
+        """`client`: an nfs_rs.Client that is connected."""
         self.client = client
         self.ended = False
         self.finished: list[Any] = []  # open files that nobody needs any more, to be closed by who is lent it next
@@ -75,6 +76,7 @@ class Pool:
     """
 
     def __init__(self, connect: Callable[[], Any], size: int = CLIENTS) -> None:
+        """`size`: clients at most."""
         self._connect, self._size = connect, size
         self._idle: list[Session] = []
         self._count = 0  # clients that are idle, lent or being made
@@ -160,6 +162,10 @@ class Server:
     """One server, asked through clients of its own."""
 
     def __init__(self, server: str, port: int, run_as: tuple[int, int] | None, size: int = CLIENTS) -> None:
+        """`run_as`: uid and gid of the requests; without it the server sees this process'. `size`: clients at most.
+
+        Nothing is connected before the first call.
+        """
         host = f"[{server}]" if ":" in server else server
         options: dict[str, Any] = {
             "nfs_port": port, "connect_timeout": CONNECT_SECONDS, "operation_timeout": CALL_SECONDS,
@@ -172,6 +178,7 @@ class Server:
 
     @property
     def down(self) -> bool:
+        """Whether the last call got no answer."""
         return self._down_since is not None
 
     def call(self, do: Callable[[Session], T], prefer: Collection[Session] = (), only: bool = False) -> T:
@@ -181,12 +188,13 @@ class Server:
         """
         started = time.monotonic()
         since = self._down_since
-        patience = IMPATIENCE_SECONDS if since and started - since > PATIENCE_SECONDS else PATIENCE_SECONDS
+        lost = since is not None and started - since > READER_SECONDS
+        limit = READER_SECONDS_WHILE_LOST if lost else READER_SECONDS
         failed = 0
         while True:
             session: Session | None = None
             try:
-                session = self.pool.take(started + patience, prefer, only)
+                session = self.pool.take(started + limit, prefer, only)
                 result = do(session)
                 if session.client.closed:
                     raise Ended("the client ended while it answered")
@@ -203,7 +211,7 @@ class Server:
                 if self._down_since is None:
                     self._down_since = time.monotonic()
                     log.warning("server lost: %r", error)
-                if time.monotonic() - started > patience:
+                if time.monotonic() - started > limit:
                     raise OSError(errno.EIO, str(error)) from None
                 failed += 1
                 if failed > 1:  # the first may have been the client's own trouble

@@ -13,7 +13,6 @@ import os
 import stat as modes
 import threading
 import time
-from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from pdshub.files import read_json
 from pdshub.node.layout import KEPT
 from pdshub.node.mount import mountinfo, syscalls
 from pdshub.node.source import nfs_requests
+from pdshub.node.source.nfs_attributes import Attributes
 from pdshub.node.source.nfs_client import Server, Session
 from pdshub.node.source.nfs_listing import listing
 
@@ -42,6 +42,7 @@ class Replaced(OSError):
     """Another file has the path now."""
 
     def __init__(self) -> None:
+        """ESTALE, as the kernel's own client says it."""
         super().__init__(errno.ESTALE, "the file was replaced while it was open")
 
 
@@ -53,6 +54,7 @@ class OpenFile:
     """
 
     def __init__(self, server: Server, path: str, fileid: int) -> None:
+        """`path` on the server. Nothing is asked before `check` or `read`."""
         self._server, self._path, self._fileid = server, path, fileid
         self._files: dict[Session, Any] = {}
         self.info: Any = None  # nfs_rs.FileInfo, as it was when it was opened last
@@ -85,6 +87,8 @@ class OpenFile:
         raise Replaced
 
     def read(self, offset: int, size: int) -> bytes:
+        """At most `size` bytes from `offset`. Raises OSError: ESTALE for a file that was replaced, EIO for a lost
+        server."""
         with self._lock:
             inside = offset - self._start
             if inside >= 0 and inside + size <= len(self._ahead):
@@ -103,45 +107,19 @@ class OpenFile:
         self._fetch(0, 0)
 
     def close(self) -> None:
+        """Close the file on every client that has it open."""
         for session, file in self._files.items():
             self._server.pool.finish(session, file)
 
 
-class Attributes:
-    """What files were when they were asked for, by path; the longest unused are forgotten first."""
-
-    def __init__(self, most: int, seconds: float) -> None:
-        """`seconds`: for so long it is true of a file. A directory is asked for anew unless that is for ever: the
-        kernel remembers it, too, and a survey wants to know what it is now."""
-        self._most, self._seconds = most, seconds
-        self._known: OrderedDict[str, tuple[float, dict[str, Any]]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def last(self, path: str) -> dict[str, Any] | None:
-        """However old."""
-        known = self._known.get(path)
-        return known[1] if known else None
-
-    def get(self, path: str) -> dict[str, Any] | None:
-        with self._lock:
-            known = self._known.get(path)
-            if known is None or time.monotonic() - known[0] > self._seconds:
-                return None
-            self._known.move_to_end(path)
-            return None if modes.S_ISDIR(known[1]["st_mode"]) and self._seconds != math.inf else known[1]
-
-    def put(self, path: str, found: dict[str, Any]) -> None:
-        with self._lock:
-            self._known[path] = (time.monotonic(), found)
-            self._known.move_to_end(path)
-            while len(self._known) > self._most:
-                self._known.popitem(last=False)
-
-
 class ExportFileSystem(mfusepy.Operations):  # type: ignore[misc]
+    """One NFS export as a FUSE file system, read-only. Methods are FUSE's operations: they raise OSError with the
+    errno for the reader, and `path` is absolute below the mount."""
+
     use_ns = True
 
     def __init__(self, server: Server, export: str) -> None:
+        """`export`: its path on the server."""
         self._server, self._export = server, export.strip("/")
         self._open: dict[int, OpenFile] = {}
         self._last = 0
@@ -171,12 +149,14 @@ class ExportFileSystem(mfusepy.Operations):  # type: ignore[misc]
         return found
 
     def getattr(self, path: str, fh: int | None = None) -> dict[str, Any]:
+        """stat(2): times in nanoseconds, sizes in bytes. Remembered for ATTRIBUTE_SECONDS, for catalogs for ever."""
         return self._attributes(path).get(path) or self._remember(path, self._asked(path))
 
     def _asked(self, path: str) -> Any:
         return self._server.call(lambda session: session.client.stat(self._path(path)))
 
     def readdir(self, path: str, fh: int) -> Any:
+        """Names, each with its type and inode; the attributes of all are remembered."""
         entries = self._server.call(lambda session: listing(session.client, self._path(path)))
         result: list[Any] = [".", ".."]
         for entry in entries:
@@ -185,9 +165,11 @@ class ExportFileSystem(mfusepy.Operations):  # type: ignore[misc]
         return result
 
     def readlink(self, path: str) -> str:
+        """The link's text."""
         return str(self._server.call(lambda session: session.client.readlink(self._path(path))))
 
     def open(self, path: str, flags: int) -> int:
+        """A handle of the file; EROFS for any other mode than reading."""
         if flags & os.O_ACCMODE != os.O_RDONLY:
             raise mfusepy.FuseOSError(errno.EROFS)
         file = self._opened(path)
@@ -214,9 +196,11 @@ class ExportFileSystem(mfusepy.Operations):  # type: ignore[misc]
         return file
 
     def read(self, path: str, size: int, offset: int, fh: int) -> bytes:
+        """At most `size` bytes from `offset` of an open file."""
         return self._open[fh].read(offset, size)
 
     def release(self, path: str, fh: int) -> int:
+        """Forget a handle and close its file."""
         with self._lock:
             file = self._open.pop(fh)
         file.close()

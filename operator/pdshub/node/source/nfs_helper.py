@@ -1,4 +1,4 @@
-"""`pdshub-node nfs-helper`: keeps one nfsmount process per requested source.
+"""`pdshub-node nfs-helper`: keeps one process (nfs_fuse.py) per requested source.
 
 It runs in a pod of its own, so that a restart of the node plugin disturbs no reader. If it is restarted
 itself, its mounts die with it (ENOTCONN); the new helper mounts anew and the node plugin switches the pods.
@@ -10,8 +10,8 @@ import json
 import logging
 import signal
 import subprocess
-import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,14 @@ RETRY_SECONDS = 3.0
 class Child:
     """The process of one source and when it may be started again."""
 
-    def __init__(self, request_file: Path, request: dict[str, Any]) -> None:
-        self.file, self.request = request_file, request
+    def __init__(self, command: Sequence[str], request_file: Path, request: dict[str, Any]) -> None:
+        """`command`: what serves one source; the path of the request is its last argument."""
+        self._command, self._file, self.request = command, request_file, request
         self.process: subprocess.Popen[bytes] | None = None
         self.not_before = 0.0
 
     def keep(self) -> None:
+        """Start the process unless it runs; after its end RETRY_SECONDS pass first."""
         if self.process is not None:
             code = self.process.poll()
             if code is None:
@@ -45,9 +47,10 @@ class Child:
             self.not_before = time.monotonic() + RETRY_SECONDS
             unmount(self.request)
         if time.monotonic() >= self.not_before:
-            self.process = subprocess.Popen([sys.executable, "-m", "pdshub.node.main", "nfs-mount", str(self.file)])
+            self.process = subprocess.Popen([*self._command, str(self._file)])
 
     def stop(self) -> None:
+        """Take the mount away and end the process, within seconds."""
         unmount(self.request)
         if self.process is not None:
             self.process.terminate()
@@ -59,14 +62,18 @@ class Child:
 
 
 def unmount(request: dict[str, Any]) -> None:
+    """Take the mount of a request away, at once; what is not the helper's stays."""
     there = mountinfo.top(mountinfo.read(), request["point"])
     if there is not None and there.fstype == "fuse.pdshub-nfs":
         with suppress(OSError):
             syscalls.umount(request["point"], lazy=True)
 
 
-def run(layout: Layout) -> None:
-    """Until SIGTERM."""
+def run(layout: Layout, command: Sequence[str]) -> None:
+    """Keep a process for every requested source, until SIGTERM or SIGINT.
+
+    `command` starts one that serves one source until it ends (nfs_fuse.run); the path of its request is added.
+    """
     layout.prepare()
     stopping: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -79,13 +86,13 @@ def run(layout: Layout) -> None:
     log.info("helper for user-space NFS, requests in %s", layout.helper)
     while not stopping:
         (layout.helper / "alive").touch()
-        _turn(layout.helper, children)
+        _turn(layout.helper, children, command)
         time.sleep(TURN_SECONDS)
     for child in children.values():
         child.stop()
 
 
-def _turn(directory: Path, children: dict[str, Child]) -> None:
+def _turn(directory: Path, children: dict[str, Child], command: Sequence[str]) -> None:
     found = {path.stem: path for path in directory.glob("*.json")}
     for digest in children.keys() - found.keys():
         children.pop(digest).stop()
@@ -98,5 +105,5 @@ def _turn(directory: Path, children: dict[str, Child]) -> None:
             child.stop()
             child = None
         if child is None:
-            child = children[digest] = Child(path, request)
+            child = children[digest] = Child(command, path, request)
         child.keep()

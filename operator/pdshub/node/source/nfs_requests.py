@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pdshub.files import read_json, write_json
 from pdshub.node.layout import Layout
-from pdshub.node.spec import Source
+
+if TYPE_CHECKING:  # the helper has a process for each source: none of them carries the API's models
+    from pdshub.node.spec import Source
 
 ALIVE_SECONDS = 15.0
 
@@ -23,6 +25,7 @@ def write(path: Path, document: dict[str, Any]) -> None:
 
 
 def request(source: Source, layout: Layout) -> dict[str, Any]:
+    """The request for a source, as the helper reads it."""
     return {
         "digest": source.digest,
         "server": source.server,
@@ -38,9 +41,11 @@ class HelperRequests:
     """The plugin's side."""
 
     def __init__(self, layout: Layout) -> None:
+        """`layout`: where the files are."""
         self._layout = layout
 
     def ask(self, source: Source) -> None:
+        """Ask for the source, unless that is asked for already. Raises OSError."""
         path, wanted = self._layout.helper / f"{source.digest}.json", request(source, self._layout)
         if read_json(path) != wanted:
             write(path, wanted)
@@ -65,5 +70,6 @@ class HelperRequests:
         return status.get("ready") is False
 
     def forget(self, source_digest: str) -> None:
+        """Take back the request; the helper then unmounts the source."""
         for suffix in ("json", "status"):
             (self._layout.helper / f"{source_digest}.{suffix}").unlink(missing_ok=True)

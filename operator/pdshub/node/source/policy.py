@@ -6,11 +6,11 @@ Source: `archive` of /etc/pdshub/installation/installation.yaml (the Helm value 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
+from pdshub.mount_rules import LOCAL_PREFIXES, SERVERS, prefix_of, refusing_setting
 from pdshub.node.spec import Source
-from pdshub.servers import matches
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,10 @@ class Policy:
 
     @classmethod
     def parse(cls, document: Any) -> Policy:
+        """The policy of an installation file's content; without `archive` nothing is allowed.
+
+        Raises AttributeError or TypeError for what is no installation file.
+        """
         archive = (document or {}).get("archive") or {}
         return cls(
             tuple(str(item) for item in archive.get("allowedServers") or ()),
@@ -30,37 +34,33 @@ class Policy:
 
     def prefix_for(self, path: str) -> str | None:
         """The allowed prefix that `path` lies in; links are looked at when the path is opened."""
-        for prefix in self.local_prefixes:
-            if PurePosixPath(path).is_relative_to(PurePosixPath(prefix)):
-                return prefix
-        return None
+        return prefix_of(path, self.local_prefixes)
 
     def refusal(self, source: Source) -> str:
         """Why the source may not be mounted; empty if it may."""
-        if source.local:
-            if self.prefix_for(source.local):
-                return ""
-            return (
-                f"local path {source.local} is in none of the installation's archive.allowedLocalPrefixes"
-                f" ({', '.join(self.local_prefixes) or 'none set'})"
-            )
-        if any(matches(source.server, rule) for rule in self.servers):
-            return ""
-        return (
-            f"NFS server {source.server} is not among the installation's archive.allowedServers"
-            f" ({', '.join(self.servers) or 'none set'})"
+        setting = refusing_setting(
+            server=source.server, local=source.local, servers=self.servers, local_prefixes=self.local_prefixes
         )
+        if setting == LOCAL_PREFIXES:
+            known = ", ".join(self.local_prefixes) or "none set"
+            return f"local path {source.local} is in none of the installation's {setting} ({known})"
+        if setting == SERVERS:
+            known = ", ".join(self.servers) or "none set"
+            return f"NFS server {source.server} is not among the installation's {setting} ({known})"
+        return ""
 
 
 class PolicyFile:
     """The policy in a file that may change while running (a ConfigMap); a broken file refuses everything."""
 
     def __init__(self, path: Path) -> None:
+        """`path`: the file, which need not exist yet."""
         self._path = path
         self._seen: tuple[int, int] | None = None
         self._policy = Policy()
 
     def current(self) -> Policy:
+        """The policy of now. Without a file, or with a broken one, nothing is allowed."""
         try:
             stat = self._path.stat()
         except OSError:

@@ -1,4 +1,4 @@
-"""One keeper per source: mounts it, probes it, and says what it found. Never blocks the plugin itself."""
+"""One source: mounted, probed, and what was found there. Whatever may hang runs in a child process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Protocol
 from pdshub.node import nfs_versions
 from pdshub.node.layout import Layout
 from pdshub.node.mount import mountinfo, worker
-from pdshub.node.source.identity import Canary
+from pdshub.node.source.identity import IdentityCheck
 from pdshub.node.source.policy import Policy
 from pdshub.node.spec import Source
 
@@ -24,6 +24,8 @@ HEALTHY_SECONDS, UNHEALTHY_SECONDS = 10.0, 3.0
 AGAIN_SECONDS, AGAIN_LIMIT = 1.0, 5.0
 CONNECTING_SECONDS = 30.0
 """A source whose first attempt to mount has not ended is connecting for so long, then it counts as away."""
+ABSENT_SECONDS = 600.0
+"""After the kernel said that it has no NFS client, it is not asked again for so long."""
 FUSE_TYPE = "fuse.pdshub-nfs"
 KERNEL, USER_SPACE, LOCAL = "kernel-nfs", "user-space-nfs", "local"
 
@@ -46,10 +48,19 @@ class State:
 
 
 class Helper(Protocol):
-    def ask(self, source: Source) -> None: ...
-    def answer(self, source: Source) -> str: ...
-    def tried(self, source: Source) -> bool: ...
-    def forget(self, source_digest: str) -> None: ...
+    """The user-space NFS helper as the plugin sees it: nfs_requests.HelperRequests."""
+
+    def ask(self, source: Source) -> None:
+        """Ask for the source to be mounted, or to stay so."""
+
+    def answer(self, source: Source) -> str:
+        """Why the source is not mounted yet."""
+
+    def tried(self, source: Source) -> bool:
+        """Whether the helper has tried to mount the source and could not."""
+
+    def forget(self, source_digest: str) -> None:
+        """Ask for the source's mount to be taken away."""
 
 
 def mismatch(source: Source, mount: mountinfo.Mount) -> str:
@@ -74,35 +85,65 @@ def mismatch(source: Source, mount: mountinfo.Mount) -> str:
 
 
 def mode_of(source: Source, mount: mountinfo.Mount) -> str:
+    """How the source is read: LOCAL, USER_SPACE or KERNEL, as status and report name it."""
     if source.local:
         return LOCAL
     return USER_SPACE if mount.fstype == FUSE_TYPE else KERNEL
 
 
-class Keeper:
-    """Keeps one source; `state` is its latest news, `changed` is called whenever that differs."""
+class KernelNFS:
+    """Whether this node's kernel has an NFS client; what one source learns of it holds for all of them."""
 
-    #: Set once the kernel said that it knows no NFS: (monotonic) time until which it is not asked again.
-    no_kernel_nfs_until = 0.0
-    #: How long a mounted source may take to answer a probe.
-    probe_seconds = 8.0
+    def __init__(self) -> None:
+        """Nothing is known yet: the kernel is asked."""
+        self._asked_again_at = 0.0  # monotonic
 
-    def __init__(
-        self, source: Source, layout: Layout, policy: Callable[[], Policy], helper: Helper, changed: Callable[[], None]
-    ) -> None:
+    @property
+    def worth_asking(self) -> bool:
+        """False for ABSENT_SECONDS after the kernel has said that it has none."""
+        return time.monotonic() >= self._asked_again_at
+
+    def absent(self) -> None:
+        """Note that the kernel has none (ENODEV of mount(2))."""
+        self._asked_again_at = time.monotonic() + ABSENT_SECONDS
+
+
+@dataclass(frozen=True)
+class MountContext:
+    """What the mounts of all sources share. `changed` is called whenever one source's state differs.
+
+    `probe_seconds`: how long a mounted source may take to answer a probe.
+    """
+
+    layout: Layout
+    policy: Callable[[], Policy]
+    helper: Helper
+    changed: Callable[[], None]
+    probe_seconds: float = 8.0
+    kernel_nfs: KernelNFS = field(default_factory=KernelNFS)
+
+
+class SourceMount:
+    """Keeps one source mounted; `state` is what is known of it. Construct it in a running event loop."""
+
+    def __init__(self, source: Source, context: MountContext) -> None:
+        """Begins to mount and to probe at once, until `stop`."""
         self.source = source
         self.state = State()
         self.layers: frozenset[str] = frozenset({"."})
-        self._layout, self._policy, self._helper, self._changed = layout, policy, helper, changed
+        self._layout, self._policy, self._helper = context.layout, context.policy, context.helper
+        self._changed, self._kernel_nfs = context.changed, context.kernel_nfs
+        self._probe_seconds = context.probe_seconds
         self._since, self._tried = time.monotonic(), False
         self._unanswered = 0  # looks in a row
-        self.canary = Canary(source, layout.plugin / "canary")
-        self._leash = worker.Leash()
+        self.identity_check = IdentityCheck(source, context.layout.plugin / "canary")
+        self._flight = worker.SingleFlight()
         self._wake = asyncio.Event()
         self._task = asyncio.create_task(self._run())
 
     @property
     def point(self) -> str:
+        """Where the source is mounted on the node."""
         return str(self._layout.source(self.source.digest))
 
     @property
@@ -111,14 +152,17 @@ class Keeper:
         return not self._tried and time.monotonic() - self._since < CONNECTING_SECONDS
 
     def need(self, layers: frozenset[str]) -> None:
+        """Look at these directories of the source, relative to its root ("."), from now on."""
         if layers != self.layers:
             self.layers = layers
             self._wake.set()
 
     def wake(self) -> None:
+        """Probe now instead of at the next turn."""
         self._wake.set()
 
     async def stop(self) -> None:
+        """Probe no more; the mount itself stays."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
@@ -177,9 +221,10 @@ class Keeper:
         nfs = {"server": source.server, "port": source.port} if source.server else {}
         local = {"local": source.local, "prefix": policy.prefix_for(source.local)} if source.local else {}
         try:
-            limit = min(self.probe_seconds, AGAIN_LIMIT) if self._unanswered == 1 else self.probe_seconds
-            found = await self._leash.once("probe", limit, point=self.point, layers=sorted(self.layers), **nfs, **local)
-            wrong = "" if found.get("replaced") else await self.canary.look(self.point, found["layers"])
+            limit = min(self._probe_seconds, AGAIN_LIMIT) if self._unanswered == 1 else self._probe_seconds
+            layers = sorted(self.layers)
+            found = await self._flight.once("probe", limit, point=self.point, layers=layers, **nfs, **local)
+            wrong = "" if found.get("replaced") else await self.identity_check.look(self.point, found["layers"])
         except OSError as error:
             if error.errno != errno.ESTALE or mode_of(source, mount) != KERNEL:
                 raise
@@ -201,7 +246,7 @@ class Keeper:
                 "mount_local", 10, prefix=policy.prefix_for(source.local), path=source.local, point=self.point
             )
             return
-        if time.monotonic() >= Keeper.no_kernel_nfs_until:
+        if self._kernel_nfs.worth_asking:
             try:
                 await worker.once(
                     "mount_nfs", 20, server=source.server, export=source.export, port=source.port,
@@ -212,5 +257,5 @@ class Keeper:
                 if error.errno != errno.ENODEV:
                     raise
                 log.info("this kernel has no NFS client: asking the user-space helper")
-                Keeper.no_kernel_nfs_until = time.monotonic() + 600
+                self._kernel_nfs.absent()
         self._helper.ask(source)

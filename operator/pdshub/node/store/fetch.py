@@ -21,6 +21,7 @@ from typing import IO, Any, Protocol
 
 from pdshub.archive.catalog import Image
 from pdshub.files import sync
+from pdshub.generation_id import digits
 from pdshub.node.store.generations import (
     BLOCK,
     MANIFEST,
@@ -31,44 +32,54 @@ from pdshub.node.store.generations import (
     Store,
     parse,
 )
+from pdshub.tls_names import SURVEYOR
 
-SURVEYOR = "pdshub-surveyor"  # the name in its certificate
 TIMEOUT = 20.0  # seconds without a byte
 _CHUNK = 1 << 20
 _WINDOW = 128 << 20  # bytes of memory that zstd may take
 
 
-class Shop(Protocol):
+class Origin(Protocol):
     """Where generations come from. Streams are read to their end, at most a known size, and closed."""
 
-    def manifest(self, name: str) -> IO[bytes]: ...
-    def image(self, name: str, image: Image) -> IO[bytes]: ...
-    def proof(self, name: str) -> IO[bytes]: ...
+    def manifest(self, name: str) -> IO[bytes]:
+        """manifest.json of the generation."""
+
+    def image(self, name: str, image: Image) -> IO[bytes]:
+        """The bytes of one of its images."""
+
+    def proof(self, name: str) -> IO[bytes]:
+        """proof.json: the sample of its files."""
 
 
-class Folder:
+class DirectoryOrigin:
     """A directory of generations, as `pdshub-survey catalog` writes them: for the lab, without a network."""
 
     def __init__(self, directory: Path) -> None:
+        """`directory`: holds one folder for each generation, named by its digits."""
         self._directory = directory
 
     def _open(self, name: str, file: str) -> IO[bytes]:
-        return (self._directory / name.removeprefix("sha256:") / file).open("rb")
+        return (self._directory / digits(name) / file).open("rb")
 
     def manifest(self, name: str) -> IO[bytes]:
+        """The file of the manifest. Raises OSError."""
         return self._open(name, MANIFEST)
 
     def image(self, name: str, image: Image) -> IO[bytes]:
+        """The file of an image. Raises OSError."""
         return self._open(name, image.name)
 
     def proof(self, name: str) -> IO[bytes]:
+        """The file of the sample. Raises OSError."""
         return self._open(name, PROOF)
 
 
-class Surveyor:
+class SurveyorOrigin:
     """GET /generations/<hex>/manifest.json, /generations/<hex>/proof.json, /images/<hex of the image's digest>."""
 
     def __init__(self, address: str, certificates: Path) -> None:
+        """`address`: host:port of the surveyor. `certificates`: directory of ca.crt, tls.crt and tls.key."""
         host, _, port = address.rpartition(":")
         self._host, self._port, self._certificates = host.strip("[]"), int(port or 0), certificates
 
@@ -100,13 +111,16 @@ class Surveyor:
         return response
 
     def manifest(self, name: str) -> IO[bytes]:
-        return self._get(f"/generations/{name.removeprefix('sha256:')}/{MANIFEST}")
+        """The body of the answer. Raises OSError, http.client.HTTPException."""
+        return self._get(f"/generations/{digits(name)}/{MANIFEST}")
 
     def image(self, name: str, image: Image) -> IO[bytes]:
-        return self._get(f"/images/{image.digest.removeprefix('sha256:')}")
+        """The body of the answer, decompressed. Raises OSError, http.client.HTTPException."""
+        return self._get(f"/images/{digits(image.digest)}")
 
     def proof(self, name: str) -> IO[bytes]:
-        return self._get(f"/generations/{name.removeprefix('sha256:')}/{PROOF}")
+        """The body of the answer. Raises OSError, http.client.HTTPException."""
+        return self._get(f"/generations/{digits(name)}/{PROOF}")
 
 
 def _zstd() -> Any:
@@ -140,13 +154,15 @@ def copy(stream: IO[bytes], into: Path, size: int, digest: str, go_on: Callable[
 class Fetch:
     """One attempt; `size` is known once the manifest is there. `stop` ends it from another thread."""
 
-    def __init__(self, name: str, shop: Shop, store: Store) -> None:
-        self.name, self._shop, self._store = name, shop, store
+    def __init__(self, name: str, origin: Origin, store: Store) -> None:
+        """`name`: sha256:… of the generation; `store`: where it goes."""
+        self.name, self._origin, self._store = name, origin, store
         self.size, self.done = 0, 0  # bytes
         self.started = time.monotonic()
         self._stop = threading.Event()
 
     def stop(self) -> None:
+        """Let `run` end with OSError at its next piece. From any thread."""
         self._stop.set()
 
     def _go_on(self, count: int) -> None:
@@ -170,7 +186,7 @@ class Fetch:
         return found
 
     def _fill(self, aside: Path) -> Generation:
-        with closing(self._shop.manifest(self.name)) as stream:
+        with closing(self._origin.manifest(self.name)) as stream:
             raw = stream.read(MAX_MANIFEST + 1)
         if len(raw) > MAX_MANIFEST:
             raise GenerationError("manifest: too large")
@@ -179,11 +195,11 @@ class Fetch:
             raise GenerationError(f"manifest: it is {found.name}'s, not {self.name}'s")
         self.size = sum(image.size for image in found.images)
         for image in found.images:
-            with closing(self._shop.image(self.name, image)) as stream:
+            with closing(self._origin.image(self.name, image)) as stream:
                 copy(stream, aside / image.name, image.size, image.digest, self._go_on)
         if found.proof:
             digest, size = found.proof
-            with closing(self._shop.proof(self.name)) as stream:
+            with closing(self._origin.proof(self.name)) as stream:
                 copy(stream, aside / PROOF, size, digest, self._go_on)
             os.truncate(aside / PROOF, size)
         (aside / MANIFEST).write_bytes(raw)

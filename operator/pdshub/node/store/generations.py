@@ -16,7 +16,8 @@ from typing import Any
 
 from pdshub.archive import manifest as archive
 from pdshub.archive.catalog import Image
-from pdshub.node.spec import GENERATION, Layer, SpecError, relative
+from pdshub.generation_id import digits, is_name, short
+from pdshub.node.hardening import SpecError, relative
 
 MANIFEST, PROOF = "manifest.json", "proof.json"
 MAX_MANIFEST, MAX_IMAGE, MAX_IMAGES = 64 << 20, 16 << 30, 400  # bytes, bytes, images of one generation
@@ -31,6 +32,14 @@ class GenerationError(ValueError):
 
 
 @dataclass(frozen=True)
+class DataLayer:
+    """A directory of a source that a catalog joins: where the bytes of its files are."""
+
+    source: str
+    path: str
+
+
+@dataclass(frozen=True)
 class Generation:
     """What a node needs of a manifest."""
 
@@ -40,17 +49,19 @@ class Generation:
     nested: bool
     top: str  # the folder of the mounted catalog that is the view
     images: tuple[Image, ...]
-    data: tuple[Layer, ...]
+    data: tuple[DataLayer, ...]
     counts: dict[str, int]
     proof: tuple[str, int] | None = None  # digest and size of proof.json
 
     @property
     def digits(self) -> str:
-        return self.name.removeprefix("sha256:")
+        """The 64 hexadecimal digits of its name: its folder."""
+        return digits(self.name)
 
     @property
     def short(self) -> str:
-        return self.digits[:12]
+        """The first 12 of them, for people."""
+        return short(self.name)
 
 
 def _whole(value: Any, most: int, what: str) -> int:
@@ -63,7 +74,7 @@ def _image(raw: dict[str, Any], nested: bool) -> Image:
     name, digest = raw["name"], raw["digest"]
     if not isinstance(name, str) or not _IMAGE.fullmatch(name) or ".." in name:
         raise GenerationError(f"image {name!r}: not a name for a file")
-    if not isinstance(digest, str) or not GENERATION.fullmatch(digest):
+    if not is_name(digest):
         raise GenerationError(f"image {name}: {digest!r} is not sha256: and 64 hexadecimal digits")
     if nested and not isinstance(raw.get("source"), str):
         raise GenerationError(f"image {name}: names no source")
@@ -85,7 +96,7 @@ def parse(raw: bytes) -> Generation:
         if name != document["generation"]:
             raise GenerationError(f"it says {document['generation']!r}, its content is {name}")
         top = relative(layering.get("top") or ".", "layering.top")
-        data = tuple(Layer(str(d["source"]), relative(d["path"] or ".", "layering.data")) for d in layering["data"])
+        data = tuple(DataLayer(str(d["source"]), relative(d["path"] or ".", "layering.data")) for d in layering["data"])
         sources = {layer.source for layer in data}
         if len(sources) != len(data) or "/" in top or (nested and {image.source for image in images} - sources):
             raise GenerationError("its layers do not fit together")
@@ -105,6 +116,7 @@ class Store:
     """The directory. Nothing in it is written twice."""
 
     def __init__(self, directory: Path) -> None:
+        """`directory` is made if need be; what a plugin that was killed left unfinished is removed."""
         self._directory = directory
         self._parsed: dict[str, Generation] = {}
         directory.mkdir(parents=True, exist_ok=True)
@@ -112,13 +124,15 @@ class Store:
             shutil.rmtree(path, ignore_errors=True)
 
     def path(self, name: str) -> Path:
-        return self._directory / name.removeprefix("sha256:")
+        """Where a generation of this name is, or would be."""
+        return self._directory / digits(name)
 
     def aside(self, name: str) -> Path:
         """Where it is put together."""
-        return self._directory / f".new-{name.removeprefix('sha256:')}"
+        return self._directory / f".new-{digits(name)}"
 
     def names(self) -> set[str]:
+        """The generations that are here, unchecked."""
         return {f"sha256:{path.name}" for path in self._directory.iterdir() if _HEX.fullmatch(path.name)}
 
     def get(self, name: str) -> Generation | None:
@@ -141,6 +155,7 @@ class Store:
         return found
 
     def all(self) -> dict[str, Generation]:
+        """The generations that are here and whole, by name."""
         return {name: found for name in self.names() if (found := self.get(name))}
 
     def keep_only(self, names: Collection[str]) -> list[str]:

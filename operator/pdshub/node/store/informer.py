@@ -15,25 +15,29 @@ from pathlib import Path
 from typing import Any
 
 from pdshub.files import write_text
-from pdshub.node.spec import SpecError, View, parse_view
+from pdshub.node.hardening import SpecError
+from pdshub.node.spec import View, parse_view
+from pdshub.wellknown import GROUP, VERSION
 
 log = logging.getLogger(__name__)
 
 #: What a node needs of a status: the rest of it changes too often to be written to disk.
 STATUS = ("generation", "surveyor", "volumes")
-GROUP, VERSION, PLURAL = "pdshub.dev", "v1alpha1", "archiveviews"
+PLURAL = "archiveviews"
 
 
-class Feed:
-    """The known views by name. `problems`: views that can't be used and why. `live`: it is current."""
+class Informer:
+    """The known views by name. `problems`: views that can't be used and why. `synced`: it is current."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
+        """`changed` is called whenever a view has changed, or could not be read."""
         self.views: dict[str, View] = {}
         self.problems: dict[str, str] = {}
-        self.live = False
+        self.synced = False
         self._changed = changed
 
     def put(self, document: Mapping[str, Any]) -> None:
+        """Take up an ArchiveView object. One that can't be used is a problem; the view of before stays."""
         name = str(document.get("metadata", {}).get("name", ""))
         try:
             view = parse_view(document)
@@ -48,23 +52,27 @@ class Feed:
         self._changed()
 
     def remove(self, name: str) -> None:
+        """Forget a view."""
         self.problems.pop(name, None)
         if self.views.pop(name, None):
             self._changed()
 
     async def run(self) -> None:
+        """Follow the views for ever."""
         raise NotImplementedError
 
 
-class DirectoryFeed(Feed):
+class DirectoryInformer(Informer):
     """Every *.yaml of a directory, read again when one has changed: for the lab and for development."""
 
     def __init__(self, directory: Path, changed: Callable[[], None]) -> None:
+        """`directory`: holds the *.yaml files. `changed`: as an Informer's."""
         super().__init__(changed)
         self._directory = directory
         self._seen: object = None
 
     def look(self) -> None:
+        """Read the files if one has changed. Raises OSError, yaml.YAMLError."""
         import yaml
 
         found = set()
@@ -80,10 +88,11 @@ class DirectoryFeed(Feed):
                     self.put(document)
         for name in (self.views.keys() | self.problems.keys()) - found:
             self.remove(name)
-        self.live = True
+        self.synced = True
         self._seen = stamp
 
     async def run(self) -> None:
+        """Look ten times a second, for ever; errors are logged."""
         while True:
             try:
                 self.look()
@@ -92,10 +101,11 @@ class DirectoryFeed(Feed):
             await asyncio.sleep(0.1)
 
 
-class ApiFeed(Feed):
+class ApiInformer(Informer):
     """LIST, then WATCH, again and again; needs get, list and watch on archiveviews.pdshub.dev."""
 
     def __init__(self, cache: Path, changed: Callable[[], None]) -> None:
+        """`cache`: directory of copies, read at once and written at each change. `changed`: as an Informer's."""
         super().__init__(changed)
         self._cache = cache
         self._written: dict[str, str] = {}
@@ -104,6 +114,7 @@ class ApiFeed(Feed):
                 super().put(json.loads(path.read_text()))
 
     def put(self, document: Mapping[str, Any]) -> None:
+        """As an Informer's; what can be used is written to the cache, too. Raises OSError."""
         super().put(document)
         name = str(document["metadata"]["name"])
         if name in self.views:
@@ -120,11 +131,13 @@ class ApiFeed(Feed):
                 self._written[name] = text
 
     def remove(self, name: str) -> None:
+        """As an Informer's, in the cache, too."""
         super().remove(name)
         self._written.pop(name, None)
         (self._cache / f"{name}.json").unlink(missing_ok=True)
 
     async def run(self) -> None:
+        """LIST and WATCH for ever, again 3 s after an error; meanwhile `synced` is False."""
         while True:
             try:
                 await self._follow()
@@ -132,7 +145,7 @@ class ApiFeed(Feed):
                 raise
             except Exception as error:
                 log.warning("watching ArchiveViews: %s", error)
-            self.live = False
+            self.synced = False
             await asyncio.sleep(3)
 
     async def _follow(self) -> None:
@@ -152,7 +165,7 @@ class ApiFeed(Feed):
                 document["metadata"]["name"] for document in listed["items"]
             }:
                 self.remove(name)
-            self.live = True
+            self.synced = True
             self._changed()
             async with watch.Watch() as events:
                 stream = events.stream(

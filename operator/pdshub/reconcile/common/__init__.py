@@ -1,0 +1,1 @@
+"""What the reconcile of hubs and of views shares: queue, context, conditions, events, status."""

@@ -5,7 +5,7 @@ Source: Kubernetes API conventions (Typical status properties).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 from pdshub.api.status import Condition
@@ -26,13 +26,41 @@ def truth(value: bool | None) -> Truth:
     return "Unknown" if value is None else "True" if value else "False"
 
 
+OWNED = frozenset(
+    {
+        "ArchiveReady",
+        "Deleting",
+        "HomesEnforced",
+        "Intact",
+        "PinnedDrift",
+        "Ready",
+        "Reconciling",
+        "Released",
+        "SignInReady",
+        "Stalled",
+        "Surveyed",
+        "Suspended",
+    }
+)
+"""Types of all conditions that the operator writes, of hubs and of views."""
+
+
 def merge_conditions(
-    rows: Iterable[ConditionDraft], before: Iterable[Condition], generation: int, now: str
+    drafts: Iterable[ConditionDraft],
+    before: Iterable[Condition],
+    generation: int,
+    now: str,
+    owned: Collection[str] = OWNED,
 ) -> list[Condition]:
-    """Rows as conditions; the time changes only where the status does, and conditions of others stay."""
+    """The drafts as conditions, followed by those that others wrote.
+
+    lastTransitionTime changes only where the status does. A condition of an ``owned`` type that has no draft applies
+    no longer, and goes; one of any other type stays as it is. ``generation`` becomes observedGeneration, ``now`` is
+    RFC 3339 text. Source: Kubernetes API conventions, Typical status properties.
+    """
     old = {c.type: c for c in before}
     made = []
-    for kind, status, reason, message in rows:
+    for kind, status, reason, message in drafts:
         was = old.pop(kind, None)
         made.append(
             Condition(
@@ -44,4 +72,4 @@ def merge_conditions(
                 last_transition_time=was.last_transition_time if was and was.status == status else now,
             )
         )
-    return made
+    return [*made, *(condition for kind, condition in old.items() if kind not in owned)]

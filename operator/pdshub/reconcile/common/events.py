@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pdshub import rfc3339
 from pdshub.api.status import Condition
 from pdshub.kube import EVENT, Kube, KubeError, Object
-from pdshub.render.names import MANAGER
+from pdshub.wellknown import MANAGER
 
 _GOOD = {
     "Ready": "True",
@@ -62,7 +62,7 @@ def happened(before: Iterable[Condition], after: Iterable[Condition]) -> list[Ev
 async def publish(kube: Kube, about: Object, happenings: Iterable[EventRecord], namespace: str) -> None:
     """Write events; one that is refused is lost, never a reason to stop."""
     for happening in happenings:
-        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = rfc3339.now()
         meta = about["metadata"]
         body: Object = {
             "apiVersion": "v1",

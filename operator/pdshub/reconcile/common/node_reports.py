@@ -3,38 +3,66 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import aiohttp
 
+from pdshub import ports, tls_names
+from pdshub.api.report import Report
 from pdshub.kube import POD, Kube, KubeError
 from pdshub.reconcile.common.tls import Tls
 from pdshub.survey_api import reason
 
 log = logging.getLogger(__name__)
 
-PORT = 9809
 EVERY = 5.0
 """Seconds between two rounds of questions."""
 TIMEOUT = 4.0
+LIMIT = 16 << 20
+"""Bytes of an answer: a node that floods the operator is one that does not answer."""
 SELECTOR = "app.kubernetes.io/name=pdshub,app.kubernetes.io/component=node"
-SERVER_NAME = "pdshub-node"
 
 
 @dataclass(frozen=True)
 class NodeReport:
-    """The last answer of one node and, if the last question failed, why."""
+    """The last answer of one node and, if the last question failed, why.
+
+    ``report`` is the answer as the node gave it; ``parsed`` the part of it that is well-formed.
+    """
 
     node: str
     report: dict[str, Any] = field(default_factory=dict)
     at: float = 0.0
     """time.monotonic() of the answer; 0 when there was none."""
     error: str = ""
+
+    @cached_property
+    def parsed(self) -> Report:
+        """The answer as far as it is well-formed: whoever holds a node holds its answer. Never raises."""
+        return Report.read(self.report)
+
+
+async def _answer(response: aiohttp.ClientResponse) -> dict[str, Any]:
+    """The JSON object of a response. Raises ValueError where it is none or longer than LIMIT."""
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(1 << 16):
+        body += chunk
+        if len(body) > LIMIT:
+            raise ValueError(f"its answer is longer than {LIMIT} bytes")
+    try:
+        found = json.loads(body)
+    except RecursionError:
+        raise ValueError("its answer is nested too deeply") from None
+    if not isinstance(found, dict):
+        raise ValueError("its answer is no report")
+    return found
 
 
 def _host(address: str) -> str:
@@ -45,6 +73,7 @@ class Reports:
     """All nodes' reports; ``changed`` is called after each round in which one of them changed."""
 
     def __init__(self, kube: Kube, namespace: str, changed: Callable[[], None], tls: Tls | None = None) -> None:
+        """``namespace``: the installation's own, where the node plugins run."""
         self._kube, self._namespace, self._changed = kube, namespace, changed
         self._tls = tls or Tls(kube, namespace)
         self.nodes: dict[str, NodeReport] = {}
@@ -86,12 +115,12 @@ class Reports:
         old = self.nodes.get(node, NodeReport(node))
         if not address:
             return NodeReport(node, old.report, old.at, "its pod has not started")
-        url = f"https://{_host(address)}:{PORT}/report"
+        url = f"https://{_host(address)}:{ports.NODE_REPORT}/report"
         try:
-            async with session.get(url, ssl=tls, server_hostname=SERVER_NAME) as answer:
+            async with session.get(url, ssl=tls, server_hostname=tls_names.NODE) as answer:
                 if answer.status != 200:
                     return NodeReport(node, old.report, old.at, f"the node plugin answers {answer.status}")
-                return NodeReport(node, await answer.json(content_type=None), time.monotonic())
+                return NodeReport(node, await _answer(answer), time.monotonic())
         except TimeoutError:
             error = f"the node plugin did not answer within {TIMEOUT:.0f} s"
         except (aiohttp.ClientError, OSError, ValueError) as problem:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
 from pdshub.kube import Object
+
+_FILLED = base64.b64encode(b"filled").decode()
 
 
 @dataclass(frozen=True)
@@ -28,16 +30,21 @@ class Step:
     what: str
     body: Mapping[str, Any]
     how: str = "create"
-    """create, apply, rebind or resize."""
+    """create, apply, adopt (metadata alone), rebind or resize."""
 
 
-def refusal_words(error: ValidationError) -> str:
-    """What pydantic refuses, with the field's path as an admin wrote it."""
-    parts = []
-    for problem in error.errors():
-        path = ".".join(str(p) for p in ("spec", *problem["loc"]))
-        parts.append(f"{path}: {problem['msg'].removeprefix('Value error, ')}")
-    return "; ".join(parts[:5])
+def filled(value: Any) -> bool:
+    """Whether a value of a Secret holds anything but blanks. One that is no base64 holds nothing."""
+    try:
+        return bool(base64.b64decode(value).strip())
+    except (binascii.Error, TypeError, ValueError):
+        return False
+
+
+def without_content(secret: Object) -> Object:
+    """A Secret of whose values only remains whether they are filled, so that it may be kept in memory."""
+    data = secret.get("data") or {}
+    return {"metadata": secret["metadata"], "data": {key: _FILLED if filled(data[key]) else "" for key in data}}
 
 
 def orphaned(volume: Object, claim: Object | None) -> bool:

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
 from typing import Any
 
 from pdshub.api.base import Model
 from pdshub.kube import Kube, Object, Resource
-
-
-def now() -> str:
-    """This moment as Kubernetes writes it."""
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """What is watched, so that a look at what is settled asks the API server nothing.
 
-In the whole cluster: hubs, views, volumes, namespaces, nodes, storage classes and, by the labels that hub charts and
-the operator set, the parts of hubs. In the installation's own namespace: what surveyors are made of, and the pods of
-the node plugin. In the namespace of each hub, and in no other: of Secrets their metadata.
+In the whole cluster: hubs and views, whose watch is kopf's, volumes, namespaces, nodes, storage classes and, by the
+labels that hub charts and the operator set, the parts of hubs. In the installation's own namespace: what surveyors are
+made of, and the pods of the node plugin. In the namespace of each hub, and in no other: of Secrets their metadata.
 
 Watches of the whole cluster, because each costs 0.3 MB: asyncio keeps 256 KB for every TLS connection. A part without
 the label that its chart should give it costs a request a look, and nothing else: that something is absent is asked.
@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pdshub.informer import Scope
 from pdshub.kube import (
     ARCHIVE_VIEW,
     CLAIM,
@@ -29,8 +28,10 @@ from pdshub.kube import (
     VOLUME,
     Object,
 )
+from pdshub.object_cache import Scope
 from pdshub.reconcile.common.node_reports import SELECTOR
-from pdshub.render.names import HUB_LABEL, MANAGER, VIEW_LABEL
+from pdshub.render.names import HUB_LABEL, VIEW_LABEL
+from pdshub.wellknown import MANAGER
 
 
 def without_managers(item: Object) -> Object:

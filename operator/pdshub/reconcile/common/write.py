@@ -8,15 +8,15 @@ from typing import Any
 
 from pdshub.kube import ARCHIVE_VIEW, CLAIM, CONFIG_MAP, DEPLOYMENT, SECRET, SERVICE, VOLUME, Kube, Resource
 from pdshub.reconcile.common.objects import Step
-from pdshub.render.names import MANAGER
+from pdshub.wellknown import MANAGER
 
 _RESOURCES: Mapping[str, Resource] = {
     r.kind: r for r in (SECRET, ARCHIVE_VIEW, VOLUME, CLAIM, CONFIG_MAP, SERVICE, DEPLOYMENT)
 }
 
 
-async def write(kube: Kube, step: Step) -> None:
-    """One step; what is there already stays as it is. Raises KubeError."""
+async def write(kube: Kube, step: Step) -> bool:
+    """Do one step; False when it asked for a new object and one of that name is there already. Raises KubeError."""
     body: dict[str, Any] = dict(step.body)
     meta, resource = body["metadata"], _RESOURCES[str(body["kind"])]
     if step.how == "apply":
@@ -30,8 +30,11 @@ async def write(kube: Kube, step: Step) -> None:
         await _until_available(kube, str(meta["name"]))
     elif step.how == "resize":
         await kube.patch(resource, meta["name"], {"spec": {"resources": body["spec"]["resources"]}}, meta["namespace"])
+    elif step.how == "adopt":
+        await kube.patch(resource, meta["name"], {"metadata": dict(meta)}, meta["namespace"])
     else:
-        await kube.create(resource, body)
+        return await kube.create(resource, body)
+    return True
 
 
 async def _until_available(kube: Kube, name: str) -> None:

@@ -1,0 +1,1 @@
+"""Hubs: observe (reads), judge (facts), decide (one action), act (one module each), conditions (status)."""

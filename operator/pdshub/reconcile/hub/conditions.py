@@ -9,7 +9,20 @@ from pdshub.api.hub import PDSHubStatus
 from pdshub.reconcile.common.conditions import CONNECTING, ConditionDraft, merge_conditions, truth
 from pdshub.reconcile.hub.decide import Action, Kind
 from pdshub.reconcile.hub.facts import Facts
+from pdshub.reconcile.hub.judge import installed
 from pdshub.render import signin
+
+OWNED = (
+    "Ready",
+    "Reconciling",
+    "Stalled",
+    "Released",
+    "SignInReady",
+    "Suspended",
+    "ArchiveReady",
+    "HomesEnforced",
+)
+"""Types of the conditions that the operator writes of hubs. All others belong to somebody else, and stay."""
 
 
 def _ready(facts: Facts, action: Action) -> ConditionDraft:
@@ -29,7 +42,7 @@ def _released(facts: Facts, action: Action) -> ConditionDraft:
     failed = facts.attempt.key == facts.key and facts.attempt.failures > 0
     if release is not None and release.status == "deployed" and facts.in_sync:
         return "Released", "True", "Installed", f"revision {release.revision} of {release.chart} {release.version}"
-    if failed:
+    if failed and not (facts.unreadable_release or facts.database_conflict):
         return "Released", "False", facts.attempt.reason or "HelmFailed", facts.attempt.message
     if action.kind is not Kind.STALL:
         return "Released", "Unknown", action.reason or "NotInstalled", action.message
@@ -51,8 +64,8 @@ def _sign_in(facts: Facts, action: Action) -> ConditionDraft:
     return "SignInReady", "True", "Development", f"everybody's password is in Secret {name}, key {key}"
 
 
-def rows(facts: Facts, action: Action) -> list[ConditionDraft]:
-    """Every condition of a hub."""
+def drafts(facts: Facts, action: Action) -> list[ConditionDraft]:
+    """Every condition of a hub that applies now."""
     working = action.kind not in (Kind.NOTHING, Kind.STALL, Kind.SUSPEND)
     stalled = action.kind is Kind.STALL
     found: list[ConditionDraft] = [
@@ -91,19 +104,37 @@ def _archive_word(facts: Facts) -> str:
 
 
 def status(facts: Facts, action: Action, now: str) -> PDSHubStatus:
-    """The whole status. ``now`` as RFC 3339 text."""
+    """The whole status of a hub. ``now`` is RFC 3339 text."""
     before = facts.status
     seen = facts.generation if action.settles else before.observed_generation
-    release = facts.release
-    installed = release is not None and release.owner == facts.names.name
+    release = facts.release if installed(facts) else None
+    # a release that cannot be read is still there
+    version = before.version if facts.unreadable_release else ""
+    revision = before.revision if facts.unreadable_release else 0
     return PDSHubStatus(
         observed_generation=seen,
         address=facts.address,
         users=len(signin.people(facts.spec)) if facts.spec else before.users,
-        version=f"{release.chart}-{release.version}" if release and installed else "",
-        revision=release.revision if release and installed else 0,
+        version=f"{release.chart}-{release.version}" if release else version,
+        revision=release.revision if release else revision,
         archive=_archive_word(facts),
         failures=facts.attempt.failures if facts.attempt.key == facts.key else 0,
         attempted_digest=facts.attempt.key if facts.attempt.failures and facts.attempt.key == facts.key else "",
-        conditions=merge_conditions(rows(facts, action), before.conditions, seen, now),
+        conditions=merge_conditions(drafts(facts, action), before.conditions, seen, now, OWNED),
     )
+
+
+def unobserved(facts: Facts, why: str, now: str) -> PDSHubStatus:
+    """The status of a hub that could not be looked at: what was known stays, but nobody knows whether it is so still.
+
+    ``facts`` tell no more than the PDSHub itself (see judge.basics), ``why`` is what the look failed with.
+    """
+    before = facts.status
+    message = f"the hub could not be looked at, it is tried again: {why}"
+    failed: list[ConditionDraft] = [
+        ("Ready", "Unknown", "ObservationFailed", message),
+        ("Reconciling", "True", "ObservationFailed", message),
+    ]
+    present = {draft[0] for draft in failed}
+    conditions = merge_conditions(failed, before.conditions, before.observed_generation, now, present)
+    return before.model_copy(update={"conditions": conditions})

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pdshub.kube import Object
 from pdshub.reconcile.common.context import Context
-from pdshub.reconcile.hub.facts import Attempt
-from pdshub.reconcile.hub.release import Release
+from pdshub.reconcile.hub.observation import Attempt
+from pdshub.reconcile.hub.release import Release, UnreadableRelease
 
 
 @dataclass
@@ -14,19 +15,19 @@ class HubMemory:
     """What is remembered of one hub between looks; losing it costs one more look, nothing else."""
 
     attempt: Attempt = field(default_factory=Attempt)
+    resumed: bool = False
+    """The hub was suspended, and helm has not run since."""
     retry_at: float = 0.0
     """time.monotonic() of the next try."""
-    release: tuple[str, str, Release] | None = None
+    release: tuple[str, str, Release | UnreadableRelease] | None = None
     """Secret, its resourceVersion, and what it decoded to."""
-    sign_in: tuple[str, str, str] | None = None
-    """Key and Secret of the sign-in method, its resourceVersion, and why it is of no use."""
-    told: dict[str, str] = field(default_factory=dict)
-    """Hub pods (by uid) and the notice that they were told."""
+    sign_in: tuple[str, str, Object] | None = None
+    """Secret of the sign-in method, its resourceVersion, and the Secret without its content (see without_content)."""
 
 
 @dataclass
 class HubContext(Context):
-    """The doors, the installation, and the memory of hubs."""
+    """The API server, Helm, the installation's settings, and the memory of hubs."""
 
     hubs: dict[tuple[str, str], HubMemory] = field(default_factory=dict)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from pdshub.reconcile.hub.facts import Facts
 
@@ -14,7 +16,7 @@ SLOW_RETRY = ("RepositoryUnreachable",)
 
 
 class Kind(Enum):
-    """What can be done next."""
+    """What can be done next. The values appear in logs alone."""
 
     NOTHING = "nothing"
     STALL = "stall"
@@ -26,16 +28,17 @@ class Kind(Enum):
     UPGRADE = "upgrade"
     PROTECT = "protect"
     NOTIFY = "notify"
-    TIDY = "tidy"
+    COLLECT_STALE = "collect-stale"
     WAIT = "wait"
+    COLLECT_REVISIONS = "collect-revisions"
     UNINSTALL = "uninstall"
-    CLEAN = "clean"
+    COLLECT_DEPENDENTS = "collect-dependents"
     DROP_FINALIZER = "drop-finalizer"
 
 
 @dataclass(frozen=True)
 class Action:
-    """The next action, and the words for the conditions."""
+    """The next action, and the reason and message that the conditions give for it."""
 
     kind: Kind
     reason: str = ""
@@ -43,17 +46,28 @@ class Action:
 
     @property
     def acts(self) -> bool:
-        """It changes something, and another look is due at once."""
+        """Whether it changes something, so that another look is due at once."""
         return self.kind not in (Kind.NOTHING, Kind.STALL, Kind.SUSPEND, Kind.WAIT)
 
     @property
     def settles(self) -> bool:
-        """The status speaks of the present generation: its release was tried, or will not be."""
-        return self.kind in (Kind.NOTHING, Kind.STALL, Kind.SUSPEND, Kind.WAIT, Kind.NOTIFY, Kind.TIDY, Kind.PROTECT)
+        """Whether status.observedGeneration may advance to the present generation.
+
+        It may when the release of this generation was tried, or is not going to be.
+        """
+        return self.kind in (
+            Kind.NOTHING,
+            Kind.STALL,
+            Kind.SUSPEND,
+            Kind.WAIT,
+            Kind.NOTIFY,
+            Kind.COLLECT_STALE,
+            Kind.PROTECT,
+        )
 
 
 def decide(facts: Facts) -> Action:
-    """The one next action."""
+    """The one next action for these facts. Raises nothing."""
     return _delete(facts) if facts.deleting else (_refuse(facts) or _prepare(facts) or _release(facts) or _keep(facts))
 
 
@@ -63,10 +77,12 @@ def _delete(facts: Facts) -> Action:
     if facts.conflicting_hub:
         # a hub that was never installed takes nothing of the other one along
         return Action(Kind.DROP_FINALIZER)
+    if facts.broken_revisions:
+        return Action(Kind.COLLECT_REVISIONS, "Deleting", "revisions that cannot be read are being removed")
     if facts.release is not None and facts.release.owner == facts.names.name:
         return Action(Kind.UNINSTALL, "Deleting", "the hub is being removed")
     if facts.dependents:
-        return Action(Kind.CLEAN, "Deleting", "what the hub left is being removed")
+        return Action(Kind.COLLECT_DEPENDENTS, "Deleting", "what the hub left is being removed")
     return Action(Kind.DROP_FINALIZER)
 
 
@@ -98,7 +114,17 @@ def _refuse(facts: Facts) -> Action | None:
         return Action(
             Kind.STALL,
             "ReleaseNotOurs",
-            f"Helm release {name} {whose} is in this namespace: give the PDSHub another name, or uninstall it",
+            f"Helm release {name} {whose} is in this namespace: give the PDSHub another name or a "
+            f"namespace of its own. Do not uninstall it: its database may go with it",
+        )
+    if facts.unreadable_release is not None:
+        broken = facts.unreadable_release
+        return Action(
+            Kind.STALL,
+            "ReleaseUnreadable",
+            f"{broken.why}. It is Helm's record of one revision in namespace {facts.names.namespace}, and holds no "
+            f"data of users: put it back from a backup, or take it away, so that Helm goes on from the revision "
+            f"before (kubectl delete secret {broken.secret} -n {facts.names.namespace})",
         )
     reason, message = facts.refused
     if message:
@@ -117,8 +143,8 @@ def _prepare(facts: Facts) -> Action | None:
         )
     if facts.settling:
         return Action(Kind.WAIT, "Settling", facts.settling)
-    if facts.steps:
-        return Action(Kind.PREPARE, "Preparing", "; ".join(step.what for step in facts.steps))
+    if facts.preparations:
+        return Action(Kind.PREPARE, "Preparing", "; ".join(facts.preparations))
     if facts.missing_secret:
         return Action(Kind.STALL, "SecretMissing", facts.missing_secret)
     if facts.chart is not None and facts.chart.trouble:
@@ -128,8 +154,10 @@ def _prepare(facts: Facts) -> Action | None:
 
 def _release(facts: Facts) -> Action | None:
     deployed = facts.release is not None and facts.release.status == "deployed"
-    if deployed and facts.in_sync:
+    if deployed and facts.in_sync and not facts.resumed:
         return None
+    if facts.database_conflict:
+        return Action(Kind.STALL, "NotOurs", facts.database_conflict)
     attempt = facts.attempt
     if attempt.key == facts.key and attempt.failures:
         spent = attempt.failures >= BUDGET
@@ -145,12 +173,57 @@ def _release(facts: Facts) -> Action | None:
 
 def _keep(facts: Facts) -> Action:
     if facts.unprotected:
-        return Action(Kind.PROTECT, "Protecting", "the database's volume is set to Retain")
+        return Action(Kind.PROTECT, "Protecting", "the database's volume is set to Retain and marked as this hub's")
     if facts.notice_pod:
         return Action(Kind.NOTIFY, "Notifying", "the hub's pages are told about the archive")
     if not (facts.hub.rolled_out and facts.proxy.rolled_out) or not facts.serving:
         trouble = facts.hub.trouble or facts.proxy.trouble or facts.unhealthy or "its pods are being replaced"
         return Action(Kind.WAIT, "Starting", f"the hub is starting: {trouble}")
     if facts.stale:
-        return Action(Kind.TIDY, "Tidying", "volumes of an earlier archive are removed")
+        return Action(Kind.COLLECT_STALE, "Tidying", "what was made for an earlier archive is removed")
     return Action(Kind.NOTHING)
+
+
+@dataclass(frozen=True)
+class Done:
+    """One step of an action that was done, for comparison with what the next look asks for."""
+
+    words: str
+    """Names the object, and what is done to it."""
+    content: Any = None
+    """What is written, where the same words can mean another content a moment later."""
+
+
+def steps(facts: Facts, action: Action) -> tuple[Done, ...]:
+    """What an action does, step by step; empty when it does nothing."""
+    if action.kind is Kind.PREPARE:
+        made = (Done(f"Secret {name} is made") for name in facts.new_secrets)
+        return (*made, *(Done(step.what, step.body if step.how == "apply" else None) for step in facts.steps))
+    objects: Mapping[Kind, tuple[str, ...]] = {
+        Kind.COLLECT_DEPENDENTS: tuple(f"{kind} {name}" for kind, name in facts.dependents),
+        Kind.COLLECT_STALE: tuple(f"{kind} {name}" for kind, name in facts.stale),
+        Kind.COLLECT_REVISIONS: tuple(f"Secret {name}" for name in facts.broken_revisions),
+        Kind.PROTECT: tuple(f"PersistentVolume {name}" for name in facts.unprotected),
+        Kind.NOTIFY: (f"pod {facts.notice_pod}",),
+        Kind.UNLOCK: (f"Secret {facts.release.secret}",) if facts.release else (),
+    }
+    about = objects.get(action.kind, (f"PDSHub {facts.names.name}",) if action.acts else ())
+    content = facts.notice if action.kind is Kind.NOTIFY else None
+    return tuple(Done(f"{what}: {action.message or action.kind.value}", content) for what in about)
+
+
+def repeated(done: tuple[Done, ...], facts: Facts, action: Action) -> tuple[str, ...]:
+    """Which steps of an action were done by the action before, and so changed nothing, in words."""
+    return tuple(step.words for step in steps(facts, action) if step in done)
+
+
+def no_progress(facts: Facts, again: tuple[str, ...]) -> Action:
+    """What follows when steps were done and the next look asks for exactly the same ones again."""
+    names = facts.names
+    return Action(
+        Kind.STALL,
+        "NoProgress",
+        f"{'; '.join(again)}: that was done and changed nothing. Something else in namespace {names.namespace} has an "
+        f"object of that name or takes the change back: look what writes it (kubectl get --show-managed-fields -o "
+        f"yaml), or give PDSHub {names.name} another name",
+    )

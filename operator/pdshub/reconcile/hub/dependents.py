@@ -1,10 +1,27 @@
-"""What a deleted hub leaves behind and Helm does not know: found here, removed by act/clean.py."""
+"""What a deleted hub leaves behind and Helm does not know, and what Helm itself can no longer remove.
+
+Read here, judged here (pure), removed by act/collect.py.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pdshub.api.hub import DeletionPolicy, PDSHubSpec
-from pdshub.kube import ARCHIVE_VIEW, CLAIM, CONFIG_MAP, POD, SECRET, VOLUME, Object
-from pdshub.reconcile.hub.context import HubContext
+from pdshub.kube import (
+    ARCHIVE_VIEW,
+    CLAIM,
+    CONFIG_MAP,
+    DEPLOYMENT,
+    POD,
+    SECRET,
+    SERVICE,
+    VOLUME,
+    Kube,
+    Object,
+    Resource,
+)
+from pdshub.reconcile.hub.database import MANAGED_BY, RELEASE_NAME, RELEASE_NAMESPACE
 from pdshub.render.names import (
     DATABASE_CLAIM,
     HOME_LABELS,
@@ -15,13 +32,32 @@ from pdshub.render.names import (
     Names,
 )
 
-RESOURCES = {
+Found = tuple[tuple[str, str], ...]
+"""(kind, name) of each object, kind being a key of RESOURCES."""
+
+RELEASED: Mapping[str, Resource] = {
+    "deployment": DEPLOYMENT,
+    "daemonset": Resource("apps/v1", "daemonsets", "DaemonSet"),
+    "statefulset": Resource("apps/v1", "statefulsets", "StatefulSet"),
+    "job": Resource("batch/v1", "jobs", "Job"),
+    "service": SERVICE,
+    "ingress": Resource("networking.k8s.io/v1", "ingresses", "Ingress"),
+    "networkpolicy": Resource("networking.k8s.io/v1", "networkpolicies", "NetworkPolicy"),
+    "disruptionbudget": Resource("policy/v1", "poddisruptionbudgets", "PodDisruptionBudget"),
+    "configmap": CONFIG_MAP,
+    "secret": SECRET,
+    "rolebinding": Resource("rbac.authorization.k8s.io/v1", "rolebindings", "RoleBinding"),
+    "role": Resource("rbac.authorization.k8s.io/v1", "roles", "Role"),
+    "serviceaccount": Resource("v1", "serviceaccounts", "ServiceAccount"),
+}
+"""What a hub chart makes, in the order of removal. Claims are not among it: they hold data."""
+
+RESOURCES: Mapping[str, Resource] = {
+    **RELEASED,
     "pod": POD,
     "claim": CLAIM,
     "data": CLAIM,
     "volume": VOLUME,
-    "configmap": CONFIG_MAP,
-    "secret": SECRET,
     "view": ARCHIVE_VIEW,
 }
 """``data`` is a claim whose content is to go too; ``claim`` is one that only points to the archive."""
@@ -31,31 +67,56 @@ def _labels(**pairs: str) -> str:
     return ",".join(f"{key}={value}" for key, value in pairs.items())
 
 
-async def find(context: HubContext, names: Names, spec: PDSHubSpec | None) -> tuple[tuple[str, str], ...]:
-    """Objects of the hub that are not going yet. A spec that cannot be read keeps all data."""
-    kube, mine = context.kube, f"{HUB_LABEL}={names.name}"
+async def read_dependents(kube: Kube, names: Names, broken_release: bool) -> dict[str, tuple[Object, ...]]:
+    """Everything that may have been made for a hub. Raises KubeError.
+
+    ``broken_release``: a revision of its release cannot be read, so its objects have to be found without Helm.
+    """
+    mine = f"{HUB_LABEL}={names.name}"
+    found: dict[str, list[Object]] = {
+        "servers": await kube.items(POD, names.namespace, labels=f"{mine},{_labels(**SERVER_LABELS)}"),
+        "claims": await kube.items(CLAIM, names.namespace, labels=f"{mine},{VIEW_LABEL}"),
+        "volumes": await kube.items(VOLUME, labels=f"{mine},{NAMESPACE_LABEL}={names.namespace},{VIEW_LABEL}"),
+        "homes": await kube.items(CLAIM, names.namespace, labels=f"{mine},{_labels(**HOME_LABELS)}"),
+    }
+    for role, resource, name in (
+        ("notice", CONFIG_MAP, names.notice),
+        ("database", CLAIM, DATABASE_CLAIM),
+        ("keys", SECRET, names.keys),
+        ("sign-in", SECRET, names.sign_in),
+        ("view", ARCHIVE_VIEW, names.own_view),
+    ):
+        item = await kube.get(resource, name, names.namespace if resource.namespaced else None)
+        found[role] = [item] if item else []
+    if broken_release:
+        for kind, resource in RELEASED.items():
+            found[kind] = await kube.metadata(resource, names.namespace, labels=f"{MANAGED_BY}=Helm")
+    return {role: tuple(items) for role, items in found.items()}
+
+
+def _in_release(names: Names, item: Object) -> bool:
+    """Whether Helm would remove an object together with the hub's release."""
+    annotations = item["metadata"].get("annotations") or {}
+    owner = (annotations.get(RELEASE_NAME), annotations.get(RELEASE_NAMESPACE))
+    return owner == (names.name, names.namespace) and annotations.get("helm.sh/resource-policy") != "keep"
+
+
+def judge_dependents(names: Names, spec: PDSHubSpec | None, left: Mapping[str, tuple[Object, ...]]) -> Found:
+    """What has to be removed with a hub and is not going yet. A spec that cannot be read keeps all data."""
     policy = spec.deletion_policy if spec else DeletionPolicy()
-    found: list[tuple[str, list[Object]]] = [
-        ("pod", await kube.items(POD, names.namespace, labels=f"{mine},{_labels(**SERVER_LABELS)}")),
-        ("claim", await kube.items(CLAIM, names.namespace, labels=f"{mine},{VIEW_LABEL}")),
-        ("volume", await kube.items(VOLUME, labels=f"{mine},{NAMESPACE_LABEL}={names.namespace},{VIEW_LABEL}")),
-    ]
-    single = [("configmap", names.notice)]
+    asked = [("pod", "servers"), ("claim", "claims"), ("volume", "volumes"), ("configmap", "notice")]
     if policy.database == "Delete":
-        single += [("data", DATABASE_CLAIM), ("secret", names.keys), ("secret", names.sign_in)]
-    for kind, name in single:
-        item = await kube.get(RESOURCES[kind], name, names.namespace)
-        found.append((kind, [item] if item else []))
+        asked += [("data", "database"), ("secret", "keys"), ("secret", "sign-in")]
+    found = [(kind, item) for kind, role in asked for item in left.get(role, ())]
     if policy.homes == "Delete":
-        found.append(("data", await kube.items(CLAIM, names.namespace, labels=f"{mine},{_labels(**HOME_LABELS)}")))
-    view = await kube.get(ARCHIVE_VIEW, names.own_view)
-    # only one that the operator made for this very hub: names can meet
-    labels = ((view or {}).get("metadata") or {}).get("labels") or {}
-    owned = labels.get(HUB_LABEL) == names.name and labels.get(NAMESPACE_LABEL) == names.namespace
-    found.append(("view", [view] if view and owned else []))
+        # a database is no home, whatever labels somebody gave it
+        found += [("data", item) for item in left.get("homes", ()) if item["metadata"]["name"] != DATABASE_CLAIM]
+    for item in left.get("view", ()):
+        # only one that the operator made for this very hub: names can meet
+        labels = item["metadata"].get("labels") or {}
+        if (labels.get(HUB_LABEL), labels.get(NAMESPACE_LABEL)) == (names.name, names.namespace):
+            found.append(("view", item))
+    found += [(kind, item) for kind in RELEASED for item in left.get(kind, ()) if _in_release(names, item)]
     return tuple(
-        (kind, str(item["metadata"]["name"]))
-        for kind, items in found
-        for item in items
-        if not item["metadata"].get("deletionTimestamp")
+        (kind, str(item["metadata"]["name"])) for kind, item in found if not item["metadata"].get("deletionTimestamp")
     )

@@ -1,4 +1,4 @@
-"""What one look at the world found: everything that ``decide`` may know."""
+"""What an observation means for a PDSHub: everything that ``decide`` may know."""
 
 from __future__ import annotations
 
@@ -8,28 +8,19 @@ from typing import Any
 
 from pdshub.api.hub import PDSHubSpec, PDSHubStatus
 from pdshub.reconcile.common.objects import Step, Workload
-from pdshub.reconcile.hub.release import Release
+from pdshub.reconcile.hub.observation import Attempt
+from pdshub.reconcile.hub.release import Release, UnreadableRelease
 from pdshub.render.archive import ViewRef
 from pdshub.render.chart import ChartRef
 from pdshub.render.homes import Enforcement
 from pdshub.render.names import Names
 
-
-@dataclass(frozen=True)
-class Attempt:
-    """Failed runs of helm at one digest. ``key`` names generation, chart and values; another key starts anew."""
-
-    key: str = ""
-    failures: int = 0
-    reason: str = ""
-    message: str = ""
-    wait: float = 0.0
-    """Seconds until the next try is due."""
+__all__ = ["ArchiveState", "Attempt", "Facts"]
 
 
 @dataclass(frozen=True)
 class ArchiveState:
-    """The view's health, mirrored. ``ready`` None: nobody knows yet."""
+    """The view's health, mirrored. ``ready`` is None while it is not known."""
 
     ready: bool | None = None
     reason: str = ""
@@ -38,11 +29,13 @@ class ArchiveState:
 
 @dataclass(frozen=True)
 class Facts:
-    """One observation of a PDSHub."""
+    """The judgement of one observation of a PDSHub."""
 
     names: Names
     generation: int
+    """metadata.generation of the PDSHub."""
     status: PDSHubStatus
+    """The status as it was written last."""
     deleting: bool = False
     finalizer: bool = True
     spec: PDSHubSpec | None = None
@@ -51,44 +44,60 @@ class Facts:
     conflicting_hub: str = ""
     """An older PDSHub of the same namespace."""
     refused: tuple[str, str] = ("", "")
-    """Why the installation can't have this hub: a word, and a sentence that says what to do."""
+    """Why this hub cannot be installed: the condition's reason, and a message that says what to do."""
     terminating: bool = False
-    """The namespace is being deleted, and takes no new objects."""
+    """Whether the namespace is being deleted, and takes no new objects."""
     development: bool = False
-    """The namespace is labelled for development."""
+    """Whether the namespace is labelled for development."""
     missing_secret: str = ""
     """What the sign-in method lacks."""
     release: Release | None = None
+    unreadable_release: UnreadableRelease | None = None
+    """The newest revision, when its Secret holds no release."""
     chart: ChartRef | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
     in_sync: bool = False
+    """Whether the release was installed with exactly these values."""
+    resumed: bool = False
+    """The hub was suspended, and helm has not run since: what changed meanwhile is repaired by one run."""
     key: str = ""
     """Generation, chart and values of the present spec."""
     attempt: Attempt = field(default_factory=Attempt)
+    new_secrets: tuple[str, ...] = ()
+    """Names of Secrets with random content that have to be made."""
     steps: tuple[Step, ...] = ()
     """Objects that are missing or differ."""
     settling: str = ""
     """An object that must vanish before the next step, in words."""
     stale: tuple[tuple[str, str], ...] = ()
-    """Claims and volumes of views that this hub no longer shows: (kind, name)."""
+    """Claims and volumes of views that this hub no longer shows, and its own view among these: (kind, name)."""
+    database_conflict: str = ""
+    """Why the chart cannot have the database's claim that is there, and what to do."""
     unprotected: tuple[str, ...] = ()
-    """Volumes that a deletion would take along, though they hold the database."""
+    """Volumes of the database that a deletion would take along, or that lack the hub's marks."""
     hub: Workload = field(default_factory=Workload)
     proxy: Workload = field(default_factory=Workload)
     unhealthy: str = "its pods are starting"
-    """What the hub answered when asked for its health; empty: it is well."""
+    """What the hub answered when asked for its health; empty when it is well."""
     address: str = ""
     view: ViewRef | None = None
     archive: ArchiveState = field(default_factory=ArchiveState)
     homes: Enforcement | None = None
     dependents: tuple[tuple[str, str], ...] = ()
     """While deleting: what is still there, (kind, name)."""
+    broken_revisions: tuple[str, ...] = ()
+    """While deleting: Secrets that Helm would stumble over when it removes the release."""
     notice_pod: str = ""
-    """A hub pod that has not been told of the present notice."""
+    """A hub pod that does not have the present notice yet."""
     notice: str = ""
-    """What its pages and spawners are to read; empty when that is nothing."""
+    """What the hub's pages and spawners are to read; empty when that is nothing."""
 
     @property
     def serving(self) -> bool:
-        """People can sign in."""
+        """Whether people can sign in."""
         return self.hub.available and self.proxy.available and not self.unhealthy
+
+    @property
+    def preparations(self) -> tuple[str, ...]:
+        """What has to be written before the release, in words, in the order in which it is done."""
+        return (*(f"Secret {name} is made" for name in self.new_secrets), *(step.what for step in self.steps))

@@ -1,8 +1,7 @@
-"""All reads of one look at a PDSHub, gathered into Facts. Writes nothing."""
+"""All reads of one look at a PDSHub, gathered into an Observation. Writes and judges nothing."""
 
 from __future__ import annotations
 
-import base64
 import time
 from dataclasses import replace
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from pdshub import hub_api
-from pdshub.api.hub import PDSHubSpec, PDSHubStatus
-from pdshub.api.view import ArchiveViewSpec
+from pdshub.api.hub import PDSHubSpec
+from pdshub.api.refusal import refusal_words
 from pdshub.kube import (
     ARCHIVE_VIEW,
     CLAIM,
@@ -22,251 +21,173 @@ from pdshub.kube import (
     SECRET,
     SERVICE,
     VOLUME,
+    Kube,
     Object,
+    Resource,
 )
 from pdshub.reconcile.common import workloads
-from pdshub.reconcile.common.objects import Step, refusal_words
-from pdshub.reconcile.hub import dependents, observe_archive
+from pdshub.reconcile.common.objects import without_content
 from pdshub.reconcile.hub.context import HubContext, HubMemory
-from pdshub.reconcile.hub.facts import ArchiveState, Attempt, Facts
-from pdshub.reconcile.hub.release import Release, decode, newest
-from pdshub.render import address, archive, chart, homes, keys, notice, signin, values
-from pdshub.render.merge import same
-from pdshub.render.names import DATABASE_CLAIM, ENVIRONMENT_LABEL, FINALIZER, NOTICE_ANNOTATION, Names
+from pdshub.reconcile.hub.dependents import read_dependents
+from pdshub.reconcile.hub.observation import Observation, ReleaseRead
+from pdshub.reconcile.hub.release import Release, UnreadableRelease, by_revision, read_release
+from pdshub.render import archive, signin
+from pdshub.render.names import DATABASE_CLAIM, HUB_LABEL, NAMESPACE_LABEL, VIEW_LABEL, Names
 
 
-def parse_status(hub: Object) -> PDSHubStatus:
-    """The status as it was written last; an unreadable one counts as none."""
+def names_of(hub: Object) -> Names:
+    """Every name that derives from a PDSHub."""
+    return Names(str(hub["metadata"]["namespace"]), str(hub["metadata"]["name"]))
+
+
+async def observe(context: HubContext, hub: Object) -> Observation:
+    """One look at a hub. Raises KubeError when the API server refuses a read or does not answer."""
+    names = names_of(hub)
+    memory = context.memory(names.namespace, names.name)
+    others = await context.kube.items(PDSHUB, names.namespace)
+    deleting = bool(hub["metadata"].get("deletionTimestamp"))
+    seen = Observation(
+        hub=hub,
+        neighbours=tuple(item for item in others if item["metadata"]["name"] != names.name),
+        release=await _release(context, names, memory, deleting),
+        attempt=replace(memory.attempt, wait=max(0.0, memory.retry_at - time.monotonic())),
+    )
     try:
-        return PDSHubStatus.model_validate(hub.get("status") or {})
-    except ValidationError:
-        return PDSHubStatus()
+        seen = replace(seen, spec=PDSHubSpec.model_validate(hub.get("spec") or {}))
+    except ValidationError as error:
+        seen = replace(seen, invalid=refusal_words(error))
+    if deleting:
+        broken = seen.release.unreadable is not None and seen.release.older is None
+        return replace(seen, left=await read_dependents(context.kube, names, broken))
+    if seen.spec is not None:
+        seen = replace(seen, resumed=_resumed(memory, hub, seen.spec), **await _wanted(context, names, seen.spec))
+    return replace(seen, **await _running(context, names, seen))
 
 
-def conflicting_hub(hub: Object, others: list[Object]) -> str:
-    """The oldest hub of the namespace, if that is another one."""
-
-    def age(item: Object) -> tuple[str, str]:
-        return str(item["metadata"].get("creationTimestamp", "")), str(item["metadata"]["name"])
-
-    oldest = min([*others, hub], key=age)["metadata"]["name"]
-    return "" if oldest == hub["metadata"]["name"] else str(oldest)
+def _resumed(memory: HubMemory, hub: Object, spec: PDSHubSpec) -> bool:
+    """Whether the hub was suspended at the last look, or before it, and helm has not run since."""
+    conditions = (hub.get("status") or {}).get("conditions") or []
+    was = any(c.get("type") == "Suspended" and c.get("status") == "True" for c in conditions)
+    memory.resumed = not spec.suspend and (memory.resumed or was)
+    return memory.resumed
 
 
-async def release_of(context: HubContext, names: Names, memory: HubMemory) -> Release | None:
+async def _release(context: HubContext, names: Names, memory: HubMemory, deleting: bool) -> ReleaseRead:
     """The newest revision of the hub's release; its Secret is read only when it changed."""
     labels = f"owner=helm,name={names.name}"
-    last = newest(await context.kube.metadata(SECRET, names.namespace, labels=labels))
-    if last is None:
-        memory.release = None
-        return None
-    name, version = last["metadata"]["name"], last["metadata"]["resourceVersion"]
+    revisions = by_revision(await context.kube.metadata(SECRET, names.namespace, labels=labels), names.name)
+    newest: Release | UnreadableRelease | None = None
+    broken = []
+    for item in revisions:
+        newest = await _decoded(context, names, memory, item)
+        if not isinstance(newest, UnreadableRelease):
+            break
+        broken.append(newest)
+        if not deleting:
+            break
+    if not broken:
+        return ReleaseRead(newest if isinstance(newest, Release) else None)
+    older = newest if isinstance(newest, Release) else None
+    return ReleaseRead(unreadable=broken[0], older=older, broken=tuple(each.secret for each in broken))
+
+
+async def _decoded(
+    context: HubContext, names: Names, memory: HubMemory, item: Object
+) -> Release | UnreadableRelease | None:
+    name, version = item["metadata"]["name"], item["metadata"]["resourceVersion"]
     if memory.release and memory.release[:2] == (name, version):
         return memory.release[2]
     secret = await context.kube.get(SECRET, name, names.namespace)
     if secret is None:
         return None
-    found = decode(secret)
+    found = read_release(secret)
     memory.release = (name, version, found)
     return found
 
 
-async def _secret_trouble(context: HubContext, spec: PDSHubSpec, names: Names) -> str:
-    """Why the sign-in Secret is of no use; empty when it is. One that the operator makes is never missing.
+async def _wanted(context: HubContext, names: Names, spec: PDSHubSpec) -> dict[str, Any]:
+    """What only matters for a hub that is to run."""
+    kube, where = context.kube, names.namespace
+    view = archive.view_of(spec, names)
+    mine = f"{HUB_LABEL}={names.name},{VIEW_LABEL}"
+    claims = await kube.items(CLAIM, where, labels=mine)
+    volumes = await kube.items(VOLUME, labels=f"{mine},{NAMESPACE_LABEL}={where}")
+    database = await kube.get(CLAIM, DATABASE_CLAIM, where)
+    bound = ((database or {}).get("spec") or {}).get("volumeName")
+    own = None if view and view.name == names.own_view else await _own_view(kube, names)
+    return {
+        "own_view": own,
+        "own_view_shown": own is not None and await _is_shown(kube, names.own_view),
+        "namespace": await kube.get(NAMESPACE, where),
+        "view": await kube.get(ARCHIVE_VIEW, view.name) if view else None,
+        "claims": tuple(claims),
+        "volumes": tuple(volumes),
+        "named_claim": await _named(kube, CLAIM, names.claim(view.name), where, claims) if view else None,
+        "named_volume": await _named(kube, VOLUME, names.volume(view.name), None, volumes) if view else None,
+        "notice": await kube.get(CONFIG_MAP, names.notice, where),
+        "keys_secret": await kube.get_metadata(SECRET, names.keys, where),
+        "sign_in_secret": await _sign_in_secret(context, names, spec),
+        "database_claim": database,
+        "database_volume": await kube.get(VOLUME, str(bound)) if bound else None,
+        "storage_classes": tuple(await context.storage_classes()),
+    }
 
-    Its content is read only when it changed, and not kept.
-    """
-    name, key = signin.required_secret(spec, names)
-    if name == names.sign_in:
-        return ""
-    memory = context.memory(names.namespace, names.name)
-    absent = f"Secret {name} does not exist: create it with key {key} in namespace {names.namespace}"
+
+async def _own_view(kube: Kube, names: Names) -> Object | None:
+    """The hub's own view, None when there is none: by its marks, as a list tells absence without a request."""
+    mine = f"{HUB_LABEL}={names.name},{NAMESPACE_LABEL}={names.namespace}"
+    found = await kube.items(ARCHIVE_VIEW, labels=mine)
+    return next((item for item in found if item["metadata"]["name"] == names.own_view), None)
+
+
+async def _sign_in_secret(context: HubContext, names: Names, spec: PDSHubSpec) -> Object | None:
+    """The Secret of the sign-in method without its content, None when there is none; read only when it changed."""
+    name, _ = signin.required_secret(spec, names)
     found = await context.kube.get_metadata(SECRET, name, names.namespace)
-    if found is None:
-        return absent
-    where, version = f"{name}/{key}", found["metadata"]["resourceVersion"]
-    if memory.sign_in and memory.sign_in[:2] == (where, version):
+    if found is None or name == names.sign_in:
+        return found
+    memory, version = context.memory(names.namespace, names.name), found["metadata"]["resourceVersion"]
+    if memory.sign_in and memory.sign_in[:2] == (name, version):
         return memory.sign_in[2]
     secret = await context.kube.get(SECRET, name, names.namespace)
     if secret is None:
-        return absent
-    filled = base64.b64decode((secret.get("data") or {}).get(key, "")).strip()
-    trouble = "" if filled else f"Secret {name} has no key {key}, or it is empty: add it"
-    memory.sign_in = (where, version, trouble)
-    return trouble
+        return None
+    kept = without_content(secret)
+    memory.sign_in = (name, version, kept)
+    return kept
 
 
-async def _own_secrets(context: HubContext, spec: PDSHubSpec, names: Names) -> list[Step]:
-    """Secrets that the operator makes and that are missing."""
-    steps = []
-    if await context.kube.get_metadata(SECRET, names.keys, names.namespace) is None:
-        steps.append(Step(f"Secret {names.keys} is made", keys.hub_keys(names)))
-    wanted, _ = signin.required_secret(spec, names)
-    if wanted == names.sign_in and await context.kube.get_metadata(SECRET, wanted, names.namespace) is None:
-        steps.append(Step(f"Secret {wanted} is made", keys.password(names)))
-    return steps
+async def _is_shown(kube: Kube, view: str) -> bool:
+    """Whether a PDSHub of the cluster refers to a view by its name."""
+    hubs = await kube.items(PDSHUB)
+    return any(((hub.get("spec") or {}).get("archive") or {}).get("viewRef") == view for hub in hubs)
 
 
-async def _unprotected(context: HubContext, names: Names) -> tuple[str, ...]:
-    """The database's volume, while deleting its claim would delete it too."""
-    claim = await context.kube.get(CLAIM, DATABASE_CLAIM, names.namespace)
-    bound = ((claim or {}).get("spec") or {}).get("volumeName")
-    volume = await context.kube.get(VOLUME, bound) if bound else None
-    if volume and volume["spec"].get("persistentVolumeReclaimPolicy") == "Delete":
-        return (str(bound),)
-    return ()
+async def _named(
+    kube: Kube, resource: Resource, name: str, namespace: str | None, known: list[Object]
+) -> Object | None:
+    """The object of a name, which is asked for only when it is not known already."""
+    found = next((item for item in known if item["metadata"]["name"] == name), None)
+    return found or await kube.get(resource, name, namespace)
 
 
-def _attempt(memory: HubMemory, status: PDSHubStatus) -> Attempt:
-    """Failed tries as remembered, or after a restart of the operator as the status says."""
-    known = memory.attempt
-    if not known.key and status.attempted_digest:
-        said = next((c for c in status.conditions if c.type == "Released"), None)
-        known = Attempt(
-            key=status.attempted_digest,
-            failures=status.failures,
-            reason=said.reason if said else "HelmFailed",
-            message=said.message if said else "helm failed",
-        )
-        memory.attempt = known
-    return replace(known, wait=max(0.0, memory.retry_at - time.monotonic()))
-
-
-async def observe(context: HubContext, hub: Object) -> Facts:
-    """One look at a hub. Raises KubeError when the API server does not answer."""
-    meta = hub["metadata"]
-    names = Names(str(meta["namespace"]), str(meta["name"]))
-    memory = context.memory(names.namespace, names.name)
-    others = [h for h in await context.kube.items(PDSHUB, names.namespace) if h["metadata"]["name"] != names.name]
-    facts = Facts(
-        names=names,
-        generation=int(meta.get("generation", 0)),
-        status=parse_status(hub),
-        deleting=bool(meta.get("deletionTimestamp")),
-        finalizer=FINALIZER in (meta.get("finalizers") or []),
-        conflicting_hub=conflicting_hub(hub, others),
-    )
-    try:
-        facts = replace(facts, spec=PDSHubSpec.model_validate(hub.get("spec") or {}))
-    except ValidationError as error:
-        facts = replace(facts, invalid=refusal_words(error))
-    if facts.conflicting_hub:
-        return facts
-    facts = replace(facts, release=await release_of(context, names, memory))
-    if facts.deleting:
-        return replace(facts, dependents=await dependents.find(context, names, facts.spec))
-    if facts.spec is None:
-        return await _serving(context, facts)
-    return await _wanted(context, facts, facts.spec, memory)
-
-
-async def _wanted(context: HubContext, facts: Facts, spec: PDSHubSpec, memory: HubMemory) -> Facts:
-    """Everything that only matters for a hub that is to run."""
-    names, kube = facts.names, context.kube
-    namespace = await kube.get(NAMESPACE, names.namespace) or {}
-    labels = (namespace.get("metadata") or {}).get("labels") or {}
-    facts = replace(
-        facts,
-        terminating=(namespace.get("status") or {}).get("phase") == "Terminating",
-        development=labels.get(ENVIRONMENT_LABEL) == "development",
-    )
-    seen, state, view_steps = None, facts.archive, list[Step]()
-    settling, stale = "", tuple[tuple[str, str], ...]()
-    if spec.archive is not None:
-        referred = spec.archive.view_ref
-        seen = await kube.get(ARCHIVE_VIEW, referred or names.own_view)
-        folder = str(((seen or {}).get("spec") or {}).get("folder") or "") if referred else ""
-        view = archive.view_of(spec, names, folder)
-        assert view is not None  # noqa: S101 - the spec has an archive
-        facts = replace(facts, view=view)
-        state = observe_archive.state(view, seen, spec.archive.inline, context.installation)
-        taken = observe_archive.taken("ArchiveView", seen, names) if view.owned else ""
-        if taken:
-            return await _serving(context, replace(facts, refused=("NameTaken", taken)))
-        if view.owned and _view_differs(spec, names, seen):
-            view_steps = [Step(f"ArchiveView {view.name} is written", archive.own_view(spec, names), "apply")]
-    volumes = await observe_archive.volumes(kube, names, facts.view)
-    if volumes.taken:
-        return await _serving(context, replace(facts, refused=("NameTaken", volumes.taken)))
-    settling, stale = volumes.settling, volumes.stale
-    if volumes.unbound and state.ready is not False:
-        state = ArchiveState(None, "Binding", volumes.unbound)
-    said = observe_archive.sentence(state) if facts.view else ""
-    shown = observe_archive.generation(seen) if facts.view else ""
-    wanted_notice = notice.config_map(names, said, shown)
-    have = await kube.get(CONFIG_MAP, names.notice, names.namespace)
-    notice_steps = (
-        []
-        if have and have.get("data") == wanted_notice["data"]
-        else [Step("the notice of the hub's pages is written", wanted_notice, "apply")]
-    )
-    bundled = context.chart
-    ref = chart.choose(
-        spec.chart,
-        context.installation.defaults.chart,
-        bundled.path,
-        bundled.version,
-        bundled.digest,
-    )
-    where = (facts.view.name, facts.view.folder) if facts.view else ("", "")
-    wanted: dict[str, Any] = values.values(spec, context.installation.defaults, ref, names, *where)
-    if trouble := values.template_trouble(wanted):
-        return await _serving(context, replace(facts, refused=("ValuesRefused", trouble)))
-    release = facts.release
-    in_sync = release is not None and same(dict(release.values), wanted)
-    facts = replace(
-        facts,
-        missing_secret=await _secret_trouble(context, spec, names),
-        chart=ref,
-        values=wanted,
-        in_sync=in_sync,
-        key=f"{facts.generation}-{chart.digest(ref, wanted)}",
-        attempt=_attempt(memory, facts.status),
-        steps=(*await _own_secrets(context, spec, names), *view_steps, *volumes.steps, *notice_steps),
-        settling=settling,
-        stale=stale,
-        archive=state,
-        notice=notice.content(said, shown) if said or shown else "",
-        homes=homes.enforcement(
-            spec.server.home.storage_class_name,
-            spec.server.home.size,
-            await context.storage_classes(),
-            context.installation.defaults.enforces_home_size,
-        ),
-        unprotected=await _unprotected(context, names) if release else (),
-    )
-    return await _serving(context, facts)
-
-
-def _view_differs(spec: PDSHubSpec, names: Names, seen: Object | None) -> bool:
-    if seen is None:
-        return True
-    wanted = archive.own_view(spec, names)
-    # what a data manager decided about the view is not the hub's to take back
-    have = {key: value for key, value in seen["spec"].items() if key not in ("pin", "approved", "rejected")}
-    try:
-        return ArchiveViewSpec.model_validate(have) != ArchiveViewSpec.model_validate(wanted["spec"])
-    except ValidationError:
-        return True
-
-
-async def _serving(context: HubContext, facts: Facts) -> Facts:
+async def _running(context: HubContext, names: Names, seen: Observation) -> dict[str, Any]:
     """Pods, health and address of what runs, whatever the spec says now."""
-    names, kube = facts.names, context.kube
-    if facts.release is None or facts.release.owner != names.name:
-        return facts
+    kube, found = context.kube, seen.release
+    if found.newest is None and found.unreadable is None:
+        return {}
     hub, proxy = await workloads.look(kube, names.namespace)
-    service = await kube.get(SERVICE, hub_api.PROXY_SERVICE, names.namespace)
-    base = str((facts.release.values.get("hub") or {}).get("baseUrl") or "/")
-    unhealthy = facts.unhealthy
-    if hub.available and proxy.available:
-        unhealthy = await hub_api.healthy(kube, names.namespace, base)
-    url = address.address(facts.spec.hostname if facts.spec else None, service, await context.nodes(), names.namespace)
-    pod = ""
-    if facts.view and hub.available:
-        for item in await kube.items(POD, names.namespace, labels="component=hub"):
-            # a pod that was told nothing has what was there at its start; mostly that is nothing to tell
-            told = (item["metadata"].get("annotations") or {}).get(NOTICE_ANNOTATION, keys.digest(""))
-            if not item["metadata"].get("deletionTimestamp") and told != keys.digest(facts.notice):
-                pod = str(item["metadata"]["name"])
-    return replace(facts, hub=hub, proxy=proxy, unhealthy=unhealthy, address=url, notice_pod=pod)
+    told = found.newest.values if found.newest else seen.spec.values if seen.spec else {}
+    base = (told.get("hub") or {}).get("baseUrl") if isinstance(told.get("hub"), dict) else None
+    up = hub.available and proxy.available
+    shows = seen.spec is not None and seen.spec.archive is not None
+    return {
+        "hub_workload": hub,
+        "proxy_workload": proxy,
+        "health": await hub_api.healthy(kube, names.namespace, str(base or "/")) if up else None,
+        "service": await kube.get(SERVICE, hub_api.PROXY_SERVICE, names.namespace),
+        "nodes": tuple(await context.nodes()),
+        "hub_pods": tuple(await kube.items(POD, names.namespace, labels="component=hub"))
+        if shows and hub.available
+        else (),
+    }

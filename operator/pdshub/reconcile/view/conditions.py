@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pdshub.api.generation import Proof
+from pdshub.api.generation import Proof, ReleasedGeneration
 from pdshub.api.status import Condition
+from pdshub.api.survey import CheckState, State, SurveyState
 from pdshub.api.view import ArchiveViewSpec, NodeStatus
+from pdshub.generation_id import short
 from pdshub.reconcile.common.conditions import ConditionDraft, truth
-from pdshub.reconcile.view.context import SurveyorObjects
-from pdshub.reconcile.view.generations import Verdict, short
-from pdshub.survey_api import State
+from pdshub.reconcile.view.generations import Verdict
+from pdshub.reconcile.view.surveyor_objects import Obstacle, SurveyorObjects
 
 
 def released(verdict: Verdict, before: Iterable[Condition]) -> ConditionDraft:
@@ -28,31 +29,33 @@ def surveyed(objects: SurveyorObjects, state: State | None, error: str) -> Condi
     if not objects.refused:
         return kind, status, reason, message
     if status == "True":
-        return kind, "False", "StorageTooLarge", f"{objects.refused}. Surveys go on with the store that there is"
+        message = f"{objects.refused}. Surveys go on with the store that there is"
+        return kind, "False", Obstacle.STORAGE_TOO_LARGE.value, message
     return kind, status, reason, f"{message}; {objects.refused}"
 
 
 def _surveyed(objects: SurveyorObjects, state: State | None, error: str) -> ConditionDraft:
-    if objects.reason == "Settling":
-        return "Surveyed", "Unknown", objects.reason, objects.trouble
-    if objects.trouble and objects.reason != "NotRunning":
-        return "Surveyed", "False", objects.reason, objects.trouble
+    obstacle = objects.obstacle
+    if obstacle is Obstacle.SETTLING:
+        return "Surveyed", "Unknown", obstacle.value, objects.trouble
+    if obstacle and not obstacle.passes:
+        return "Surveyed", "False", obstacle.value, objects.trouble
     if state is None:
         if objects.runs:
             why = error or "it has not been asked yet"
             return "Surveyed", "False" if error else "Unknown", "SurveyorAway", f"the surveyor is not reached: {why}"
-        starting = objects.trouble in ("", "its pod is starting")
         what = objects.trouble or "it is being made"
-        return "Surveyed", "Unknown" if starting else "False", "SurveyorStarting", f"the surveyor is not there: {what}"
+        known = obstacle is Obstacle.NOT_RUNNING
+        return "Surveyed", "False" if known else "Unknown", "SurveyorStarting", f"the surveyor is not there: {what}"
     survey = state.survey
     last = survey.last_finished
-    if survey.state == "failed":
+    if survey.state == SurveyState.FAILED:
         after = f"; the last one that went well ended {last}" if last else ""
         return "Surveyed", "False", "SurveyFailed", f"the survey failed: {survey.message or 'no reason given'}{after}"
     if not last:
-        words = survey.message if survey.state != "running" else ""  # else they change by the second
+        words = survey.message if survey.state != SurveyState.RUNNING else ""  # else they change by the second
         return "Surveyed", "Unknown", "Surveying", words or "the first survey has not finished yet"
-    if survey.state == "waiting":
+    if survey.state == SurveyState.WAITING:
         return "Surveyed", "True", "Settling", survey.message or "datasets are still being copied"
     return "Surveyed", "True", "Finished", f"the last survey ended {last}"
 
@@ -87,30 +90,38 @@ def _by_message(found: Iterable[tuple[str, Proof]]) -> str:
 
 
 def drift(
-    spec: ArchiveViewSpec, verdict: Verdict, state: State | None, before: Iterable[Condition]
+    spec: ArchiveViewSpec,
+    verdict: Verdict,
+    state: State | None,
+    before: Iterable[Condition],
+    was_released: ReleasedGeneration | None,
 ) -> list[ConditionDraft]:
-    """Whether the bytes of a pinned generation are still those of its survey: a catalog holds names, not bytes."""
+    """Whether the bytes of a pinned generation are still those of its survey: a catalog holds names, not bytes.
+
+    While the surveyor is away the condition stands that is of this generation: ``was_released`` is the one that
+    ``before`` speaks of.
+    """
     if not spec.pin or verdict.released is None:
         return []
     name = verdict.released.name
-    said = state.verify if state else None
-    if said is None or said.generation != name or said.files is None:
-        if said is not None and said.generation == name and said.state == "failed":
-            why = f"generation {short(name)} cannot be compared with its sources: {said.message}"
+    result = state.verify if state else None
+    if result is None or result.generation != name or result.files is None:
+        if result is not None and result.generation == name and result.state == CheckState.FAILED:
+            why = f"generation {short(name)} cannot be compared with its sources: {result.message}"
             return [("PinnedDrift", "Unknown", "CompareFailed", why)]
         was = next((c for c in before if c.type == "PinnedDrift"), None)
-        if state is None and was is not None and short(name) in was.message:
+        if state is None and was is not None and was_released is not None and was_released.name == name:
             return [("PinnedDrift", was.status, was.reason, was.message)]
         return [
             ("PinnedDrift", "Unknown", "NotCompared", f"generation {short(name)} is being compared with its sources")
         ]
-    if said.drifted:
-        few = f" (first: {', '.join(said.examples[:3])})" if said.examples else ""
+    if result.drifted:
+        few = f" (first: {', '.join(result.examples[:3])})" if result.examples else ""
         message = (
-            f"{said.drifted} of {said.files} files of generation {short(name)} are no longer as surveyed{few}: "
+            f"{result.drifted} of {result.files} files of generation {short(name)} are no longer as surveyed{few}: "
             f"users see its names, with what the sources hold now"
         )
         return [("PinnedDrift", "True", "Drifted", message)]
     return [
-        ("PinnedDrift", "False", "AsSurveyed", f"all {said.files} files of generation {short(name)} are as surveyed")
+        ("PinnedDrift", "False", "AsSurveyed", f"all {result.files} files of generation {short(name)} are as surveyed")
     ]

@@ -11,9 +11,9 @@ from typing import Any
 
 from pdshub.api.decision import FIELDS, LONGEST_NAME, Decision, annotation, plain, read_note, words
 from pdshub.api.view import ArchiveViewSpec
+from pdshub.generation_id import short
 from pdshub.kube import Object
 from pdshub.reconcile.common.events import EventRecord
-from pdshub.reconcile.view.generations import short
 
 
 def decisions(view: Object, spec: ArchiveViewSpec) -> list[Decision]:
@@ -58,13 +58,13 @@ def _inside(entry: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def said(found: Iterable[Decision], kind: str) -> str:
+def attribution(found: Iterable[Decision], kind: str) -> str:
     """By whom, when and why a decision of this kind was made, in parentheses; empty where that is not known."""
     text = next((words(decision) for decision in found if decision.kind == kind), "")
     return f" ({text})" if text else ""
 
 
-def news(before: Sequence[Decision], after: Iterable[Decision]) -> list[EventRecord]:
+def decision_events(before: Sequence[Decision], after: Iterable[Decision]) -> list[EventRecord]:
     """An event for each decision that was not there before."""
     known = {(decision.kind, decision.generation) for decision in before}
     return [

@@ -22,6 +22,7 @@ class Users:
     servers: Mapping[str, int] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
+        """Whether anybody reads the view."""
         return bool(self.hubs or self.servers)
 
 
@@ -70,7 +71,7 @@ def _some(items: Iterable[str]) -> str:
     return ", ".join(every[:_FEW]) + (f" and {len(every) - _FEW} more" if len(every) > _FEW else "")
 
 
-def words(name: str, found: Users) -> str:
+def in_use_message(name: str, found: Users) -> str:
     """Who is in the way, and what to do."""
     who = []
     if found.hubs:

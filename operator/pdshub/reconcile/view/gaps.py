@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pdshub.api.generation import Gap
+from pdshub.api.survey import Entry
 from pdshub.api.view import ArchiveViewSpec
 from pdshub.reconcile.common.conditions import ENTRY_EMPTY, LAYER_MISSING
-from pdshub.survey_api import Entry
 
 _ABSENT = ("missing", "denied")
 _FEW = 3
@@ -38,14 +38,14 @@ def new(found: Iterable[Gap], known: Iterable[Gap]) -> bool:
     return any((gap.entry, gap.source, gap.path, gap.nothing) not in had for gap in found)
 
 
-def words(spec: ArchiveViewSpec, found: Sequence[Gap]) -> str:
+def describe(spec: ArchiveViewSpec, found: Sequence[Gap]) -> str:
     """Each gap with entry, layer, source and what to do about it."""
-    said = [_words(spec, gap) for gap in found[:_FEW]]
+    said = [_describe(spec, gap) for gap in found[:_FEW]]
     more = f"; and {len(found) - _FEW} more" if len(found) > _FEW else ""
     return "; ".join(said) + more
 
 
-def _words(spec: ArchiveViewSpec, gap: Gap) -> str:
+def _describe(spec: ArchiveViewSpec, gap: Gap) -> str:
     field, where = _place(spec, gap)
     entry = f"entry {gap.entry} {'shows nothing' if gap.nothing else 'lacks a layer'}"
     layer = f"layer {gap.source}:{gap.path}{f' ({where})' if where else ''}"

@@ -11,17 +11,16 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from pdshub.api.generation import (
-    SHORT,
     Candidate,
     Changes,
     Counts,
     FindingCounts,
     Gap,
     ReleasedGeneration,
-    digits,
-    named,
 )
 from pdshub.api.view import ArchiveViewSpec
+from pdshub.archive.guard import lost_percent
+from pdshub.generation_id import named, short
 from pdshub.reconcile.view import gaps
 
 
@@ -52,16 +51,6 @@ class Verdict:
     """Whether users see the newest; None: not known, or nothing to see yet."""
     reason: str
     message: str
-
-
-def short(name: str) -> str:
-    """A generation as people say it."""
-    return digits(name)[:SHORT]
-
-
-def lost_percent(before: int, after: int) -> float:
-    """The share of files that disappear."""
-    return max(0.0, (before - after) * 100 / before) if before > 0 else 0.0
 
 
 _NO_NOTES: Mapping[str, str] = MappingProxyType({})
@@ -158,7 +147,7 @@ def _words(released: ReleasedGeneration) -> str:
 def _waiting(spec: ArchiveViewSpec, released: ReleasedGeneration | None, item: Kept) -> Verdict:
     """The newest one is not shown: somebody has to decide."""
     seen = _seen(released)
-    lacks = gaps.words(spec, item.gaps)
+    lacks = gaps.describe(spec, item.gaps)
     how = f"to release it set spec.approved to {short(item.name)} (kubectl pdshub archive approve)"
     if _shrinks(spec, released, item):
         reason = "Shrunk"

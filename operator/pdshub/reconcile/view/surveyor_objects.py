@@ -3,42 +3,85 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any
 
+from pdshub import ports
 from pdshub.api.base import parse_quantity
 from pdshub.api.view import ArchiveViewSpec
 from pdshub.installation import Installation, refusal, storage_refusal
 from pdshub.kube import CLAIM, DEPLOYMENT, POD, SERVICE, VOLUME, Kube, Object, Resource
 from pdshub.reconcile.common.objects import Step, orphaned
 from pdshub.reconcile.common.workloads import judge
-from pdshub.reconcile.view.context import SurveyorObjects
 from pdshub.render import homes, surveyor
-from pdshub.render.names import MANAGER, VIEW_LABEL
-from pdshub.render.surveyor import PORT, RENDERED, SurveyorNames
+from pdshub.render.names import VIEW_LABEL
+from pdshub.render.surveyor import RENDERED, SurveyorNames
+from pdshub.wellknown import MANAGER
 
 KEEP_STORE = "pdshub.dev/keep-store"
 """Annotation of a view: with "true" the claim of the store outlives the surveyor."""
 
 
+class Obstacle(StrEnum):
+    """Why there is no surveyor that could be asked. Most are the reason of condition Surveyed."""
+
+    NO_IMAGE = "NoImage"
+    NOT_ALLOWED = "NotAllowed"
+    STORAGE_TOO_LARGE = "StorageTooLarge"
+    NO_STORAGE_CLASS = "NoStorageClass"
+    NOT_OURS = "NotOurs"
+    SETTLING = "Settling"
+    """What is left of an earlier surveyor is still going."""
+    REFUSED = "Refused"
+    """The API server refuses an object."""
+    STARTING = "Starting"
+    """It is there, and nothing is known against its pod."""
+    NOT_RUNNING = "NotRunning"
+    """It is there, and Kubernetes says why its pod does not run."""
+
+    @property
+    def passes(self) -> bool:
+        """Whether it may be gone in a moment, without anybody doing anything."""
+        return self in (Obstacle.SETTLING, Obstacle.STARTING, Obstacle.NOT_RUNNING)
+
+
+@dataclass(frozen=True)
+class SurveyorObjects:
+    """What there is of a view's surveyor, and what has to be written."""
+
+    steps: tuple[Step, ...] = ()
+    address: str = ""
+    """Where it answers, as ip:port; empty before its Service is there."""
+    obstacle: Obstacle | None = None
+    trouble: str = ""
+    """The obstacle in words, for people; empty without one."""
+    runs: bool = False
+    """Its pod is available."""
+    refused: str = ""
+    """What the view asks for and does not get, though its surveyor goes on."""
+    exists: bool = False
+    """There is at least one object of the surveyor: a view that goes must not leave it behind."""
+
+
 def refused(
     spec: ArchiveViewSpec, installation: Installation, store: Object | None, classes: Sequence[Any]
-) -> tuple[str, str]:
-    """Why no surveyor can be made, as a word and a sentence; both empty when one can."""
+) -> tuple[Obstacle, str] | None:
+    """Why no surveyor can be made, with a sentence that says what to do; None when one can."""
     if not installation.surveyor.image:
-        return "NoImage", "the installation names no image for surveyors: users see the sources live"
+        return Obstacle.NO_IMAGE, "the installation names no image for surveyors: users see the sources live"
     if words := "; ".join(filter(None, (refusal(source, installation.archive) for source in spec.sources))):
-        return "NotAllowed", words
+        return Obstacle.NOT_ALLOWED, words
     if store is None and (words := storage_refusal(spec.survey.storage, installation.surveyor)):
-        return "StorageTooLarge", words
+        return Obstacle.STORAGE_TOO_LARGE, words
     chosen = spec.survey.storage_class_name
     if store is None and homes.find(chosen, classes) is None:
         what = f"StorageClass {chosen} does not exist" if chosen else "the cluster has no default StorageClass"
         return (
-            "NoStorageClass",
+            Obstacle.NO_STORAGE_CLASS,
             f"{what}: users see the sources live until spec.survey.storageClassName names one that exists",
         )
-    return "", ""
+    return None
 
 
 def foreign(item: Object, names: SurveyorNames) -> bool:
@@ -62,15 +105,17 @@ def judge_objects(
     classes: Sequence[Any],
 ) -> SurveyorObjects:
     """Compare what there is with what should be: pure. ``found`` by deployment, service, store, claim and volume."""
-    reason, why = refused(spec, installation, found["store"], classes)
-    if reason:
-        return SurveyorObjects(reason=reason, trouble=why)
+    exists = any(item is not None and not foreign(item, names) for item in found.values())
+    if no := refused(spec, installation, found["store"], classes):
+        return SurveyorObjects(obstacle=no[0], trouble=no[1], exists=exists)
     for item in filter(None, found.values()):
         what = f"{item.get('kind', 'object')} {item['metadata']['name']}"
         if foreign(item, names):
-            return SurveyorObjects(reason="NotOurs", trouble=f"{what} is there already and is not PDSHub's: remove it")
+            why = f"{what} is there already and is not PDSHub's: remove it"
+            return SurveyorObjects(obstacle=Obstacle.NOT_OURS, trouble=why, exists=exists)
         if item["metadata"].get("deletionTimestamp"):
-            return SurveyorObjects(reason="Settling", trouble=f"{what} of an earlier surveyor is still going")
+            why = f"{what} of an earlier surveyor is still going"
+            return SurveyorObjects(obstacle=Obstacle.SETTLING, trouble=why, exists=exists)
     steps: list[Step] = []
     store, claim, volume = found["store"], found["claim"], found["volume"]
     too_large = storage_refusal(spec.survey.storage, installation.surveyor)
@@ -92,7 +137,7 @@ def judge_objects(
         wanted = body["metadata"]["annotations"][RENDERED]
         if have is None or (have["metadata"].get("annotations") or {}).get(RENDERED) != wanted:
             steps.append(Step(f"{body['kind']} {names.name} is written", body, "apply"))
-    return SurveyorObjects(steps=tuple(steps), address=address(service), refused=too_large)
+    return SurveyorObjects(steps=tuple(steps), address=address(service), refused=too_large, exists=exists)
 
 
 def _grows(store: Object, classes: Sequence[Any]) -> bool:
@@ -106,7 +151,7 @@ def address(service: Object | None) -> str:
     ip = str(((service or {}).get("spec") or {}).get("clusterIP") or "")
     if ip in ("", "None"):
         return ""
-    return f"[{ip}]:{PORT}" if ":" in ip else f"{ip}:{PORT}"
+    return f"[{ip}]:{ports.SURVEYOR}" if ":" in ip else f"{ip}:{ports.SURVEYOR}"
 
 
 def places(names: SurveyorNames) -> dict[str, tuple[Resource, str]]:
@@ -140,14 +185,16 @@ async def observe(
     found = await read(kube, names)
     judged = judge_objects(names, spec, uid, installation, found, classes)
     deployment = found["deployment"]
-    if judged.trouble or deployment is None:
+    if judged.obstacle or deployment is None:
         return judged
     work = judge(deployment, [])
     if work.available:
         return replace(judged, runs=True)
     labels = ",".join(f"{key}={value}" for key, value in names.selector.items())
     work = judge(deployment, await kube.items(POD, names.namespace, labels=labels))
-    return replace(judged, reason="NotRunning", trouble=work.trouble or "its pod is starting")
+    if work.trouble:
+        return replace(judged, obstacle=Obstacle.NOT_RUNNING, trouble=work.trouble)
+    return replace(judged, obstacle=Obstacle.STARTING, trouble="its pod is starting")
 
 
 def left(found: Mapping[str, Object | None], names: SurveyorNames, keep_store: bool) -> list[str]:

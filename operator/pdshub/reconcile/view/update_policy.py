@@ -1,4 +1,4 @@
-"""Nodes that are behind without anything being wrong: a decision they have not read yet, a catalog on its way.
+"""Nodes that are behind without anything being wrong: a decision they have not read yet, a catalog on its way. Pure.
 
 Users keep what they see meanwhile, so an approval takes nothing from Ready. It does not last: a node that stays behind
 is told of as before.
@@ -11,13 +11,48 @@ from dataclasses import dataclass, field
 
 from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus, observed_tree
 from pdshub.reconcile.common.node_reports import NodeReport
-from pdshub.reconcile.view.context import ViewMemory
 
-CALM = 60.0
+EXCUSED_SECONDS = 60.0
 """Seconds for which a node may be behind before Ready is Unknown."""
-LONGEST = 600.0
-"""Seconds for which a catalog may be on its way before a node that cannot show the view is unwell."""
+FETCHING_SECONDS = 600.0
+"""Seconds for which a catalog may be on its way before a node that cannot show the view is unhealthy."""
 _REMEMBERED = 20
+
+
+@dataclass(frozen=True)
+class TakeUp:
+    """Which specs of the view were seen, and which catalogs nodes fetch. Times are time.monotonic()."""
+
+    trees: Mapping[int, str] = field(default_factory=dict)
+    """metadata.generation -> digest of what Ready speaks of in it."""
+    newest_at: float = 0.0
+    """When the newest of them was seen first."""
+    fetching: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    """Nodes that fetch a generation of the archive, which, and since when."""
+
+
+def next_take_up(
+    before: TakeUp,
+    name: str,
+    metadata_generation: int,
+    spec: ArchiveViewSpec,
+    status: ArchiveViewStatus,
+    reports: Mapping[str, NodeReport],
+    now: float,
+) -> TakeUp:
+    """What is known after one more look. ``status``: as it was written last, perhaps by an operator before this one."""
+    trees, newest_at = dict(before.trees), before.newest_at
+    if metadata_generation not in trees:
+        if status.observed_tree:
+            trees.setdefault(status.observed_generation, status.observed_tree)
+        trees[metadata_generation], newest_at = observed_tree(spec), now
+        trees = dict(sorted(trees.items())[-_REMEMBERED:])
+    fetching = {
+        node: (what, before.fetching[node][1] if before.fetching.get(node, ("", 0.0))[0] == what else now)
+        for node, answer in reports.items()
+        if (what := _fetched(name, answer))
+    }
+    return TakeUp(trees, newest_at, fetching)
 
 
 @dataclass(frozen=True)
@@ -25,46 +60,27 @@ class UpdatePolicy:
     """What nodes may be behind with."""
 
     same: frozenset[int] = frozenset()
-    """Older generations of the spec that ask nodes for the same sources and tree."""
+    """Older metadata.generations of the view that ask nodes for the same sources and tree."""
     fetching: Mapping[str, float] = field(default_factory=dict)
-    """Nodes that fetch a generation, and for how many seconds."""
+    """Nodes that fetch a generation of the archive, and for how many seconds."""
     calm: bool = False
     """Ready was True: it stays so for a while."""
 
     def coming(self, node: str) -> bool:
         """Whether what a node lacks is a catalog on its way."""
-        return self.fetching.get(node, LONGEST) < LONGEST
+        return self.fetching.get(node, FETCHING_SECONDS) < FETCHING_SECONDS
 
     def excused(self, node: str) -> bool:
         """The same, and it is too early to speak of it."""
-        return self.calm and self.fetching.get(node, CALM) < CALM
+        return self.calm and self.fetching.get(node, EXCUSED_SECONDS) < EXCUSED_SECONDS
 
 
-def update_policy(
-    memory: ViewMemory,
-    name: str,
-    generation: int,
-    spec: ArchiveViewSpec,
-    before: ArchiveViewStatus,
-    reports: Mapping[str, NodeReport],
-    now: float,
-) -> UpdatePolicy:
-    """What ``memory`` knows of the spec's generations and of fetching nodes, with this look in it."""
-    tree = observed_tree(spec)
-    if generation not in memory.trees:
-        if before.observed_tree:  # as an operator before this one wrote it
-            memory.trees.setdefault(before.observed_generation, before.observed_tree)
-        memory.trees[generation], memory.tree_at = tree, now
-        memory.trees = dict(sorted(memory.trees.items())[-_REMEMBERED:])
-    memory.fetching = {
-        node: (what, memory.fetching[node][1] if memory.fetching.get(node, ("", 0.0))[0] == what else now)
-        for node, answer in reports.items()
-        if (what := _fetched(name, answer))
-    }
-    recent = now - memory.tree_at < CALM
-    same = frozenset(number for number, its in memory.trees.items() if recent and its == tree)
-    ready = next((c.status for c in before.conditions if c.type == "Ready"), "")
-    return UpdatePolicy(same, {node: now - since for node, (_, since) in memory.fetching.items()}, ready == "True")
+def update_policy(known: TakeUp, spec: ArchiveViewSpec, status: ArchiveViewStatus, now: float) -> UpdatePolicy:
+    """What nodes may be behind with now, by what is known of specs and of nodes that fetch."""
+    tree, recent = observed_tree(spec), now - known.newest_at < EXCUSED_SECONDS
+    same = frozenset(number for number, its in known.trees.items() if recent and its == tree)
+    ready = next((c.status for c in status.conditions if c.type == "Ready"), "")
+    return UpdatePolicy(same, {node: now - since for node, (_, since) in known.fetching.items()}, ready == "True")
 
 
 def _fetched(name: str, answer: NodeReport) -> str:

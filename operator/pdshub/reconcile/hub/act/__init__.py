@@ -10,7 +10,7 @@ from pdshub.reconcile.hub.decide import Kind
 from pdshub.reconcile.hub.facts import Facts
 
 Act = Callable[[HubContext, Facts], Awaitable[str]]
-"""Does it; returns a sentence for an event, or nothing."""
+"""Does the action; returns the message of an event, or nothing. Raises KubeError and HelmError."""
 
 ACTS: Mapping[Kind, Act] = {
     Kind.ADD_FINALIZER: finalizer.add,
@@ -22,6 +22,10 @@ ACTS: Mapping[Kind, Act] = {
     Kind.UNINSTALL: release.uninstall,
     Kind.PROTECT: protect.act,
     Kind.NOTIFY: notify.act,
-    Kind.TIDY: collect.tidy,
-    Kind.CLEAN: collect.act,
+    Kind.COLLECT_REVISIONS: collect.collect_revisions,
+    Kind.COLLECT_STALE: collect.collect_stale,
+    Kind.COLLECT_DEPENDENTS: collect.collect_dependents,
 }
+
+EVENT_REASONS: Mapping[Kind, str] = {Kind.INSTALL: "Install", Kind.UPGRADE: "Upgrade", Kind.UNLOCK: "Unlock"}
+"""Reasons of the events of what was done (docs/conditions.md, Events)."""

@@ -10,13 +10,13 @@ from pdshub.render.names import FINALIZER
 
 
 async def add(context: HubContext, facts: Facts) -> str:
-    """Before anything is made."""
+    """Set the finalizer, before anything is made. Raises KubeError."""
     await put(context.kube, PDSHUB, facts.names.name, facts.names.namespace, FINALIZER, present=True)
     return ""
 
 
 async def drop(context: HubContext, facts: Facts) -> str:
-    """After everything is gone."""
+    """Take the finalizer away, after everything is gone, and forget the hub. Raises KubeError."""
     await put(context.kube, PDSHUB, facts.names.name, facts.names.namespace, FINALIZER, present=False)
     context.hubs.pop((facts.names.namespace, facts.names.name), None)
     return ""

@@ -10,7 +10,7 @@ from pdshub.render.names import NOTICE_ANNOTATION
 
 
 async def act(context: HubContext, facts: Facts) -> str:
-    """Annotate the hub's pod with the digest of the notice."""
+    """Annotate the hub's pod with the digest of the notice. Raises KubeError."""
     body = {"metadata": {"annotations": {NOTICE_ANNOTATION: digest(facts.notice)}}}
     await context.kube.patch(POD, facts.notice_pod, body, facts.names.namespace)
     return ""

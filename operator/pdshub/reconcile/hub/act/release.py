@@ -9,7 +9,7 @@ from pdshub.kube import SECRET
 from pdshub.reconcile.hub.context import HubContext
 from pdshub.reconcile.hub.decide import BUDGET
 from pdshub.reconcile.hub.facts import Attempt, Facts
-from pdshub.reconcile.hub.release import mended
+from pdshub.reconcile.hub.release import UnreadableRelease, marked_failed, read_release
 
 _BACKOFF = (3.0, 10.0, 30.0, 90.0, 600.0)
 """Seconds between tries; the last one is for what only waiting can heal."""
@@ -22,32 +22,39 @@ def failed(before: Attempt, key: str, error: HelmError) -> Attempt:
 
 
 async def install_or_upgrade(context: HubContext, facts: Facts) -> str:
-    """Run helm once. A failure is remembered for ``decide``; what ran before is still there."""
+    """Run helm once; returns what was installed. A failure is remembered for ``decide``; what ran before goes on."""
     assert facts.chart is not None  # noqa: S101 - decide never installs without a spec
     names, memory = facts.names, context.memory(facts.names.namespace, facts.names.name)
     try:
         revision = await context.helm.install_or_upgrade(names.name, names.namespace, facts.chart, facts.values)
     except HelmError as error:
-        memory.attempt = failed(memory.attempt, facts.key, error)
+        memory.attempt = failed(facts.attempt, facts.key, error)
         step = min(memory.attempt.failures, len(_BACKOFF)) - 1
         memory.retry_at = time.monotonic() + _BACKOFF[step]
         return ""
-    memory.attempt, memory.retry_at = Attempt(), 0.0
+    memory.attempt, memory.retry_at, memory.resumed = Attempt(), 0.0, False
     return f"revision {revision} of {facts.chart.title} is installed"
 
 
 async def unlock(context: HubContext, facts: Facts) -> str:
-    """Mark a revision that a killed helm left pending as failed, so that the next run can go on from it."""
+    """Mark a revision that a killed helm left pending as failed, so that the next run can go on from it.
+
+    Raises KubeError, with a conflict when somebody wrote the Secret meanwhile: then another look decides anew.
+    """
     assert facts.release is not None  # noqa: S101 - decide unlocks only a release
     secret = await context.kube.get(SECRET, facts.release.secret, facts.names.namespace)
-    if secret is None:
+    found = read_release(secret) if secret is not None else None
+    if secret is None or found is None or isinstance(found, UnreadableRelease) or not found.pending:
         return ""
-    why = f"interrupted while {facts.release.status}; marked by pdshub-operator"
-    await context.kube.patch(SECRET, facts.release.secret, mended(secret, why), facts.names.namespace)
-    return f"revision {facts.release.revision} was interrupted while {facts.release.status}"
+    why = f"interrupted while {found.status}; marked by pdshub-operator"
+    await context.kube.patch(SECRET, found.secret, marked_failed(secret, why), facts.names.namespace)
+    return f"revision {found.revision} was interrupted while {found.status}"
 
 
 async def uninstall(context: HubContext, facts: Facts) -> str:
-    """Remove the release; database and homes stay (they carry resource-policy keep, or are not Helm's)."""
+    """Remove the release; database and homes stay (they carry resource-policy keep, or are not Helm's).
+
+    Raises HelmError.
+    """
     await context.helm.uninstall(facts.names.name, facts.names.namespace)
     return ""

@@ -1,0 +1,18 @@
+"""TCP ports, where a program is not told another one. Charts and network policies repeat them; tests compare."""
+
+from __future__ import annotations
+
+NFS = 2049
+"""Of NFS servers (IANA, service nfs; RFC 7530, section 3.1)."""
+NODE_METRICS = 9807
+"""Of the node: /metrics of the node plugin, plain HTTP."""
+NODE_HEALTH = 9808
+"""Of the node's loopback: /healthz of the node plugin, plain HTTP, for the kubelet."""
+NODE_REPORT = 9809
+"""Of the node: /report of the node plugin, mutual TLS."""
+SURVEYOR = 9810
+"""Of a surveyor's pod: specs, answers and generations, mutual TLS."""
+SURVEYOR_METRICS = 9811
+"""Of a surveyor's pod: /metrics and /healthz, plain HTTP."""
+OPERATOR_HEALTH = 8080
+"""Of the operator's pod: /healthz and /metrics, plain HTTP."""

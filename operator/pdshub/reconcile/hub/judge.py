@@ -1,0 +1,273 @@
+"""An observation and the installation's settings to Facts: pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from pdshub.api.hub import PDSHubSpec, PDSHubStatus
+from pdshub.api.view import ArchiveViewSpec
+from pdshub.installation import Installation
+from pdshub.kube import Object
+from pdshub.reconcile.common.context import BundledChart
+from pdshub.reconcile.common.objects import Step, filled
+from pdshub.reconcile.hub.archive_state import (
+    archive_state,
+    generation,
+    judge_volumes,
+    name_conflict,
+    notice_text,
+    stale_own_view,
+)
+from pdshub.reconcile.hub.database import judge_database
+from pdshub.reconcile.hub.dependents import RELEASED, judge_dependents
+from pdshub.reconcile.hub.facts import ArchiveState, Attempt, Facts
+from pdshub.reconcile.hub.observation import Observation
+from pdshub.render import address, archive, chart, homes, keys, notice, signin, values
+from pdshub.render.merge import same
+from pdshub.render.names import ENVIRONMENT_LABEL, FINALIZER, NOTICE_ANNOTATION, Names
+
+
+def parse_status(hub: Object) -> PDSHubStatus:
+    """The status as it was written last; an unreadable one counts as none."""
+    try:
+        return PDSHubStatus.model_validate(hub.get("status") or {})
+    except ValidationError:
+        return PDSHubStatus()
+
+
+def conflicting_hub(hub: Object, others: tuple[Object, ...]) -> str:
+    """The oldest hub of the namespace, if that is another one."""
+
+    def age(item: Object) -> tuple[str, str]:
+        return str(item["metadata"].get("creationTimestamp", "")), str(item["metadata"]["name"])
+
+    oldest = min([*others, hub], key=age)["metadata"]["name"]
+    return "" if oldest == hub["metadata"]["name"] else str(oldest)
+
+
+def basics(hub: Object) -> Facts:
+    """What the PDSHub alone tells, without anything that was made for it."""
+    meta = hub["metadata"]
+    return Facts(
+        names=Names(str(meta["namespace"]), str(meta["name"])),
+        generation=int(meta.get("generation", 0)),
+        status=parse_status(hub),
+        deleting=bool(meta.get("deletionTimestamp")),
+        finalizer=FINALIZER in (meta.get("finalizers") or []),
+    )
+
+
+def judge(seen: Observation, installation: Installation, bundled: BundledChart) -> Facts:
+    """What an observation means under the settings of the installation."""
+    facts = replace(
+        basics(seen.hub),
+        conflicting_hub=conflicting_hub(seen.hub, seen.neighbours),
+        spec=seen.spec,
+        invalid=seen.invalid,
+    )
+    if facts.conflicting_hub:
+        return facts
+    facts = replace(facts, release=seen.release.newest, unreadable_release=seen.release.unreadable)
+    if facts.deleting:
+        return _going(facts, seen)
+    if seen.spec is not None:
+        facts = _wanted(facts, seen, seen.spec, installation, bundled)
+    return _serving(facts, seen)
+
+
+def installed(facts: Facts) -> bool:
+    """Whether the release of this hub's name is this hub's. Where it cannot be read, the last status tells."""
+    if facts.release is not None:
+        return facts.release.owner == facts.names.name
+    return facts.unreadable_release is not None and facts.status.revision > 0
+
+
+def _going(facts: Facts, seen: Observation) -> Facts:
+    """A hub that is being deleted: which release Helm can remove, and what has to go without Helm."""
+    read, left = seen.release, dict(seen.left)
+    # the newest revision that can be read is the one that Helm removes the release by
+    facts = replace(facts, release=read.newest or read.older)
+    ours, broken = installed(facts), read.broken
+    if facts.release is not None and ours:
+        return replace(facts, broken_revisions=broken, dependents=judge_dependents(facts.names, facts.spec, left))
+    if not ours:
+        # neither the objects nor the records of a release that this hub never installed are its own
+        broken, left = (), {role: items for role, items in left.items() if role not in RELEASED}
+    secrets = tuple(("secret", name) for name in broken)
+    return replace(facts, dependents=(*judge_dependents(facts.names, facts.spec, left), *secrets))
+
+
+def _wanted(
+    facts: Facts, seen: Observation, spec: PDSHubSpec, installation: Installation, bundled: BundledChart
+) -> Facts:
+    """Everything that only matters for a hub that is to run."""
+    names, defaults = facts.names, installation.defaults
+    meta = (seen.namespace or {}).get("metadata") or {}
+    phase = ((seen.namespace or {}).get("status") or {}).get("phase")
+    labels = meta.get("labels") or {}
+    referred = bool(spec.archive and spec.archive.view_ref)
+    folder = str(((seen.view or {}).get("spec") or {}).get("folder") or "") if referred else ""
+    view = archive.view_of(spec, names, folder)
+    state = ArchiveState()
+    if view is not None and spec.archive is not None:
+        state = archive_state(view, seen.view, spec.archive.inline, installation)
+    facts = replace(
+        facts,
+        terminating=phase == "Terminating",
+        development=labels.get(ENVIRONMENT_LABEL) == "development",
+        view=view,
+        archive=state,
+    )
+    if conflict := _name_conflict(facts, seen):
+        return replace(facts, archive=ArchiveState(), refused=("NameTaken", conflict))
+    ref = chart.choose(spec.chart, defaults.chart, bundled.path, bundled.version, bundled.digest)
+    where = (view.name, view.folder) if view else ("", "")
+    wanted: dict[str, Any] = values.values(spec, defaults, ref, names, *where)
+    if trouble := values.template_trouble(wanted):
+        return replace(facts, archive=ArchiveState(), refused=("ValuesRefused", trouble))
+    facts = _with_volumes(facts, seen, spec)
+    release, key = facts.release, f"{facts.generation}-{chart.digest(ref, wanted)}"
+    ours = release is not None and release.owner == names.name
+    database = judge_database(names, seen.database_claim, seen.database_volume, ours)
+    by_chart = isinstance(wanted.get("hub"), dict) and _database_type(wanted["hub"]) == "sqlite-pvc"
+    return replace(
+        facts,
+        missing_secret=_secret_trouble(spec, names, seen.sign_in_secret),
+        new_secrets=_new_secrets(spec, names, seen),
+        chart=ref,
+        values=wanted,
+        resumed=seen.resumed,
+        in_sync=release is not None and same(dict(release.values), wanted),
+        key=key,
+        attempt=_attempt(seen.attempt, facts.status),
+        steps=(*(database.steps if by_chart else ()), *facts.steps),
+        database_conflict=database.conflict if by_chart else "",
+        unprotected=database.unprotected if release else (),
+        homes=homes.enforcement(
+            spec.server.home.storage_class_name,
+            spec.server.home.size,
+            seen.storage_classes,
+            defaults.enforces_home_size,
+        ),
+    )
+
+
+def _database_type(hub: dict[str, Any]) -> str:
+    database = hub.get("db")
+    return str(database.get("type")) if isinstance(database, dict) else ""
+
+
+def _name_conflict(facts: Facts, seen: Observation) -> str:
+    """Which object of somebody else has a name that this hub needs; empty when none has."""
+    if facts.view is None:
+        return ""
+    return (
+        (name_conflict("ArchiveView", seen.view, facts.names) if facts.view.owned else "")
+        or name_conflict("PersistentVolume", seen.named_volume, facts.names)
+        or name_conflict("PersistentVolumeClaim", seen.named_claim, facts.names)
+    )
+
+
+def _with(items: tuple[Object, ...], named: Object | None) -> list[Object]:
+    """The objects with the hub's marks, and the one of the hub's name, once."""
+    known = {item["metadata"]["name"] for item in items}
+    return [*items, *([named] if named is not None and named["metadata"]["name"] not in known else [])]
+
+
+def _with_volumes(facts: Facts, seen: Observation, spec: PDSHubSpec) -> Facts:
+    """The steps of the archive: the hub's own view, its volume and claim, and what its pages say."""
+    names, view, state = facts.names, facts.view, facts.archive
+    steps = []
+    if view is not None and view.owned and _view_differs(spec, names, seen.view):
+        steps.append(Step(f"ArchiveView {view.name} is written", archive.own_view(spec, names), "apply"))
+    volumes = judge_volumes(names, view, _with(seen.claims, seen.named_claim), _with(seen.volumes, seen.named_volume))
+    steps += volumes.steps
+    if volumes.unbound and state.ready is not False:
+        state = ArchiveState(None, "Binding", volumes.unbound)
+    message = notice_text(state) if view else ""
+    shown = generation(seen.view) if view else ""
+    wanted = notice.config_map(names, message, shown)
+    if (seen.notice or {}).get("data") != wanted["data"]:
+        steps.append(Step("the notice of the hub's pages is written", wanted, "apply"))
+    return replace(
+        facts,
+        archive=state,
+        steps=tuple(steps),
+        settling=volumes.settling,
+        stale=(
+            *volumes.stale,
+            *stale_own_view(names, seen.own_view, seen.own_view_shown, [*seen.claims, *seen.volumes]),
+        ),
+        notice=notice.content(message, shown) if message or shown else "",
+    )
+
+
+def _view_differs(spec: PDSHubSpec, names: Names, seen: Object | None) -> bool:
+    if seen is None:
+        return True
+    wanted = archive.own_view(spec, names)
+    # what a data manager decided about the view is not the hub's to take back
+    have = {key: value for key, value in seen["spec"].items() if key not in ("pin", "approved", "rejected")}
+    try:
+        return ArchiveViewSpec.model_validate(have) != ArchiveViewSpec.model_validate(wanted["spec"])
+    except ValidationError:
+        return True
+
+
+def _secret_trouble(spec: PDSHubSpec, names: Names, secret: Object | None) -> str:
+    """Why the sign-in Secret is of no use; empty when it is. One that the operator makes is never missing."""
+    name, key = signin.required_secret(spec, names)
+    if name == names.sign_in:
+        return ""
+    if secret is None:
+        return f"Secret {name} does not exist: create it with key {key} in namespace {names.namespace}"
+    if not filled((secret.get("data") or {}).get(key, "")):
+        return f"Secret {name} has no key {key}, or it is empty: add it"
+    return ""
+
+
+def _new_secrets(spec: PDSHubSpec, names: Names, seen: Observation) -> tuple[str, ...]:
+    """Secrets that the operator makes and that are missing."""
+    missing = [names.keys] if seen.keys_secret is None else []
+    wanted, _ = signin.required_secret(spec, names)
+    if wanted == names.sign_in and seen.sign_in_secret is None:
+        missing.append(wanted)
+    return tuple(missing)
+
+
+def _attempt(remembered: Attempt, status: PDSHubStatus) -> Attempt:
+    """Failed tries as remembered, or after a restart of the operator as the status says."""
+    if remembered.key or not status.attempted_digest:
+        return remembered
+    released = next((c for c in status.conditions if c.type == "Released"), None)
+    return replace(
+        remembered,
+        key=status.attempted_digest,
+        failures=status.failures,
+        reason=released.reason if released else "HelmFailed",
+        message=released.message if released else "helm failed",
+    )
+
+
+def _serving(facts: Facts, seen: Observation) -> Facts:
+    """Pods, health and address of what runs, whatever the spec says now."""
+    if not installed(facts):
+        return facts
+    hostname = facts.spec.hostname if facts.spec else None
+    pod = ""
+    for item in seen.hub_pods if facts.view else ():
+        # a pod that was told nothing has what was there at its start; mostly that is nothing to tell
+        told = (item["metadata"].get("annotations") or {}).get(NOTICE_ANNOTATION, keys.digest(""))
+        if not item["metadata"].get("deletionTimestamp") and told != keys.digest(facts.notice):
+            pod = str(item["metadata"]["name"])
+    return replace(
+        facts,
+        hub=seen.hub_workload,
+        proxy=seen.proxy_workload,
+        unhealthy=facts.unhealthy if seen.health is None else seen.health,
+        address=address.address(hostname, seen.service, list(seen.nodes), facts.names.namespace),
+        notice_pod=pod,
+    )

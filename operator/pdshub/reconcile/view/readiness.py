@@ -1,0 +1,258 @@
+"""Whether users see the whole archive: reports of the nodes to sources, nodes and condition Ready. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from pdshub import ports
+from pdshub.api.generation import Gap, Proof
+from pdshub.api.view import ArchiveViewSpec, NodeStatus, Source, SourceStatus
+from pdshub.generation_id import short
+from pdshub.installation import Allowed, refusal
+from pdshub.reconcile.common import conditions
+from pdshub.reconcile.common.node_reports import NodeReport
+from pdshub.reconcile.view import gaps
+from pdshub.reconcile.view.update_policy import UpdatePolicy
+
+REPORT_GRACE_SECONDS = 30.0
+"""Seconds for which a node's last report counts when it does not answer: a plugin that restarts is no outage."""
+CONNECTING = "connecting"
+"""A node's word for what is being mounted for the first time: neither there nor failed."""
+AT_ONCE = UpdatePolicy()
+"""Nodes may be behind with nothing."""
+
+
+class Ready(NamedTuple):
+    """The Ready condition; ``ready`` None: not known."""
+
+    ready: bool | None
+    reason: str
+    message: str
+
+
+class Reach(Enum):
+    """How a source is reached, over all nodes."""
+
+    READY = "ready"
+    """Every node that speaks of it reaches it."""
+    UNKNOWN = "unknown"
+    """No node that answers speaks of it."""
+    CONNECTING = "connecting"
+    """Some nodes are mounting it for the first time, and none has failed."""
+    FAILED = "failed"
+    """Some nodes do not reach it."""
+
+
+@dataclass(frozen=True)
+class SourceState:
+    """One source over all nodes."""
+
+    name: str
+    reach: Reach
+    mode: str = ""
+    refused: str = ""
+    """Why the installation does not allow it; empty when it does."""
+    trouble: str = ""
+    """What is wrong, and on which nodes; empty while it is ready or unknown."""
+
+    @property
+    def status(self) -> SourceStatus:
+        """The source as the status has it."""
+        ready = self.reach is Reach.READY and not self.refused
+        return SourceStatus(name=self.name, ready=ready, mode=self.mode, message=self.refused or self.trouble)
+
+
+def where(source: Source) -> str:
+    """The source in an admin's words: server, export and port, or the path on the node."""
+    if source.nfs:
+        port = "" if source.nfs.port == ports.NFS else f" port {source.nfs.port}"
+        return f"{source.nfs.server}:{source.nfs.export}{port}"
+    return source.local.path if source.local else ""
+
+
+def _part(report: Mapping[str, Any], *path: str) -> dict[str, Any]:
+    found: Any = report
+    for key in path:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return dict(found) if isinstance(found, Mapping) else {}
+
+
+def _reported(name: str, source: Source, reports: Mapping[str, NodeReport], now: float) -> dict[str, dict[str, Any]]:
+    """What each node that answers reports of a source."""
+    found = {
+        node: _part(answer.report, "sources", name, source.name)
+        for node, answer in reports.items()
+        if answer.at and now - answer.at < REPORT_GRACE_SECONDS
+    }
+    return {node: report for node, report in found.items() if report}
+
+
+def _on(nodes: Collection[str], of: int) -> str:
+    """Nodes in words, of so many that speak."""
+    if len(nodes) == of and of > 1:
+        return "every node"
+    return f"node{'s' if len(nodes) > 1 else ''} {', '.join(sorted(nodes))}"
+
+
+def source_states(
+    name: str, spec: ArchiveViewSpec, reports: Mapping[str, NodeReport], allowed: Allowed, now: float
+) -> list[SourceState]:
+    """Every source over all nodes that speak of it. ``now``: time.monotonic()."""
+    return [_source_state(source, _reported(name, source, reports, now), allowed) for source in spec.sources]
+
+
+def _source_state(source: Source, reported: Mapping[str, Mapping[str, Any]], allowed: Allowed) -> SourceState:
+    what = f"source {source.name} ({where(source)})"
+    missing = [node for node, report in reported.items() if not report.get("ready")]
+    failed = {
+        node: str(reported[node].get("message") or "not ready")
+        for node in missing
+        if reported[node].get("state") != CONNECTING
+    }
+    reach, trouble = Reach.READY if reported else Reach.UNKNOWN, ""
+    if failed:
+        reach = Reach.FAILED
+        trouble = f"{what} is not reached on {_on(failed, len(reported))}: {failed[min(failed)]}"
+    elif missing:
+        reach, trouble = Reach.CONNECTING, f"{what} is being connected on {_on(missing, len(reported))}"
+    modes = ", ".join(sorted({str(report.get("mode", "")) for report in reported.values()} - {""}))
+    return SourceState(source.name, reach, modes, refusal(source, allowed), trouble)
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _generations(view: Mapping[str, Any]) -> tuple[int, str]:
+    """metadata.generation of the spec that a node has taken up, and the generation of the archive that it shows."""
+    values = [view.get(key) for key in ("specGeneration", "observedGeneration", "generation", "shows")]
+    spec = next((v for v in values if isinstance(v, int)), 0)
+    return spec, next((v for v in values if isinstance(v, str) and v.startswith("sha256:")), "")
+
+
+def _proof(view: Mapping[str, Any]) -> Proof | None:
+    try:
+        return Proof.model_validate(view["proof"])
+    except (KeyError, ValidationError):
+        return None
+
+
+def node_states(
+    name: str, metadata_generation: int, reports: Mapping[str, NodeReport], now: float, behind: UpdatePolicy = AT_ONCE
+) -> list[NodeStatus]:
+    """The view on every node. ``now``: time.monotonic(); ``behind``: what nodes may not have taken up yet."""
+    rows = []
+    for node in sorted(reports):
+        answer = reports[node]
+        view = _part(answer.report, "views", name)
+        modes = {
+            str(s.get("mode", "")) for s in _part(answer.report, "sources", name).values() if isinstance(s, Mapping)
+        }
+        stale = not answer.at or now - answer.at >= REPORT_GRACE_SECONDS
+        taken_up, shown = _generations(view)
+        current = taken_up == metadata_generation or taken_up in behind.same
+        message = str(view.get("message", ""))
+        if stale:
+            message = answer.error or "has not reported"
+        elif not view:
+            message = "has not taken up the view yet"
+        elif not current:
+            message = f"still has generation {taken_up} of the view's spec"
+        elif view.get("state") == CONNECTING:
+            message = "is connecting to the sources"
+        elif view.get("fetching") and (not message or behind.coming(node)):
+            message = f"is fetching generation {short(str(view['fetching']))}"
+        elif (held := _number(view.get("held"))) and not message:
+            message = f"servers that still use what was shown before: {held}"
+        rows.append(
+            NodeStatus(
+                name=node,
+                ready=bool(view.get("ready")) and current and not stale,
+                form=str(view.get("form", "")),
+                mode=", ".join(sorted(modes - {""})),
+                targets=_number(view.get("targets")),
+                generation=shown,
+                proof=_proof(view),
+                message=message,
+            )
+        )
+    return rows
+
+
+def readiness(
+    name: str,
+    spec: ArchiveViewSpec,
+    metadata_generation: int,
+    sources: Sequence[SourceState],
+    nodes: Sequence[NodeStatus],
+    reports: Mapping[str, NodeReport],
+    now: float,
+    behind: UpdatePolicy = AT_ONCE,
+    lacks: Sequence[Gap] = (),
+) -> Ready:
+    """Whether users see the whole archive: every source is reached everywhere, and no layer is lacking."""
+    reached = _reached(name, metadata_generation, sources, nodes, reports, now, behind)
+    return Ready(False, gaps.reason(lacks), gaps.describe(spec, lacks)) if reached.ready and lacks else reached
+
+
+def _reached(
+    name: str,
+    metadata_generation: int,
+    sources: Sequence[SourceState],
+    nodes: Sequence[NodeStatus],
+    reports: Mapping[str, NodeReport],
+    now: float,
+    behind: UpdatePolicy,
+) -> Ready:
+    if refused := [source.refused for source in sources if source.refused]:
+        return Ready(False, "NotAllowed", "; ".join(refused))
+    if not nodes:
+        return Ready(
+            None,
+            "NoNodePlugin",
+            "no node plugin runs: look at DaemonSet pdshub-node of the installation (kubectl get daemonsets -A)",
+        )
+    if failed := [source.trouble for source in sources if source.reach is Reach.FAILED]:
+        return Ready(False, "SourceUnreachable", "; ".join(failed))
+    silent = [row for row in nodes if not reports[row.name].at]
+    gone = [row for row in nodes if reports[row.name].at and now - reports[row.name].at >= REPORT_GRACE_SECONDS]
+    if gone:
+        return Ready(False, "NodeSilent", "; ".join(f"node {row.name}: {row.message}" for row in gone))
+    if silent:
+        words = "; ".join(f"node {row.name}: {row.message}" for row in silent)
+        return Ready(None, "NoReport", f"no report yet: {words}")
+    waiting = [row for row in nodes if not row.ready]
+    unknown = [row for row in waiting if _is_behind(name, metadata_generation, reports[row.name], behind)]
+    if unknown:
+        return Ready(None, "Progressing", "; ".join(f"node {row.name} {row.message}" for row in unknown))
+    waiting = [row for row in waiting if not behind.excused(row.name)]
+    coming = {row.name: f"node {row.name} {row.message}" for row in nodes if behind.coming(row.name)}
+    unhealthy = [
+        row
+        for row in waiting
+        if _part(reports[row.name].report, "views", name).get("state") != CONNECTING and row.name not in coming
+    ]
+    if unhealthy:
+        words = "; ".join(f"node {row.name}: {row.message or 'the view is not ready'}" for row in unhealthy)
+        return Ready(False, "ViewNotReady", words)
+    if fetching := [coming[row.name] for row in waiting if row.name in coming]:
+        return Ready(None, "Fetching", "; ".join(fetching))
+    connecting = [source.trouble for source in sources if source.trouble]
+    if connecting or waiting:
+        words = "; ".join(connecting or [f"node {row.name} {row.message}" for row in waiting])
+        return Ready(None, conditions.CONNECTING, words)
+    modes = sorted({source.mode for source in sources if source.mode})
+    by = f" by {', '.join(modes)}" if modes else ""
+    more = f"; {'; '.join(coming.values())}" if coming else ""
+    count = f"{len(nodes)} node{'s' if len(nodes) > 1 else ''}"
+    return Ready(True, "Complete", f"every source is reached{by} on {count}{more}")
+
+
+def _is_behind(name: str, metadata_generation: int, answer: NodeReport, behind: UpdatePolicy) -> bool:
+    view = _part(answer.report, "views", name)
+    return not view or _generations(view)[0] not in {metadata_generation, *behind.same}

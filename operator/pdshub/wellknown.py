@@ -1,0 +1,18 @@
+"""What the cluster knows this project by: its API group, its CSI driver, its field manager, the user it runs as.
+
+None of it can change: objects, mounts and volumes of running installations carry these names.
+"""
+
+from __future__ import annotations
+
+GROUP, VERSION = "pdshub.dev", "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+"""apiVersion of both resources."""
+DRIVER = "archive.pdshub.dev"
+"""The CSI driver of archives; also its folder below the kubelet's plugins/."""
+MANAGER = "pdshub-operator"
+"""The operator's field manager (server-side apply), and the label app.kubernetes.io/managed-by."""
+REFRESH = f"{GROUP}/refresh"
+"""Annotation of an ArchiveView: a new value asks for a survey; one that begins with FULL for every directory."""
+UID = 65532
+"""User and group of operator and surveyor: "nonroot" of distroless images. Numeric, as runAsNonRoot asks for."""
