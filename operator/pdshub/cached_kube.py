@@ -90,6 +90,8 @@ class Informers:
         known = {key: version_of(item) for informer in self.of(resource, "") for key, item in informer.objects.items()}
         before, remembered = self._listed.get(resource, ({}, {}))
         self._listed[resource] = now, known
+        if resource in self._fed and not self._fed[resource].begun:  # nobody has told of the first list yet
+            return False
         missed = any(known.get(key, 0) < version for key, version in before.items() if key in now)
         newer = any(now[key] < version for key, version in remembered.items() if key in now)
         gone = (known.keys() - now.keys()) & (remembered.keys() - before.keys())

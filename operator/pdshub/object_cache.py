@@ -180,6 +180,8 @@ class FedCache(ObjectCache):
     def __init__(self, scope: Scope, changed: Changed) -> None:
         super().__init__(scope, changed)
         self._agreed = False
+        self.begun = False
+        """Whether a list has ever agreed: until then the first events are still on their way."""
 
     @property
     def current(self) -> bool:
@@ -195,13 +197,15 @@ class FedCache(ObjectCache):
         versions = {key_of(item): version_of(item) for item in listed}
         self._drop(versions, version)
         if all(version_of(self.objects.get(key)) >= of for key, of in versions.items()):
-            self._agreed = True
-            self._tried.set()
+            self._agree()
 
     def fill(self, listed: list[Object], version: int) -> None:
         """Take over a list of whole objects."""
         self._replace(listed, version)
-        self._agreed = True
+        self._agree()
+
+    def _agree(self) -> None:
+        self._agreed = self.begun = True
         self._tried.set()
 
     def doubt(self, *, afresh: bool = False) -> None:

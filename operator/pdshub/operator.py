@@ -143,9 +143,7 @@ class Operator:
         while True:
             try:
                 await self.resync()
-                pause = RESYNC
-                if not self.informers.agreed:
-                    pause, early = early, min(RESYNC, 2 * early)
+                pause, early = next_resync(self.informers.agreed, early)
             except KubeError as error:
                 log.warning("the resync failed: %s", error)
                 pause = 5.0
@@ -247,6 +245,11 @@ class Operator:
             await retain(self.kube, claim)
         except KubeError as error:
             log.warning("the volume of home %s is protected later: %s", claim["metadata"]["name"], error)
+
+
+def next_resync(agreed: bool, early: float) -> tuple[float, float]:
+    """Seconds until the next resync, and what ``early`` is then: before kopf's first list agreed it comes sooner."""
+    return (RESYNC, EARLY) if agreed else (early, min(RESYNC, 2 * early))
 
 
 def _unheard(old: Object | None, new: Object | None, own: bool) -> None:
