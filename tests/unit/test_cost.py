@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import copy
 from typing import Any
 
@@ -12,6 +13,8 @@ from pdshub.kube import ARCHIVE_VIEW, DEPLOYMENT, PDSHUB, SECRET, SERVICE, STORA
 from pdshub.operator import Operator
 from pdshub.reconcile.hub import reconcile as hub
 from pdshub.reconcile.hub.context import HubContext
+from pdshub.reconcile.hub.decide import Kind, decide
+from pdshub.reconcile.hub.reconcile import look
 from pdshub.reconcile.view import reconcile as view
 from tests.unit.reconcile import views
 from tests.unit.reconcile.fakes import merged
@@ -76,6 +79,49 @@ def test_a_look_at_a_settled_hub_asks_the_api_server_nothing() -> None:
             assert len(asked_of_the_api_server(cluster)) >= 16, "the same look without informers"
 
     asyncio.run(main())
+
+
+def hub_with_google(cluster: Cluster) -> None:
+    one_hub(cluster)
+    known = cluster.server.objects[PDSHUB.path("ns", "hub")]
+    google = {"clientId": "x", "clientSecretRef": {"name": "oauth", "key": "k"}}
+    cluster.put(PDSHUB, {**known, "spec": {**known["spec"], "signIn": {"google": google}, "hostname": "hub.example"}})
+    oauth(cluster, "secret words")
+
+
+def oauth(cluster: Cluster, words: str) -> None:
+    data = {"k": base64.b64encode(words.encode()).decode()}
+    cluster.put(SECRET, {"metadata": {"name": "oauth", "namespace": "ns"}, "data": data})
+
+
+def test_a_secret_of_people_is_read_when_it_changed_and_its_content_is_not_remembered() -> None:
+    async def main() -> None:
+        async with running(before=hub_with_google) as (cluster, operator):
+            await settled(cluster, operator, ["ns"])
+            read = f"GET {SECRET.path('ns', 'oauth')}"
+            memory = operator.hub_context.memory("ns", "hub")
+            assert memory.sign_in is not None and oauth_content(cluster) not in str(memory.sign_in)
+            cluster.server.asked.clear()
+            await hub.reconcile(operator.hub_context, "ns", "hub")
+            assert asked_of_the_api_server(cluster) == []
+            oauth(cluster, "  ")
+            version = cluster.server.objects[SECRET.path("ns", "oauth")]["metadata"]["resourceVersion"]
+            (secrets,) = operator.informers.of(SECRET, "ns")
+            await eventually(
+                "it is heard", lambda: secrets.objects["ns", "oauth"]["metadata"]["resourceVersion"] == version
+            )
+            cluster.server.asked.clear()
+            await hub.reconcile(operator.hub_context, "ns", "hub")
+            await hub.reconcile(operator.hub_context, "ns", "hub")
+            assert asked_of_the_api_server(cluster).count(read) == 1
+            conditions = cluster.server.objects[PDSHUB.path("ns", "hub")]["status"]["conditions"]
+            assert "SecretMissing" in {c["reason"] for c in conditions}
+
+    asyncio.run(main())
+
+
+def oauth_content(cluster: Cluster) -> str:
+    return str(cluster.server.objects[SECRET.path("ns", "oauth")]["data"]["k"])
 
 
 def view_and_hub(cluster: Cluster) -> None:
@@ -237,16 +283,22 @@ def test_what_a_view_writes_of_itself_leads_to_no_look_at_it() -> None:
     """A running survey writes every 5 s; the view's loop looks every second by itself."""
 
     async def main() -> None:
+        surveys: list[str] = []
+
         async def look(context: Any, name: str, *_: Any) -> float:
             kube: Kube = context.kube
-            if name == "sbn" and cluster.looks["sbn"] < 5:
-                await kube.patch(
-                    ARCHIVE_VIEW, name, {"status": {"survey": {"message": str(cluster.looks)}}}, None, "status"
-                )
+            if name == "sbn" and surveys and len(surveys) < 5:
+                surveys.append(f"{len(surveys)} files")
+                await kube.patch(ARCHIVE_VIEW, name, {"status": {"survey": {"message": surveys[-1]}}}, None, "status")
             return 3600.0
 
         async with running(taking_up, look, one_hub) as (cluster, operator):
             await eventually("the view is looked at", lambda: cluster.looks["sbn"])
+            await heard(cluster, operator)
+            cluster.looks.clear()
+            surveys.append("it begins")
+            operator.views.enqueue("sbn")
+            await eventually("its look has written", lambda: len(surveys) > 1)
             await heard(cluster, operator)
             assert cluster.looks["sbn"] == 1
 
@@ -268,5 +320,24 @@ def test_a_deletion_is_decided_from_the_api_server() -> None:
             cluster.helm.runs.clear()
             await hub.reconcile(operator.hub_context, "ns", "hub")
             assert cluster.helm.runs == [] and sorted(cluster.server.objects) == before
+
+    asyncio.run(main())
+
+
+def test_the_own_view_that_a_hub_no_longer_shows_is_taken_away_only_where_the_api_server_has_it() -> None:
+    """A copy that is behind has the hub's own view; by now another of that name is there, which is somebody else's."""
+
+    async def main() -> None:
+        async with running(before=one_hub) as (cluster, operator):
+            await settled(cluster, operator, ["ns"])
+            cluster.server.silent = True
+            theirs = cluster.put(ARCHIVE_VIEW, {"metadata": {"name": "ns-hub"}, "spec": {}})
+            (copy_of_views,) = operator.informers.of(ARCHIVE_VIEW, "")
+            marks = {"pdshub.dev/hub": "hub", "pdshub.dev/namespace": "ns"}
+            copy_of_views.objects["", "ns-hub"] = {**theirs, "metadata": {**theirs["metadata"], "labels": marks}}
+            cached = await look(operator.hub_context, "ns", "hub")
+            assert cached[1] is not None and decide(cached[1]).kind is Kind.COLLECT_STALE
+            await hub.reconcile(operator.hub_context, "ns", "hub")
+            assert ARCHIVE_VIEW.path(None, "ns-hub") in cluster.server.objects
 
     asyncio.run(main())
