@@ -88,7 +88,7 @@ class Desk(Kubectl):
             for _ in range(2):  # the survey, then the audit
                 self.clock.now += 1
                 await self.surveyor.turn()
-            while self.surveyor.checks.busy_with():  # noqa: ASYNC110
+            while self.surveyor.check_runner.busy_with():  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
 
         asyncio.run(whole())
