@@ -38,7 +38,6 @@ def modules() -> Iterator[str]:
 STARTED = sorted(set(modules()))
 ANSWERING = [name for name in STARTED if name.startswith("pdshub.node.") and name.endswith("_main")]
 """Children of node/mount/worker.py."""
-]  # children of node/mount/worker.py
 
 
 @pytest.fixture(scope="module")
