@@ -101,7 +101,7 @@ def test_no_module_that_a_program_imports_is_left_out(program: str) -> None:
     [
         ("operator", "reconcile/hub/decide.py", "node"),
         ("node", "node/health/examiner_main.py", "reconcile"),
-        ("surveyor", "surveyor/job.py", "reconcile"),
+        ("surveyor", "surveyor/worker_main.py", "reconcile"),
     ],
 )
 def test_a_program_keeps_to_its_rooms(program: str, loads: str, never: str) -> None:

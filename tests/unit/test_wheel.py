@@ -36,7 +36,8 @@ def modules() -> Iterator[str]:
 
 
 STARTED = sorted(set(modules()))
-ANSWERING = [name for name in STARTED if name.endswith("_main")]  # children of node/mount/worker.py
+ANSWERING = [name for name in STARTED if name.startswith("pdshub.node.") and name.endswith("_main")]
+"""Children of node/mount/worker.py."""
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +99,7 @@ def test_child_processes_are_named_somewhere() -> None:
         "pdshub.node.mount.worker_main",
         "pdshub.node.source.identity_main",
         "pdshub.node.health.examiner_main",
-        "pdshub.surveyor.job",
+        "pdshub.surveyor.worker_main",
     }
     assert known <= set(STARTED)
 
