@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 
 from pdshub.informer import Informer
 from pdshub.kube import Kube, Object, Resource
-from pdshub.object_cache import Changed, FedCache, Key, ObjectCache, Scope, key_of, version_of
+from pdshub.object_cache import Changed, FedCache, Key, ObjectCache, Scope, key_of, version_number, version_of
 from pdshub.selector import Selector
 
 
@@ -111,13 +111,17 @@ class Informers:
         """Whether every copy that is fed is current."""
         return all(cache.current for cache in self._fed.values())
 
+    def believed(self, cache: ObjectCache) -> bool:
+        """Whether a copy may count: not one that is fed while every watch of our own finds the API server away."""
+        return not isinstance(cache, FedCache) or not self._always or any(each.current for each in self._always)
+
     def feed(self, resource: Resource, kind: str | None, item: Object) -> None:
         """Take up an event of a kind that is fed: its type, None for an object of the first list, and the object."""
         self._fed[resource].feed(kind, item)
 
     def compare(self, resource: Resource, listed: Iterable[Object], version: str) -> None:
         """Compare the copy of a kind that is fed with all of it, as the API server listed it just now."""
-        self._fed[resource].compare(listed, int(version or 0))
+        self._fed[resource].compare(listed, version_number(version))
 
     def doubt(self) -> None:
         """The API server does not answer: nobody can tell whether copies that are fed are behind."""
@@ -128,7 +132,7 @@ class Informers:
         """List the kinds that are fed, whole, and take that over. Raises KubeError."""
         for cache in self._fed.values():
             listed, version = await self._kube.snapshot(cache.scope.resource, "", labels="", metadata_only=False)
-            cache.fill(listed, int(version or 0))
+            cache.fill(listed, version_number(version))
 
 
 class CachedKube(Kube):
@@ -152,7 +156,7 @@ class CachedKube(Kube):
             for informer in self._informers.of(resource, namespace if resource.namespaced else "")
             if metadata_only or not informer.scope.metadata_only
         ]
-        return [informer for informer in found if await informer.ready()]
+        return [informer for informer in found if await informer.ready() and self._informers.believed(informer)]
 
     async def _known(self, resource: Resource, name: str, namespace: str | None, metadata_only: bool) -> Object | None:
         key = (namespace or "" if resource.namespaced else "", name)

@@ -12,7 +12,7 @@ import logging
 import time
 
 from pdshub.kube import Kube, KubeError
-from pdshub.object_cache import Changed, ObjectCache, Scope, key_of, version_of
+from pdshub.object_cache import Changed, ObjectCache, Scope, key_of, version_number, version_of
 from pdshub.watch import watch
 
 log = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ class Informer(ObjectCache):
             found, version = await self._kube.snapshot(
                 scope.resource, scope.namespace, labels=scope.labels, metadata_only=scope.metadata_only
             )
-            self._replace(found, int(version or 0))
+            self._replace(found, version_number(version))
             self._version = version or "0"
         async with watch(
             self._kube,

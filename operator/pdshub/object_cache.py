@@ -41,8 +41,12 @@ def version_of(item: Object | None) -> int:
 
     Source: Kubernetes API Concepts, Resource versions: those of one kind are compared as numbers.
     """
-    text = str(((item or {}).get("metadata") or {}).get("resourceVersion") or "")
-    return int(text) if text.isdigit() else 0
+    return version_number(str(((item or {}).get("metadata") or {}).get("resourceVersion") or ""))
+
+
+def version_number(text: str) -> int:
+    """A resourceVersion as a number, 0 for what is none."""
+    return int(text) if text.isascii() and text.isdigit() else 0
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from pdshub.cached_kube import CachedKube, Informers
-from pdshub.kube import PDSHUB, Object
-from pdshub.object_cache import FedCache, Scope
+from pdshub.kube import CLAIM, PDSHUB, Object
+from pdshub.object_cache import Changed, FedCache, Scope
 from pdshub.operator import EARLY, RESYNC, next_resync
 from tests.unit.apiserver import ApiServer, serving
+from tests.unit.settled import eventually
 
 
 def hub(version: int, name: str = "a", uid: str = "u") -> Object:
@@ -100,9 +101,9 @@ def test_a_list_of_whole_objects_is_taken_over_and_older_only_where_the_store_wa
     assert known(cache) == {"a": "7"} and cache.current and sorted(told) == ["+", "+", "-", "~"]
 
 
-async def fed(server: ApiServer, kube: Any) -> tuple[CachedKube, Informers]:
+async def fed(server: ApiServer, kube: Any, *always: tuple[Scope, Changed]) -> tuple[CachedKube, Informers]:
     server.put(PDSHUB, {"metadata": {"namespace": "ns", "name": "a"}})
-    informers = Informers(kube, [], lambda _: [], [(Scope(PDSHUB), lambda *_: None)])
+    informers = Informers(kube, always, lambda _: [], [(Scope(PDSHUB), lambda *_: None)])
     return CachedKube(kube, informers), informers
 
 
@@ -152,6 +153,26 @@ def test_a_watch_of_kopf_that_is_behind_is_replaced_by_a_list(brought_back: bool
             await informers.refill()
             assert informers.agreed and informers.objects(PDSHUB) == [server.objects[path]]
             assert [await compare(cached, informers) for _ in range(2)][-1] is False
+
+    asyncio.run(main())
+
+
+def test_it_is_not_believed_while_every_watch_of_our_own_has_ended() -> None:
+    """Kopf does not say that its watch is away; those watches go to the same API server."""
+
+    async def main() -> None:
+        async with serving() as (server, kube):
+            cached, informers = await fed(server, kube, (Scope(CLAIM), lambda *_: None))
+            informers.start()
+            (watching,) = informers.of(CLAIM, "")
+            informers.feed(PDSHUB, None, server.objects[PDSHUB.path("ns", "a")])
+            await compare(cached, informers)
+            await eventually("claims are watched", lambda: watching.current)
+            server.asked.clear()
+            assert await cached.get(PDSHUB, "a", "ns") and server.requests() == []
+            await informers.close()
+            watching._ended = -1e9  # type: ignore[attr-defined]
+            assert await cached.get(PDSHUB, "a", "ns") and len(server.requests()) == 1
 
     asyncio.run(main())
 
