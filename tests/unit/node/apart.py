@@ -1,4 +1,4 @@
-"""Scenarios with real mounts, each in a process, a mount namespace and a network of its own.
+"""Scenarios with real mounts, each in namespaces of its own: mounts, network, processes.
 
 Of its own: what listens on a port here meets no other scenario, no other run of the tests and no running cluster.
 """
@@ -17,13 +17,18 @@ from tests.unit.node.machine import ROOT
 
 SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCSIFADDR, IFF_UP = 0x8913, 0x8914, 0x8916, 1
 """From linux/sockios.h and linux/if.h."""
+APART = (
+    *("unshare", "--mount", "--net", "--propagation", "private"),
+    *("--pid", "--fork", "--kill-child", "--mount-proc"),
+)
+"""Whatever ends this command, nothing outlives it that was started in it."""
 
 
 def run(module: str, name: str, seconds: float = 400) -> None:
     """Run scenario ``name`` of a module of this folder; fails with what it wrote when it fails."""
     done = subprocess.run(
         [
-            *("unshare", "--mount", "--net", "--propagation", "private"),
+            *APART,
             *(sys.executable, "-m", "tests.unit.node.apart", f"tests.unit.node.{module}", name),
         ],
         cwd=ROOT, env={**os.environ, "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}:{os.environ.get('PYTHONPATH', '')}"},
