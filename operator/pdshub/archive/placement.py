@@ -53,24 +53,56 @@ class Placement:
     def of(self, index: int) -> str | None:
         """The directory of the view that shows the dataset, before renaming."""
         if index not in self._known:
-            self._known[index] = self._find(index)
+            self._known[index] = self._without_others(index) if self._asks_itself(index) else self._find(index)
         return self._known[index]
+
+    def _asked(self, index: int) -> int | None:
+        """The one dataset whose place decides on a dataset's own: the one it lost to, or the one that holds it."""
+        dataset, decision = self.datasets[index], self.decisions[index]
+        if decision.state == "hidden":
+            return None
+        return decision.winner if self._by_winner(index) else dataset.parent
+
+    def _by_winner(self, index: int) -> bool:
+        decision = self.decisions[index]
+        by = decision.state == "merged" or (decision.state == "sibling" and decision.by != "inherited")
+        return by and decision.winner is not None
+
+    def _asks_itself(self, index: int) -> bool:
+        """Whether a place depends on itself: where a dataset lost to one that lies inside it, directly or by others."""
+        passed: set[int] = set()
+        asked = self._asked(index)
+        while asked is not None and asked not in passed:
+            if asked == index:
+                return True
+            passed.add(asked)
+            asked = self._asked(asked)
+        return False
+
+    def _without_others(self, index: int) -> str | None:
+        """The place of a dataset that depends on itself: by where datasets lie, whatever is asked for first."""
+        dataset, decision = self.datasets[index], self.decisions[index]
+        if not self._by_winner(index) or decision.winner is None:
+            return dataset.place
+        place = self.datasets[decision.winner].place
+        return place if decision.state == "merged" else self._beside(place, dataset)
 
     def _find(self, index: int) -> str | None:
         dataset, decision = self.datasets[index], self.decisions[index]
         if decision.state == "hidden":
             return None
-        if decision.state == "merged" and decision.winner is not None:
-            self._known[index] = None  # a copy inside itself can not ask for its own place
-            return self.of(decision.winner)
-        if decision.state == "sibling" and decision.by != "inherited" and decision.winner is not None:
-            beside = self.of(decision.winner)
-            return None if beside is None else f"{beside}::{dataset.version_text or dataset.layer.source}"
+        if self._by_winner(index) and decision.winner is not None:
+            place = self.of(decision.winner)
+            return place if place is None or decision.state == "merged" else self._beside(place, dataset)
         if dataset.parent is not None:
             above = self.of(dataset.parent)
             if above is not None:
                 return _join(above, _below(dataset.root, self.datasets[dataset.parent].root))
         return dataset.place
+
+    @staticmethod
+    def _beside(place: str, dataset: Dataset) -> str:
+        return f"{place}::{dataset.version_text or dataset.layer.source}"
 
 
 def _below(path: str, root: str) -> str:

@@ -54,6 +54,21 @@ CASES: dict[str, tuple[dict[str, dict[str, str]], dict[str, Any], dict[str, str]
         spec(["a"]),
         {"x/bundle.xml": "a:x/bundle.xml", "x/data/c.xml": "a:x/data/c.xml", "x/data/new": "a:x/data/new"},
     ),
+    "a newer one lies inside the older, whose sibling would be inside itself": (
+        {"a": {"x/bundle.xml": bundle(X), "x/f": "1", "x/new/bundle.xml": bundle(X, "2.0"), "x/new/f": "2"}},
+        spec(["a"], superseded="sibling"),
+        {
+            "x/new/bundle.xml": "a:x/new/bundle.xml",
+            "x/new/f": "a:x/new/f",
+            "x/new::1.0/bundle.xml": "a:x/bundle.xml",
+            "x/new::1.0/f": "a:x/f",
+        },
+    ),
+    "a newer one lies inside the older, which is hidden": (
+        {"a": {"x/bundle.xml": bundle(X), "x/f": "1", "x/new/bundle.xml": bundle(X, "2.0"), "x/new/f": "2"}},
+        spec(["a"]),
+        {"x/new/bundle.xml": "a:x/new/bundle.xml", "x/new/f": "a:x/new/f"},
+    ),
     "siblings keep older versions reachable": (
         {
             "a": {
