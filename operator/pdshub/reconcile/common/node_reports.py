@@ -25,8 +25,9 @@ log = logging.getLogger(__name__)
 EVERY = 5.0
 """Seconds between two rounds of questions."""
 TIMEOUT = 4.0
-LIMIT = 16 << 20
-"""Bytes of an answer: a node that floods the operator is one that does not answer."""
+LIMIT = 2 << 20
+"""Bytes of an answer: a node that floods the operator is one that does not answer. A view takes about 1 KiB; reading
+nonsense of this size takes one to two seconds, in which the operator does nothing else."""
 SELECTOR = "app.kubernetes.io/name=pdshub,app.kubernetes.io/component=node"
 
 
