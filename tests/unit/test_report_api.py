@@ -116,6 +116,23 @@ def test_a_malformed_part_is_not_reported_and_the_rest_is(path: Path, value: Any
         Report.model_validate(changed(path, value))
 
 
+@pytest.mark.parametrize(
+    ("view", "source", "said"),
+    [
+        ({"ready": True}, {"ready": True}, True),
+        ({"ready": "yes"}, {"mode": 7}, True),
+        ({}, {}, False),
+        ({"fieldOfTomorrow": 1}, {"fieldOfTomorrow": 1}, False),
+        (7, None, False),
+    ],
+)
+def test_an_empty_part_says_nothing(view: Any, source: Any, said: bool) -> None:
+    """A node that says nothing of a source is not one that fails to reach it."""
+    found = Report.read({"views": {"sbn": view}, "sources": {"sbn": {"main": source}}})
+    assert (found.view("sbn") is not None, found.source("sbn", "main") is not None) == (said, said)
+    assert found.view("other") is None and found.source("other", "main") is None
+
+
 @pytest.mark.parametrize("answer", [None, [], 7, "report", {}], ids=repr)
 def test_what_is_no_report_says_nothing(answer: Any) -> None:
     assert Report.read(answer) == Report()
@@ -185,4 +202,4 @@ def test_an_answer_without_end_is_cut_off() -> None:
     flood = Response(*[b" " * (1 << 20)] * 100)
     with pytest.raises(ValueError, match="longer than"):
         asyncio.run(node_reports._answer(flood))  # type: ignore[arg-type]
-    assert flood.read <= 17
+    assert flood.read <= 3

@@ -179,6 +179,16 @@ class Report(_Part):
     failures: dict[Text, StrictInt] = Field(default_factory=dict)
     """View -> turns in which the plugin failed at it; empty name: at work of no single view."""
 
+    def view(self, name: str) -> ViewReport | None:
+        """What the node says of a view; None while it says nothing, or an empty part."""
+        found = self.views.get(name)
+        return found if found and found.model_fields_set else None
+
+    def source(self, view: str, name: str) -> SourceReport | None:
+        """What the node says of a source of a view; None while it says nothing, or an empty part."""
+        found = self.sources.get(view, {}).get(name)
+        return found if found and found.model_fields_set else None
+
     @classmethod
     def read(cls, answer: Any) -> Self:
         """A node's answer as far as it is well-formed. Never raises for what JSON can hold."""

@@ -136,7 +136,17 @@ def test_a_server_that_is_not_allowed_is_named_with_the_fix() -> None:
     assert not any(row.ready for row in found.sources)
 
 
-@pytest.mark.parametrize("junk", [{"views": 1}, {"sources": {"sbn": []}}, {"views": {"sbn": "x"}}])
+@pytest.mark.parametrize(
+    "junk",
+    [
+        {"views": 1},
+        {"sources": {"sbn": []}},
+        {"views": {"sbn": "x"}},
+        {"views": {"sbn": {"generation": 1, "ready": "no"}}},
+        {"views": {"sbn": {"generation": True, "ready": True}}},
+        {"views": {"sbn": {"generation": 1, "ready": True}}, "sources": {"sbn": {"main": {"ready": "no"}}}},
+    ],
+)
 def test_a_strange_report_is_no_crash(junk: dict[str, Any]) -> None:
     assert status({"n1": NodeReport("n1", junk, NOW)}).conditions[0].status != "True"
 

@@ -151,7 +151,7 @@ def test_one_node(port: int, monkeypatch: pytest.MonkeyPatch, tls: str, handler:
             answer = here.asking.nodes["n1"]
             assert error in answer.error and bool(answer.error) is bool(error)
             assert "\n" not in answer.error
-            assert (answer.report, answer.at > 0) == ((WORD, True) if not error else ({}, False))
+            assert (answer.parsed, answer.at > 0) == ((Report.read(WORD), True) if not error else (Report(), False))
 
     asyncio.run(test())
 
@@ -214,7 +214,7 @@ def test_the_last_word_is_kept_and_the_same_words_are_no_news(port: int) -> None
             before = here.asking.nodes["n1"]
             assert await here.asking.round() is True, "silence is news"
             after = here.asking.nodes["n1"]
-            assert (after.report, after.at) == (WORD, before.at) and "does not answer" in after.error
+            assert (after.parsed, after.at) == (Report.read(WORD), before.at) and "does not answer" in after.error
             assert await here.asking.round() is False, "further silence is none"
 
     asyncio.run(test())
@@ -229,7 +229,7 @@ def test_without_the_api_server_nothing_is_forgotten(port: int) -> None:
             here.server.answer = (503, "")
             with pytest.raises(KubeError):
                 await here.asking.round()
-            assert here.asking.nodes["n1"].report == WORD
+            assert here.asking.nodes["n1"].parsed == Report.read(WORD)
 
     asyncio.run(test())
 
@@ -288,7 +288,7 @@ def test_only_the_operator_is_told(tmp_path: Path, port: int, kind: str, status:
                 if kind == "the operator's":
                     here.server.put(POD, pod("n1", "127.0.0.1"))
                     await here.asking.round()
-                    assert here.asking.nodes["n1"].report == WORD
+                    assert here.asking.nodes["n1"].parsed == Report.read(WORD)
             finally:
                 serve.cancel()
 

@@ -55,13 +55,13 @@ def happened(before: Iterable[Condition], after: Iterable[Condition]) -> list[Ev
         elif condition.type != "Ready" or (was is not None and was.status != condition.status):
             found.append(EventRecord(condition.reason not in _CALM, condition.reason, condition.message))
     # Stalled and Released often say the same thing
-    unique: dict[str, EventRecord] = {h.message: h for h in found}
+    unique: dict[str, EventRecord] = {record.message: record for record in found}
     return list(unique.values())
 
 
-async def publish(kube: Kube, about: Object, happenings: Iterable[EventRecord], namespace: str) -> None:
+async def publish(kube: Kube, about: Object, records: Iterable[EventRecord], namespace: str) -> None:
     """Write events; one that is refused is lost, never a reason to stop."""
-    for happening in happenings:
+    for record in records:
         now = rfc3339.now()
         meta = about["metadata"]
         body: Object = {
@@ -75,9 +75,9 @@ async def publish(kube: Kube, about: Object, happenings: Iterable[EventRecord], 
                 **({"namespace": meta["namespace"]} if meta.get("namespace") else {}),
                 "uid": meta["uid"],
             },
-            "reason": happening.reason,
-            "message": happening.message[:1000],
-            "type": "Warning" if happening.warning else "Normal",
+            "reason": record.reason,
+            "message": record.message[:1000],
+            "type": "Warning" if record.warning else "Normal",
             "firstTimestamp": now,
             "lastTimestamp": now,
             "count": 1,

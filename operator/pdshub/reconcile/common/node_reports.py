@@ -25,8 +25,9 @@ log = logging.getLogger(__name__)
 EVERY = 5.0
 """Seconds between two rounds of questions."""
 TIMEOUT = 4.0
-LIMIT = 16 << 20
-"""Bytes of an answer: a node that floods the operator is one that does not answer."""
+LIMIT = 2 << 20
+"""Bytes of an answer: a node that floods the operator is one that does not answer. A view takes about 1 KiB; reading
+nonsense of this size takes one to two seconds, in which the operator does nothing else."""
 SELECTOR = "app.kubernetes.io/name=pdshub,app.kubernetes.io/component=node"
 
 
@@ -34,11 +35,11 @@ SELECTOR = "app.kubernetes.io/name=pdshub,app.kubernetes.io/component=node"
 class NodeReport:
     """The last answer of one node and, if the last question failed, why.
 
-    ``report`` is the answer as the node gave it; ``parsed`` the part of it that is well-formed.
+    The answer as the node gave it is kept to tell whether the next one differs; ``parsed`` is what may be read of it.
     """
 
     node: str
-    report: dict[str, Any] = field(default_factory=dict)
+    _report: dict[str, Any] = field(default_factory=dict)
     at: float = 0.0
     """time.monotonic() of the answer; 0 when there was none."""
     error: str = ""
@@ -46,7 +47,7 @@ class NodeReport:
     @cached_property
     def parsed(self) -> Report:
         """The answer as far as it is well-formed: whoever holds a node holds its answer. Never raises."""
-        return Report.read(self.report)
+        return Report.read(self._report)
 
 
 async def _answer(response: aiohttp.ClientResponse) -> dict[str, Any]:
@@ -107,22 +108,22 @@ class Reports:
             answers = await asyncio.gather(*(self._ask(session, tls, node, ip) for node, ip in sorted(where.items())))
         before, first = self.nodes, not self.asked
         self.nodes, self.asked = {a.node: a for a in answers}, True
-        return first or {n: (a.report, a.error) for n, a in before.items()} != {
-            a.node: (a.report, a.error) for a in answers
+        return first or {n: (a._report, a.error) for n, a in before.items()} != {
+            a.node: (a._report, a.error) for a in answers
         }
 
     async def _ask(self, session: aiohttp.ClientSession, tls: ssl.SSLContext, node: str, address: str) -> NodeReport:
         old = self.nodes.get(node, NodeReport(node))
         if not address:
-            return NodeReport(node, old.report, old.at, "its pod has not started")
+            return NodeReport(node, old._report, old.at, "its pod has not started")
         url = f"https://{_host(address)}:{ports.NODE_REPORT}/report"
         try:
             async with session.get(url, ssl=tls, server_hostname=tls_names.NODE) as answer:
                 if answer.status != 200:
-                    return NodeReport(node, old.report, old.at, f"the node plugin answers {answer.status}")
+                    return NodeReport(node, old._report, old.at, f"the node plugin answers {answer.status}")
                 return NodeReport(node, await _answer(answer), time.monotonic())
         except TimeoutError:
             error = f"the node plugin did not answer within {TIMEOUT:.0f} s"
         except (aiohttp.ClientError, OSError, ValueError) as problem:
             error = f"the node plugin does not answer: {reason(problem)}"
-        return NodeReport(node, old.report, old.at, error)
+        return NodeReport(node, old._report, old.at, error)

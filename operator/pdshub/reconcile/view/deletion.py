@@ -50,14 +50,8 @@ def inline(view: Object) -> bool:
 
 def _servers(name: str, reports: Mapping[str, NodeReport]) -> dict[str, int]:
     """A node that is silent has what it said last: who holds the view open may still be there."""
-    found = {}
-    for node, answer in sorted(reports.items()):
-        views = answer.report.get("views") if isinstance(answer.report, Mapping) else None
-        mine = views.get(name) if isinstance(views, Mapping) else None
-        targets = mine.get("targets") if isinstance(mine, Mapping) else None
-        if isinstance(targets, int) and targets > 0:
-            found[node] = targets
-    return found
+    said = {node: answer.parsed.view(name) for node, answer in sorted(reports.items())}
+    return {node: view.targets for node, view in said.items() if view and view.targets > 0}
 
 
 def confirmed(view: Object) -> bool:

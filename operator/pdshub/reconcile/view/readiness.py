@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, NamedTuple
-
-from pydantic import ValidationError
+from typing import NamedTuple
 
 from pdshub import ports
-from pdshub.api.generation import Gap, Proof
+from pdshub.api.generation import Gap
+from pdshub.api.report import SourceReport, ViewReport
 from pdshub.api.view import ArchiveViewSpec, NodeStatus, Source, SourceStatus
-from pdshub.generation_id import short
+from pdshub.generation_id import PREFIX, short
 from pdshub.installation import Allowed, refusal
 from pdshub.reconcile.common import conditions
 from pdshub.reconcile.common.node_reports import NodeReport
@@ -75,21 +74,14 @@ def where(source: Source) -> str:
     return source.local.path if source.local else ""
 
 
-def _part(report: Mapping[str, Any], *path: str) -> dict[str, Any]:
-    found: Any = report
-    for key in path:
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return dict(found) if isinstance(found, Mapping) else {}
-
-
-def _reported(name: str, source: Source, reports: Mapping[str, NodeReport], now: float) -> dict[str, dict[str, Any]]:
+def _reported(name: str, source: Source, reports: Mapping[str, NodeReport], now: float) -> dict[str, SourceReport]:
     """What each node that answers reports of a source."""
-    found = {
-        node: _part(answer.report, "sources", name, source.name)
+    return {
+        node: report
         for node, answer in reports.items()
         if answer.at and now - answer.at < REPORT_GRACE_SECONDS
+        if (report := answer.parsed.source(name, source.name))
     }
-    return {node: report for node, report in found.items() if report}
 
 
 def _on(nodes: Collection[str], of: int) -> str:
@@ -106,40 +98,18 @@ def source_states(
     return [_source_state(source, _reported(name, source, reports, now), allowed) for source in spec.sources]
 
 
-def _source_state(source: Source, reported: Mapping[str, Mapping[str, Any]], allowed: Allowed) -> SourceState:
+def _source_state(source: Source, reported: Mapping[str, SourceReport], allowed: Allowed) -> SourceState:
     what = f"source {source.name} ({where(source)})"
-    missing = [node for node, report in reported.items() if not report.get("ready")]
-    failed = {
-        node: str(reported[node].get("message") or "not ready")
-        for node in missing
-        if reported[node].get("state") != CONNECTING
-    }
+    missing = {node: report for node, report in reported.items() if not report.ready}
+    failed = {node: report.message or "not ready" for node, report in missing.items() if report.state != CONNECTING}
     reach, trouble = Reach.READY if reported else Reach.UNKNOWN, ""
     if failed:
         reach = Reach.FAILED
         trouble = f"{what} is not reached on {_on(failed, len(reported))}: {failed[min(failed)]}"
     elif missing:
         reach, trouble = Reach.CONNECTING, f"{what} is being connected on {_on(missing, len(reported))}"
-    modes = ", ".join(sorted({str(report.get("mode", "")) for report in reported.values()} - {""}))
+    modes = ", ".join(sorted({report.mode for report in reported.values()} - {""}))
     return SourceState(source.name, reach, modes, refusal(source, allowed), trouble)
-
-
-def _number(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
-
-
-def _generations(view: Mapping[str, Any]) -> tuple[int, str]:
-    """metadata.generation of the spec that a node has taken up, and the generation of the archive that it shows."""
-    values = [view.get(key) for key in ("specGeneration", "observedGeneration", "generation", "shows")]
-    spec = next((v for v in values if isinstance(v, int)), 0)
-    return spec, next((v for v in values if isinstance(v, str) and v.startswith("sha256:")), "")
-
-
-def _proof(view: Mapping[str, Any]) -> Proof | None:
-    try:
-        return Proof.model_validate(view["proof"])
-    except (KeyError, ValidationError):
-        return None
 
 
 def node_states(
@@ -149,35 +119,33 @@ def node_states(
     rows = []
     for node in sorted(reports):
         answer = reports[node]
-        view = _part(answer.report, "views", name)
-        modes = {
-            str(s.get("mode", "")) for s in _part(answer.report, "sources", name).values() if isinstance(s, Mapping)
-        }
+        said = answer.parsed.view(name)
+        view = said or ViewReport()
+        modes = {source.mode for source in answer.parsed.sources.get(name, {}).values()}
         stale = not answer.at or now - answer.at >= REPORT_GRACE_SECONDS
-        taken_up, shown = _generations(view)
-        current = taken_up == metadata_generation or taken_up in behind.same
-        message = str(view.get("message", ""))
+        current = view.spec_generation == metadata_generation or view.spec_generation in behind.same
+        message = view.message
         if stale:
             message = answer.error or "has not reported"
-        elif not view:
+        elif not said:
             message = "has not taken up the view yet"
         elif not current:
-            message = f"still has generation {taken_up} of the view's spec"
-        elif view.get("state") == CONNECTING:
+            message = f"still has generation {view.spec_generation} of the view's spec"
+        elif view.state == CONNECTING:
             message = "is connecting to the sources"
-        elif view.get("fetching") and (not message or behind.coming(node)):
-            message = f"is fetching generation {short(str(view['fetching']))}"
-        elif (held := _number(view.get("held"))) and not message:
-            message = f"servers that still use what was shown before: {held}"
+        elif view.fetching and (not message or behind.coming(node)):
+            message = f"is fetching generation {short(view.fetching)}"
+        elif view.held and not message:
+            message = f"servers that still use what was shown before: {view.held}"
         rows.append(
             NodeStatus(
                 name=node,
-                ready=bool(view.get("ready")) and current and not stale,
-                form=str(view.get("form", "")),
+                ready=view.ready and current and not stale,
+                form=view.form,
                 mode=", ".join(sorted(modes - {""})),
-                targets=_number(view.get("targets")),
-                generation=shown,
-                proof=_proof(view),
+                targets=view.targets,
+                generation=view.shows if view.shows.startswith(PREFIX) else "",
+                proof=view.proof.status() if view.proof else None,
                 message=message,
             )
         )
@@ -232,11 +200,7 @@ def _reached(
         return Ready(None, "Progressing", "; ".join(f"node {row.name} {row.message}" for row in unknown))
     waiting = [row for row in waiting if not behind.excused(row.name)]
     coming = {row.name: f"node {row.name} {row.message}" for row in nodes if behind.coming(row.name)}
-    unhealthy = [
-        row
-        for row in waiting
-        if _part(reports[row.name].report, "views", name).get("state") != CONNECTING and row.name not in coming
-    ]
+    unhealthy = [row for row in waiting if not _connects(name, reports[row.name]) and row.name not in coming]
     if unhealthy:
         words = "; ".join(f"node {row.name}: {row.message or 'the view is not ready'}" for row in unhealthy)
         return Ready(False, "ViewNotReady", words)
@@ -254,5 +218,10 @@ def _reached(
 
 
 def _is_behind(name: str, metadata_generation: int, answer: NodeReport, behind: UpdatePolicy) -> bool:
-    view = _part(answer.report, "views", name)
-    return not view or _generations(view)[0] not in {metadata_generation, *behind.same}
+    view = answer.parsed.view(name)
+    return not view or view.spec_generation not in {metadata_generation, *behind.same}
+
+
+def _connects(name: str, answer: NodeReport) -> bool:
+    view = answer.parsed.view(name)
+    return bool(view and view.state == CONNECTING)

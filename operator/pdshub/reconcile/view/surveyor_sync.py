@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pdshub import wellknown
+from pdshub.api.report import ViewReport
 from pdshub.api.survey import State, SurveyState
 from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus
 from pdshub.generation_id import is_name, named
@@ -34,19 +35,14 @@ def asked_by_people(request: str) -> str:
     return _NODES.sub("", request)
 
 
-def _node_views(view: str, reports: Mapping[str, NodeReport]) -> Iterator[Mapping[str, Any]]:
+def _node_views(view: str, reports: Mapping[str, NodeReport]) -> list[ViewReport]:
     """What each node reports of a view."""
-    for answer in reports.values():
-        views = answer.report.get("views") if isinstance(answer.report, Mapping) else None
-        mine = views.get(view) if isinstance(views, Mapping) else None
-        if isinstance(mine, Mapping):
-            yield mine
+    return [mine for answer in reports.values() if (mine := answer.parsed.view(view))]
 
 
 def surveys_wanted(view: str, reports: Mapping[str, NodeReport]) -> frozenset[str]:
     """Requests for a survey by nodes that met a file which was replaced since the last one."""
-    tokens = [mine.get("surveyWanted") for mine in _node_views(view, reports)]
-    return frozenset(token[:_LONGEST] for token in tokens if isinstance(token, str) and token)
+    return frozenset(mine.survey_wanted[:_LONGEST] for mine in _node_views(view, reports) if mine.survey_wanted)
 
 
 @dataclass(frozen=True)
@@ -93,8 +89,7 @@ def generations_in_use(
             names.add(item.name)
     for mine in _node_views(view, reports):
         # servers may be held at an older one until they end
-        shown = mine.get("shown")
-        names.update(str(name) for name in (mine.get("shows"), *(shown if isinstance(shown, Mapping) else ())))
+        names.update((mine.shows, *mine.shown))
     return sorted(name for name in names if is_name(name))
 
 

@@ -84,7 +84,5 @@ def update_policy(known: TakeUp, spec: ArchiveViewSpec, status: ArchiveViewStatu
 
 
 def _fetched(name: str, answer: NodeReport) -> str:
-    views = answer.report.get("views")
-    mine = views.get(name) if isinstance(views, Mapping) else None
-    found = mine.get("fetching") if isinstance(mine, Mapping) else None
-    return found if isinstance(found, str) else ""
+    view = answer.parsed.view(name)
+    return view.fetching if view else ""
