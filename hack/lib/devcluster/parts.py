@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .steps import misplaced
+
 HEARTBEAT = 60.0
 """Seconds between two lines that say what goes on."""
 
@@ -81,12 +83,8 @@ class _Board:
 
 def check_order(parts: Iterable[Part]) -> None:
     """Raises ValueError unless every part stands after what it needs and names are unique."""
-    seen: set[str] = set()
-    for part in parts:
-        missing = [need for need in part.needs if need not in seen]
-        if missing or part.name in seen:
-            raise ValueError(f"part {part.name}: named twice, or before what it needs: {missing}")
-        seen.add(part.name)
+    if wrong := misplaced(parts):
+        raise ValueError(f"part {wrong[0]}: named twice, or before what it needs: {wrong[1]}")
 
 
 def run_parts(parts: Sequence[Part], logs: Path, cwd: Path, environ: Mapping[str, str]) -> list[Ended]:

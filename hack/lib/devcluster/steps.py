@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from .console import say
 from .run import StepFailed, log_to
@@ -35,14 +36,30 @@ class Step:
     done: threading.Event = field(default_factory=threading.Event)
 
 
+class Ordered(Protocol):
+    """What stands after what it needs: a step of hack/up, a part of hack/test."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def needs(self) -> tuple[str, ...]: ...
+
+
+def misplaced(items: Iterable[Ordered]) -> tuple[str, list[str]] | None:
+    """The first item that stands twice or before what it needs: its name, and what is missing. None: all is well."""
+    seen: set[str] = set()
+    for item in items:
+        missing = [need for need in item.needs if need not in seen]
+        if missing or item.name in seen:
+            return item.name, missing
+        seen.add(item.name)
+    return None
+
+
 def check_order(steps: Iterable[Step]) -> None:
     """Raises ValueError unless every step is declared after what it needs and names are unique."""
-    seen: set[str] = set()
-    for step in steps:
-        missing = [n for n in step.needs if n not in seen]
-        if missing or step.name in seen:
-            raise ValueError(f"step {step.name}: declared twice, or before what it needs: {missing}")
-        seen.add(step.name)
+    if wrong := misplaced(steps):
+        raise ValueError(f"step {wrong[0]}: declared twice, or before what it needs: {wrong[1]}")
 
 
 def run_steps(steps: list[Step], logs: Path) -> None:

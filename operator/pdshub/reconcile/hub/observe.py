@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -33,6 +34,8 @@ from pdshub.reconcile.hub.observation import Observation, ReleaseRead
 from pdshub.reconcile.hub.release import Release, UnreadableRelease, by_revision, read_release
 from pdshub.render import archive, signin
 from pdshub.render.names import DATABASE_CLAIM, HUB_LABEL, NAMESPACE_LABEL, VIEW_LABEL, Names
+
+_Made = TypeVar("_Made")
 
 
 def names_of(hub: Object) -> Names:
@@ -94,15 +97,22 @@ async def _release(context: HubContext, names: Names, memory: HubMemory, deletin
 async def _decoded(
     context: HubContext, names: Names, memory: HubMemory, item: Object
 ) -> Release | UnreadableRelease | None:
-    name, version = item["metadata"]["name"], item["metadata"]["resourceVersion"]
-    if memory.release and memory.release[:2] == (name, version):
-        return memory.release[2]
-    secret = await context.kube.get(SECRET, name, names.namespace)
-    if secret is None:
-        return None
-    found = read_release(secret)
-    memory.release = (name, version, found)
-    return found
+    memory.release = await _read_once(context.kube, names.namespace, item, memory.release, read_release)
+    return memory.release[2] if memory.release else None
+
+
+async def _read_once(
+    kube: Kube, namespace: str, metadata: Object, known: tuple[str, str, _Made] | None, make: Callable[[Object], _Made]
+) -> tuple[str, str, _Made] | None:
+    """A Secret's name, its resourceVersion and what was made of its content: ``known`` unless the Secret changed.
+
+    None when it has gone since its ``metadata`` was read.
+    """
+    name, version = metadata["metadata"]["name"], metadata["metadata"]["resourceVersion"]
+    if known and known[:2] == (name, version):
+        return known
+    secret = await kube.get(SECRET, name, namespace)
+    return None if secret is None else (name, version, make(secret))
 
 
 async def _wanted(context: HubContext, names: Names, spec: PDSHubSpec) -> dict[str, Any]:
@@ -146,15 +156,9 @@ async def _sign_in_secret(context: HubContext, names: Names, spec: PDSHubSpec) -
     found = await context.kube.get_metadata(SECRET, name, names.namespace)
     if found is None or name == names.sign_in:
         return found
-    memory, version = context.memory(names.namespace, names.name), found["metadata"]["resourceVersion"]
-    if memory.sign_in and memory.sign_in[:2] == (name, version):
-        return memory.sign_in[2]
-    secret = await context.kube.get(SECRET, name, names.namespace)
-    if secret is None:
-        return None
-    kept = without_content(secret)
-    memory.sign_in = (name, version, kept)
-    return kept
+    memory = context.memory(names.namespace, names.name)
+    memory.sign_in = await _read_once(context.kube, names.namespace, found, memory.sign_in, without_content)
+    return memory.sign_in[2] if memory.sign_in else None
 
 
 async def _is_shown(kube: Kube, view: str) -> bool:
