@@ -53,6 +53,8 @@ class Cluster:
 
     facts: dict[str, str]
     environ: dict[str, str] = field(default_factory=dict)
+    _leaving: list[tuple[str, str, str]] = field(default_factory=list)
+    """Namespace, hub and view that were told to go; the view may be empty."""
 
     @classmethod
     def load(cls) -> Cluster:
@@ -127,3 +129,20 @@ class Cluster:
         """Mount points of the archive on the node, one line each as the kernel lists them."""
         table = self.node("cat", "/proc/1/mountinfo")
         return [line for line in table.splitlines() if "archive.pdshub.dev" in line or "pdshub~archive" in line]
+
+    def dismiss(self, namespace: str, hub: str, view: str = "") -> None:
+        """Tell a hub and its view to go; they go while other tests run, and ``see_off`` waits for them."""
+        self.kubectl("delete", "pdshub", hub, "-n", namespace, "--ignore-not-found", "--wait=false")
+        if view and f"/{view}\n" in self.kubectl("get", "archiveviews", "-o", "name"):
+            self.kubectl("annotate", "archiveview", view, f"pdshub.dev/confirm-delete={view}", "--overwrite")
+            self.kubectl("delete", "archiveview", view, "--ignore-not-found", "--wait=false")
+        self._leaving.append((namespace, hub, view))
+
+    def see_off(self) -> None:
+        """Wait until everything that was dismissed is gone, then delete its namespaces. Raises CommandFailed."""
+        for namespace, hub, view in self._leaving:
+            parts = [(f"pdshub/{hub}", ("-n", namespace)), *([(f"archiveview/{view}", ())] if view else [])]
+            for what, scope in parts:
+                self.kubectl("wait", "--for=delete", what, *scope, "--timeout=180s", timeout=190)
+            self.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--wait=false")
+        self._leaving.clear()

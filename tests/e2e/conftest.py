@@ -95,9 +95,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Cluster:
-    """The running cluster."""
-    return Cluster.load()
+def cluster() -> Iterator[Cluster]:
+    """The running cluster. Hubs that were dismissed go side by side; at the end each is waited for."""
+    found = Cluster.load()
+    yield found
+    found.see_off()
 
 
 @pytest.fixture(scope="session")
@@ -239,8 +241,7 @@ def hub(cluster: Cluster, sample: dict[str, Any]) -> Iterator[dict[str, Any]]:
         "wait", "--for=condition=ArchiveReady", "pdshub/demo", "-n", NAMESPACE, "--timeout=180s", timeout=190
     )
     yield sample
-    cluster.kubectl("delete", "pdshub", "demo", "-n", NAMESPACE, "--ignore-not-found", "--timeout=180s", timeout=190)
-    cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+    cluster.dismiss(NAMESPACE, "demo")
 
 
 @pytest.fixture(scope="session")

@@ -96,8 +96,6 @@ def releasing(cluster: Cluster, sample: dict[str, Any]) -> Iterator[Release]:
         someone.start()
         yield Release(cluster, main, mission, someone)
     finally:
-        cluster.kubectl("delete", "pdshub", "releases", "-n", SPACE, "--timeout=180s", timeout=190)
-        cluster.kubectl("delete", "archiveview", VIEW, "--timeout=120s", timeout=130)
-        cluster.kubectl("delete", "namespace", SPACE, "--wait=false")
+        cluster.dismiss(SPACE, "releases", VIEW)
         for place in (main, mission):
             shutil.rmtree(place, ignore_errors=True)

@@ -78,12 +78,7 @@ def desk(cluster: Cluster) -> Iterator[Desk]:
     try:
         yield made
     finally:
-        patience = ("--ignore-not-found", "--timeout=180s")
-        cluster.kubectl("delete", "pdshub", "decisions", "-n", SPACE, *patience, timeout=190)
-        if f"/{VIEW}\n" in cluster.kubectl("get", "archiveviews", "-o", "name"):
-            cluster.kubectl("annotate", "archiveview", VIEW, f"pdshub.dev/confirm-delete={VIEW}", "--overwrite")
-        cluster.kubectl("delete", "archiveview", VIEW, *patience, timeout=190)
-        cluster.kubectl("delete", "namespace", SPACE, "--ignore-not-found", "--wait=false")
+        cluster.dismiss(SPACE, "decisions", VIEW)
         for place in (made.main, made.mission):
             shutil.rmtree(place, ignore_errors=True)
 

@@ -118,9 +118,7 @@ def nas(cluster: Cluster, sample: dict[str, Any]) -> Iterator[Nas]:
         wait_ready(cluster, HUB, SPACE)
         yield Nas(cluster, folder, spec)
     finally:
-        cluster.kubectl("delete", "pdshub", HUB, "-n", SPACE, "--timeout=180s", timeout=190)
-        cluster.kubectl("delete", "archiveview", VIEW, "--timeout=120s", timeout=130)
-        cluster.kubectl("delete", "namespace", SPACE, "--wait=false")
+        cluster.dismiss(SPACE, HUB, VIEW)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -111,7 +111,9 @@ def judge_objects(
     for item in filter(None, found.values()):
         what = f"{item.get('kind', 'object')} {item['metadata']['name']}"
         if foreign(item, names):
-            why = f"{what} is there already and is not PDSHub's: remove it"
+            why = (
+                f"{what} is there already and is not PDSHub's: leave it as it is, and give the ArchiveView another name"
+            )
             return SurveyorObjects(obstacle=Obstacle.NOT_OURS, trouble=why, exists=exists)
         if item["metadata"].get("deletionTimestamp"):
             why = f"{what} of an earlier surveyor is still going"
