@@ -23,12 +23,13 @@ def stage_of(plan: testing.Plan, name: str) -> int:
 def test_what_runs_beside_what(tmp_path: Path) -> None:
     plan = testing.plan(testing.Options(), tmp_path)
     assert stage_of(plan, UNIT) == stage_of(plan, LAB) > stage_of(plan, CLUSTER), "helm for the charts' tests"
-    assert stage_of(plan, testing.SIDE_BY_SIDE) > stage_of(plan, UNIT)
+    beside = [part.name for part in plan.stages[stage_of(plan, UNIT)]]
+    assert beside.index(testing.SIDE_BY_SIDE) > beside.index(UNIT), "a lane runs one after the other"
     assert plan.last.name == testing.ALONE and "alone" in plan.last.command
     for stage in plan.stages:
         parts.check_order(stage)
     lanes = {part.name: part.lane for part in plan.stages[stage_of(plan, UNIT)]}
-    assert lanes[UNIT] != lanes[LAB]
+    assert lanes[testing.SIDE_BY_SIDE] == lanes[UNIT] != lanes[LAB]
 
 
 @pytest.mark.parametrize(

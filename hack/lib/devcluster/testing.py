@@ -1,8 +1,8 @@
 """hack/test: what it runs, in which order, and what beside what.
 
-First what needs no cluster and the cluster itself, side by side; then the unit tests on every core with the lab beside
-them; then the end-to-end tests that disturb nobody, side by side; last, in the foreground, those that restart the
-node's parts, one after the other. pytest's summary of that last run speaks of all end-to-end tests.
+First what needs no cluster and the cluster itself, side by side; then the unit tests on every core and after them the
+end-to-end tests that disturb nobody, with the lab beside both; last, in the foreground, those that restart the node's
+parts, one after the other. pytest's summary of that last run speaks of all end-to-end tests.
 """
 
 from __future__ import annotations
@@ -90,25 +90,26 @@ def plan(options: Options, reports: Path) -> Plan:
     lab = ("--kernel", "all", "--long", "--timeout", "7200") if options.long else ("--timeout", "1200", *LAB)
     # the cluster comes before the unit tests: it builds helm, which the charts' tests need
     second = (*checks, manual, Part("cluster", "cluster", ("./hack/up",)))
+    words = (*(("--long",) if options.long else ()), *(("--chart", options.chart) if options.chart else ()))
+    e2e = (*_pytest("-p", "tests.e2e.two_runs", "--durations=10", *words, *options.selection), "tests/e2e")
     third = (
-        Part("unit tests", "unit", (*unit, "-q", "tests/unit"), report=unit_xml),
+        Part("unit tests", "tests", (*unit, "-q", "tests/unit"), report=unit_xml),
         Part(
             "node plugin on a real kernel (hack/lab)",
             "lab",
             ("./hack/lab", "--junit", str(reports / "lab"), *lab),
             report=reports / "lab",
         ),
-    )
-    words = (*(("--long",) if options.long else ()), *(("--chart", options.chart) if options.chart else ()))
-    e2e = (*_pytest("-p", "tests.e2e.two_runs", "--durations=10", *words, *options.selection), "tests/e2e")
-    beside = Part(
-        SIDE_BY_SIDE,
-        "e2e",
-        (*e2e, "-n", str(E2E_WORKERS), "--dist", "loadfile", "--tell", str(told)),
-        fine=(0, NO_TESTS),
+        # in the lane of the unit tests: the lab, which mostly takes one core, goes on beside it
+        Part(
+            SIDE_BY_SIDE,
+            "tests",
+            (*e2e, "-n", str(E2E_WORKERS), "--dist", "loadfile", "--tell", str(told)),
+            fine=(0, NO_TESTS),
+        ),
     )
     last = Part(ALONE, "last", (*e2e, "-m", "alone", "--told", str(told), f"--junitxml={e2e_xml}"), report=e2e_xml)
-    return Plan(((repair, generated), second, third, (beside,)), last)
+    return Plan(((repair, generated), second, third), last)
 
 
 def _pytest(*words: str) -> tuple[str, ...]:
