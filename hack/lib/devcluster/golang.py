@@ -31,7 +31,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "kube-router": ("github.com/cloudnativelabs/kube-router/cmd/kube-router",),
     "kind": ("sigs.k8s.io/kind",),
     "helm": ("helm.sh/helm/v3/cmd/helm",),
-    "coredns": ("github.com/coredns/coredns",),
+    "coredns": (".",),
     "csi-sanity": ("github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity",),
     "local-path-provisioner": ("github.com/rancher/local-path-provisioner",),
     "pause": (".",),
