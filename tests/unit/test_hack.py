@@ -35,9 +35,15 @@ def test_recent(text: str, least: tuple[int, int], good: bool) -> None:
 def test_kind_config_is_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PDSHUB_PORT", "9090")
     text = cluster.kind_config(
-        (ROOT / "hack/kind/cluster.yaml").read_text(), Path("/c/images"), Path("/c/x"), built=True
+        (ROOT / "hack/kind/cluster.yaml").read_text(), Path("/c/images"), Path("/c/x"), Path("/c/audit"), built=True
     )
-    for line in ("disableDefaultCNI: true", "hostPort: 9090", "hostPath: /c/images", "podPidsLimit: 2048"):
+    for line in (
+        "disableDefaultCNI: true",
+        "hostPort: 9090",
+        "hostPath: /c/images",
+        "hostPath: /c/audit",
+        "podPidsLimit: 2048",
+    ):
         assert line in text
     assert "$" not in text
 

@@ -17,6 +17,8 @@ from .run import StepFailed, output, run, succeeds
 from .settings import HUB_NODE_PORT, HUB_PORT, POD_RANGE, ROOT, SERVICE_RANGE, Paths
 
 KIND_FILES = ROOT / "hack" / "kind"
+AUDIT = "audit.yaml"
+"""The API server's audit policy: in hack/kind, and in the cluster's folder, where the node sees it."""
 NODE_IMAGES = "/pdshub-images"
 """Where the node container sees the cache's folder of saved images."""
 
@@ -29,8 +31,8 @@ class Tools:
     kubectl: Path
 
 
-def kind_config(template: str, images: Path, containerd: Path, built: bool) -> str:
-    """The kind configuration; ``containerd`` is the node's image store.
+def kind_config(template: str, images: Path, containerd: Path, audit: Path, built: bool) -> str:
+    """The kind configuration; ``containerd`` is the node's image store, ``audit`` the API server's audit policy.
 
     ``built``: the node image was built here, and so has no kindnet.
     """
@@ -42,6 +44,7 @@ def kind_config(template: str, images: Path, containerd: Path, built: bool) -> s
         hub_port=hub_port(),
         images=images,
         containerd=containerd,
+        audit=audit,
     )
 
 
@@ -80,12 +83,12 @@ def is_current(paths: Paths, engine: Engine, tools: Tools, node_ref: str, built:
 
 
 def _wanted(paths: Paths, engine: Engine, node_ref: str, built: bool) -> str:
-    return digest([node_ref, _config(paths, built), engine.settings()])
+    return digest([node_ref, _config(paths, built), (KIND_FILES / AUDIT).read_text(), engine.settings()])
 
 
 def _config(paths: Paths, built: bool) -> str:
     template = (KIND_FILES / "cluster.yaml").read_text()
-    return kind_config(template, paths.images, paths.cluster / store.FOLDER, built)
+    return kind_config(template, paths.images, paths.cluster / store.FOLDER, paths.cluster / AUDIT, built)
 
 
 def create(paths: Paths, engine: Engine, tools: Tools, node_ref: str, built: bool, images: Path) -> None:
@@ -97,6 +100,7 @@ def create(paths: Paths, engine: Engine, tools: Tools, node_ref: str, built: boo
     paths.cluster.mkdir(parents=True, exist_ok=True)
     paths.images.mkdir(parents=True, exist_ok=True)
     store.clone(images / store.FOLDER, paths.cluster / store.FOLDER)
+    shutil.copy(KIND_FILES / AUDIT, paths.cluster / AUDIT)
     file = paths.cluster / "kind.yaml"
     file.write_text(_config(paths, built))
     keep_ranges_inside()
