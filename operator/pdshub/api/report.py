@@ -27,6 +27,9 @@ from pydantic_core.core_schema import ValidationInfo
 
 from pdshub.api.generation import Proof
 
+CONNECTING = "connecting"
+"""State of a view or source that is being mounted: neither there nor failed."""
+
 _LENIENT = "lenient"
 
 

@@ -30,6 +30,7 @@ READY = {"a": State(True, "", "", 0, {"x": "0:1:1"}), "b": State(True, "", "", 0
 AWAY = {**READY, "b": State(False, "", "no answer", 0, {".": "0:2:2"})}
 GONE = {**READY, "b": State(True, "", "", 0, {".": None})}
 UNKNOWN = {**READY, "b": State()}
+NEW = {**READY, "b": State(True, "", "", 0, {})}
 TREE = (entry("d", layer("a", "x")), entry("e", layer("b")))
 VIEW = View("v", 1, "v", (A, B), TREE, released=released(G2))
 
@@ -56,6 +57,7 @@ OLDER = Built(G1, layers("0:1:1", "0:2:2"))
         pytest.param(AWAY, {"k": PART, "w": WHOLE}, ("w", "0:2:2"), id="the one with more sources"),
         pytest.param(GONE, {"k": WHOLE}, ("new", ""), id="its directory is gone, that is sure"),
         pytest.param(UNKNOWN, {}, (None, None), id="not looked at yet: wait a moment"),
+        pytest.param(NEW, {}, (None, None), id="a directory that only the catalog names"),
         pytest.param(UNKNOWN, {"k": WHOLE}, ("k", "0:2:2"), id="after a restart: what is mounted"),
     ],
 )
@@ -64,6 +66,7 @@ def test_catalog(states: dict[str, State], built: dict[str, Built], expected: tu
     key, second = expected
     assert (one.key in built) is (key in built) and (key == "new" or one.key == key)
     assert one.layers == () if second is None else one.layers[1].identity == second
+    assert one.pending is (key is None), "what is about to be looked at is no failure"
     assert bool(one.reason) is (states is not READY) and not one.waits and one.generation == G2
     assert catalog(VIEW, STORED[G2], Known(states, built=built, within_grace=True)).waits is (second == "")
 

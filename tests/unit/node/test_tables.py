@@ -182,11 +182,13 @@ READY = State(True, "kernel-nfs", "", 0, {".": "0:1:1", "x": "0:1:2"})
         ({"a": READY}, False, False, "source b: not looked at yet"),
         ({"a": READY, "b": State(False, "", "no answer", 0, READY.layers)}, True, False, "source b: no answer"),
         ({"a": READY, "b": State(True, "", "", 0, {"x": None})}, False, False, "source b: nas:/b has no directory x"),
+        ({"a": READY, "b": State(True, "", "", 0, {})}, False, True, "source b: x not looked at yet"),
     ],
 )
 def test_wants(states: dict[str, State], known: bool, healthy: bool, reason: str) -> None:
     one = want(VIEW, VIEW.tree[0], states)
-    assert (one.key is not None, one.healthy, one.reason) == (known, healthy, reason)
+    assert (one.key is not None, one.healthy or one.pending, one.reason) == (known, healthy, reason)
+    assert tell("v", {"v/d": one}, "", frozenset({"v/d"}), {}).pending is one.pending
 
 
 def test_order_and_repetition_of_layers() -> None:

@@ -234,6 +234,28 @@ def test_the_first_approval_step_by_step() -> None:
     assert story.events == [("Normal", "Approved"), ("Normal", "GenerationReleased")]
 
 
+@pytest.mark.parametrize(
+    ("words", "ready"),
+    [
+        ({"shows": "live", "targets": 2}, ("True", "Complete")),
+        ({"shows": A, "targets": 0}, ("True", "Complete")),
+        ({"shows": A, "targets": 2}, ("Unknown", "Connecting")),
+        ({"shows": "", "targets": 2}, ("Unknown", "Connecting")),
+    ],
+    ids=["users see the sources live", "nobody has a server", "the generation itself", "nothing is shown"],
+)
+def test_a_node_that_mounts_what_it_fetched(words: dict[str, Any], ready: tuple[str, str]) -> None:
+    """Between a catalog's arrival and its mount a node looks at directories that only the catalog names."""
+    bench = served(APPROVE, A)
+    decide(bench, {}, approved="a" * 12)
+    story = History(bench)
+    story.look(generation=2, fetching=A)
+    connecting = {"ready": False, "state": "connecting", "message": "source main: x not looked at yet"}
+    story.look(fetching="", **words, **connecting)
+    assert story.seen[-1][:2] == ready
+    assert "ViewNotReady" not in [reason for _, reason in story.events]
+
+
 def test_what_takes_long_is_said_and_what_takes_too_long_is_a_warning() -> None:
     bench = served(APPROVE, A)
     decide(bench, {}, approved="a" * 12)

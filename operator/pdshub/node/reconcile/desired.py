@@ -16,7 +16,7 @@ def want(view: View, entry: TreeEntry, states: Mapping[str, State]) -> Want:
     without it is not what was decided."""
     layers: list[LayerAt] = []
     reasons: list[str] = []
-    healthy = True
+    healthy, pending = True, True
     # The same directory twice says nothing more, and overlayfs refuses it (ELOOP).
     wanted: dict[tuple[str, str], Layer] = {}
     for layer in entry.layers:
@@ -24,11 +24,12 @@ def want(view: View, entry: TreeEntry, states: Mapping[str, State]) -> Want:
     for layer in wanted.values():
         source, state = view.source(layer.source), states.get(layer.source, State())
         if not state.ready:
-            healthy = False
+            healthy = pending = False
             reasons.append(f"source {source.name}: {state.message}")
         identity = state.layers.get(layer.path)
         if identity is None:
             if state.ready and layer.path in state.layers:
+                pending = False
                 reasons.append(f"source {source.name}: {source.device_name} has no directory {layer.path}")
             elif state.ready:
                 reasons.append(f"source {source.name}: {layer.path} not looked at yet")
@@ -36,7 +37,7 @@ def want(view: View, entry: TreeEntry, states: Mapping[str, State]) -> Want:
         layers.append(LayerAt(source.digest, layer.path, identity))
     reason = "; ".join(dict.fromkeys(reasons))
     if len(layers) != len(wanted):
-        return Want(None, healthy=False, reason=reason)
+        return Want(None, healthy=False, reason=reason, pending=pending)
     run_as = next((view.source(layer.source).run_as for layer in entry.layers), None)
     key = digest([[layer.source, layer.path, layer.identity] for layer in layers] + [run_as])
     return Want(key, tuple(layers), run_as, healthy, reason)
@@ -67,16 +68,17 @@ def tell(
     """`mounted`: mount points that have what is wanted in every target; `failed`: key -> why it can't be built."""
     if problem:
         return Story(False, problem, _notice(name, [problem]))
-    lines, reasons = [], []
+    lines, reasons, pending = [], [], True
     for at, one in wanted.items():
         reason = one.reason or ("" if at in mounted else failed.get(one.key or "", _MOUNTING))
         if reason:
             reasons.append(reason)
+            pending = pending and (one.pending or (not one.reason and reason == _MOUNTING))
             lines.append(f"/{at} {_how(one, at in mounted)}: {reason}")
     if not lines:
         return Story(True, "", "")
     unique = dict.fromkeys(reasons)
-    return Story(False, "; ".join(unique), _notice(name, lines), pending=list(unique) == [_MOUNTING])
+    return Story(False, "; ".join(unique), _notice(name, lines), pending=pending)
 
 
 def _how(one: Want, mounted: bool) -> str:

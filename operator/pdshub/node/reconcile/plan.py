@@ -42,6 +42,8 @@ class Want:
     cover: bool = False
     """Laid over what is there while a source of that is away, and taken off when it is back (decision 10)."""
     covers: str = ""  # key of the content below it, which stays built
+    pending: bool = False
+    """Nothing is wrong: what `reason` speaks of is about to be looked at."""
 
 
 @dataclass(frozen=True)

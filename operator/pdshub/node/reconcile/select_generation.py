@@ -100,7 +100,8 @@ def catalog(view: View, generation: Generation, known: Known) -> Want:
         layers = list(built[whole].layers)
         return Want(whole, tuple(layers), None, True, reason, generation.name, waits=waits(layers))
     if any(one.unknown for one in found):
-        return Want(None, healthy=False, reason=reason, generation=generation.name)
+        pending = all(one.unknown for one in found if one.reason)
+        return Want(None, healthy=False, reason=reason, pending=pending, generation=generation.name)
     key = digest([generation.name, known.renewals, [[at.source, at.path, at.identity] for at in layers]])
     return Want(key, tuple(layers), None, True, reason, generation.name, waits=waits(layers))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pdshub.api.report import CanaryReport, CsiReport, ProofReport, Report, SourceReport, ViewReport
+from pdshub.api.report import CONNECTING, CanaryReport, CsiReport, ProofReport, Report, SourceReport, ViewReport
 from pdshub.node.csi.services import Node, program_version
 from pdshub.node.health.monitor import Findings
 from pdshub.node.reconcile.reconciler import Reconciler
@@ -46,7 +46,7 @@ def totals(node: Node, reconciler: Reconciler) -> dict[str, float]:
 
 
 def _state(ready: bool, connecting: bool) -> str:
-    return "ready" if ready else "connecting" if connecting else "failed"
+    return "ready" if ready else CONNECTING if connecting else "failed"
 
 
 def _view(view: View, reconciler: Reconciler, findings: Findings) -> ViewReport:

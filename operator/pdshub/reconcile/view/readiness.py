@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from pdshub import ports
 from pdshub.api.generation import Gap
-from pdshub.api.report import SourceReport, ViewReport
+from pdshub.api.report import CONNECTING, SourceReport, ViewReport
 from pdshub.api.view import ArchiveViewSpec, NodeStatus, Source, SourceStatus
 from pdshub.generation_id import PREFIX, short
 from pdshub.installation import Allowed, refusal
@@ -20,8 +20,6 @@ from pdshub.reconcile.view.update_policy import UpdatePolicy
 
 REPORT_GRACE_SECONDS = 30.0
 """Seconds for which a node's last report counts when it does not answer: a plugin that restarts is no outage."""
-CONNECTING = "connecting"
-"""A node's word for what is being mounted for the first time: neither there nor failed."""
 AT_ONCE = UpdatePolicy()
 """Nodes may be behind with nothing."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pdshub.api.report import CONNECTING
 from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus, observed_tree
 from pdshub.reconcile.common.node_reports import NodeReport
 
@@ -50,7 +51,7 @@ def next_take_up(
     fetching = {
         node: (what, before.fetching[node][1] if before.fetching.get(node, ("", 0.0))[0] == what else now)
         for node, answer in reports.items()
-        if (what := _fetched(name, answer))
+        if (what := _coming(name, answer, status.generation.name if status.generation else ""))
     }
     return TakeUp(trees, newest_at, fetching)
 
@@ -83,6 +84,10 @@ def update_policy(known: TakeUp, spec: ArchiveViewSpec, status: ArchiveViewStatu
     return UpdatePolicy(same, {node: now - since for node, (_, since) in known.fetching.items()}, ready == "True")
 
 
-def _fetched(name: str, answer: NodeReport) -> str:
+def _coming(name: str, answer: NodeReport, released: str) -> str:
+    """The generation that a node fetches, or mounts while its users, if any, see something else; empty for none."""
     view = answer.parsed.view(name)
-    return view.fetching if view else ""
+    if view is None or view.fetching:
+        return view.fetching if view else ""
+    behind = view.shows not in ("", released) or not view.targets
+    return released if view.state == CONNECTING and behind else ""
