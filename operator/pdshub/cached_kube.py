@@ -139,7 +139,7 @@ class CachedKube(Kube):
     """A Kube over informers. Objects that it returns are shared with them: nobody may change them."""
 
     def __init__(self, kube: Kube, informers: Informers, *, asks: bool = False) -> None:
-        super().__init__(kube._client, kube.in_cluster)
+        super().__init__(kube._client, kube.in_cluster, kube.own)
         self._informers, self._asks = informers, asks
 
     @property
@@ -168,7 +168,7 @@ class CachedKube(Kube):
     async def _found(self, resource: Resource, namespace: str, labels: str, metadata_only: bool) -> list[Object] | None:
         wanted = Selector.parse(labels)
         for informer in await self._answering(resource, namespace, metadata_only):
-            if wanted.within(informer.selector) and not informer.unsure():
+            if not informer.scope.fields and wanted.within(informer.selector) and not informer.unsure():
                 return [
                     item
                     for (where, _), item in sorted(informer.objects.items())

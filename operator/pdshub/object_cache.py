@@ -58,6 +58,8 @@ class Scope:
     """Empty: all namespaces."""
     labels: str = ""
     """A selector; empty: all objects."""
+    fields: str = ""
+    """A selector by fields; empty: all objects. What has one answers no lists."""
     metadata_only: bool = False
     """Neither asked for nor kept is the rest: so it is with Secrets."""
     slim: Callable[[Object], Object] = dict

@@ -19,7 +19,15 @@ _SILENCE = 15.0
 
 @asynccontextmanager
 async def watch(
-    kube: Kube, resource: Resource, namespace: str, version: str, *, labels: str, metadata_only: bool, seconds: int
+    kube: Kube,
+    resource: Resource,
+    namespace: str,
+    version: str,
+    *,
+    labels: str,
+    metadata_only: bool,
+    seconds: int,
+    fields: str = "",
 ) -> AsyncIterator[AsyncIterator[tuple[str, Object]]]:
     """Changes since a resourceVersion, as type and object, for so many ``seconds`` at most.
 
@@ -28,7 +36,7 @@ async def watch(
     """
     path = resource.path(namespace)
     query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(seconds)}
-    query |= {"allowWatchBookmarks": "true", **selecting(labels)}
+    query |= {"allowWatchBookmarks": "true", **selecting(labels, fields)}
     accept = METADATA.format("") if metadata_only else "application/json"
     async with kube.stream(path, query, accept, seconds + _SILENCE) as content:
         yield _events(content, path)
