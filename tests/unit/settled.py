@@ -50,7 +50,7 @@ class Cluster:
 
     def __init__(self, server: ApiServer, kube: Kube) -> None:
         self.server, self.kube = server, kube
-        self.put, self.items, self.get = server.put, kube.items, kube.get
+        self.put, self.items, self.get = server.put, server.items, server.get
         self.helm, self.surveys = FakeHelm(cast(Any, self)), FakeSurveys()
         self.looks: Counter[Any] = Counter()
 
@@ -65,7 +65,7 @@ class Cluster:
         self.put(NODE, {"metadata": {"name": "n1"}, "status": {"addresses": []}})
 
     def hub(self, namespace: str, name: str = "hub", view: str = "sbn") -> Object:
-        labels = {"pdshub.dev/environment": "development"}
+        labels = {"pdshub.dev/environment": "development", "pdshub.dev/hubs": "allowed"}
         self.put(NAMESPACE, {"metadata": {"name": namespace, "labels": labels}})
         self.put(POD, {"metadata": {"name": "hub-1", "namespace": namespace, "labels": {"component": "hub"}}})
         spec = {"signIn": {"development": {}}, "users": {"allowed": ["ada"]}, "archive": {"viewRef": view}}
@@ -155,6 +155,7 @@ async def running(
 ) -> AsyncIterator[tuple[Cluster, Operator]]:
     """An operator that watches; nobody asks it for its health, no node and no resync disturbs."""
     async with serving() as (server, kube):
+        server.guarded = True
         cluster = Cluster(server, kube)
         cluster.prepare()
         if before:

@@ -63,7 +63,7 @@ def observed(spec: Mapping[str, Any] = SPEC, **more: Any) -> Observation:
     settled: dict[str, Any] = {
         "hub": hub(spec=spec),
         "spec": parsed,
-        "namespace": named("ns", None, {"pdshub.dev/environment": "development"}),
+        "namespace": named("ns", None, {"pdshub.dev/environment": "development", "pdshub.dev/hubs": "allowed"}),
         "keys_secret": named("demo-keys"),
         "sign_in_secret": secret("password", "x"),
     }
