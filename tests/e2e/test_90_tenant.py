@@ -1,6 +1,6 @@
 """Who may write PDSHubs in one namespace stays in it: what Helm and the operator can do there, and cannot elsewhere.
 
-Needs Kubernetes 1.30 or newer: the admission policies. Nothing may run beside it: all objects of the cluster are compared.
+Needs Kubernetes 1.30 or newer: the admission policies. Nothing may run beside it: all objects are compared.
 """
 
 from __future__ import annotations
