@@ -59,7 +59,7 @@ class Scope:
     labels: str = ""
     """A selector; empty: all objects."""
     fields: str = ""
-    """A selector by fields; empty: all objects. What has one answers no lists."""
+    """A selector by fields; empty: all objects. Lists are answered that have the same, and no others."""
     metadata_only: bool = False
     """Neither asked for nor kept is the rest: so it is with Secrets."""
     slim: Callable[[Object], Object] = dict

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
+from pdshub import tenant
 from pdshub.helm import Helm
 from pdshub.installation import Installation
 from pdshub.kube import (
@@ -17,6 +18,7 @@ from pdshub.kube import (
     NODE,
     PDSHUB,
     POD,
+    ROLE_BINDING,
     STORAGE_CLASS,
     Kube,
     KubeError,
@@ -62,7 +64,13 @@ class Cluster:
 
     def prepare(self) -> None:
         self.put(STORAGE_CLASS, {"metadata": {"name": "standard"}, "provisioner": "rancher.io/local-path"})
+        self.put(NAMESPACE, {"metadata": {"name": SYSTEM}})
         self.put(NODE, {"metadata": {"name": "n1"}, "status": {"addresses": []}})
+
+    def open(self, *namespaces: str) -> None:
+        """The namespaces are opened for hubs already."""
+        for namespace in namespaces:
+            self.put(ROLE_BINDING, tenant.binding(namespace))
 
     def hub(self, namespace: str, name: str = "hub", view: str = "sbn") -> Object:
         labels = {"pdshub.dev/environment": "development", "pdshub.dev/hubs": "allowed"}

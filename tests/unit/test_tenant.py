@@ -150,8 +150,8 @@ POD_OF = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "64
 
 
 def test_a_pod_gives_helm_no_token_but_the_place_of_its_own() -> None:
-    made = Kubeconfigs(POD_OF).path("ns")
-    found = yaml.safe_load(made.read_text())
+    kept = Kubeconfigs(POD_OF)
+    found = yaml.safe_load(kept.path("ns").read_text())
     (user,) = (entry["user"] for entry in found["users"])
     assert user == {"as": NS, "tokenFile": "/var/run/secrets/kubernetes.io/serviceaccount/token"}
     (cluster,) = (entry["cluster"] for entry in found["clusters"])
@@ -180,8 +180,8 @@ def test_the_address_of_the_api_server(host: str, server: str) -> None:
 def test_outside_a_cluster_the_login_is_that_of_the_kubeconfig(tmp_path: Path) -> None:
     file = tmp_path / "config"
     file.write_text(yaml.safe_dump(KUBECONFIG))
-    environ = {"KUBECONFIG": os.pathsep.join((str(file), "/nowhere"))}
-    found = yaml.safe_load(Kubeconfigs(environ).path("ns").read_text())
+    kept = Kubeconfigs({"KUBECONFIG": os.pathsep.join((str(file), "/nowhere"))})
+    found = yaml.safe_load(kept.path("ns").read_text())
     assert found["users"][0]["user"] == {"client-key": "/k", "as": NS}
     assert found["clusters"][0]["cluster"] == {
         "server": "https://b",

@@ -76,7 +76,9 @@ async def observe(context: HubContext, hub: Object) -> Observation:
 
 
 async def _granted(kube: Kube, namespace: str) -> bool:
-    return tenant.granted(await kube.get(ROLE_BINDING, HUB_ROLE, namespace), namespace)
+    # listed, since a copy of a list tells absence without a request; by name, as the operator sees no others
+    found = await kube.items(ROLE_BINDING, fields=f"metadata.name={HUB_ROLE}")
+    return any(tenant.granted(item, namespace) for item in found if item["metadata"]["namespace"] == namespace)
 
 
 async def _inside(context: HubContext, names: Names, memory: HubMemory, seen: Observation) -> Observation:

@@ -37,5 +37,6 @@ async def _until_effective(kube: Kube, namespace: str) -> None:
 async def withdraw(context: HubContext, namespace: str, hub: str) -> None:
     """Take the binding away after the namespace's last hub. Raises KubeError."""
     others = await context.kube.items(PDSHUB, namespace)
-    if all(item["metadata"]["name"] == hub for item in others):
+    is_last = all(item["metadata"]["name"] == hub for item in others)
+    if is_last and await context.kube.get(ROLE_BINDING, HUB_ROLE, namespace) is not None:
         await context.kube.delete(ROLE_BINDING, HUB_ROLE, namespace)

@@ -34,7 +34,8 @@ async def retain(kube: Kube, claim: Object) -> bool:
     volume = await _volume(kube, claim)
     if volume is None:
         return False
-    marks = {HUB_LABEL: (meta.get("labels") or {}).get(HUB_LABEL, ""), NAMESPACE_LABEL: str(meta.get("namespace", ""))}
+    hub = (meta.get("labels") or {}).get(HUB_LABEL)
+    marks = {HUB_LABEL: hub, NAMESPACE_LABEL: meta["namespace"]} if hub else {}
     going = volume["spec"].get("persistentVolumeReclaimPolicy") == "Delete"
     if not going and marks.items() <= (volume["metadata"].get("labels") or {}).items():
         return False
