@@ -45,6 +45,7 @@ from pdshub.render.surveyor import SurveyorNames
 from pdshub.survey_api import SurveyApi
 from pdshub.tenant import EVENTS
 from pdshub.tenant_kubeconfig import Kubeconfigs
+from pdshub.watch import small_buffers
 
 log = logging.getLogger("pdshub")
 
@@ -187,7 +188,6 @@ class Operator:
         self.informers.feed(resource, kind, item)
 
     def _always(self, system: str) -> list[tuple[Scope, Changed]]:
-        """What informers watch always, and what is told of changes."""
         heard = [(watched.BINDINGS, self.on_binding), (watched.claims_of_installation(system), self.on_claim)]
         return [*heard, *((scope, _unheard) for scope in (*watched.CLUSTER, *watched.of_installation(system)))]
 
@@ -262,6 +262,7 @@ async def run(options: argparse.Namespace) -> None:
     """Run until told to stop."""
 
     async def make() -> Operator:
+        small_buffers()
         around = Surroundings(
             Helm(Kubeconfigs(os.environ).path),
             installation.load(options.installation),

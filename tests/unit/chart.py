@@ -25,7 +25,8 @@ Document = dict[str, Any]
 
 def run(what: str, *more: str, values: Document | None = None) -> subprocess.CompletedProcess[str]:
     # a helm built from its module claims Kubernetes 1.20
-    version = ["--kube-version", "1.34.0", "--namespace", SYSTEM, "--api-versions", POLICIES]
+    version = ["--kube-version", "1.34.0", "--namespace", SYSTEM]
+    version += ["--api-versions", POLICIES] if what == "template" else []
     command = [helm(), what, *more, str(CHART), *version, "--values", "-"]
     given = {"image": IMAGE, **(values or {})}
     return subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, check=False)

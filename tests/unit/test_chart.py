@@ -145,8 +145,8 @@ def verbs(rules: Rules) -> int:
 def test_the_decision_counts_the_rights_as_they_are() -> None:
     text = (ROOT / "docs/decisions/0013-helm-as-the-tenant.md").read_text()
     for where, rules in (
-        ("in the whole cluster", OPERATOR),
-        ("in a hub's namespace", HUB),
+        ("the whole cluster", OPERATOR),
+        ("a hub's namespace", HUB),
         ("`pdshub-system`", INSTALLATION),
     ):
         (row,) = [line for line in text.splitlines() if line.startswith(f"| {where}")]
