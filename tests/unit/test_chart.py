@@ -30,8 +30,7 @@ OPERATOR: Rules = {
     ("", "namespaces"): READ,
     ("", "nodes"): READ,
     ("storage.k8s.io", "storageclasses"): READ,
-    (RBAC, "rolebindings"): "create",
-    (RBAC, "rolebindings[pdshub-hub]"): f"{READ} patch delete",
+    (RBAC, "rolebindings[pdshub-hub]"): WRITE,
     (RBAC, "clusterroles[pdshub-hub]"): "bind",
     ("", "serviceaccounts[pdshub-helm]"): "impersonate",
 }
@@ -48,8 +47,7 @@ HUB: Rules = {
 }
 """In a hub's namespace, as its account."""
 INSTALLATION: Rules = {
-    ("", f"secrets[{' '.join(sorted([pki.CA, pki.NODE, pki.OPERATOR, pki.SURVEYOR]))}]"): "get patch",
-    ("", "secrets"): "create",
+    ("", f"secrets[{' '.join(sorted([pki.CA, pki.NODE, pki.OPERATOR, pki.SURVEYOR]))}]"): "get create patch",
     ("", "pods"): READ,
     **{("", kind): WRITE for kind in ("services", "persistentvolumeclaims")},
     ("apps", "deployments"): WRITE,
