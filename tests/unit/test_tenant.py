@@ -16,8 +16,9 @@ from pdshub.helm import Helm, HelmError
 from pdshub.installation import Hubs, namespace_refusal
 from pdshub.kube import CLAIM, CONFIG_MAP, EVENT, NAMESPACE, PDSHUB, POD, ROLE_BINDING, SECRET, VOLUME, Resource
 from pdshub.render.chart import ChartRef
-from pdshub.tenant_kubeconfig import Kubeconfigs, login
-from tests.unit.apiserver import OWN, serving
+from pdshub.tenant_kubeconfig import Kubeconfigs, document, login
+from tests.unit.apiserver import OWN, ApiServer, listening, serving
+from tests.unit.test_airgap_chart import helm
 
 NS = "system:serviceaccount:ns:pdshub-helm"
 ROLE = Resource("rbac.authorization.k8s.io/v1", "roles", "Role")
@@ -208,11 +209,11 @@ def test_every_run_of_helm_acts_as_the_namespaces_account(tmp_path: Path) -> Non
     program, log = tmp_path / "helm", tmp_path / "log"
     program.write_text(HELM.format(log=log))
     program.chmod(0o755)
-    helm = Helm(Kubeconfigs(POD_OF).path, str(program))
+    door = Helm(Kubeconfigs(POD_OF).path, str(program))
     chart = ChartRef("Repository", "jupyterhub", "https://hub.example.org/", "9.9.9", "x")
     for namespace, run in (
-        ("one", helm.install_or_upgrade("hub", "one", chart, {})),
-        ("two", helm.uninstall("hub", "two")),
+        ("one", door.install_or_upgrade("hub", "one", chart, {})),
+        ("two", door.uninstall("hub", "two")),
     ):
         log.write_text("")
         with pytest.raises(HelmError):
@@ -221,3 +222,20 @@ def test_every_run_of_helm_acts_as_the_namespaces_account(tmp_path: Path) -> Non
         runs = [line for line in said.splitlines() if "--kubeconfig" in line]
         assert runs and said.count(f"as: {tenant.user(namespace)}") == len(runs)
         assert "--kube-token" not in said
+
+
+def test_helm_does_what_the_kubeconfig_says(tmp_path: Path) -> None:
+    """The real program, whose every request says as whom it is made."""
+
+    async def main() -> set[str]:
+        server = ApiServer()
+        server.answer = (200, '{"kind": "SecretList", "apiVersion": "v1", "metadata": {}, "items": []}')
+        async with listening(server.handle) as port:
+            file = tmp_path / "kubeconfig"
+            file.write_text(yaml.safe_dump(document(({"server": f"http://127.0.0.1:{port}"}, {"token": "t"}), "ns")))
+            program = await asyncio.create_subprocess_exec(helm(), "list", "--kubeconfig", str(file))
+            assert await program.wait() == 0
+        assert SECRET.path("ns") in {asked.path for asked in server.asked}
+        return {asked.acting for asked in server.asked}
+
+    assert asyncio.run(main()) == {NS}
