@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from aiohttp import web
 
 from pdshub import tenant
 from pdshub.helm import Helm, HelmError
@@ -17,7 +18,7 @@ from pdshub.installation import Hubs, namespace_refusal
 from pdshub.kube import CLAIM, CONFIG_MAP, EVENT, NAMESPACE, PDSHUB, POD, ROLE_BINDING, SECRET, VOLUME, Resource
 from pdshub.render.chart import ChartRef
 from pdshub.tenant_kubeconfig import Kubeconfigs, document, login
-from tests.unit.apiserver import OWN, ApiServer, listening, serving
+from tests.unit.apiserver import OWN, listening, serving
 from tests.unit.test_airgap_chart import helm
 
 NS = "system:serviceaccount:ns:pdshub-helm"
@@ -227,15 +228,19 @@ def test_every_run_of_helm_acts_as_the_namespaces_account(tmp_path: Path) -> Non
 def test_helm_does_what_the_kubeconfig_says(tmp_path: Path) -> None:
     """The real program, whose every request says as whom it is made."""
 
-    async def main() -> set[str]:
-        server = ApiServer()
-        server.answer = (200, '{"kind": "SecretList", "apiVersion": "v1", "metadata": {}, "items": []}')
-        async with listening(server.handle) as port:
-            file = tmp_path / "kubeconfig"
-            file.write_text(yaml.safe_dump(document(({"server": f"http://127.0.0.1:{port}"}, {"token": "t"}), "ns")))
-            program = await asyncio.create_subprocess_exec(helm(), "list", "--kubeconfig", str(file))
-            assert await program.wait() == 0
-        assert SECRET.path("ns") in {asked.path for asked in server.asked}
-        return {asked.acting for asked in server.asked}
+    asked: set[tuple[str, str | None]] = set()
 
-    assert asyncio.run(main()) == {NS}
+    async def answer(request: web.Request) -> web.Response:
+        asked.add((request.path, request.headers.get("Impersonate-User")))
+        return web.json_response({"kind": "SecretList", "apiVersion": "v1", "metadata": {}, "items": []})
+
+    async def main() -> int:
+        async with listening(answer) as port:
+            file = tmp_path / "kubeconfig"
+            file.write_text(yaml.safe_dump(document(({"server": f"http://127.0.0.1:{port}"}, {}), "ns")))
+            program = await asyncio.create_subprocess_exec(helm(), "list", "--kubeconfig", str(file))
+            return await program.wait()
+
+    assert asyncio.run(main()) == 0
+    assert (SECRET.path("ns"), NS) in asked
+    assert {who for _, who in asked} == {NS}
