@@ -103,6 +103,7 @@ ALLOWED = {"pdshub.dev/hubs": "allowed"}
         ({}, "kube-system", ALLOWED, False),
         ({"namespaces": ["planets"]}, "planets", {}, True),
         ({"namespaces": ["planets"]}, "hub", ALLOWED, True),
+        ({"namespaces": ["kube-system"]}, "kube-system", ALLOWED, False),
         ({"namespaces": ["planets"]}, "hub", {}, False),
         ({"namespaceSelector": {"matchLabels": {"pdshub.dev/hubs": None, "team": "x"}}}, "hub", {"team": "x"}, True),
         ({"namespaceSelector": {"matchLabels": {"pdshub.dev/hubs": None, "team": "x"}}}, "hub", ALLOWED, False),
