@@ -139,7 +139,7 @@ class CachedKube(Kube):
     """A Kube over informers. Objects that it returns are shared with them: nobody may change them."""
 
     def __init__(self, kube: Kube, informers: Informers, *, asks: bool = False) -> None:
-        super().__init__(kube._client, kube.in_cluster)
+        super().__init__(kube._client, kube.in_cluster, kube.own)
         self._informers, self._asks = informers, asks
 
     @property
@@ -165,10 +165,12 @@ class CachedKube(Kube):
                 return found
         return None
 
-    async def _found(self, resource: Resource, namespace: str, labels: str, metadata_only: bool) -> list[Object] | None:
+    async def _found(
+        self, resource: Resource, namespace: str, labels: str, metadata_only: bool, fields: str = ""
+    ) -> list[Object] | None:
         wanted = Selector.parse(labels)
         for informer in await self._answering(resource, namespace, metadata_only):
-            if wanted.within(informer.selector) and not informer.unsure():
+            if informer.scope.fields == fields and wanted.within(informer.selector) and not informer.unsure():
                 return [
                     item
                     for (where, _), item in sorted(informer.objects.items())
@@ -190,7 +192,7 @@ class CachedKube(Kube):
         self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
     ) -> list[Object]:
         """All objects of a kind, of one namespace or all of them."""
-        known = None if fields else await self._found(resource, namespace or "", labels, False)
+        known = await self._found(resource, namespace or "", labels, False, fields)
         return known if known is not None else await super().items(resource, namespace, labels=labels, fields=fields)
 
     async def metadata(self, resource: Resource, namespace: str, *, labels: str) -> list[Object]:

@@ -1,12 +1,15 @@
 """Every run of Helm: install, upgrade, uninstall through pyhelm3, and its complaints in an admin's words.
 
+Helm acts as the account of the hub's namespace (tenant.py), never as the operator: whatever a chart or a value makes it
+write in another namespace, the API server refuses.
+
 Whether there is anything to do is never asked of Helm: releases are read from their Secrets (reconcile/hub/release.py).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +93,8 @@ _CASES: tuple[tuple[str, str, bool, str], ...] = (
         r"is forbidden|forbidden:",
         "Forbidden",
         True,
-        "the operator may not do that: see operator.extraRules of its chart",
+        "the chart or the values create what a hub may not (see ClusterRole pdshub-hub), or something outside of its "
+        "namespace: correct spec.chart or spec.values",
     ),
     (
         r"is invalid|cannot be handled as|unable to build kubernetes objects",
@@ -115,16 +119,19 @@ def explain(stderr: str, chart: ChartRef) -> HelmError:
 class Helm:
     """Runs of the helm program; ``runs`` counts them."""
 
-    def __init__(self, executable: str = "helm", kubeconfig: str | None = None) -> None:
-        """``kubeconfig`` is a file's path; without it Helm uses the pod's service account."""
-        # a kubeconfig file or the pod's service account: never a token in argv
-        self._command = pyhelm3.Command(
-            default_timeout=TIMEOUT,
-            executable=executable,
-            history_max_revisions=HISTORY,
-            kubeconfig=Path(kubeconfig) if kubeconfig else None,
-        )
+    def __init__(self, kubeconfig: Callable[[str], Path], executable: str = "helm") -> None:
+        """``kubeconfig`` gives the path of the kubeconfig of a namespace's account."""
+        self._kubeconfig, self._executable = kubeconfig, executable
         self.runs = 0
+
+    def _command(self, namespace: str) -> pyhelm3.Command:
+        """Helm as the account of a namespace: by a file, never by a token in argv."""
+        return pyhelm3.Command(
+            default_timeout=TIMEOUT,
+            executable=self._executable,
+            history_max_revisions=HISTORY,
+            kubeconfig=self._kubeconfig(namespace),
+        )
 
     async def install_or_upgrade(self, release: str, namespace: str, chart: ChartRef, values: Mapping[str, Any]) -> int:
         """Install or upgrade a release; returns its revision. Raises HelmError.
@@ -133,7 +140,7 @@ class Helm:
         """
         self.runs += 1
         try:
-            done: Any = await self._command.install_or_upgrade(
+            done: Any = await self._command(namespace).install_or_upgrade(
                 release,
                 chart.ref,
                 dict(values),
@@ -150,7 +157,7 @@ class Helm:
         """Remove a release, if there is one. Objects with resource-policy keep stay. Raises HelmError."""
         self.runs += 1
         try:
-            await self._command.uninstall(release, namespace=namespace)
+            await self._command(namespace).uninstall(release, namespace=namespace)
         except pyhelm3.ReleaseNotFoundError:
             return
         except pyhelm3.Error as error:

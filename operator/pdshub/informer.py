@@ -65,17 +65,19 @@ class Informer(ObjectCache):
     # --- following the API server
 
     async def _run(self) -> None:
-        failures = 0
+        failures, said = 0, ""
         while True:
             try:
                 failures = 0 if await self._follow() else failures + 1
+                said = ""
             except KubeError as error:
                 failures += 1
                 if error.status == 410:  # what happened meanwhile is not known any more
                     self._version = ""
                 elif error.status == 504 and failures >= _HOPELESS:
                     self._version, self._afresh = "", True
-                if failures > 1:
+                if failures > 1 and str(error) != said:  # once, however long it lasts
+                    said = str(error)
                     log.warning("watching %s: %s", self.scope.resource.plural, error)
             except Exception:
                 failures += 1
@@ -89,7 +91,11 @@ class Informer(ObjectCache):
         scope, told, began = self.scope, False, time.monotonic()
         if not self._version:
             found, version = await self._kube.snapshot(
-                scope.resource, scope.namespace, labels=scope.labels, metadata_only=scope.metadata_only
+                scope.resource,
+                scope.namespace,
+                labels=scope.labels,
+                metadata_only=scope.metadata_only,
+                fields=scope.fields,
             )
             self._replace(found, version_number(version))
             self._version = version or "0"
@@ -101,6 +107,7 @@ class Informer(ObjectCache):
             labels=scope.labels,
             metadata_only=scope.metadata_only,
             seconds=WATCH_SECONDS,
+            fields=scope.fields,
         ) as events:
             self._open = True
             self._tried.set()

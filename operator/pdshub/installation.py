@@ -5,6 +5,7 @@ Written by the chart ``charts/pdshub`` into a ConfigMap; read by the operator an
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from pydantic import Field
 from pdshub.api.base import Model, Quantity, parse_quantity
 from pdshub.api.view import Source
 from pdshub.mount_rules import LOCAL_PREFIXES, SERVERS, refusing_setting
+from pdshub.wellknown import GROUP
 
 DEFAULT_PATH = Path("/etc/pdshub/installation/installation.yaml")
 
@@ -25,7 +27,7 @@ class ChartDefaults(Model):
     repository: str = "https://hub.jupyter.org/helm-chart/"
     version: str = "4.4.0"
     allowed_repositories: list[str] = Field(default_factory=list)
-    """Those that a PDSHub may name beside ``repository``: the operator installs charts with its own rights."""
+    """Those that a PDSHub may name beside ``repository``: a chart is installed with the rights of the hub's account."""
 
 
 class ImageDefaults(Model):
@@ -70,12 +72,26 @@ class Surveyor(Model):
     """The largest store that a view may ask for: whoever may write a PDSHub may write a view inside of it."""
 
 
+class NamespaceSelector(Model):
+    """Labels that a namespace must have, all of them; without any, every namespace is selected."""
+
+    match_labels: dict[str, str] = Field(default_factory=lambda: {f"{GROUP}/hubs": "allowed"})
+
+
+class Hubs(Model):
+    """Which namespaces may hold hubs: those that the selector selects, and those of the list."""
+
+    namespace_selector: NamespaceSelector = Field(default_factory=NamespaceSelector)
+    namespaces: list[str] = Field(default_factory=list)
+
+
 class Installation(Model):
     """The whole of installation.yaml."""
 
     defaults: Defaults = Field(default_factory=Defaults)
     archive: Allowed = Field(default_factory=Allowed)
     surveyor: Surveyor = Field(default_factory=Surveyor)
+    hubs: Hubs = Field(default_factory=Hubs)
 
 
 def load(path: Path = DEFAULT_PATH) -> Installation:
@@ -116,4 +132,25 @@ def storage_refusal(storage: str, surveyor: Surveyor, field: str = "spec.survey.
     return (
         f"{field}: {storage} is more than this installation allows, {surveyor.max_storage}: "
         f"ask for less, or raise surveyor.maxStorage of the pdshub chart"
+    )
+
+
+NEVER = ("default", "kube-node-lease", "kube-public", "kube-system")
+"""Namespaces that never hold hubs, beside the installation's own: the cluster's parts are in them."""
+
+
+def namespace_refusal(namespace: str, labels: Mapping[str, str], hubs: Hubs, own: Collection[str]) -> str:
+    """Why a namespace may not hold hubs; empty when it may.
+
+    ``labels`` are the namespace's, ``own`` the installation's namespaces.
+    """
+    if namespace in own or namespace in NEVER:
+        return f"namespace {namespace} never holds hubs: give the PDSHub a namespace of its own"
+    wanted = hubs.namespace_selector.match_labels
+    if namespace in hubs.namespaces or all(labels.get(key) == value for key, value in wanted.items()):
+        return ""
+    pairs = " ".join(f"{key}={value}" for key, value in sorted(wanted.items()))
+    return (
+        f"this installation allows no hubs in namespace {namespace}: an administrator of the cluster allows them by "
+        f"kubectl label namespace {namespace} {pairs}, or adds it to hubs.namespaces of the pdshub chart"
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +17,7 @@ import aiohttp
 from kubernetes.aio import client as aio_client
 from kubernetes.aio import config as aio_config
 
+from pdshub import tenant
 from pdshub.wellknown import API_VERSION
 
 Object = dict[str, Any]
@@ -78,6 +79,7 @@ VOLUME = Resource("v1", "persistentvolumes", "PersistentVolume", namespaced=Fals
 NAMESPACE = Resource("v1", "namespaces", "Namespace", namespaced=False)
 NODE = Resource("v1", "nodes", "Node", namespaced=False)
 DEPLOYMENT = Resource("apps/v1", "deployments", "Deployment")
+ROLE_BINDING = Resource("rbac.authorization.k8s.io/v1", "rolebindings", "RoleBinding")
 STORAGE_CLASS = Resource("storage.k8s.io/v1", "storageclasses", "StorageClass", namespaced=False)
 
 
@@ -105,15 +107,16 @@ def selecting(labels: str, fields: str = "") -> dict[str, str]:
 
 
 class Kube:
-    """Requests to the API server. ``writes`` counts the changing ones, for tests and metrics."""
+    """Requests to the API server, each as whom tenant.py says. ``writes`` counts the changing ones, for tests."""
 
-    def __init__(self, client: Any, in_cluster: bool) -> None:
+    def __init__(self, client: Any, in_cluster: bool, own: Collection[str] = ()) -> None:
+        """``own``: the installation's namespaces, in which the operator acts as itself."""
         self._client = client
-        self.in_cluster = in_cluster
+        self.in_cluster, self.own = in_cluster, own
         self.writes = 0
 
     @classmethod
-    async def connect(cls) -> Kube:
+    async def connect(cls, own: Collection[str]) -> Kube:
         """Log in as the pod's service account, or outside a cluster by kubeconfig."""
         # watches keep their connections: a bound for all of them would let requests wait for ever
         configuration = aio_client.Configuration(connection_pool_maxsize=0)
@@ -122,7 +125,7 @@ class Kube:
             aio_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
             await aio_config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-        return cls(aio_client.ApiClient(configuration), in_cluster)
+        return cls(aio_client.ApiClient(configuration), in_cluster, own)
 
     @property
     def live(self) -> Kube:
@@ -137,6 +140,7 @@ class Kube:
         self, method: str, path: str, body: Any, query: Mapping[str, str] | None, headers: dict[str, str], limit: Any
     ) -> Any:
         """One request within the time ``limit``; returns the answer, whose body is not read yet."""
+        headers.update(tenant.headers(path, self.own))
         await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         return await self._client.rest_client.request(method, url, headers=headers, body=body, _request_timeout=limit)
@@ -236,11 +240,11 @@ class Kube:
             raise
 
     async def snapshot(
-        self, resource: Resource, namespace: str, *, labels: str, metadata_only: bool
+        self, resource: Resource, namespace: str, *, labels: str, metadata_only: bool, fields: str = ""
     ) -> tuple[list[Object], str]:
         """All objects of a kind, and the resourceVersion from which a watch goes on."""
         more = {"accept": METADATA.format("List")} if metadata_only else {}
-        return await self._pages(resource.path(namespace), selecting(labels), **more)
+        return await self._pages(resource.path(namespace), selecting(labels, fields), **more)
 
     async def create(self, resource: Resource, body: Object) -> bool:
         """Create an object; False when one of that name is there already."""

@@ -58,6 +58,8 @@ class Scope:
     """Empty: all namespaces."""
     labels: str = ""
     """A selector; empty: all objects."""
+    fields: str = ""
+    """A selector by fields; empty: all objects. Lists are answered that have the same, and no others."""
     metadata_only: bool = False
     """Neither asked for nor kept is the rest: so it is with Secrets."""
     slim: Callable[[Object], Object] = dict

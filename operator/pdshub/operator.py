@@ -24,7 +24,7 @@ from pdshub import installation, ports
 from pdshub.cached_kube import CachedKube, Informers
 from pdshub.helm import Helm
 from pdshub.kopf_handlers import registry
-from pdshub.kube import ARCHIVE_VIEW, CLAIM, PDSHUB, Kube, KubeError, Object, Resource
+from pdshub.kube import ARCHIVE_VIEW, PDSHUB, ROLE_BINDING, Kube, KubeError, Object, Resource
 from pdshub.metrics import Exporter, program_version
 from pdshub.object_cache import Changed, Scope
 from pdshub.reconcile.common import triggers, watched
@@ -35,14 +35,17 @@ from pdshub.reconcile.common.tls import Tls
 from pdshub.reconcile.common.triggers import HubKey, asked_of, told_to_hubs
 from pdshub.reconcile.common.workqueue import WorkQueue
 from pdshub.reconcile.hub import reconcile as hub
-from pdshub.reconcile.hub.act.protect import retain, retain_all
 from pdshub.reconcile.hub.context import HubContext
+from pdshub.reconcile.hub.homes_protection import HomesProtection, is_home
 from pdshub.reconcile.view import reconcile as view
 from pdshub.reconcile.view.context import ViewContext
 from pdshub.render.chart import AIRGAP_PATH
-from pdshub.render.names import HOME_LABELS, HUB_LABEL, VIEW_LABEL
+from pdshub.render.names import HUB_LABEL, VIEW_LABEL
 from pdshub.render.surveyor import SurveyorNames
 from pdshub.survey_api import SurveyApi
+from pdshub.tenant import EVENTS
+from pdshub.tenant_kubeconfig import Kubeconfigs
+from pdshub.watch import small_buffers
 
 log = logging.getLogger("pdshub")
 
@@ -101,7 +104,7 @@ class Operator:
         )
         self._beat = time.monotonic()
         self._tasks: list[asyncio.Task[Any]] = []
-        self._protecting: set[asyncio.Task[None]] = set()
+        self.homes = HomesProtection(self.kube)
 
     async def start(self, port: int) -> None:
         """Begin to watch, to look, and to answer on ``port``."""
@@ -114,10 +117,10 @@ class Operator:
 
     async def stop(self) -> None:
         """Finish what is under way and end."""
-        for task in (*self._tasks, *self._protecting):
+        for task in self._tasks:
             task.cancel()
         await asyncio.gather(self.hubs.close(HELM_GRACE), self.views.close(_VIEW_GRACE))
-        await asyncio.gather(*self._tasks, *self._protecting, return_exceptions=True)
+        await asyncio.gather(*self._tasks, self.homes.close(), return_exceptions=True)
         await self.informers.close()
         await self.kube.close()
 
@@ -158,8 +161,7 @@ class Operator:
             self.hubs.enqueue(triggers.hub_key(item))
         for item in views:
             self.views.enqueue(item["metadata"]["name"])
-        labels = ",".join([HUB_LABEL, *(f"{k}={v}" for k, v in HOME_LABELS.items())])
-        await retain_all(self.kube, await self.kube.live.items(CLAIM, labels=labels))
+        await self.homes.all(self._open())
 
     async def compare(self) -> list[list[Object]]:
         """List hubs and views (metadata), and compare what is known of them with it. Raises KubeError."""
@@ -186,16 +188,24 @@ class Operator:
         self.informers.feed(resource, kind, item)
 
     def _always(self, system: str) -> list[tuple[Scope, Changed]]:
-        """What informers watch always, and what is told of changes."""
-        heard: list[tuple[Scope, Changed]] = [
-            (watched.CLAIMS, self.on_claim),
-            (watched.claims_of_installation(system), self.on_claim),
-        ]
+        heard = [(watched.BINDINGS, self.on_binding), (watched.claims_of_installation(system), self.on_claim)]
         return [*heard, *((scope, _unheard) for scope in (*watched.CLUSTER, *watched.of_installation(system)))]
 
     def _of_hub(self, namespace: str) -> Sequence[tuple[Scope, Changed]]:
         """What is watched in the namespace of a hub alone."""
-        return [(scope, _unheard) for scope in watched.of_hub(namespace)]
+        claims = (watched.claims_of_hub(namespace), self.on_claim)
+        return [claims, *((scope, _unheard) for scope in watched.of_hub(namespace))]
+
+    def _open(self) -> set[str]:
+        """Namespaces that have a hub, and in which the operator may act: in others it can watch nothing."""
+        bound = {str(item["metadata"]["namespace"]) for item in self.informers.objects(ROLE_BINDING)}
+        return self.index.namespaces & bound
+
+    def on_binding(self, old: Object | None, new: Object | None, own: bool) -> None:
+        """A namespace was opened for its hub, or closed."""
+        self.informers.follow(self._open())
+        for key in () if own else self.index.of(str((new or old or {})["metadata"]["namespace"])):
+            self.hubs.enqueue(key)
 
     def on_hub(self, old: Object | None, new: Object | None, own: bool) -> None:
         """A hub changed. Its neighbours may have to wait for it; its view says how it takes up a generation.
@@ -204,7 +214,7 @@ class Operator:
         """
         key = triggers.hub_key(new or old or {})
         self.index.put(key, new)
-        self.informers.follow(self.index.namespaces)
+        self.informers.follow(self._open())
         asked = asked_of(old) != asked_of(new)
         if asked or not own:
             self.hubs.enqueue(key)
@@ -227,10 +237,8 @@ class Operator:
         """A claim changed: a home that is bound is protected, who waits for the archive's looks again."""
         meta = (new or old or {})["metadata"]
         labels = meta.get("labels") or {}
-        if new is not None and HUB_LABEL in labels and HOME_LABELS.items() <= labels.items():
-            task = asyncio.create_task(self._protect(new))
-            self._protecting.add(task)
-            task.add_done_callback(self._protecting.discard)
+        if new is not None and is_home(new):
+            self.homes.begin(new)
         elif own or VIEW_LABEL not in labels:
             return
         elif HUB_LABEL in labels:
@@ -239,12 +247,6 @@ class Operator:
             for name in self.views.keys:
                 if SurveyorNames(str(meta["namespace"]), name).labels[VIEW_LABEL] == labels[VIEW_LABEL]:
                     self.views.enqueue(name)
-
-    async def _protect(self, claim: Object) -> None:
-        try:
-            await retain(self.kube, claim)
-        except KubeError as error:
-            log.warning("the volume of home %s is protected later: %s", claim["metadata"]["name"], error)
 
 
 def next_resync(agreed: bool, early: float) -> tuple[float, float]:
@@ -260,13 +262,14 @@ async def run(options: argparse.Namespace) -> None:
     """Run until told to stop."""
 
     async def make() -> Operator:
+        small_buffers()
         around = Surroundings(
-            Helm(kubeconfig=os.environ.get("KUBECONFIG")),
+            Helm(Kubeconfigs(os.environ).path),
             installation.load(options.installation),
             BundledChart.read(options.airgap_chart),
             options.namespace,
         )
-        operator = Operator(await Kube.connect(), around)
+        operator = Operator(await Kube.connect((options.namespace, EVENTS)), around)
         await operator.start(options.port)
         return operator
 

@@ -16,3 +16,7 @@ REFRESH = f"{GROUP}/refresh"
 """Annotation of an ArchiveView: a new value asks for a survey; one that begins with FULL for every directory."""
 UID = 65532
 """User and group of operator and surveyor: "nonroot" of distroless images. Numeric, as runAsNonRoot asks for."""
+HELM_ACCOUNT = "pdshub-helm"
+"""The account as which the operator and Helm act in a hub's namespace (tenant.py). No ServiceAccount has this name."""
+HUB_ROLE = "pdshub-hub"
+"""The ClusterRole that the account is bound to, and the RoleBinding that does it."""

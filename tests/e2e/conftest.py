@@ -111,7 +111,7 @@ def manifest(cluster: Cluster) -> dict[str, Any]:
 
 def namespace(cluster: Cluster, name: str, *, development: bool = True) -> str:
     """Make a namespace for a test; a development one unless told otherwise."""
-    labels = {"pdshub.dev/environment": "development"} if development else {}
+    labels = {"pdshub.dev/hubs": "allowed", **({"pdshub.dev/environment": "development"} if development else {})}
     when = "jsonpath={.metadata.deletionTimestamp}"
     if cluster.kubectl("get", "namespace", name, "--ignore-not-found", "-o", when).strip():
         # the last run has just left it

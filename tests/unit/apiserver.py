@@ -20,6 +20,8 @@ from pdshub.kube import Kube, Object, Resource
 from tests.unit.reconcile.fakes import matches, merged
 
 TOKEN = "Bearer a-token"
+OWN = ("pdshub-system", "default")
+"""Namespaces of the installation."""
 _PATH = re.compile(r"(?P<root>/api/v1|/apis/[^/]+/[^/]+)(/namespaces/(?P<ns>[^/]+))?/(?P<plural>[a-z]+)(?P<rest>/.*)?")
 
 
@@ -33,6 +35,8 @@ class Asked:
     type: str
     accept: str
     body: Any
+    acting: str = ""
+    """As whom it was made; empty for the client itself."""
 
     @property
     def watches(self) -> bool:
@@ -55,7 +59,8 @@ class ApiServer:
 
     ``answer`` is given to every request instead, ``hang`` lets each wait for ever; ``silent`` lets watches say nothing
     though they stay open; ``forgotten`` is the newest version from which a watch can no longer begin (410).
-    ``before_answer`` runs between a write and the answer to whoever wrote.
+    ``before_answer`` runs between a write and the answer to whoever wrote. A ``guarded`` one has the rights of the
+    chart: the operator itself in the installation's namespaces alone, an account where a RoleBinding says so.
     """
 
     def __init__(self) -> None:
@@ -68,6 +73,7 @@ class ApiServer:
         self.forgotten = 0
         self.refuses_watch = 0
         self.before_answer: Any = None
+        self.guarded = False
         self._version = 0
         self._changes: list[Change] = []
         self._moved: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
@@ -102,6 +108,29 @@ class ApiServer:
     def requests(self) -> list[str]:
         """What was asked beside watches, in short."""
         return [f"{a.method} {a.path}" for a in self.asked if not a.watches]
+
+    async def items(self, resource: Resource, namespace: str | None = None, *, labels: str = "") -> list[Object]:
+        """What is there of a kind, as if somebody else asked."""
+        parts = _PATH.fullmatch(resource.path(namespace))
+        assert parts
+        return [i for path, i in self.objects.items() if _within(path, parts) and matches(i, labels)]
+
+    async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
+        """One object, as if somebody else asked."""
+        return self.objects.get(resource.path(namespace, name))
+
+    def _may(self, asked: Asked) -> bool:
+        parts = _PATH.fullmatch(asked.path)
+        assert parts, asked.path
+        where, plural = parts["ns"] or "", parts["plural"]
+        if asked.acting:
+            bound = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{where}/rolebindings/pdshub-hub" in self.objects
+            return bound and asked.acting == f"system:serviceaccount:{where}:pdshub-helm"
+        if plural == "rolebindings":
+            only = asked.query.get("fieldSelector") == "metadata.name=pdshub-hub"
+            return only or str(parts["rest"]) == "/pdshub-hub"
+        unbound = ["persistentvolumes", "nodes", "namespaces", "storageclasses", "pdshubs", "archiveviews"]
+        return where in OWN or plural in unbound or "/proxy/" in asked.path
 
     def _wake(self, plural: str) -> None:
         self._moved.pop(plural, asyncio.Event()).set()
@@ -143,6 +172,7 @@ class ApiServer:
             request.headers.get("Content-Type", ""),
             request.headers.get("Accept", ""),
             json.loads(text) if text else None,
+            request.headers.get("Impersonate-User", ""),
         )
         self.asked.append(asked)
         if self.hang:
@@ -151,6 +181,8 @@ class ApiServer:
             return web.Response(status=self.answer[0], text=self.answer[1])
         if request.headers.get("Authorization") != TOKEN:
             return _refusal(401, "Unauthorized")
+        if self.guarded and not self._may(asked):
+            return _refusal(403, f"{asked.acting or 'the operator'} cannot {asked.method} {asked.path}")
         if asked.watches:
             return await self._watch(request, asked)
         does = {"GET": self._get, "POST": self._post, "PATCH": self._patch, "DELETE": self._delete}
@@ -195,7 +227,7 @@ class ApiServer:
 
     def _list(self, asked: Asked, parts: re.Match[str]) -> web.Response:
         found = [body for path, body in sorted(self.objects.items()) if _within(path, parts)]
-        found = [body for body in found if matches(body, asked.query.get("labelSelector", ""))]
+        found = [body for body in found if _selected(body, asked)]
         begin, size = int(asked.query.get("continue", 0)), int(asked.query.get("limit", len(found) or 1))
         if begin and self.pages_expire:
             return _refusal(410, "The provided continue parameter is too old")
@@ -251,6 +283,12 @@ def _within(path: str, parts: re.Match[str]) -> bool:
     return bool(same and its and (not parts["ns"] or its["ns"] == parts["ns"]))
 
 
+def _selected(body: Object, asked: Asked) -> bool:
+    """Whether an object satisfies the selectors: by labels, and by its name alone of all fields."""
+    name = asked.query.get("fieldSelector", "").partition("metadata.name=")[2]
+    return matches(body, asked.query.get("labelSelector", "")) and name in ("", body["metadata"]["name"])
+
+
 def _shaped(body: Object, asked: Asked) -> Object:
     """The object, or its metadata where only that was asked for."""
     if "as=PartialObjectMetadata" not in asked.accept:
@@ -266,9 +304,8 @@ def _told(change: Change, parts: re.Match[str], asked: Asked) -> bytes | None:
     """How a watch tells a change; an object whose labels no longer match counts as deleted."""
     if not _within(change.path, parts):
         return None
-    labels = asked.query.get("labelSelector", "")
-    was = change.before is not None and matches(change.before, labels)
-    now = change.after is not None and matches(change.after, labels)
+    was = change.before is not None and _selected(change.before, asked)
+    now = change.after is not None and _selected(change.after, asked)
     if not was and not now:
         return None
     body = change.after if now else change.before
@@ -308,7 +345,7 @@ def client(url: str, token: str = TOKEN, authority: bytes | None = None) -> Kube
 
     configuration = Configuration(host=url, api_key={"BearerToken": token}, connection_pool_maxsize=0)
     configuration.ca_cert_data = authority.decode() if authority else None
-    return Kube(ApiClient(configuration), False)
+    return Kube(ApiClient(configuration), False, OWN)
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
+from pdshub import tenant
 from pdshub.helm import Helm
 from pdshub.installation import Installation
 from pdshub.kube import (
@@ -17,6 +18,7 @@ from pdshub.kube import (
     NODE,
     PDSHUB,
     POD,
+    ROLE_BINDING,
     STORAGE_CLASS,
     Kube,
     KubeError,
@@ -50,7 +52,7 @@ class Cluster:
 
     def __init__(self, server: ApiServer, kube: Kube) -> None:
         self.server, self.kube = server, kube
-        self.put, self.items, self.get = server.put, kube.items, kube.get
+        self.put, self.items, self.get = server.put, server.items, server.get
         self.helm, self.surveys = FakeHelm(cast(Any, self)), FakeSurveys()
         self.looks: Counter[Any] = Counter()
 
@@ -62,10 +64,16 @@ class Cluster:
 
     def prepare(self) -> None:
         self.put(STORAGE_CLASS, {"metadata": {"name": "standard"}, "provisioner": "rancher.io/local-path"})
+        self.put(NAMESPACE, {"metadata": {"name": SYSTEM}})
         self.put(NODE, {"metadata": {"name": "n1"}, "status": {"addresses": []}})
 
+    def open(self, *namespaces: str) -> None:
+        """The namespaces are opened for hubs already."""
+        for namespace in namespaces:
+            self.put(ROLE_BINDING, tenant.binding(namespace))
+
     def hub(self, namespace: str, name: str = "hub", view: str = "sbn") -> Object:
-        labels = {"pdshub.dev/environment": "development"}
+        labels = {"pdshub.dev/environment": "development", "pdshub.dev/hubs": "allowed"}
         self.put(NAMESPACE, {"metadata": {"name": namespace, "labels": labels}})
         self.put(POD, {"metadata": {"name": "hub-1", "namespace": namespace, "labels": {"component": "hub"}}})
         spec = {"signIn": {"development": {}}, "users": {"allowed": ["ada"]}, "archive": {"viewRef": view}}
@@ -155,6 +163,7 @@ async def running(
 ) -> AsyncIterator[tuple[Cluster, Operator]]:
     """An operator that watches; nobody asks it for its health, no node and no resync disturbs."""
     async with serving() as (server, kube):
+        server.guarded = True
         cluster = Cluster(server, kube)
         cluster.prepare()
         if before:

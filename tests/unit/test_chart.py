@@ -7,39 +7,59 @@ import pytest
 from pdshub import installation, kube, pki, ports
 from pdshub.object_cache import Scope
 from pdshub.reconcile.common import node_reports, watched
-from pdshub.wellknown import DRIVER
-from tests.unit.chart import FULL, SYSTEM, VALUES, Document, pods, rendered
+from pdshub.reconcile.hub import dependents
+from pdshub.wellknown import DRIVER, HELM_ACCOUNT, HUB_ROLE
+from tests.unit.chart import FULL, ROOT, SYSTEM, VALUES, Document, pods, rendered
+from tests.unit.test_airgap_chart import CASES, case
 
 Rules = dict[tuple[str, str], str]
+"""Verbs by API group and resource; a rule for some names only has them behind the resource, in brackets."""
 
 READ = "get list watch"
-WRITE = f"{READ} create update patch delete"
+WRITE = f"{READ} create patch delete"
+RBAC = "rbac.authorization.k8s.io"
 OPERATOR: Rules = {
     ("pdshub.dev", "pdshubs"): f"{READ} patch",
-    ("pdshub.dev", "archiveviews"): f"{READ} create patch delete",
+    ("pdshub.dev", "archiveviews"): WRITE,
     **{
         ("pdshub.dev", f"{kind}/{part}"): "get patch update"
         for kind in ("pdshubs", "archiveviews")
         for part in ("status", "finalizers")
     },
-    # Secrets: Helm's releases, the hubs' own, the certificates of reports
-    **{
-        ("", kind): WRITE for kind in ("secrets", "configmaps", "services", "serviceaccounts", "persistentvolumeclaims")
-    },
+    ("", "persistentvolumes"): WRITE,
+    ("", "namespaces"): READ,
+    ("", "nodes"): READ,
+    ("storage.k8s.io", "storageclasses"): READ,
+    (RBAC, "rolebindings[pdshub-hub]"): WRITE,
+    (RBAC, "clusterroles[pdshub-hub]"): "bind",
+    ("", "serviceaccounts[pdshub-helm]"): "impersonate",
+}
+"""In the whole cluster: nothing that lies in a namespace of hubs, but hubs."""
+HUB: Rules = {
+    ("", "secrets"): f"{READ} create update patch delete",
+    **{("", kind): WRITE for kind in ["configmaps", "services", "serviceaccounts", "persistentvolumeclaims", "pods"]},
+    ("", "events"): f"{READ} create",
     **{("apps", kind): WRITE for kind in ("deployments", "daemonsets", "statefulsets")},
     ("batch", "jobs"): WRITE,
     **{("networking.k8s.io", kind): WRITE for kind in ("networkpolicies", "ingresses")},
     ("policy", "poddisruptionbudgets"): WRITE,
-    **{("rbac.authorization.k8s.io", kind): WRITE for kind in ("roles", "rolebindings")},
-    ("", "pods"): f"{READ} create patch delete",
-    ("", "events"): f"{READ} create patch",
-    ("", "persistentvolumes"): f"{READ} create patch delete",
-    ("", "namespaces"): READ,
-    ("", "nodes"): READ,
-    ("storage.k8s.io", "storageclasses"): READ,
+    **{(RBAC, kind): WRITE for kind in ("roles", "rolebindings")},
 }
-RIGHTS: dict[str, Rules] = {"pdshub-operator": OPERATOR, "pdshub-node": {("pdshub.dev", "archiveviews"): READ}}
-"""What each service account may do, in the whole cluster, by API group and resource."""
+"""In a hub's namespace, as its account."""
+INSTALLATION: Rules = {
+    ("", f"secrets[{' '.join(sorted([pki.CA, pki.NODE, pki.OPERATOR, pki.SURVEYOR]))}]"): "get create patch",
+    ("", "pods"): READ,
+    **{("", kind): WRITE for kind in ("services", "persistentvolumeclaims")},
+    ("apps", "deployments"): WRITE,
+}
+"""In the installation's own namespace."""
+CLUSTER_ROLES = {
+    "pdshub-operator": OPERATOR,
+    "pdshub-hub": HUB,
+    "pdshub-node": {("pdshub.dev", "archiveviews"): READ},
+}
+ROLES = {"pdshub-operator": INSTALLATION, "pdshub-operator-events": {("", "events"): "create"}}
+ACCOUNTS = {"pdshub-operator", "pdshub-node"}
 
 
 # --- rights
@@ -48,30 +68,44 @@ RIGHTS: dict[str, Rules] = {"pdshub-operator": OPERATOR, "pdshub-node": {("pdshu
 def rights(rules: list[Document]) -> Rules:
     found: Rules = {}
     for rule in rules:
-        assert set(rule) == {"apiGroups", "resources", "verbs"}, f"unexpected: {rule}"
+        assert set(rule) - {"resourceNames"} == {"apiGroups", "resources", "verbs"}, f"unexpected: {rule}"
+        names = f"[{' '.join(rule['resourceNames'])}]" if "resourceNames" in rule else ""
         for group in rule["apiGroups"]:
             for resource in rule["resources"]:
-                assert (group, resource) not in found, f"{resource}: said twice"
-                found[group, resource] = " ".join(rule["verbs"])
+                assert (group, resource + names) not in found, f"{resource}: said twice"
+                found[group, resource + names] = " ".join(rule["verbs"])
     return found
 
 
-@pytest.mark.parametrize("account", RIGHTS)
-def test_least_rights(account: str) -> None:
-    assert rights(rendered()["ClusterRole", account]["rules"]) == RIGHTS[account]
+@pytest.mark.parametrize(
+    ("kind", "name", "wanted"),
+    [
+        *(("ClusterRole", name, wanted) for name, wanted in CLUSTER_ROLES.items()),
+        *(("Role", name, wanted) for name, wanted in ROLES.items()),
+    ],
+)
+def test_least_rights(kind: str, name: str, wanted: Rules) -> None:
+    assert rights(rendered()[kind, name]["rules"]) == wanted
 
 
 def test_rights_are_bound_to_the_two_accounts_and_there_are_no_others() -> None:
     objects = rendered()
-    assert {name for kind, name in objects if kind == "ClusterRole"} == set(RIGHTS)
-    assert not [name for kind, name in objects if kind in ("Role", "RoleBinding")]
-    bound = {
-        (d["roleRef"]["name"], subject["kind"], subject["name"], subject["namespace"])
-        for (kind, _), d in objects.items()
-        if kind == "ClusterRoleBinding"
-        for subject in d["subjects"]
+    assert {name for kind, name in objects if kind == "ClusterRole"} == set(CLUSTER_ROLES)
+    assert {name: d["metadata"]["namespace"] for (kind, name), d in objects.items() if kind == "Role"} == {
+        "pdshub-operator": SYSTEM,
+        "pdshub-operator-events": "default",
     }
-    assert bound == {(name, "ServiceAccount", name, SYSTEM) for name in RIGHTS}
+    bound = {
+        (kind, d["metadata"].get("namespace"), d["roleRef"]["kind"], d["roleRef"]["name"], s["name"], s["namespace"])
+        for (kind, _), d in objects.items()
+        if kind in ("ClusterRoleBinding", "RoleBinding")
+        for s in d["subjects"]
+    }
+    assert bound == {
+        *(("ClusterRoleBinding", None, "ClusterRole", name, name, SYSTEM) for name in ACCOUNTS),
+        ("RoleBinding", SYSTEM, "Role", "pdshub-operator", "pdshub-operator", SYSTEM),
+        ("RoleBinding", "default", "Role", "pdshub-operator-events", "pdshub-operator", SYSTEM),
+    }
     assert {name: spec.get("serviceAccountName") for name, spec in pods().items()} == {
         "pdshub-operator": "pdshub-operator",
         "pdshub-node": "pdshub-node",
@@ -80,11 +114,41 @@ def test_rights_are_bound_to_the_two_accounts_and_there_are_no_others() -> None:
     assert pods()["pdshub-nfs-helper"]["automountServiceAccountToken"] is False
 
 
-def test_nobody_has_a_wildcard_or_may_give_away_more_than_it_has() -> None:
-    for (kind, name), document in rendered().items():
-        for rule in document["rules"] if kind == "ClusterRole" else ():
-            said = [word for words in rule.values() for word in words]
-            assert not {"*", "escalate", "bind", "impersonate"} & set(said), name
+def test_the_account_of_hubs_is_never_made() -> None:
+    assert {name for kind, name in rendered() if kind == "ServiceAccount"} == ACCOUNTS
+
+
+def test_nobody_has_a_wildcard_or_may_give_away_more_than_the_hubs_role() -> None:
+    for (kind, name), document in rendered(FULL).items():
+        for rule in document["rules"] if kind in ("ClusterRole", "Role") else ():
+            said = {word for words in rule.values() for word in words}
+            assert not {"*", "escalate"} & said, name
+            if {"bind", "impersonate"} & said:
+                assert name == "pdshub-operator"
+                assert rule["resourceNames"] in ([HUB_ROLE], [HELM_ACCOUNT]) and len(rule["verbs"]) == 1
+
+
+def test_no_right_on_secrets_holds_in_the_whole_cluster() -> None:
+    for found in (OPERATOR, CLUSTER_ROLES["pdshub-node"]):
+        assert not [
+            resource for _, resource in found if resource.partition("[")[0] in ("secrets", "pods", "configmaps")
+        ]
+
+
+def verbs(rules: Rules) -> int:
+    """How many verbs on resources a list of rules grants."""
+    return sum(len(said.split()) for said in rules.values())
+
+
+def test_the_decision_counts_the_rights_as_they_are() -> None:
+    text = (ROOT / "docs/decisions/0013-helm-as-the-tenant.md").read_text()
+    for where, rules in (
+        ("the whole cluster", OPERATOR),
+        ("a hub's namespace", HUB),
+        ("`pdshub-system`", INSTALLATION),
+    ):
+        (row,) = [line for line in text.splitlines() if line.startswith(f"| {where}")]
+        assert row.endswith(f"| {verbs(rules)} verbs, {len(rules)} resources |"), row
 
 
 def test_the_node_plugin_writes_nothing_and_reads_no_secret() -> None:
@@ -97,16 +161,43 @@ def test_the_node_plugin_writes_nothing_and_reads_no_secret() -> None:
         assert not [v for v in pods()[other]["volumes"] if "secret" in v]
 
 
-def test_the_operator_may_hand_on_what_the_installation_adds() -> None:
-    extra = {"apiGroups": ["scheduling.k8s.io"], "resources": ["priorityclasses"], "verbs": ["get"]}
-    found = rights(rendered({"operator": {"extraRules": [extra]}})["ClusterRole", "pdshub-operator"]["rules"])
-    assert found == {**OPERATOR, ("scheduling.k8s.io", "priorityclasses"): "get"}
+KINDS = [r for r in vars(kube).values() if isinstance(r, kube.Resource)]
 
 
-@pytest.mark.parametrize("resource", [r for r in vars(kube).values() if isinstance(r, kube.Resource)])
-def test_the_operator_may_read_every_kind_that_it_knows(resource: kube.Resource) -> None:
+def may(resource: kube.Resource, namespace: str, verbs: str) -> bool:
+    """Whether the rights in a namespace (those of the whole cluster, where that is empty) have these verbs."""
     group = resource.api.rpartition("/")[0]
-    assert "get list" in OPERATOR[group, resource.plural]
+    where = {"": OPERATOR, SYSTEM: INSTALLATION}.get(namespace, HUB)
+    names = f"{resource.plural}[{HUB_ROLE}]" if resource is kube.ROLE_BINDING and not namespace else resource.plural
+    return set(verbs.split()) <= set(where.get((group, names), "").split())
+
+
+@pytest.mark.parametrize("resource", KINDS)
+def test_the_operator_may_read_every_kind_that_it_knows(resource: kube.Resource) -> None:
+    assert may(resource, "", "get list") or may(resource, "ns", "get list")
+
+
+@pytest.mark.parametrize("resource", dependents.RESOURCES.values())
+def test_what_a_hub_leaves_can_be_found_and_removed(resource: kube.Resource) -> None:
+    assert may(resource, "ns" if resource.namespaced else "", "get list delete")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_account_may_hand_on_what_the_hubs_role_has(name: str) -> None:
+    """Nobody can make a Role with more than they hold."""
+    for (kind, _), document in case(name).items():
+        for rule in document["rules"] if kind == "Role" else ():
+            for group in rule["apiGroups"]:
+                for resource in rule["resources"]:
+                    assert set(rule["verbs"]) <= set(HUB[group, resource].split())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_account_may_make_what_the_chart_has(name: str) -> None:
+    kinds = {"NetworkPolicy": "networkpolicies", "Ingress": "ingresses"}
+    made = {plural for _, plural in HUB}
+    for kind, _ in case(name):
+        assert kinds.get(kind, f"{kind.lower()}s") in made, kind
 
 
 # --- pods
@@ -190,13 +281,14 @@ def test_nothing_is_mounted_inside_what_is_shared_with_the_host(name: str) -> No
     "scope",
     [
         *watched.CLUSTER,
+        watched.BINDINGS,
         watched.HUBS,
         watched.VIEWS,
-        watched.CLAIMS,
+        watched.claims_of_hub("ns"),
         *watched.of_hub("ns"),
-        *watched.of_installation("s"),
+        watched.claims_of_installation(SYSTEM),
+        *watched.of_installation(SYSTEM),
     ],
 )
 def test_the_operator_may_watch_what_it_keeps_a_copy_of(scope: Scope) -> None:
-    group = scope.resource.api.rpartition("/")[0]
-    assert "watch" in OPERATOR[group, scope.resource.plural].split()
+    assert may(scope.resource, scope.namespace, "watch")

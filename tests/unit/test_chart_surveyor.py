@@ -59,11 +59,13 @@ def test_the_policy_chooses_surveyors_and_no_other_pod() -> None:
     assert ("NetworkPolicy", "pdshub-surveyor") not in rendered(surveyor={"networkPolicy": False})
 
 
-def granted(kind: str, group: str, resource: str) -> set[str]:
-    """Verbs of a ClusterRole of the chart."""
+def granted(account: str, group: str, resource: str) -> set[str]:
+    """Verbs that the chart gives an account: in the whole cluster, and in the installation's namespace."""
+    roles = [d for (kind, name), d in rendered().items() if kind in ("ClusterRole", "Role") and name == account]
     return {
         verb
-        for rule in rendered()["ClusterRole", kind]["rules"]
+        for role in roles
+        for rule in role["rules"]
         if group in rule["apiGroups"] and resource in rule["resources"]
         for verb in rule["verbs"]
     }

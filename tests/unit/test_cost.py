@@ -71,7 +71,7 @@ def test_a_look_at_a_settled_hub_asks_the_api_server_nothing() -> None:
             assert asked_of_the_api_server(cluster) == [
                 f"GET {PDSHUB.path()}",
                 f"GET {ARCHIVE_VIEW.path()}",
-                "GET /api/v1/persistentvolumeclaims",
+                "GET /api/v1/namespaces/ns/persistentvolumeclaims",
             ], "the resync's own lists"
             assert copies == [i.objects for i in operator.informers._all()], "nobody changes what is shared"
             cluster.server.asked.clear()

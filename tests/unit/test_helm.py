@@ -51,7 +51,12 @@ CASES: list[tuple[str, str, bool, list[str]]] = [
         False,
         [],
     ),
-    ('Error: clusterroles is forbidden: User "x" cannot create resource', "Forbidden", True, ["operator.extraRules"]),
+    (
+        'Error: clusterroles is forbidden: User "x" cannot create resource',
+        "Forbidden",
+        True,
+        ["pdshub-hub", "spec.values"],
+    ),
     ("Error: UPGRADE FAILED: context deadline exceeded", "HelmFailed", False, ["context deadline exceeded"]),
     ("", "HelmFailed", False, ["said nothing"]),
 ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+from asyncio.sslproto import SSLProtocol
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +15,7 @@ from pdshub.cached_kube import CachedKube, Informers
 from pdshub.kube import ARCHIVE_VIEW, CLAIM, CONFIG_MAP, POD, SECRET, KubeError, Object, Resource
 from pdshub.object_cache import Scope
 from pdshub.selector import Selector
+from pdshub.watch import READ_BUFFER, small_buffers
 from tests.unit.apiserver import ApiServer, Asked, serving
 from tests.unit.settled import eventually
 
@@ -422,3 +425,16 @@ def test_what_a_selection_can_answer(query: str, kept: str, inside: bool) -> Non
 def test_a_selector_that_is_not_understood_is_no_guess(text: str) -> None:
     with pytest.raises(ValueError, match="not understood"):
         Selector.parse(text)
+
+
+def test_a_watch_costs_no_large_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hubs have six watches each, and asyncio would keep 256 KiB for every one."""
+    monkeypatch.setattr(SSLProtocol, "max_size", SSLProtocol.max_size)
+    small_buffers()
+
+    async def main() -> int:
+        loop = asyncio.get_running_loop()
+        made = SSLProtocol(loop, asyncio.Protocol(), ssl.create_default_context(), None)
+        return len(made.get_buffer(-1))
+
+    assert asyncio.run(main()) == READ_BUFFER

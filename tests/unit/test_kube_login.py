@@ -61,7 +61,7 @@ def test_logging_in(
         async with listening(server.handle, tls) as port:
             file = kubeconfig(tmp_path, f"https://localhost:{port}", trusted.certificate, token)
             monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(file))
-            kube = await Kube.connect()
+            kube = await Kube.connect(())
             try:
                 if status is None:
                     assert await kube.get(POD, "a", "ns")
@@ -90,7 +90,7 @@ def test_a_pod_needs_no_cluster_dns(
         monkeypatch.setattr(incluster_config, f"SERVICE_{name}_FILENAME", str(tmp_path / name))
 
     async def main() -> tuple[str, bool]:
-        kube = await Kube.connect()
+        kube = await Kube.connect(())
         await kube.close()
         return kube._client.configuration.host, kube.in_cluster
 

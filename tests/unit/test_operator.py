@@ -29,6 +29,7 @@ def neighbours(cluster: Cluster) -> None:
     cluster.hub("ns1", "second", view="other")
     cluster.hub("ns2")
     cluster.hub("ns3", view="other")
+    cluster.open("ns1", "ns2", "ns3")
 
 
 def respec(cluster: Cluster, namespace: str, name: str, **archive: Any) -> None:
@@ -83,8 +84,9 @@ def test_homes_are_protected_when_they_are_bound_and_found_again_by_the_resync()
                 return cluster.server.objects[VOLUME.path(None, name)]["spec"]["persistentVolumeReclaimPolicy"]
 
             await eventually("it is protected", lambda: policy("pv") == "Retain")
+            cluster.server.silent = True
             cluster.put(VOLUME, {"metadata": {"name": "pv2"}, "spec": {"persistentVolumeReclaimPolicy": "Delete"}})
-            cluster.put(CLAIM, claim("home", "without-a-hub", HOME, "pv2"))
+            cluster.put(CLAIM, claim("home", "ns2", HOME, "pv2"))
             await operator.resync()
             assert policy("pv2") == "Retain"
 

@@ -135,6 +135,7 @@ def demo_hub(world: World) -> None:
         "metadata": {
             "name": DEMO,
             "labels": {
+                "pdshub.dev/hubs": "allowed",
                 "pdshub.dev/environment": "development",
                 "pod-security.kubernetes.io/enforce": "baseline",
                 "pod-security.kubernetes.io/warn": "restricted",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
+from pdshub import tenant
 from pdshub.helm import Helm
 from pdshub.installation import Installation
 from pdshub.kube import (
     NAMESPACE,
     PDSHUB,
+    ROLE_BINDING,
     STORAGE_CLASS,
     Kube,
 )
@@ -45,8 +47,9 @@ class Bench:
             "pdshub-system",
             cast(Any, None),
         )
-        labels = {"pdshub.dev/environment": "development"}
+        labels = {"pdshub.dev/environment": "development", "pdshub.dev/hubs": "allowed"}
         self.kube.put(NAMESPACE, {"metadata": {"name": "ns", "labels": labels}})
+        self.kube.put(ROLE_BINDING, tenant.binding("ns"))
         self.kube.put(STORAGE_CLASS, {"metadata": {"name": "standard"}, "provisioner": "rancher.io/local-path"})
         self.generation = 0
         self.apply(spec or SPEC, name)

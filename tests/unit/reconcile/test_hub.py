@@ -156,7 +156,7 @@ def test_a_second_hub_waits_and_its_deletion_harms_nothing() -> None:
 
 def test_development_sign_in_elsewhere_installs_nothing() -> None:
     bench = Bench()
-    bench.kube.put(NAMESPACE, {"metadata": {"name": "ns", "labels": {}}})
+    bench.kube.put(NAMESPACE, {"metadata": {"name": "ns", "labels": {"pdshub.dev/hubs": "allowed"}}})
     bench.run()
     assert bench.condition("SignInReady")["status"] == "False"
     assert bench.helm.runs == [] and bench.names("secrets") == set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from pdshub import rfc3339
 from pdshub.api.status import Condition
 from pdshub.kube import EVENT, Kube, KubeError, Object
 from pdshub.wellknown import MANAGER
+
+log = logging.getLogger(__name__)
 
 _GOOD = {
     "Ready": "True",
@@ -85,5 +88,5 @@ async def publish(kube: Kube, about: Object, records: Iterable[EventRecord], nam
         }
         try:
             await kube.create(EVENT, body)
-        except KubeError:
-            continue
+        except KubeError as error:
+            log.info("event %s of %s/%s is lost: %s", record.reason, namespace, meta["name"], error)

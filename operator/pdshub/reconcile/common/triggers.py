@@ -90,7 +90,11 @@ class ViewIndex:
 
     def neighbours(self, key: HubKey) -> set[HubKey]:
         """Other hubs of the namespace: only the oldest is installed."""
-        return set(self._neighbours.get(key[0], ())) - {key}
+        return self.of(key[0]) - {key}
+
+    def of(self, namespace: str) -> set[HubKey]:
+        """Hubs of a namespace."""
+        return set(self._neighbours.get(namespace, ()))
 
     @property
     def namespaces(self) -> set[str]:

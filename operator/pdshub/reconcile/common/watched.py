@@ -1,11 +1,12 @@
 """What is watched, so that a look at what is settled asks the API server nothing.
 
-In the whole cluster: hubs and views, whose watch is kopf's, volumes, namespaces, nodes, storage classes and, by the
-labels that hub charts and the operator set, the parts of hubs. In the installation's own namespace: what surveyors are
-made of, and the pods of the node plugin. In the namespace of each hub, and in no other: of Secrets their metadata.
+In the whole cluster: hubs and views, whose watch is kopf's, volumes, namespaces, nodes, storage classes, and the
+RoleBindings by which namespaces hold hubs. In the installation's own namespace: what surveyors are made of, and the
+pods of the node plugin. In each namespace that such a RoleBinding opens, and in no other: by the labels that hub charts
+and the operator set, the parts of hubs, the claims, and of Secrets their metadata; all as the namespace's account.
 
-Watches of the whole cluster, because each costs 0.3 MB: asyncio keeps 256 KB for every TLS connection. A part without
-the label that its chart should give it costs a request a look, and nothing else: that something is absent is asked.
+A part without the label that its chart should give it costs a request a look, and nothing else: that something is
+absent is asked.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pdshub.kube import (
     NODE,
     PDSHUB,
     POD,
+    ROLE_BINDING,
     SECRET,
     SERVICE,
     STORAGE_CLASS,
@@ -30,8 +32,8 @@ from pdshub.kube import (
 )
 from pdshub.object_cache import Scope
 from pdshub.reconcile.common.node_reports import SELECTOR
-from pdshub.render.names import HUB_LABEL, VIEW_LABEL
-from pdshub.wellknown import MANAGER
+from pdshub.render.names import VIEW_LABEL
+from pdshub.wellknown import HUB_ROLE, MANAGER
 
 
 def without_managers(item: Object) -> Object:
@@ -54,25 +56,31 @@ def slim_node(item: Object) -> Object:
 HUBS = Scope(PDSHUB, slim=without_managers)
 VIEWS = Scope(ARCHIVE_VIEW)
 """With the managers of its fields: they say who decided."""
-CLAIMS = Scope(CLAIM, labels=HUB_LABEL, slim=without_managers)
-"""Claims of the archive and of homes."""
+BINDINGS = Scope(ROLE_BINDING, fields=f"metadata.name={HUB_ROLE}", slim=without_managers)
+"""What lets the account of a namespace act there: without it nothing in the namespace can be watched."""
 CLUSTER: Sequence[Scope] = (
     Scope(VOLUME, slim=without_managers),
     Scope(NAMESPACE, slim=without_managers),
     Scope(NODE, slim=slim_node),
     Scope(STORAGE_CLASS, slim=without_managers),
-    Scope(CLAIM, labels="component=hub", slim=without_managers),
-    Scope(CONFIG_MAP, labels=f"app.kubernetes.io/managed-by={MANAGER}", slim=without_managers),
-    Scope(SERVICE, labels="component=proxy-public", slim=without_managers),
-    Scope(DEPLOYMENT, labels="component in (hub,proxy)", slim=without_managers),
-    Scope(POD, labels="component in (hub,proxy)", slim=slim_pod),
 )
-"""Beside them: what there is of the cluster, the hubs' databases, and the parts of hubs."""
+"""Beside them: what there is of the cluster."""
+
+
+def claims_of_hub(namespace: str) -> Scope:
+    """Claims of a hub's namespace: of the archive, of homes, and the database's."""
+    return Scope(CLAIM, namespace, slim=without_managers)
 
 
 def of_hub(namespace: str) -> Sequence[Scope]:
-    """What is watched in the namespace of a hub alone. Without the right to read Secrets elsewhere it still works."""
-    return (Scope(SECRET, namespace, metadata_only=True, slim=without_managers),)
+    """What else is watched in the namespace of a hub."""
+    return (
+        Scope(SECRET, namespace, metadata_only=True, slim=without_managers),
+        Scope(CONFIG_MAP, namespace, f"app.kubernetes.io/managed-by={MANAGER}", slim=without_managers),
+        Scope(SERVICE, namespace, "component=proxy-public", slim=without_managers),
+        Scope(DEPLOYMENT, namespace, "component in (hub,proxy)", slim=without_managers),
+        Scope(POD, namespace, "component in (hub,proxy)", slim=slim_pod),
+    )
 
 
 def claims_of_installation(namespace: str) -> Scope:

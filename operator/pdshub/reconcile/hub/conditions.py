@@ -109,11 +109,12 @@ def status(facts: Facts, action: Action, now: str) -> PDSHubStatus:
     seen = facts.generation if action.settles else before.observed_generation
     release = facts.release if installed(facts) else None
     # a release that cannot be read is still there
-    version = before.version if facts.unreadable_release else ""
-    revision = before.revision if facts.unreadable_release else 0
+    unread = facts.unreadable_release is not None or not facts.granted
+    version = before.version if unread else ""
+    revision = before.revision if unread else 0
     return PDSHubStatus(
         observed_generation=seen,
-        address=facts.address,
+        address=facts.address if facts.granted else before.address,
         users=len(signin.people(facts.spec)) if facts.spec else before.users,
         version=f"{release.chart}-{release.version}" if release else version,
         revision=release.revision if release else revision,

@@ -22,6 +22,7 @@ class Kind(Enum):
     STALL = "stall"
     SUSPEND = "suspend"
     ADD_FINALIZER = "add-finalizer"
+    GRANT = "grant"
     PREPARE = "prepare"
     UNLOCK = "unlock"
     INSTALL = "install"
@@ -77,6 +78,13 @@ def _delete(facts: Facts) -> Action:
     if facts.conflicting_hub:
         # a hub that was never installed takes nothing of the other one along
         return Action(Kind.DROP_FINALIZER)
+    if facts.terminating:
+        # Kubernetes removes what is in the namespace, in any order, and with it the right to do anything there
+        if facts.dependents:
+            return Action(Kind.COLLECT_DEPENDENTS, "Deleting", "what the hub left outside of its namespace is removed")
+        return Action(Kind.DROP_FINALIZER)
+    if not facts.granted:
+        return _grant(facts)
     if facts.broken_revisions:
         return Action(Kind.COLLECT_REVISIONS, "Deleting", "revisions that cannot be read are being removed")
     if facts.release is not None and facts.release.owner == facts.names.name:
@@ -84,6 +92,13 @@ def _delete(facts: Facts) -> Action:
     if facts.dependents:
         return Action(Kind.COLLECT_DEPENDENTS, "Deleting", "what the hub left is being removed")
     return Action(Kind.DROP_FINALIZER)
+
+
+def _grant(facts: Facts) -> Action:
+    """What the namespace's account needs before anything in the namespace can be read."""
+    if facts.barred:
+        return Action(Kind.STALL, "NamespaceNotAllowed", facts.barred)
+    return Action(Kind.GRANT, "Preparing", f"namespace {facts.names.namespace} is opened for its hub")
 
 
 def _refuse(facts: Facts) -> Action | None:
@@ -95,10 +110,12 @@ def _refuse(facts: Facts) -> Action | None:
             f"namespace {facts.names.namespace} has PDSHub {facts.conflicting_hub} already, and holds one hub only: "
             f"move {name} to a namespace of its own, or delete {facts.conflicting_hub}",
         )
-    if facts.spec is None:
-        return Action(Kind.STALL, "InvalidSpec", f"the spec is refused: {facts.invalid}")
     if facts.terminating:
         return Action(Kind.SUSPEND, "NamespaceTerminating", f"namespace {facts.names.namespace} is being deleted")
+    if facts.barred or (facts.finalizer and not facts.granted):
+        return _grant(facts)
+    if facts.spec is None:
+        return Action(Kind.STALL, "InvalidSpec", f"the spec is refused: {facts.invalid}")
     if facts.spec.suspend:
         return Action(Kind.SUSPEND, "Suspended", "spec.suspend is true: nothing is installed, upgraded or repaired")
     if facts.spec.sign_in and facts.spec.sign_in.development and not facts.development:
@@ -135,6 +152,8 @@ def _refuse(facts: Facts) -> Action | None:
 def _prepare(facts: Facts) -> Action | None:
     if not facts.finalizer:
         return Action(Kind.ADD_FINALIZER, "Starting", "the hub is being prepared")
+    if not facts.granted:
+        return _grant(facts)
     if facts.release is not None and facts.release.pending:
         return Action(
             Kind.UNLOCK,

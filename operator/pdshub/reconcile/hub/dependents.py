@@ -58,9 +58,11 @@ RESOURCES: Mapping[str, Resource] = {
     "claim": CLAIM,
     "data": CLAIM,
     "volume": VOLUME,
+    "kept": VOLUME,
     "view": ARCHIVE_VIEW,
 }
-"""``data`` is a claim whose content is to go too; ``claim`` is one that only points to the archive."""
+"""``data`` is a claim whose content is to go too, ``kept`` the volume of such a claim where the claim itself cannot be
+read; ``claim`` is one that only points to the archive."""
 
 
 def _labels(**pairs: str) -> str:
@@ -94,6 +96,31 @@ async def read_dependents(kube: Kube, names: Names, broken_release: bool) -> dic
     return {role: tuple(items) for role, items in found.items()}
 
 
+async def read_unbound(kube: Kube, names: Names) -> dict[str, tuple[Object, ...]]:
+    """What was made for a hub and lies in no namespace. Raises KubeError.
+
+    All that matters where the namespace itself is going: Kubernetes removes what is in it, in any order, and with it
+    the right to read it.
+    """
+    volumes = await kube.items(VOLUME, labels=f"{HUB_LABEL}={names.name},{NAMESPACE_LABEL}={names.namespace}")
+    view = await kube.get(ARCHIVE_VIEW, names.own_view)
+    shows = [item for item in volumes if VIEW_LABEL in item["metadata"]["labels"]]
+    kept = [
+        item
+        for item in volumes
+        if item not in shows
+        and (item["spec"].get("claimRef") or {}).get("namespace") == names.namespace
+        and item["spec"].get("persistentVolumeReclaimPolicy") != "Delete"
+    ]
+    return {"volumes": tuple(shows), "kept": tuple(kept), "view": (view,) if view else ()}
+
+
+def _gives_up(policy: DeletionPolicy, volume: Object) -> bool:
+    """Whether the policy lets the data of a claim's volume go."""
+    asked = policy.database if volume["spec"]["claimRef"].get("name") == DATABASE_CLAIM else policy.homes
+    return asked == "Delete"
+
+
 def _in_release(names: Names, item: Object) -> bool:
     """Whether Helm would remove an object together with the hub's release."""
     annotations = item["metadata"].get("annotations") or {}
@@ -111,6 +138,7 @@ def judge_dependents(names: Names, spec: PDSHubSpec | None, left: Mapping[str, t
     if policy.homes == "Delete":
         # a database is no home, whatever labels somebody gave it
         found += [("data", item) for item in left.get("homes", ()) if item["metadata"]["name"] != DATABASE_CLAIM]
+    found += [("kept", item) for item in left.get("kept", ()) if _gives_up(policy, item)]
     for item in left.get("view", ()):
         # only one that the operator made for this very hub: names can meet
         labels = item["metadata"].get("labels") or {}

@@ -47,6 +47,10 @@ class Facts:
     """Why this hub cannot be installed: the condition's reason, and a message that says what to do."""
     terminating: bool = False
     """Whether the namespace is being deleted, and takes no new objects."""
+    barred: str = ""
+    """Why the namespace may not hold hubs, and what to do; empty when it may."""
+    granted: bool = True
+    """Whether the namespace's account may act in it: before that nothing in the namespace is known."""
     development: bool = False
     """Whether the namespace is labelled for development."""
     missing_secret: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ from pydantic import ValidationError
 
 from pdshub.api.hub import PDSHubSpec, PDSHubStatus
 from pdshub.api.view import ArchiveViewSpec
-from pdshub.installation import Installation
+from pdshub.installation import Installation, namespace_refusal
 from pdshub.kube import Object
 from pdshub.reconcile.common.context import BundledChart
 from pdshub.reconcile.common.objects import Step, filled
@@ -24,7 +25,7 @@ from pdshub.reconcile.hub.archive_state import (
 from pdshub.reconcile.hub.database import judge_database
 from pdshub.reconcile.hub.dependents import RELEASED, judge_dependents
 from pdshub.reconcile.hub.facts import ArchiveState, Attempt, Facts
-from pdshub.reconcile.hub.observation import Observation
+from pdshub.reconcile.hub.observation import Observation, terminating
 from pdshub.render import address, archive, chart, homes, keys, notice, signin, values
 from pdshub.render.merge import same
 from pdshub.render.names import ENVIRONMENT_LABEL, FINALIZER, NOTICE_ANNOTATION, Names
@@ -60,8 +61,8 @@ def basics(hub: Object) -> Facts:
     )
 
 
-def judge(seen: Observation, installation: Installation, bundled: BundledChart) -> Facts:
-    """What an observation means under the settings of the installation."""
+def judge(seen: Observation, installation: Installation, bundled: BundledChart, own: Collection[str] = ()) -> Facts:
+    """What an observation means under the settings of the installation. ``own``: the installation's namespaces."""
     facts = replace(
         basics(seen.hub),
         conflicting_hub=conflicting_hub(seen.hub, seen.neighbours),
@@ -69,6 +70,18 @@ def judge(seen: Observation, installation: Installation, bundled: BundledChart) 
         invalid=seen.invalid,
     )
     if facts.conflicting_hub:
+        return facts
+    labels = ((seen.namespace or {}).get("metadata") or {}).get("labels") or {}
+    facts = replace(
+        facts,
+        terminating=terminating(seen.namespace),
+        barred=namespace_refusal(facts.names.namespace, labels, installation.hubs, own),
+        granted=seen.granted,
+        development=labels.get(ENVIRONMENT_LABEL) == "development",
+    )
+    if facts.deleting and facts.terminating:
+        return replace(facts, dependents=judge_dependents(facts.names, facts.spec, seen.left))
+    if not facts.granted:
         return facts
     facts = replace(facts, release=seen.release.newest, unreadable_release=seen.release.unreadable)
     if facts.deleting:
@@ -105,22 +118,13 @@ def _wanted(
 ) -> Facts:
     """Everything that only matters for a hub that is to run."""
     names, defaults = facts.names, installation.defaults
-    meta = (seen.namespace or {}).get("metadata") or {}
-    phase = ((seen.namespace or {}).get("status") or {}).get("phase")
-    labels = meta.get("labels") or {}
     referred = bool(spec.archive and spec.archive.view_ref)
     folder = str(((seen.view or {}).get("spec") or {}).get("folder") or "") if referred else ""
     view = archive.view_of(spec, names, folder)
     state = ArchiveState()
     if view is not None and spec.archive is not None:
         state = archive_state(view, seen.view, spec.archive.inline, installation)
-    facts = replace(
-        facts,
-        terminating=phase == "Terminating",
-        development=labels.get(ENVIRONMENT_LABEL) == "development",
-        view=view,
-        archive=state,
-    )
+    facts = replace(facts, view=view, archive=state)
     if conflict := _name_conflict(facts, seen):
         return replace(facts, archive=ArchiveState(), refused=("NameTaken", conflict))
     ref = chart.choose(spec.chart, defaults.chart, bundled.path, bundled.version, bundled.digest)

@@ -11,6 +11,11 @@ from pdshub.reconcile.common.objects import Workload
 from pdshub.reconcile.hub.release import Release, UnreadableRelease
 
 
+def terminating(namespace: Object | None) -> bool:
+    """Whether a namespace is being deleted."""
+    return ((namespace or {}).get("status") or {}).get("phase") == "Terminating"
+
+
 @dataclass(frozen=True)
 class Attempt:
     """Failed runs of helm at one digest. ``key`` names generation, chart and values; another key starts anew."""
@@ -51,8 +56,10 @@ class Observation:
     """The spec, where it is valid."""
     invalid: str = ""
     """Why the spec is refused, field by field."""
-    release: ReleaseRead = field(default_factory=ReleaseRead)
     namespace: Object | None = None
+    granted: bool = True
+    """Whether the namespace's account may act in it; without that nothing else of the namespace was read."""
+    release: ReleaseRead = field(default_factory=ReleaseRead)
     view: Object | None = None
     """The ArchiveView that the spec asks for."""
     own_view: Object | None = None

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from pdshub import hub_api
+from pdshub import hub_api, tenant
 from pdshub.api.hub import PDSHubSpec
 from pdshub.api.refusal import refusal_words
 from pdshub.kube import (
@@ -19,21 +19,24 @@ from pdshub.kube import (
     NAMESPACE,
     PDSHUB,
     POD,
+    ROLE_BINDING,
     SECRET,
     SERVICE,
     VOLUME,
     Kube,
+    KubeError,
     Object,
     Resource,
 )
 from pdshub.reconcile.common import workloads
 from pdshub.reconcile.common.objects import without_content
 from pdshub.reconcile.hub.context import HubContext, HubMemory
-from pdshub.reconcile.hub.dependents import read_dependents
-from pdshub.reconcile.hub.observation import Observation, ReleaseRead
+from pdshub.reconcile.hub.dependents import read_dependents, read_unbound
+from pdshub.reconcile.hub.observation import Observation, ReleaseRead, terminating
 from pdshub.reconcile.hub.release import Release, UnreadableRelease, by_revision, read_release
 from pdshub.render import archive, signin
 from pdshub.render.names import DATABASE_CLAIM, HUB_LABEL, NAMESPACE_LABEL, VIEW_LABEL, Names
+from pdshub.wellknown import HUB_ROLE
 
 _Made = TypeVar("_Made")
 
@@ -48,22 +51,46 @@ async def observe(context: HubContext, hub: Object) -> Observation:
     names = names_of(hub)
     memory = context.memory(names.namespace, names.name)
     others = await context.kube.items(PDSHUB, names.namespace)
-    deleting = bool(hub["metadata"].get("deletionTimestamp"))
     seen = Observation(
         hub=hub,
         neighbours=tuple(item for item in others if item["metadata"]["name"] != names.name),
-        release=await _release(context, names, memory, deleting),
+        namespace=await context.kube.get(NAMESPACE, names.namespace),
+        granted=await _granted(context.kube, names.namespace),
         attempt=replace(memory.attempt, wait=max(0.0, memory.retry_at - time.monotonic())),
     )
     try:
         seen = replace(seen, spec=PDSHubSpec.model_validate(hub.get("spec") or {}))
     except ValidationError as error:
         seen = replace(seen, invalid=refusal_words(error))
+    if hub["metadata"].get("deletionTimestamp") and terminating(seen.namespace):
+        return replace(seen, left=await read_unbound(context.kube, names))
+    if not seen.granted:
+        return seen
+    try:
+        return await _inside(context, names, memory, seen)
+    except KubeError as error:
+        # the binding may have gone a moment ago, as it does in a namespace that is being deleted
+        if error.status != 403 or await _granted(context.kube.live, names.namespace):
+            raise
+        return replace(seen, granted=False)
+
+
+async def _granted(kube: Kube, namespace: str) -> bool:
+    # listed, since a copy of a list tells absence without a request; by name, as the operator sees no others
+    found = await kube.items(ROLE_BINDING, fields=f"metadata.name={HUB_ROLE}")
+    return any(tenant.granted(item, namespace) for item in found if item["metadata"]["namespace"] == namespace)
+
+
+async def _inside(context: HubContext, names: Names, memory: HubMemory, seen: Observation) -> Observation:
+    """What lies in the namespace, and what belongs to it; read as the namespace's account. Raises KubeError."""
+    deleting = bool(seen.hub["metadata"].get("deletionTimestamp"))
+    seen = replace(seen, release=await _release(context, names, memory, deleting))
     if deleting:
         broken = seen.release.unreadable is not None and seen.release.older is None
         return replace(seen, left=await read_dependents(context.kube, names, broken))
     if seen.spec is not None:
-        seen = replace(seen, resumed=_resumed(memory, hub, seen.spec), **await _wanted(context, names, seen.spec))
+        wanted = await _wanted(context, names, seen.spec)
+        seen = replace(seen, resumed=_resumed(memory, seen.hub, seen.spec), **wanted)
     return replace(seen, **await _running(context, names, seen))
 
 
@@ -128,7 +155,6 @@ async def _wanted(context: HubContext, names: Names, spec: PDSHubSpec) -> dict[s
     return {
         "own_view": own,
         "own_view_shown": own is not None and await _is_shown(kube, names.own_view),
-        "namespace": await kube.get(NAMESPACE, where),
         "view": await kube.get(ARCHIVE_VIEW, view.name) if view else None,
         "claims": tuple(claims),
         "volumes": tuple(volumes),

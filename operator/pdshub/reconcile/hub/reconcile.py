@@ -93,7 +93,8 @@ async def look(context: HubContext, namespace: str, name: str) -> tuple[Object |
     if hub is None:
         return None, None
     try:
-        return hub, judge(await observe(context, hub), context.installation, context.chart)
+        seen = await observe(context, hub)
+        return hub, judge(seen, context.installation, context.chart, context.kube.own)
     except KubeError as error:
         if error.status == 0:
             raise
@@ -118,8 +119,11 @@ def pause(facts: Facts, action: Action) -> float:
 
 
 async def report(context: HubContext, hub: Object, facts: Facts, action: Action) -> None:
-    """Write the status and its events, if anything changed. A hub that is going needs neither, unless it stalls."""
-    if facts.deleting and action.kind not in (Kind.UNINSTALL, Kind.STALL):
+    """Write the status and its events, if anything changed. A hub that is going needs neither, unless it stalls.
+
+    Before its namespace is opened nothing is known of a hub: what was said of it stays for that moment.
+    """
+    if action.kind is Kind.GRANT or (facts.deleting and action.kind not in (Kind.UNINSTALL, Kind.STALL)):
         return
     after = status_of(facts, action, rfc3339.now())
     await publish(context, hub, facts.status, after)

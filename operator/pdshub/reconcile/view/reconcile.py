@@ -16,6 +16,7 @@ from pdshub.reconcile.view.observation import Action, Observation
 from pdshub.reconcile.view.observe import observe
 from pdshub.reconcile.view.status import events_of, status_of
 from pdshub.reconcile.view.surveyor_sync import LastAnswer
+from pdshub.tenant import EVENTS
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ async def report(context: ViewContext, seen: Observation) -> None:
     after = status_of(seen, rfc3339.now())
     if await status.write(context.kube, ARCHIVE_VIEW, seen.view, after):
         # events of a cluster-scoped object live in namespace default
-        await events.publish(context.kube, seen.view, events_of(seen.before, after), "default")
+        await events.publish(context.kube, seen.view, events_of(seen.before, after), EVENTS)
 
 
 def remember(context: ViewContext, seen: Observation) -> None:

@@ -48,6 +48,9 @@ def named(name: str, namespace: str | None = "ns", labels: Any = None, **more: A
     return {"metadata": {**meta, **({"namespace": namespace} if namespace else {})}, **more}
 
 
+ALLOWED = {"pdshub.dev/hubs": "allowed"}
+
+
 def secret(key: str, value: Any) -> dict[str, Any]:
     data = base64.b64encode(value.encode()).decode() if isinstance(value, str) else value
     return {"metadata": {"name": "s"}, "data": {key: data}}
@@ -63,7 +66,7 @@ def observed(spec: Mapping[str, Any] = SPEC, **more: Any) -> Observation:
     settled: dict[str, Any] = {
         "hub": hub(spec=spec),
         "spec": parsed,
-        "namespace": named("ns", None, {"pdshub.dev/environment": "development"}),
+        "namespace": named("ns", None, {"pdshub.dev/environment": "development", **ALLOWED}),
         "keys_secret": named("demo-keys"),
         "sign_in_secret": secret("password", "x"),
     }
@@ -97,7 +100,7 @@ REFUSALS: list[tuple[str, Observation, Kind, str, list[str]]] = [
     ("an older hub", observed(neighbours=(hub("a", creationTimestamp="2026"),)), Kind.STALL, "AnotherHub", ["a"]),
     (
         "the spec is refused",
-        Observation(hub=hub(), invalid="spec.x: no"),
+        Observation(hub=hub(), invalid="spec.x: no", namespace=named("ns", None, ALLOWED)),
         Kind.STALL,
         "InvalidSpec",
         ["spec.x"],
@@ -110,8 +113,16 @@ REFUSALS: list[tuple[str, Observation, Kind, str, list[str]]] = [
         ["ns"],
     ),
     ("suspended", observed({**SPEC, "suspend": True}), Kind.SUSPEND, "Suspended", []),
-    ("development elsewhere", observed(namespace=named("ns", None)), Kind.STALL, "DevelopmentSignIn", ["label"]),
-    ("no namespace was found", observed(namespace=None), Kind.STALL, "DevelopmentSignIn", ["label"]),
+    (
+        "development elsewhere",
+        observed(namespace=named("ns", None, ALLOWED)),
+        Kind.STALL,
+        "DevelopmentSignIn",
+        ["label"],
+    ),
+    ("no namespace was found", observed(namespace=None), Kind.STALL, "NamespaceNotAllowed", ["kubectl label"]),
+    ("a namespace without hubs", observed(namespace=named("ns", None)), Kind.STALL, "NamespaceNotAllowed", ["label"]),
+    ("a namespace that is not opened yet", observed(granted=False), Kind.GRANT, "Preparing", ["namespace ns"]),
     (
         "somebody's release",
         observed(release=ReleaseRead(release({}, owner=""))),
@@ -187,7 +198,7 @@ REFUSALS += [
     ("no base64", ready({"signIn": GOOGLE}, sign_in_secret=secret("k", 7)), Kind.STALL, "SecretMissing", ["key k"]),
     (
         "Google anywhere",
-        ready({"signIn": GOOGLE}, sign_in_secret=secret("k", "v"), namespace=None),
+        ready({"signIn": GOOGLE}, sign_in_secret=secret("k", "v"), namespace=named("ns", None, ALLOWED)),
         Kind.INSTALL,
         "",
         [],

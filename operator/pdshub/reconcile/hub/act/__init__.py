@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from pdshub.reconcile.hub.act import collect, finalizer, notify, prepare, protect, release
+from pdshub.reconcile.hub.act import collect, finalizer, grant, notify, prepare, protect, release
 from pdshub.reconcile.hub.context import HubContext
 from pdshub.reconcile.hub.decide import Kind
 from pdshub.reconcile.hub.facts import Facts
@@ -15,6 +15,7 @@ Act = Callable[[HubContext, Facts], Awaitable[str]]
 ACTS: Mapping[Kind, Act] = {
     Kind.ADD_FINALIZER: finalizer.add,
     Kind.DROP_FINALIZER: finalizer.drop,
+    Kind.GRANT: grant.act,
     Kind.PREPARE: prepare.act,
     Kind.UNLOCK: release.unlock,
     Kind.INSTALL: release.install_or_upgrade,

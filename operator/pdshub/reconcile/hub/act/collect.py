@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pdshub.kube import Kube, KubeError
-from pdshub.reconcile.hub.act.protect import discard
+from pdshub.reconcile.hub.act.protect import discard, give_up
 from pdshub.reconcile.hub.context import HubContext
 from pdshub.reconcile.hub.dependents import RESOURCES, Found
 from pdshub.reconcile.hub.facts import Facts
@@ -17,6 +17,8 @@ async def _remove(kube: Kube, namespace: str, found: Found) -> None:
         try:
             if kind == "data":
                 await discard(kube, name, namespace)
+            elif kind == "kept":
+                await give_up(kube, name)
             else:
                 await kube.delete(resource, name, namespace if resource.namespaced else None)
         except KubeError as error:

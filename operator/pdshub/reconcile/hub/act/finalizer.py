@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pdshub.kube import PDSHUB
 from pdshub.reconcile.common.finalizer import put
+from pdshub.reconcile.hub.act.grant import withdraw
 from pdshub.reconcile.hub.context import HubContext
 from pdshub.reconcile.hub.facts import Facts
 from pdshub.render.names import FINALIZER
@@ -16,7 +17,12 @@ async def add(context: HubContext, facts: Facts) -> str:
 
 
 async def drop(context: HubContext, facts: Facts) -> str:
-    """Take the finalizer away, after everything is gone, and forget the hub. Raises KubeError."""
+    """Take the finalizer away, after everything is gone, and forget the hub. Raises KubeError.
+
+    The namespace's binding goes before it, so that none is left; one that is going removes it by itself.
+    """
+    if facts.granted and not facts.terminating:
+        await withdraw(context, facts.names.namespace, facts.names.name)
     await put(context.kube, PDSHUB, facts.names.name, facts.names.namespace, FINALIZER, present=False)
     context.hubs.pop((facts.names.namespace, facts.names.name), None)
     return ""

@@ -24,13 +24,25 @@ async def _volume(kube: Kube, claim: Object | None) -> Object | None:
 
 
 async def retain(kube: Kube, claim: Object) -> bool:
-    """Set the volume of a bound claim to Retain; True when that changed something. Raises KubeError."""
-    if claim["metadata"].get("deletionTimestamp"):
+    """Set the volume of a home's bound claim to Retain, and mark it as its hub's; True when that changed something.
+
+    The marks tell whose it is when nothing in the namespace can be read any more. Raises KubeError.
+    """
+    meta = claim["metadata"]
+    if meta.get("deletionTimestamp"):
         return False
     volume = await _volume(kube, claim)
-    if volume is None or volume["spec"].get("persistentVolumeReclaimPolicy") != "Delete":
+    if volume is None:
         return False
-    await kube.patch(VOLUME, volume["metadata"]["name"], {"spec": {"persistentVolumeReclaimPolicy": "Retain"}})
+    hub = (meta.get("labels") or {}).get(HUB_LABEL)
+    marks = {HUB_LABEL: hub, NAMESPACE_LABEL: meta["namespace"]} if hub else {}
+    going = volume["spec"].get("persistentVolumeReclaimPolicy") == "Delete"
+    if not going and marks.items() <= (volume["metadata"].get("labels") or {}).items():
+        return False
+    body: Object = {"metadata": {"labels": marks}}
+    if going:
+        body["spec"] = {"persistentVolumeReclaimPolicy": "Retain"}
+    await kube.patch(VOLUME, volume["metadata"]["name"], body)
     return True
 
 
@@ -59,8 +71,13 @@ async def discard(kube: Kube, name: str, namespace: str) -> None:
     """Delete a claim and its data, as deletionPolicy Delete asks for. Raises KubeError."""
     volume = await _volume(kube, await kube.get(CLAIM, name, namespace))
     if volume is not None:
-        await kube.patch(VOLUME, volume["metadata"]["name"], {"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
+        await give_up(kube, volume["metadata"]["name"])
     await kube.delete(CLAIM, name, namespace)
+
+
+async def give_up(kube: Kube, name: str) -> None:
+    """Let a volume go together with its claim, as deletionPolicy Delete asks for. Raises KubeError."""
+    await kube.patch(VOLUME, name, {"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
 
 
 async def act(context: HubContext, facts: Facts) -> str:

@@ -43,6 +43,23 @@ def test_retain(spec: dict[str, Any], ref: Any, before: str, changed: bool) -> N
     assert policy(bench) == ("Retain" if changed else before)
 
 
+@pytest.mark.parametrize(
+    ("labels", "before", "marks"),
+    [
+        ({"pdshub.dev/hub": "demo"}, "Delete", {"pdshub.dev/hub": "demo", "pdshub.dev/namespace": "ns"}),
+        ({"pdshub.dev/hub": "demo"}, "Retain", {"pdshub.dev/hub": "demo", "pdshub.dev/namespace": "ns"}),
+        ({}, "Delete", {}),
+    ],
+    ids=["a home", "a home of storage that keeps", "somebody's"],
+)
+def test_a_home_that_is_kept_is_marked_once(labels: dict[str, str], before: str, marks: Any) -> None:
+    """By its marks it is known when its namespace is going and cannot be read any more."""
+    bench, claim = made({"volumeName": "pv"}, OWN, before, labels=labels)
+    assert asyncio.run(retain(cast(Kube, bench.kube), claim))
+    assert bench.get(VOLUME, "pv")["metadata"].get("labels") == marks and policy(bench) == "Retain"
+    assert not asyncio.run(retain(cast(Kube, bench.kube), claim))
+
+
 def test_a_claim_that_is_going_is_left_alone() -> None:
     bench, claim = made({"volumeName": "pv"}, OWN, "Delete", deletionTimestamp="x")
     assert not asyncio.run(retain(cast(Kube, bench.kube), claim))
