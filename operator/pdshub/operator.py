@@ -85,7 +85,9 @@ class Operator:
     ) -> None:
         self.index = triggers.ViewIndex()
         fed = [(watched.HUBS, self.on_hub), (watched.VIEWS, self.on_view)]
-        self.informers = Informers(kube, self._always(around.system), self._of_hub, fed)
+        self.informers = Informers(
+            kube, self._always(around.system, around.installation.surveyor.namespace), self._of_hub, fed
+        )
         self.kube = CachedKube(kube, self.informers)
         tls = Tls(self.kube, around.system)
         shared = (self.kube, around.helm, around.installation, around.chart, around.system, tls)
@@ -185,13 +187,14 @@ class Operator:
         """An event of kopf's watch of hubs or views: its type, None for an object of the first list, and the object."""
         self.informers.feed(resource, kind, item)
 
-    def _always(self, system: str) -> list[tuple[Scope, Changed]]:
+    def _always(self, system: str, surveyors: str) -> list[tuple[Scope, Changed]]:
         """What informers watch always, and what is told of changes."""
         heard: list[tuple[Scope, Changed]] = [
             (watched.CLAIMS, self.on_claim),
-            (watched.claims_of_installation(system), self.on_claim),
+            (watched.claims_of_surveyors(surveyors), self.on_claim),
         ]
-        return [*heard, *((scope, _unheard) for scope in (*watched.CLUSTER, *watched.of_installation(system)))]
+        silent = (*watched.CLUSTER, *watched.of_installation(system), *watched.of_surveyors(surveyors))
+        return [*heard, *((scope, _unheard) for scope in silent)]
 
     def _of_hub(self, namespace: str) -> Sequence[tuple[Scope, Changed]]:
         """What is watched in the namespace of a hub alone."""
