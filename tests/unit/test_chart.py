@@ -194,7 +194,6 @@ def test_nothing_is_mounted_inside_what_is_shared_with_the_host(name: str) -> No
         watched.VIEWS,
         watched.CLAIMS,
         *watched.of_hub("ns"),
-        *watched.of_installation("s"),
     ],
 )
 def test_the_operator_may_watch_what_it_keeps_a_copy_of(scope: Scope) -> None:

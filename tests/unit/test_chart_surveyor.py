@@ -16,7 +16,7 @@ from pdshub.tls_names import SURVEYOR_SECRET
 from tests.unit import chart
 from tests.unit.chart import ROOT, Document
 
-NAMES = surveyor.SurveyorNames("pdshub-system", "sbn")
+NAMES = surveyor.SurveyorNames("pdshub-surveyors", "sbn")
 
 
 def rendered(**values: Any) -> dict[tuple[str, str], Document]:
