@@ -10,6 +10,7 @@ import asyncio
 import logging
 import ssl
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -46,7 +47,7 @@ def stamp(directory: Path) -> tuple[int, ...] | None:
 
 
 class Server:
-    """An application behind the certificates of a folder."""
+    """An application behind the certificates of a folder. ``port`` 0: one that is free."""
 
     def __init__(self, app: web.Application, directory: Path, port: int) -> None:
         self._directory, self._port = directory, port
@@ -54,15 +55,28 @@ class Server:
         self._site: web.TCPSite | None = None
         self._seen: tuple[int, ...] | None = None
 
+    @property
+    def addresses(self) -> list[Any]:
+        """Where it answers now; nowhere before the first certificates."""
+        return self._runner.addresses
+
     async def run(self, every: float = LOOK) -> None:
         """Serve for ever, and look at the files again and again. Waits for them where they are missing."""
-        await self._runner.setup()
+        await self.begin()
         try:
             while True:
                 await self.look()
                 await asyncio.sleep(every)
         finally:
-            await self._runner.cleanup()
+            await self.end()
+
+    async def begin(self) -> None:
+        """Make ready to answer."""
+        await self._runner.setup()
+
+    async def end(self) -> None:
+        """Answer nobody any more."""
+        await self._runner.cleanup()
 
     async def look(self) -> None:
         """Take up the files if they have changed. What cannot be used is said in the log; the next look tries again."""

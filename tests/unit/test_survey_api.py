@@ -310,7 +310,7 @@ def test_a_diff_that_takes_long_over_the_surveyors_own_server(tmp_path: Path, mo
                 assert await api.changes(OPERATOR, where, A, A) == Changes(datasets_added=1, files_added=5000)
             assert workers == ["diff"]
             for limit, named in (("limit=2&", 2), ("", 1000), ("limit=9999&", 1000)):
-                _, raw = await api._request(OPERATOR, "GET", address, f"/diff?{limit}from={A}&to={A}")
+                _, raw = await api._request(OPERATOR, "GET", where, f"/diff?{limit}from={A}&to={A}")
                 assert len(json.loads(raw)["files"]["added"]["paths"]) == named
             with pytest.raises(SurveyError, match="500: more memory is needed"):
                 await api.changes(OPERATOR, where, A, A[:-1] + "b")

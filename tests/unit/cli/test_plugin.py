@@ -284,7 +284,8 @@ def test_errors(
 def test_a_view_without_what_is_asked_for(
     kubectl: Fake, capsys: pytest.CaptureFixture[str], status: dict[str, Any], line: str, words: str
 ) -> None:
-    kubectl.answer(**{"get_archiveviews__pdshub__dev_sbn": {"metadata": {"name": "sbn"}, "spec": {}, "status": status}})
+    found = {"surveyor": VIEW["status"]["surveyor"], **status}
+    kubectl.answer(**{"get_archiveviews__pdshub__dev_sbn": {"metadata": {"name": "sbn"}, "spec": {}, "status": found}})
     kubectl.write()
     assert main(line.split()) == 1
     assert words in capsys.readouterr().err

@@ -89,11 +89,8 @@ def test_from_standard_input_of_a_hub_as_json(
 def test_what_users_see_now(
     cluster: Fake, capsys: pytest.CaptureFixture[str], status: dict[str, Any], spec: dict[str, Any], said: str
 ) -> None:
-    cluster.answers["get archiveviews.pdshub.dev sbn"] = {
-        "metadata": {"name": "sbn"},
-        "spec": spec,
-        "status": {**VIEW["status"], "generations": [], "candidate": None, "generation": None, **status},
-    }
+    found = {"surveyor": VIEW["status"]["surveyor"], **status}
+    cluster.answers["get archiveviews.pdshub.dev sbn"] = {"metadata": {"name": "sbn"}, "spec": spec, "status": found}
     cluster.write()
     (cluster.folder / "view.yaml").write_text(FILE)
     assert main(["archive", "plan", "-f", str(cluster.folder / "view.yaml")]) == 0
