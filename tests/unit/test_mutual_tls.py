@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import io
 import itertools
 import os
 import ssl
@@ -87,7 +86,7 @@ class Running:
         def ask() -> str:
             try:
                 with closing(SurveyorOrigin(Where(f"127.0.0.1:{self.port}", view), files.path).manifest(NAME)) as body:
-                    return io.TextIOWrapper(body).read()
+                    return body.read().decode()
             except OSError as error:
                 return str(error) or type(error).__name__
 
@@ -187,18 +186,18 @@ def test_who_is_believed(tmp_path: Path, view: str, client: str, says: str) -> N
 
 
 def orders() -> list[tuple[str, ...]]:
-    """Who takes up each step of a change first, second, …; half of the nodes are late in some."""
-    return list(itertools.permutations(("surveyor", "operator", "node 1", "node 2")))
+    """Who takes up each step of a change first, second, …; half of the nodes are late."""
+    return [(*first, "late node") for first in itertools.permutations(("surveyor", "operator", "node"))]
 
 
 @pytest.mark.parametrize("order", orders(), ids=", ".join)
 def test_the_authority_changes_in_every_order(tmp_path: Path, order: Sequence[str]) -> None:
     """After every move of every program, everybody reads what it asks for: no moment without an answer."""
-    names = {"surveyor": SBN, "operator": tls_names.OPERATOR, "node 1": tls_names.NODE, "node 2": tls_names.NODE}
+    names = {"surveyor": SBN, "operator": tls_names.OPERATOR, "node": tls_names.NODE, "late node": tls_names.NODE}
 
     async def test() -> None:
         async with running(tmp_path) as here:
-            nodes = {name: Files(tmp_path / name) for name in names if name.startswith("node")}
+            nodes = {name: Files(tmp_path / name) for name in names if name.endswith("node")}
             at = dict.fromkeys(names, 0)
 
             async def takes_up(name: str, stage: int) -> None:

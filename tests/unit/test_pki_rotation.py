@@ -17,6 +17,7 @@ from pdshub.kube import Kube
 from pdshub.pki import authority as authorities
 from pdshub.pki.authority import Authority, step
 from pdshub.pki.secrets import ROTATE, ROTATED, read_authority
+from pdshub.reconcile.common.tls import Tls
 from tests.unit.reconcile.fakes import FakeKube
 from tests.unit.test_pki import context, shake
 
@@ -166,6 +167,24 @@ def test_an_authority_of_an_earlier_version_goes_on() -> None:
     signer, node = cluster.authority.signer, cluster.pair(pki.NODE)
     assert cluster.look(400 - 365) == [f"patch secrets/{pki.CA}"]
     assert cluster.authority.signer == signer and cluster.pair(pki.NODE) == node
+
+
+def test_those_who_begin_at_once_share_one_authority() -> None:
+    kube = FakeKube()
+    get = kube.get
+
+    async def slowly(*arguments: Any) -> Any:
+        await asyncio.sleep(0)
+        return await get(*arguments)
+
+    kube.get = slowly  # type: ignore[method-assign]
+    tls = Tls(cast(Kube, kube), "ns")
+
+    async def all_at_once() -> list[pki.Due]:
+        return await asyncio.gather(*(tls.due() for _ in range(3)))
+
+    marks = {due.mark for due in asyncio.run(all_at_once())}
+    assert len(marks) == 1 and kube.writes == [f"apply secrets/{n}" for n in (pki.CA, pki.NODE, pki.OPERATOR)]
 
 
 @pytest.mark.parametrize("damage", ["tls.crt", "tls.key", "ca.crt"])

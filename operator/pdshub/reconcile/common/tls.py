@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import ssl
 import tempfile
@@ -35,6 +36,7 @@ class Tls:
         self._kube, self._namespace = kube, namespace
         self._known: tuple[pki.Credentials, ssl.SSLContext] | None = None
         self._renew_at = 0.0
+        self._alone = asyncio.Lock()
 
     async def get(self) -> ssl.SSLContext:
         """What the operator shows and trusts. Makes what is missing, renews what is old. Raises KubeError."""
@@ -50,11 +52,12 @@ class Tls:
         return pki.surveyor_secret(body["metadata"], dns, authority, _now())
 
     async def _current(self) -> tuple[pki.Credentials, ssl.SSLContext]:
-        if self._known is None or time.monotonic() > self._renew_at:
-            credentials = await pki.ensure(self._kube, self._namespace, _now())
-            self._known = credentials, context(credentials)
-            self._renew_at = time.monotonic() + RENEWAL
-        return self._known
+        async with self._alone:  # two who begin at once would make two authorities
+            if self._known is None or time.monotonic() > self._renew_at:
+                credentials = await pki.ensure(self._kube, self._namespace, _now())
+                self._known = credentials, context(credentials)
+                self._renew_at = time.monotonic() + RENEWAL
+            return self._known
 
 
 def _now() -> datetime.datetime:
