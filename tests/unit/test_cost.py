@@ -152,7 +152,7 @@ async def surveyed(cluster: Cluster, operator: Operator) -> None:
 
 
 def test_a_look_at_a_settled_view_asks_the_api_server_nothing() -> None:
-    """Before: 2 requests a look and, every 10 s, 6 for the surveyor's objects; a look a second while a survey runs."""
+    """Before: 2 requests a look and, every 10 s, 5 for the surveyor's objects; a look a second while a survey runs."""
 
     async def main() -> None:
         async with running(no_look, view.reconcile, view_and_hub) as (cluster, operator):

@@ -47,7 +47,7 @@ def homes(fact: Any) -> set[str]:
         ("pdshub-ca", {"tls_names.py"}),
         ("pdshub-node-tls", {"tls_names.py"}),
         ("pdshub-operator-tls", {"tls_names.py"}),
-        ("pdshub-surveyor", {"tls_names.py"}),
+        ("surveyor.pdshub", {"tls_names.py"}),
         ("pdshub-surveyors", {"installation.py"}),
         ("commonName", {"tls_names.py"}),
         ("archive.allowedServers", {"mount_rules.py"}),

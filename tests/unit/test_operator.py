@@ -12,7 +12,7 @@ from pdshub import operator as program
 from pdshub.kube import ARCHIVE_VIEW, CLAIM, PDSHUB, VOLUME
 from pdshub.operator import Operator
 from pdshub.reconcile.common import workqueue
-from tests.unit.settled import SURVEYORS, SYSTEM, Cluster, eventually, heard, no_look, running
+from tests.unit.settled import SURVEYORS, Cluster, eventually, heard, no_look, running
 
 LABELS = {"pdshub.dev/hub": "hub", "pdshub.dev/view": "sbn"}
 HOME = {"component": "singleuser-storage", "pdshub.dev/hub": "hub"}
