@@ -180,7 +180,7 @@ def test_who_is_believed(tmp_path: Path, view: str, client: str, says: str) -> N
             files = Files(tmp_path / "node")
             files.put(pki.issue(NOW, tls_names.NODE, authority, server=True, client=True), trust)
             fetched = await here.node(files)
-            assert ("sbn" in fetched) is (view == "sbn"), fetched
+            assert ('"view": "sbn"' in fetched) is (view == "sbn"), fetched
 
     asyncio.run(test())
 
@@ -215,7 +215,7 @@ def test_the_authority_changes_in_every_order(tmp_path: Path, order: Sequence[st
                     await takes_up(name, stage)
                     assert await here.operator(*STAGES[at["operator"]][tls_names.OPERATOR]) == "sbn", at
                     for files in nodes.values():
-                        assert "sbn" in await here.node(files), at
+                        assert '"view": "sbn"' in await here.node(files), at
 
     asyncio.run(test())
 
