@@ -60,6 +60,8 @@ class Allowed(Model):
 class Surveyor(Model):
     """The pods that survey archive views."""
 
+    namespace: str = "pdshub-surveyors"
+    """Where they live, alone: not the installation's own namespace, which lets privileged pods in."""
     image: str = ""
     """As name:tag; without one no view is surveyed."""
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"

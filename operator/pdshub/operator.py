@@ -88,7 +88,9 @@ class Operator:
     ) -> None:
         self.index = triggers.ViewIndex()
         fed = [(watched.HUBS, self.on_hub), (watched.VIEWS, self.on_view)]
-        self.informers = Informers(kube, self._always(around.system), self._of_hub, fed)
+        self.informers = Informers(
+            kube, self._always(around.system, around.installation.surveyor.namespace), self._of_hub, fed
+        )
         self.kube = CachedKube(kube, self.informers)
         tls = Tls(self.kube, around.system)
         shared = (self.kube, around.helm, around.installation, around.chart, around.system, tls)
@@ -187,9 +189,10 @@ class Operator:
         """An event of kopf's watch of hubs or views: its type, None for an object of the first list, and the object."""
         self.informers.feed(resource, kind, item)
 
-    def _always(self, system: str) -> list[tuple[Scope, Changed]]:
-        heard = [(watched.BINDINGS, self.on_binding), (watched.claims_of_installation(system), self.on_claim)]
-        return [*heard, *((scope, _unheard) for scope in (*watched.CLUSTER, *watched.of_installation(system)))]
+    def _always(self, system: str, surveyors: str) -> list[tuple[Scope, Changed]]:
+        heard = [(watched.BINDINGS, self.on_binding), (watched.claims_of_surveyors(surveyors), self.on_claim)]
+        silent = (*watched.CLUSTER, *watched.of_installation(system), *watched.of_surveyors(surveyors))
+        return [*heard, *((scope, _unheard) for scope in silent)]
 
     def _of_hub(self, namespace: str) -> Sequence[tuple[Scope, Changed]]:
         """What is watched in the namespace of a hub alone."""
@@ -269,7 +272,8 @@ async def run(options: argparse.Namespace) -> None:
             BundledChart.read(options.airgap_chart),
             options.namespace,
         )
-        operator = Operator(await Kube.connect((options.namespace, EVENTS)), around)
+        own = (options.namespace, around.installation.surveyor.namespace, EVENTS)
+        operator = Operator(await Kube.connect(own), around)
         await operator.start(options.port)
         return operator
 

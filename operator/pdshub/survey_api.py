@@ -6,7 +6,7 @@ A surveyor reads untrusted archives: its answers are bounded in size and time, a
 from __future__ import annotations
 
 import ssl
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode
 
 import aiohttp
@@ -24,6 +24,14 @@ STILL_AT_IT = 202
 LIMIT = 8 << 20
 """Bytes of an answer; a state with 100 generations has some 60 kB."""
 _Answer = TypeVar("_Answer", bound=Answer)
+
+
+class Where(NamedTuple):
+    """A view's surveyor: no other one is believed, whatever answers at its address."""
+
+    address: str
+    """ip:port"""
+    view: str
 
 
 class SurveyError(Exception):
@@ -48,19 +56,19 @@ def _read(model: type[_Answer], data: bytes, what: str) -> _Answer:
 
 
 class SurveyApi:
-    """Requests to surveyors. ``tls`` is the operator's context, ``address`` is ip:port."""
+    """Requests to surveyors. ``tls`` is the operator's context."""
 
     async def _request(
-        self, tls: ssl.SSLContext, method: str, address: str, path: str, body: dict[str, Any] | None = None
+        self, tls: ssl.SSLContext, method: str, where: Where, path: str, body: dict[str, Any] | None = None
     ) -> tuple[int, bytes]:
         """Status (below 300) and body of the answer. Raises SurveyError."""
         timeout = aiohttp.ClientTimeout(total=TIMEOUT)
-        url = f"https://{address}{path}"
+        url, name = f"https://{where.address}{path}", tls_names.surveyor(where.view)
         try:
             # a connection for each request: a kept one would outlive a renewed certificate
             async with (
                 aiohttp.ClientSession(timeout=timeout) as session,
-                session.request(method, url, json=body, ssl=tls, server_hostname=tls_names.SURVEYOR) as answer,
+                session.request(method, url, json=body, ssl=tls, server_hostname=name) as answer,
             ):
                 data = await answer.content.read(LIMIT + 1)
                 while len(data) <= LIMIT and (more := await answer.content.read(LIMIT + 1 - len(data))):
@@ -76,21 +84,21 @@ class SurveyApi:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise SurveyError(f"the surveyor does not answer: {reason(error)}") from None
 
-    async def put_spec(self, tls: ssl.SSLContext, address: str, body: dict[str, Any]) -> SpecTaken:
+    async def put_spec(self, tls: ssl.SSLContext, where: Where, body: dict[str, Any]) -> SpecTaken:
         """Say what the view should be; the same twice changes nothing. Returns its digests. Raises SurveyError."""
-        _, data = await self._request(tls, "PUT", address, "/spec", body)
+        _, data = await self._request(tls, "PUT", where, "/spec", body)
         return _read(SpecTaken, data, "answer to PUT /spec")
 
-    async def state(self, tls: ssl.SSLContext, address: str) -> State:
+    async def state(self, tls: ssl.SSLContext, where: Where) -> State:
         """What the surveyor keeps and does. Raises SurveyError."""
-        _, data = await self._request(tls, "GET", address, "/state")
+        _, data = await self._request(tls, "GET", where, "/state")
         return _read(State, data, "state")
 
-    async def changes(self, tls: ssl.SSLContext, address: str, before: str, after: str) -> Changes | None:
+    async def changes(self, tls: ssl.SSLContext, where: Where, before: str, after: str) -> Changes | None:
         """What differs between two generations, or between the sources (``before`` is live) and one.
 
         None while that is worked out. Raises SurveyError.
         """
         query = urlencode({"from": before, "to": after, "limit": "0", "wait": str(DIFF_SECONDS)}, quote_via=quote)
-        status, data = await self._request(tls, "GET", address, f"/diff?{query}")
+        status, data = await self._request(tls, "GET", where, f"/diff?{query}")
         return None if status == STILL_AT_IT else _read(Diff, data, "diff").counted()

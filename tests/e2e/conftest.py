@@ -31,6 +31,7 @@ WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 """Which of the processes that run side by side this is; "" when there is one only."""
 NAMESPACE = f"e2e-{WORKER}" if WORKER else "e2e"
 SYSTEM = "pdshub-system"
+SURVEYORS = "pdshub-surveyors"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.cluster import eventually
+from tests.e2e.conftest import SURVEYORS
 from tests.e2e.hubclient import Kernel
 from tests.e2e.releases import FOLDER, OTES, SPACE, VIEW, Release
 
@@ -130,7 +131,7 @@ def test_explain_says_who_won_and_who_had_it_too(release: Release) -> None:
 
 
 def test_the_surveyor_is_restricted_and_has_no_token(release: Release) -> None:
-    pods = release.cluster.items("pods", "pdshub-system", "app.kubernetes.io/component=surveyor")
+    pods = release.cluster.items("pods", SURVEYORS, "app.kubernetes.io/component=surveyor")
     mine = [p for p in pods if VIEW in p["metadata"]["name"]]
     assert len(mine) == 1
     body = mine[0]["spec"]

@@ -22,7 +22,7 @@ import yaml
 from websocket import WebSocketException
 
 from tests.e2e.cluster import Cluster, eventually
-from tests.e2e.conftest import ROOT, namespace, person, variant, wait_ready
+from tests.e2e.conftest import ROOT, SURVEYORS, namespace, person, variant, wait_ready
 from tests.e2e.hubclient import Kernel, Person
 from tests.e2e.test_50_failures import kill, plugin_ready
 from tests.lab.storm import READER, Storm
@@ -237,7 +237,7 @@ def faults(nas: Nas) -> dict[str, Callable[[], object]]:
 
     def surveyor() -> None:
         nas.cluster.kubectl(
-            "delete", "pod", "-n", "pdshub-system", "-l", f"pdshub.dev/view={VIEW}", "--grace-period=0", "--force",
+            "delete", "pod", "-n", SURVEYORS, "-l", f"pdshub.dev/view={VIEW}", "--grace-period=0", "--force",
         )  # fmt: skip
 
     def helper() -> None:

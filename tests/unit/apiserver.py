@@ -20,7 +20,7 @@ from pdshub.kube import Kube, Object, Resource
 from tests.unit.reconcile.fakes import matches, merged
 
 TOKEN = "Bearer a-token"
-OWN = ("pdshub-system", "default")
+OWN = ("pdshub-system", "pdshub-surveyors", "default")
 """Namespaces of the installation."""
 _PATH = re.compile(r"(?P<root>/api/v1|/apis/[^/]+/[^/]+)(/namespaces/(?P<ns>[^/]+))?/(?P<plural>[a-z]+)(?P<rest>/.*)?")
 

@@ -36,6 +36,7 @@ from tests.unit.reconcile.fakes import FakeHelm
 from tests.unit.reconcile.views import FakeSurveys
 
 SYSTEM = "pdshub-system"
+SURVEYORS = Installation().surveyor.namespace
 _LONGEST = 30.0
 
 

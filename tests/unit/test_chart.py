@@ -9,7 +9,7 @@ from pdshub.object_cache import Scope
 from pdshub.reconcile.common import node_reports, watched
 from pdshub.reconcile.hub import dependents
 from pdshub.wellknown import DRIVER, HELM_ACCOUNT, HUB_ROLE
-from tests.unit.chart import FULL, ROOT, SYSTEM, VALUES, Document, pods, rendered
+from tests.unit.chart import FULL, ROOT, SURVEYORS, SYSTEM, VALUES, Document, pods, rendered
 from tests.unit.test_airgap_chart import CASES, case
 
 Rules = dict[tuple[str, str], str]
@@ -47,18 +47,26 @@ HUB: Rules = {
 }
 """In a hub's namespace, as its account."""
 INSTALLATION: Rules = {
-    ("", f"secrets[{' '.join(sorted([pki.CA, pki.NODE, pki.OPERATOR, pki.SURVEYOR]))}]"): "get create patch",
-    ("", "pods"): READ,
-    **{("", kind): WRITE for kind in ("services", "persistentvolumeclaims")},
-    ("apps", "deployments"): WRITE,
+    ("", f"secrets[{' '.join([pki.CA, pki.NODE, pki.OPERATOR])}]"): "get create patch",
+    ("", "pods"): "list watch",
 }
 """In the installation's own namespace."""
+IN_SURVEYORS: Rules = {
+    **{("", kind): WRITE for kind in ("persistentvolumeclaims", "services", "secrets")},
+    ("apps", "deployments"): WRITE,
+    ("", "pods"): "list",
+}
+"""Where surveyors live."""
 CLUSTER_ROLES = {
     "pdshub-operator": OPERATOR,
     "pdshub-hub": HUB,
     "pdshub-node": {("pdshub.dev", "archiveviews"): READ},
 }
-ROLES = {"pdshub-operator": INSTALLATION, "pdshub-operator-events": {("", "events"): "create"}}
+ROLES = {
+    "pdshub-operator-installation": INSTALLATION,
+    "pdshub-operator-surveyors": IN_SURVEYORS,
+    "pdshub-operator-events": {("", "events"): "create"},
+}
 ACCOUNTS = {"pdshub-operator", "pdshub-node"}
 
 
@@ -92,7 +100,8 @@ def test_rights_are_bound_to_the_two_accounts_and_there_are_no_others() -> None:
     objects = rendered()
     assert {name for kind, name in objects if kind == "ClusterRole"} == set(CLUSTER_ROLES)
     assert {name: d["metadata"]["namespace"] for (kind, name), d in objects.items() if kind == "Role"} == {
-        "pdshub-operator": SYSTEM,
+        "pdshub-operator-installation": SYSTEM,
+        "pdshub-operator-surveyors": SURVEYORS,
         "pdshub-operator-events": "default",
     }
     bound = {
@@ -103,7 +112,8 @@ def test_rights_are_bound_to_the_two_accounts_and_there_are_no_others() -> None:
     }
     assert bound == {
         *(("ClusterRoleBinding", None, "ClusterRole", name, name, SYSTEM) for name in ACCOUNTS),
-        ("RoleBinding", SYSTEM, "Role", "pdshub-operator", "pdshub-operator", SYSTEM),
+        ("RoleBinding", SYSTEM, "Role", "pdshub-operator-installation", "pdshub-operator", SYSTEM),
+        ("RoleBinding", SURVEYORS, "Role", "pdshub-operator-surveyors", "pdshub-operator", SYSTEM),
         ("RoleBinding", "default", "Role", "pdshub-operator-events", "pdshub-operator", SYSTEM),
     }
     assert {name: spec.get("serviceAccountName") for name, spec in pods().items()} == {
@@ -146,6 +156,7 @@ def test_the_decision_counts_the_rights_as_they_are() -> None:
         ("the whole cluster", OPERATOR),
         ("a hub's namespace", HUB),
         ("`pdshub-system`", INSTALLATION),
+        ("`pdshub-surveyors`", IN_SURVEYORS),
     ):
         (row,) = [line for line in text.splitlines() if line.startswith(f"| {where}")]
         assert row.endswith(f"| {verbs(rules)} verbs, {len(rules)} resources |"), row
@@ -167,7 +178,7 @@ KINDS = [r for r in vars(kube).values() if isinstance(r, kube.Resource)]
 def may(resource: kube.Resource, namespace: str, verbs: str) -> bool:
     """Whether the rights in a namespace (those of the whole cluster, where that is empty) have these verbs."""
     group = resource.api.rpartition("/")[0]
-    where = {"": OPERATOR, SYSTEM: INSTALLATION}.get(namespace, HUB)
+    where = {"": OPERATOR, SYSTEM: INSTALLATION, SURVEYORS: IN_SURVEYORS}.get(namespace, HUB)
     names = f"{resource.plural}[{HUB_ROLE}]" if resource is kube.ROLE_BINDING and not namespace else resource.plural
     return set(verbs.split()) <= set(where.get((group, names), "").split())
 
@@ -286,8 +297,6 @@ def test_nothing_is_mounted_inside_what_is_shared_with_the_host(name: str) -> No
         watched.VIEWS,
         watched.claims_of_hub("ns"),
         *watched.of_hub("ns"),
-        watched.claims_of_installation(SYSTEM),
-        *watched.of_installation(SYSTEM),
     ],
 )
 def test_the_operator_may_watch_what_it_keeps_a_copy_of(scope: Scope) -> None:

@@ -11,12 +11,13 @@ import yaml
 from pdshub import pki
 from pdshub.api.view import ArchiveViewSpec
 from pdshub.installation import Installation
+from pdshub.object_cache import Scope
+from pdshub.reconcile.common import watched
 from pdshub.render import surveyor
-from pdshub.tls_names import SURVEYOR_SECRET
 from tests.unit import chart
-from tests.unit.chart import ROOT, Document
+from tests.unit.chart import FULL, ROOT, SYSTEM, Document
 
-NAMES = surveyor.SurveyorNames("pdshub-system", "sbn")
+NAMES = surveyor.SurveyorNames("pdshub-surveyors", "sbn")
 
 
 def rendered(**values: Any) -> dict[tuple[str, str], Document]:
@@ -59,34 +60,126 @@ def test_the_policy_chooses_surveyors_and_no_other_pod() -> None:
     assert ("NetworkPolicy", "pdshub-surveyor") not in rendered(surveyor={"networkPolicy": False})
 
 
-def granted(account: str, group: str, resource: str) -> set[str]:
-    """Verbs that the chart gives an account: in the whole cluster, and in the installation's namespace."""
-    roles = [d for (kind, name), d in rendered().items() if kind in ("ClusterRole", "Role") and name == account]
-    return {
-        verb
-        for role in roles
+# --- the namespace of surveyors, and what the operator may do in it
+
+
+@pytest.mark.parametrize(("values", "name"), [({}, "pdshub-surveyors"), ({"namespace": "looking"}, "looking")])
+def test_surveyors_live_in_a_restricted_namespace(values: Document, name: str) -> None:
+    objects = rendered(surveyor=values)
+    made = objects["Namespace", name]["metadata"]
+    for mode in ("enforce", "audit", "warn"):
+        assert made["labels"][f"pod-security.kubernetes.io/{mode}"] == "restricted"
+    assert made["annotations"] == {"helm.sh/resource-policy": "keep"}, "stores of surveyors lie in it"
+    assert installation(surveyor=values).surveyor.namespace == name
+    for kind in ("NetworkPolicy", "Role", "RoleBinding"):
+        assert name in {o["metadata"]["namespace"] for (found, _), o in objects.items() if found == kind}
+    kinds = {kind for kind, _ in rendered(surveyor={**values, "createNamespace": False})}
+    assert "Namespace" not in kinds and "NetworkPolicy" in kinds
+
+
+def test_the_default_namespace_is_the_one_of_the_program() -> None:
+    assert installation().surveyor.namespace == Installation().surveyor.namespace
+
+
+KEEP = {"get", "list", "watch", "create", "patch", "delete"}
+ROLES: dict[str, list[tuple[str, set[str], set[str], set[str]]]] = {
+    "pdshub-surveyors": [
+        ("", {"persistentvolumeclaims", "services", "secrets"}, set(), KEEP),
+        ("apps", {"deployments"}, set(), KEEP),
+        ("", {"pods"}, set(), {"list"}),
+    ],
+    SYSTEM: [
+        ("", {"secrets"}, {pki.CA, pki.NODE, pki.OPERATOR}, {"get", "create", "patch"}),
+        ("", {"pods"}, set(), {"list", "watch"}),
+    ],
+}
+"""By namespace: API group, resources, names (all where there is none), verbs."""
+
+
+@pytest.mark.parametrize("namespace", ROLES)
+def test_roles_of_the_operator(namespace: str) -> None:
+    ((name, role),) = (
+        (n, o) for (kind, n), o in rendered().items() if kind == "Role" and o["metadata"]["namespace"] == namespace
+    )
+    found = [
+        (group, {*rule["resources"]}, {*rule.get("resourceNames", [])}, {*rule["verbs"]})
         for rule in role["rules"]
-        if group in rule["apiGroups"] and resource in rule["resources"]
-        for verb in rule["verbs"]
-    }
+        for group in rule["apiGroups"]
+    ]
+    assert found == ROLES[namespace]
+    binding = rendered()["RoleBinding", name]
+    assert binding["metadata"]["namespace"] == namespace and binding["roleRef"]["name"] == name
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "pdshub-operator", "namespace": SYSTEM}]
+
+
+@pytest.mark.parametrize(
+    ("scope", "namespace"),
+    [
+        *((scope, "pdshub-surveyors") for scope in (watched.claims_of_surveyors("s"), *watched.of_surveyors("s"))),
+        *((scope, SYSTEM) for scope in watched.of_installation("s")),
+    ],
+)
+def test_the_operator_may_watch_what_it_keeps_a_copy_of(scope: Scope, namespace: str) -> None:
+    group = scope.resource.api.rpartition("/")[0]
+    assert any(
+        api == group and scope.resource.plural in resources and not names and {"list", "watch"} <= verbs
+        for api, resources, names, verbs in ROLES[namespace]
+    )
+
+
+BECOME_PODS = {
+    ("", "pods"),
+    ("", "replicationcontrollers"),
+    *(("apps", kind) for kind in ("deployments", "daemonsets", "statefulsets", "replicasets")),
+    ("batch", "jobs"),
+    ("batch", "cronjobs"),
+}
+CHANGES = {"create", "update", "patch", "*"}
+
+
+def makes_pods(values: Document, *kinds: str) -> list[str]:
+    """Rules by which the operator could make, or change, what becomes a pod in the installation's namespace."""
+    objects = rendered(**values)
+    bindings = [
+        document
+        for (kind, _), document in objects.items()
+        if kind in kinds
+        and document["metadata"].get("namespace", SYSTEM) == SYSTEM
+        and {"kind": "ServiceAccount", "name": "pdshub-operator", "namespace": SYSTEM} in document["subjects"]
+    ]
+    assert bindings
+    return [
+        f"{binding['roleRef']['name']}: {rule}"
+        for binding in bindings
+        for rule in objects[binding["roleRef"]["kind"], binding["roleRef"]["name"]]["rules"]
+        if CHANGES & {*rule["verbs"]}
+        and {(g, r.partition("/")[0]) for g in rule["apiGroups"] for r in rule["resources"]}
+        & {*BECOME_PODS, ("*", "*")}
+    ]
+
+
+@pytest.mark.parametrize("values", [{}, FULL], ids=["defaults", "everything set"])
+def test_no_role_of_the_operator_makes_a_pod_beside_the_privileged_ones(values: Document) -> None:
+    assert makes_pods(values, "RoleBinding") == []
+
+
+def test_no_cluster_role_of_the_operator_does() -> None:
+    assert makes_pods({}, "ClusterRoleBinding") == []
 
 
 @pytest.mark.parametrize(
     ("group", "resource", "verbs"),
     [
-        ("apps", "deployments", {"get", "create", "patch", "delete"}),
-        ("", "services", {"get", "create", "patch", "delete"}),
-        ("", "persistentvolumeclaims", {"get", "create", "patch", "delete"}),
         ("", "persistentvolumes", {"get", "create", "patch", "delete"}),
-        ("", "secrets", {"get", "create", "patch"}),
-        ("", "pods", {"list"}),
         ("storage.k8s.io", "storageclasses", {"list"}),
         ("pdshub.dev", "archiveviews", {"get", "list", "watch", "patch"}),
         ("pdshub.dev", "archiveviews/status", {"patch"}),
     ],
 )
-def test_the_operator_may_make_surveyors(group: str, resource: str, verbs: set[str]) -> None:
-    assert verbs <= granted("pdshub-operator", group, resource)
+def test_the_operator_may_make_what_lies_in_no_namespace(group: str, resource: str, verbs: set[str]) -> None:
+    rules = rendered()["ClusterRole", "pdshub-operator"]["rules"]
+    granted = [rule["verbs"] for rule in rules if group in rule["apiGroups"] and resource in rule["resources"]]
+    assert verbs <= {verb for words in granted for verb in words}
 
 
 def test_nodes_read_views_and_nothing_else() -> None:
@@ -97,7 +190,7 @@ def test_nodes_read_views_and_nothing_else() -> None:
 def test_nodes_know_where_surveyors_may_be() -> None:
     (container, *_) = rendered()["DaemonSet", "pdshub-node"]["spec"]["template"]["spec"]["containers"]
     environment = {item["name"]: item for item in container["env"]}
-    assert environment["POD_NAMESPACE"]["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.namespace"
+    assert environment["SURVEYOR_NAMESPACE"]["value"] == installation().surveyor.namespace
 
 
 def test_each_program_mounts_its_own_certificate() -> None:
@@ -105,10 +198,21 @@ def test_each_program_mounts_its_own_certificate() -> None:
     node = {v["secret"]["secretName"] for v in volumes if "secret" in v}
     made = surveyor.deployment(NAMES, installation().surveyor, "u1")["spec"]["template"]["spec"]["volumes"]
     assert node == {pki.NODE}
-    assert {v["secret"]["secretName"] for v in made if "secret" in v} == {pki.SURVEYOR} == {SURVEYOR_SECRET}
+    assert {v["secret"]["secretName"] for v in made if "secret" in v} == {NAMES.certificate}
+    other = surveyor.SurveyorNames(NAMES.namespace, "other")
+    assert other.certificate != NAMES.certificate == surveyor.certificate(NAMES, "u1")["metadata"]["name"]
 
 
-@pytest.mark.parametrize("values", [{"surveyor": {"replicas": 2}}, {"surveyor": {"networkPolicy": "yes"}}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"surveyor": {"replicas": 2}},
+        {"surveyor": {"networkPolicy": "yes"}},
+        {"surveyor": {"namespace": "No Name"}},
+        {"surveyor": {"namespace": "a" * 64}},
+        {"surveyor": {"namespace": SYSTEM}},  # it lets privileged pods in
+    ],
+)
 def test_values_that_mean_nothing_are_refused(values: Document) -> None:
     with pytest.raises(AssertionError, match="surveyor"):
         rendered(**values)

@@ -18,7 +18,7 @@ from pdshub.reconcile.hub.reconcile import look
 from pdshub.reconcile.view import reconcile as view
 from tests.unit.reconcile import views
 from tests.unit.reconcile.fakes import merged
-from tests.unit.settled import SYSTEM, Cluster, at_rest, eventually, heard, no_look, running
+from tests.unit.settled import SURVEYORS, Cluster, at_rest, eventually, heard, no_look, running
 
 A, B = ("sha256:" + letter * 64 for letter in "ab")
 
@@ -136,7 +136,7 @@ async def surveyed(cluster: Cluster, operator: Operator) -> None:
     operator.reports.asked = True
     objects = cluster.server.objects
     cluster.surveys.keep(A)
-    service, deployment = SERVICE.path(SYSTEM, "survey-sbn"), DEPLOYMENT.path(SYSTEM, "survey-sbn")
+    service, deployment = SERVICE.path(SURVEYORS, "survey-sbn"), DEPLOYMENT.path(SURVEYORS, "survey-sbn")
     await eventually("its surveyor is made", lambda: service in objects and deployment in objects)
     cluster.put(SERVICE, {**objects[service], "spec": {"clusterIP": "10.96.0.7"}})
     serving = {"updatedReplicas": 1, "availableReplicas": 1, "replicas": 1}
@@ -157,7 +157,7 @@ def test_a_look_at_a_settled_view_asks_the_api_server_nothing() -> None:
     async def main() -> None:
         async with running(no_look, view.reconcile, view_and_hub) as (cluster, operator):
             await surveyed(cluster, operator)
-            for context, few, many in ((operator.view_context, 0, 0), (operator.view_context.live(), 7, 8)):
+            for context, few, many in ((operator.view_context, 0, 0), (operator.view_context.live(), 8, 9)):
                 context.view("sbn").objects = None  # a while later
                 cluster.server.asked.clear()
                 await view.reconcile(context, "sbn", {}, True)

@@ -22,8 +22,8 @@ from tests.unit.test_pki import context
 
 def authority_and_server() -> tuple[pki.Pair, pki.Pair]:
     now = datetime.datetime.now(datetime.UTC)
-    authority = pki.issue(pki.CA, now, "test-ca", None, server=False)
-    return authority, pki.issue(pki.NODE, now, "localhost", authority, server=True)
+    authority = pki.issue(now, "test-ca", None, server=False)
+    return authority, pki.issue(now, "localhost", authority, server=True)
 
 
 def kubeconfig(folder: Path, url: str, authority: bytes, token: str) -> Path:

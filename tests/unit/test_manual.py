@@ -96,7 +96,7 @@ class Desk(Kubectl):
     def get(self, *arguments: str) -> dict[str, Any]:
         if arguments[0] == "deployments.apps":
             owner = {"kind": "ArchiveView", "name": "sbn"}
-            meta = {"name": "survey-sbn", "namespace": "pdshub-system", "ownerReferences": [owner]}
+            meta = {"name": "survey-sbn", "namespace": "pdshub-surveyors", "ownerReferences": [owner]}
             return {"items": [{"metadata": meta}]}
         state = answers.state(self.surveyor)
         spec = ArchiveViewSpec.model_validate(self.spec)
@@ -104,6 +104,7 @@ class Desk(Kubectl):
         object.__setattr__(self, "released", verdict.released)
         status: dict[str, Any] = {
             "form": "catalog",
+            "surveyor": {"address": "10.96.0.7:9810", "namespace": "pdshub-surveyors"},
             "generations": [{"name": g.name, "asOf": g.as_of, "files": g.counts.files} for g in state.generations],
             "survey": {"state": state.survey.state, "request": state.survey.request},
         }

@@ -12,7 +12,7 @@ from pdshub import operator as program
 from pdshub.kube import ARCHIVE_VIEW, CLAIM, PDSHUB, VOLUME
 from pdshub.operator import Operator
 from pdshub.reconcile.common import workqueue
-from tests.unit.settled import SYSTEM, Cluster, eventually, heard, no_look, running
+from tests.unit.settled import SURVEYORS, Cluster, eventually, heard, no_look, running
 
 LABELS = {"pdshub.dev/hub": "hub", "pdshub.dev/view": "sbn"}
 HOME = {"component": "singleuser-storage", "pdshub.dev/hub": "hub"}
@@ -53,7 +53,7 @@ CHANGES: list[tuple[str, Callable[[Cluster], Any], set[Any]]] = [
     ("a view that is not whole", lambda c: c.view(name="other", ready="False"), {"other", SECOND, HUB3}),
     ("a view that goes", lambda c: c.server.remove(ARCHIVE_VIEW, "sbn"), {"sbn", HUB1, HUB2}),
     ("a hub's claim", lambda c: c.put(CLAIM, claim("a", "ns1", LABELS)), {HUB1}),
-    ("a surveyor's claim", lambda c: c.put(CLAIM, claim("a", SYSTEM, {"pdshub.dev/view": "sbn"})), {"sbn"}),
+    ("a surveyor's claim", lambda c: c.put(CLAIM, claim("a", SURVEYORS, {"pdshub.dev/view": "sbn"})), {"sbn"}),
     ("somebody's claim", lambda c: c.put(CLAIM, claim("a", "ns1", {})), set()),
 ]
 

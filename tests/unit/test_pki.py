@@ -12,7 +12,7 @@ from typing import cast
 
 import pytest
 
-from pdshub import pki
+from pdshub import pki, tls_names
 from pdshub.kube import Kube
 from tests.unit.reconcile.fakes import FakeKube
 
@@ -20,15 +20,16 @@ NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
 
 def made(now: datetime.datetime | None = None) -> dict[str, pki.Pair]:
-    """The authority and every program's certificate, by common name."""
+    """The authority and every program's certificate, by the name that clients ask for: two views, so two surveyors."""
     now = now or datetime.datetime.now(datetime.UTC)
-    authority = pki.issue(pki.CA, now, "pdshub-ca", None)
+    authority = pki.issue(now, "pdshub-ca", None)
     leaves = {
-        leaf.common_name: pki.issue(
-            leaf.secret, now, leaf.common_name, authority, server=leaf.server, client=leaf.client
-        )
+        leaf.common_name: pki.issue(now, leaf.common_name, authority, server=leaf.server, client=leaf.client)
         for leaf in pki.LEAVES
     }
+    for view in ("sbn", "geo"):
+        name = tls_names.surveyor(view)
+        leaves[name] = pki.issue(now, tls_names.SURVEYOR, authority, server=True, dns=name)
     return {"pdshub-ca": authority, **leaves}
 
 
@@ -68,10 +69,10 @@ def shake(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> None:
     ("client", "server", "allowed"),
     [
         ("pdshub-operator", "pdshub-node", True),
-        ("pdshub-operator", "pdshub-surveyor", True),
-        ("pdshub-node", "pdshub-surveyor", True),
-        ("pdshub-surveyor", "pdshub-node", False),
-        ("pdshub-surveyor", "pdshub-surveyor", False),
+        ("pdshub-operator", "sbn.surveyor.pdshub", True),
+        ("pdshub-node", "sbn.surveyor.pdshub", True),
+        ("sbn.surveyor.pdshub", "pdshub-node", False),
+        ("sbn.surveyor.pdshub", "geo.surveyor.pdshub", False),
         ("pdshub-node", "pdshub-operator", False),
     ],
 )
@@ -86,18 +87,60 @@ def test_who_may_ask_whom(client: str, server: str, allowed: bool) -> None:
             shake(*sides, server)
 
 
-@pytest.mark.parametrize("stranger", ["client", "server", "name"])
-def test_strangers_are_refused(stranger: str) -> None:
+@pytest.mark.parametrize(
+    ("client", "server", "asked_for"),
+    [
+        ("a foreign authority's operator", "pdshub-node", "pdshub-node"),
+        ("pdshub-operator", "a foreign authority's node", "pdshub-node"),
+        ("pdshub-operator", "pdshub-node", "elsewhere"),
+        ("pdshub-node", "geo.surveyor.pdshub", "sbn.surveyor.pdshub"),
+        ("pdshub-operator", "geo.surveyor.pdshub", "sbn.surveyor.pdshub"),
+        ("pdshub-node", "sbn.surveyor.pdshub", "pdshub-surveyor"),
+        ("pdshub-operator", "sbn.surveyor.pdshub", "pdshub-node"),
+        ("pdshub-node", "pdshub-node", "sbn.surveyor.pdshub"),
+        ("pdshub-node", "pdshub-operator", "sbn.surveyor.pdshub"),
+    ],
+)
+def test_strangers_and_stolen_keys_are_refused(client: str, server: str, asked_for: str) -> None:
     ours, others = made(), made()
-    client = (others if stranger == "client" else ours)["pdshub-operator"]
-    server = (others if stranger == "server" else ours)["pdshub-node"]
+    found = {
+        **ours,
+        "a foreign authority's operator": others["pdshub-operator"],
+        "a foreign authority's node": others["pdshub-node"],
+    }
     trust = ours["pdshub-ca"].certificate
     with pytest.raises(ssl.SSLError):
-        shake(
-            context(server, trust, server=True),
-            context(client, trust, server=False),
-            "elsewhere" if stranger == "name" else "pdshub-node",
-        )
+        shake(context(found[server], trust, server=True), context(found[client], trust, server=False), asked_for)
+
+
+VIEWS = [
+    ("sbn", "sbn.surveyor.pdshub"),
+    ("hub-sbn.example", "hub-sbn.example.surveyor.pdshub"),
+    ("a" * 63, "a" * 63 + ".surveyor.pdshub"),
+    ("a" * 64, ""),
+    (".".join(["a" * 60] * 4), ""),
+    ("a" * 253, ""),
+]
+
+
+@pytest.mark.parametrize(("view", "name"), VIEWS, ids=[str(len(view)) for view, _ in VIEWS])
+def test_names_of_surveyors_are_names_for_tls(view: str, name: str) -> None:
+    found = tls_names.surveyor(view)
+    assert found == name or (not name and found.endswith(".digest-surveyor.pdshub"))
+    assert len(found) <= 255 and all(0 < len(label) <= 63 for label in found.split("."))
+    authority = pki.issue(NOW, "pdshub-ca", None)
+    now = datetime.datetime.now(datetime.UTC)
+    pair = pki.issue(now, tls_names.SURVEYOR, authority, server=True, dns=found)
+    operator = pki.issue(now, tls_names.OPERATOR, authority)
+    trust = authority.certificate
+    shake(context(pair, trust, server=True), context(operator, trust, server=False), found)
+
+
+def test_two_views_have_two_names() -> None:
+    names = [tls_names.surveyor(view) for view, _ in VIEWS]
+    assert len({*names}) == len(VIEWS)
+    digest = names[3].partition(".")[0]
+    assert tls_names.surveyor(digest) not in names
 
 
 def test_certificates_are_made_once_and_again_when_they_are_good_for_less() -> None:
@@ -107,13 +150,13 @@ def test_certificates_are_made_once_and_again_when_they_are_good_for_less() -> N
         return asyncio.run(pki.ensure(cast(Kube, kube), "ns", NOW))
 
     first = look()
-    assert sum(w.startswith("apply secrets/") for w in kube.writes) == 4
+    assert kube.writes == [f"apply secrets/{name}" for name in (pki.CA, pki.NODE, pki.OPERATOR)]
     kube.writes.clear()
     assert look() == first and kube.writes == []
     # an earlier version made the node's certificate for answering only
     secret = kube.objects[("secrets", "ns", pki.CA)]
     authority = pki.Pair(*(base64.b64decode(secret["data"][key]) for key in (pki.CERTIFICATE, pki.KEY)))
-    old = pki.issue(pki.NODE, NOW, "pdshub-node", authority, server=True)
+    old = pki.issue(NOW, "pdshub-node", authority, server=True)
     kube.objects[("secrets", "ns", pki.NODE)]["data"] |= {
         pki.CERTIFICATE: base64.b64encode(old.certificate).decode(),
         pki.KEY: base64.b64encode(old.key).decode(),

@@ -31,12 +31,12 @@ from pdshub.api.survey import (
     SurveyProgress,
 )
 from pdshub.api.view import ArchiveViewSpec
-from pdshub.survey_api import SurveyApi, SurveyError
+from pdshub.survey_api import SurveyApi, SurveyError, Where
 
 A = "sha256:" + "a" * 64
 MAIN = [{"source": "main"}]
 NOW = datetime.datetime.now(datetime.UTC)
-AUTHORITY = pki.issue(pki.CA, NOW, "pdshub-ca", None)
+AUTHORITY = pki.issue(NOW, "pdshub-ca", None)
 
 
 def context(pair: pki.Pair, *, server: bool) -> ssl.SSLContext:
@@ -50,15 +50,15 @@ def context(pair: pki.Pair, *, server: bool) -> ssl.SSLContext:
     return made
 
 
-SERVER = context(pki.issue(pki.SURVEYOR, NOW, "pdshub-surveyor", AUTHORITY, server=True), server=True)
-IMPOSTOR = context(pki.issue(pki.NODE, NOW, "pdshub-node", AUTHORITY, server=True), server=True)
-OPERATOR = context(pki.issue(pki.OPERATOR, NOW, "pdshub-operator", AUTHORITY, client=True), server=False)
+SERVER = context(pki.issue(NOW, "pdshub-surveyor", AUTHORITY, server=True, dns="sbn.surveyor.pdshub"), server=True)
+IMPOSTOR = context(pki.issue(NOW, "pdshub-node", AUTHORITY, server=True), server=True)
+OPERATOR = context(pki.issue(NOW, "pdshub-operator", AUTHORITY, client=True), server=False)
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 async def with_surveyor(
-    answer: Answer, ask: Callable[[SurveyApi, str], Awaitable[Any]], tls: ssl.SSLContext = SERVER
+    answer: Answer, ask: Callable[[SurveyApi, Where], Awaitable[Any]], tls: ssl.SSLContext = SERVER
 ) -> Any:
     app = web.Application()
     app.router.add_route("*", "/{rest:.*}", answer)
@@ -68,7 +68,7 @@ async def with_surveyor(
     await site.start()
     try:
         port = runner.addresses[0][1]
-        return await ask(SurveyApi(), f"127.0.0.1:{port}")
+        return await ask(SurveyApi(), Where(f"127.0.0.1:{port}", "sbn"))
     finally:
         await runner.cleanup()
 
@@ -80,17 +80,17 @@ def text(body: str, status: int = 200) -> Answer:
     return answer
 
 
-async def started(app: web.Application) -> tuple[web.AppRunner, str]:
+async def started(app: web.Application) -> tuple[web.AppRunner, Where]:
     """A surveyor's server with TLS 1.3 and client certificates, as the program has it; and its address."""
     runner = web.AppRunner(app)
     await runner.setup()
     SERVER.minimum_version = ssl.TLSVersion.TLSv1_3
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=SERVER).start()
-    return runner, f"127.0.0.1:{runner.addresses[0][1]}"
+    return runner, Where(f"127.0.0.1:{runner.addresses[0][1]}", "sbn")
 
 
-async def state(api: SurveyApi, address: str) -> State:
-    return await api.state(OPERATOR, address)
+async def state(api: SurveyApi, where: Where) -> State:
+    return await api.state(OPERATOR, where)
 
 
 def test_a_state() -> None:
@@ -151,11 +151,11 @@ def test_a_bad_answer_is_refused_with_the_fields_name(body: str, says: str) -> N
 
 
 def test_a_diff_and_an_accepted_spec_are_refused_with_the_fields_name() -> None:
-    async def ask(api: SurveyApi, address: str) -> Any:
+    async def ask(api: SurveyApi, where: Where) -> Any:
         with pytest.raises(SurveyError, match=r"diff is not understood: files\.added\.count: "):
-            await api.changes(OPERATOR, address, A, A)
+            await api.changes(OPERATOR, where, A, A)
         with pytest.raises(SurveyError, match=r"answer to PUT /spec is not understood: spec: "):
-            await api.put_spec(OPERATOR, address, {})
+            await api.put_spec(OPERATOR, where, {})
 
     asyncio.run(with_surveyor(text('{"files": {"added": {"count": []}}, "spec": 7}'), ask))
 
@@ -228,7 +228,7 @@ def test_what_is_no_answer(body: str, status: int, says: str) -> None:
 
 def test_nobody_there() -> None:
     with pytest.raises(SurveyError, match="does not answer"):
-        asyncio.run(SurveyApi().state(OPERATOR, "127.0.0.1:1"))
+        asyncio.run(SurveyApi().state(OPERATOR, Where("127.0.0.1:1", "sbn")))
 
 
 def test_another_program_with_our_authority_is_no_surveyor() -> None:
@@ -248,9 +248,9 @@ def test_what_is_sent() -> None:
         }
         return web.json_response(diff)
 
-    async def ask(api: SurveyApi, address: str) -> Any:
-        await api.put_spec(OPERATOR, address, {"name": "sbn"})
-        return await api.changes(OPERATOR, address, A, A)
+    async def ask(api: SurveyApi, where: Where) -> Any:
+        await api.put_spec(OPERATOR, where, {"name": "sbn"})
+        return await api.changes(OPERATOR, where, A, A)
 
     changes = asyncio.run(with_surveyor(answer, ask))
     assert changes == Changes(datasets_added=1, datasets_replaced=2, files_added=7, files_replaced=3)
@@ -259,8 +259,8 @@ def test_what_is_sent() -> None:
 
 
 def test_a_comparison_that_takes_longer_is_no_answer_and_no_error() -> None:
-    async def ask(api: SurveyApi, address: str) -> Any:
-        return await api.changes(OPERATOR, address, A, A)
+    async def ask(api: SurveyApi, where: Where) -> Any:
+        return await api.changes(OPERATOR, where, A, A)
 
     assert survey_api.DIFF_SECONDS < survey_api.TIMEOUT
     assert asyncio.run(with_surveyor(text('{"phase": "half"}', 202), ask)) is None
@@ -298,25 +298,25 @@ def test_a_diff_that_takes_long_over_the_surveyors_own_server(tmp_path: Path, mo
                 go.set()
 
         monkeypatch.setattr(server, "Worker", Slow)
-        runner, address = await started(handlers.app())
+        runner, where = await started(handlers.app())
         api = SurveyApi()
         try:
             for _ in range(3):
-                assert await api.changes(OPERATOR, address, A, A) is None
+                assert await api.changes(OPERATOR, where, A, A) is None
             assert workers == ["diff"]
             go.set()
             monkeypatch.setattr(survey_api, "DIFF_SECONDS", 60)
             for _ in range(2):
-                assert await api.changes(OPERATOR, address, A, A) == Changes(datasets_added=1, files_added=5000)
+                assert await api.changes(OPERATOR, where, A, A) == Changes(datasets_added=1, files_added=5000)
             assert workers == ["diff"]
             for limit, named in (("limit=2&", 2), ("", 1000), ("limit=9999&", 1000)):
-                _, raw = await api._request(OPERATOR, "GET", address, f"/diff?{limit}from={A}&to={A}")
+                _, raw = await api._request(OPERATOR, "GET", where, f"/diff?{limit}from={A}&to={A}")
                 assert len(json.loads(raw)["files"]["added"]["paths"]) == named
             with pytest.raises(SurveyError, match="500: more memory is needed"):
-                await api.changes(OPERATOR, address, A, A[:-1] + "b")
+                await api.changes(OPERATOR, where, A, A[:-1] + "b")
             await handlers.close()
             with pytest.raises(SurveyError, match="500: the surveyor ends"):
-                await api.changes(OPERATOR, address, A, A[:-1] + "c")
+                await api.changes(OPERATOR, where, A, A[:-1] + "c")
         finally:
             await runner.cleanup()
 
@@ -343,27 +343,27 @@ def test_operator_and_surveyor_speak_the_same_language(tmp_path: Path) -> None:
         }
     )
     handlers = Handlers(Surveyor(store, tmp_path))
-    node = context(pki.issue(pki.NODE, NOW, "pdshub-node", AUTHORITY, server=True, client=True), server=False)
+    node = context(pki.issue(NOW, "pdshub-node", AUTHORITY, server=True, client=True), server=False)
 
     async def run() -> None:
-        runner, address = await started(handlers.app())
+        runner, where = await started(handlers.app())
         api = SurveyApi()
         try:
-            assert (await api.state(OPERATOR, address)).spec is None
+            assert (await api.state(OPERATOR, where)).spec is None
             body = surveyor_sync.desired_view("sbn", 3, spec, "t1", [A])
-            await api.put_spec(OPERATOR, address, body)
-            first = await api.state(OPERATOR, address)
+            await api.put_spec(OPERATOR, where, body)
+            first = await api.state(OPERATOR, where)
             assert first.view == "sbn" and first.spec and first.survey.state == "idle"
-            await api.put_spec(OPERATOR, address, body)
-            assert await api.state(OPERATOR, address) == first
+            await api.put_spec(OPERATOR, where, body)
+            assert await api.state(OPERATOR, where) == first
             with pytest.raises(SurveyError, match=r"422.*layers"):
-                await api.put_spec(OPERATOR, address, {**body, "spec": {**body["spec"], "tree": [{"path": "x"}]}})
+                await api.put_spec(OPERATOR, where, {**body, "spec": {**body["spec"], "tree": [{"path": "x"}]}})
             with pytest.raises(SurveyError, match=r"422.*surveyor of sbn"):
-                await api.put_spec(OPERATOR, address, {**body, "name": "other"})
+                await api.put_spec(OPERATOR, where, {**body, "name": "other"})
             with pytest.raises(SurveyError, match="404"):
-                await api.changes(OPERATOR, address, A, A)
+                await api.changes(OPERATOR, where, A, A)
             with pytest.raises(SurveyError, match="403"):
-                await api.put_spec(node, address, body)
+                await api.put_spec(node, where, body)
         finally:
             await runner.cleanup()
 

@@ -6,6 +6,15 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
 {{- end }}
 
+{{- /* The namespace of surveyors. The installation's own lets privileged pods in, so it is none for them. */}}
+{{- define "pdshub.surveyorNamespace" -}}
+{{- $name := .Values.surveyor.namespace | default (printf "%s-surveyors" (.Release.Namespace | trimSuffix "-system" | trunc 53 | trimSuffix "-")) }}
+{{- if eq $name .Release.Namespace }}
+{{- fail (printf "surveyor.namespace: %s is the installation's own namespace, which lets privileged pods in: name another" $name) }}
+{{- end }}
+{{- $name }}
+{{- end }}
+
 {{- define "pdshub.selector" -}}
 app.kubernetes.io/name: pdshub
 app.kubernetes.io/instance: {{ .root.Release.Name }}

@@ -152,6 +152,7 @@ class SurveyorStatus(StatusModel):
     """Where nodes fetch generations."""
 
     address: str = Field(description="Address and port.")
+    namespace: str = Field(default="", description="Where its pod is, for kubectl pdshub.")
 
 
 class Proof(StatusModel):

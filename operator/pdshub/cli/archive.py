@@ -15,7 +15,7 @@ from pdshub.api.generation import FULL
 from pdshub.archive import words as archive_words
 from pdshub.archive.findings import Finding, as_text, printable
 from pdshub.cli import choose, outcome, words
-from pdshub.cli.kubectl import Kubectl, KubectlError
+from pdshub.cli.kubectl import Kubectl
 from pdshub.generation_id import named
 from pdshub.wellknown import GROUP, REFRESH
 
@@ -36,20 +36,25 @@ def _view(kubectl: Kubectl, name: str) -> Json:
 
 
 def _surveyor(kubectl: Kubectl, args: argparse.Namespace) -> tuple[str, str]:
-    """(namespace, deployment) of the view's surveyor. Raises CliError."""
-    where = ["-n", args.namespace] if args.namespace else ["--all-namespaces"]
-    try:
-        found = kubectl.items("deployments.apps", *where, "-l", SELECTOR)
-    except KubectlError as error:
-        if args.namespace:
-            raise
-        raise CliError(f"{error}; say where PDSHub is installed with -n NAMESPACE") from error
-    for item in found:
-        for owner in item["metadata"].get("ownerReferences") or []:
-            if owner.get("kind") == "ArchiveView" and owner.get("name") == args.view:
-                return str(item["metadata"]["namespace"]), str(item["metadata"]["name"])
-    form = _view(kubectl, args.view).get("spec", {}).get("form", "catalog")
-    why = "its form is live: nothing is surveyed" if form == "live" else "the operator's log may say why"
+    """(namespace, deployment) of the view's surveyor, which lives where the operator says, or where a person does.
+
+    Anybody may make a Deployment with a surveyor's labels in a namespace of their own: no other one is searched, and
+    what is asked must be of this view. Raises CliError, KubectlError.
+    """
+    view = _view(kubectl, args.view)
+    told = ((view.get("status") or {}).get("surveyor") or {}).get("namespace")
+    namespace = str(args.namespace or told or "")
+    if namespace:
+        for item in kubectl.items("deployments.apps", "-n", namespace, "-l", SELECTOR):
+            for owner in item["metadata"].get("ownerReferences") or []:
+                if owner.get("kind") == "ArchiveView" and owner.get("name") == args.view:
+                    return namespace, str(item["metadata"]["name"])
+    if (view.get("spec") or {}).get("form", "catalog") == "live":
+        why = "its form is live: nothing is surveyed"
+    elif namespace:
+        why = f"there is none in namespace {namespace}; the operator's log may say why"
+    else:
+        why = "its status names none yet: wait, or say with -n NAMESPACE where surveyors live"
     raise CliError(f"view {args.view} has no surveyor: {why}")
 
 

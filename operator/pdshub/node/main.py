@@ -26,7 +26,9 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--views-from", type=Path, help="directory of ArchiveView YAMLs, instead of the API server")
     root.add_argument("--generations-from", type=Path, help="directory of generations, instead of the surveyors")
     root.add_argument(
-        "--system-namespace", default=os.environ.get("POD_NAMESPACE", ""), help="whose pods may see sources as they are"
+        "--surveyor-namespace",
+        default=os.environ.get("SURVEYOR_NAMESPACE", ""),
+        help="whose pods may see sources as they are",
     )
     root.add_argument("--installation", type=Path, default=Path("/etc/pdshub/installation/installation.yaml"))
     root.add_argument("--tls", type=Path, default=Path("/etc/pdshub/tls"))
@@ -86,7 +88,7 @@ async def plugin(options: argparse.Namespace) -> None:
         informer = ApiInformer(layout.cache, woken.set)
     findings = Findings(options.proof_seconds)
     reconciler = Reconciler(layout, sources, cache, informer, woken, options.hold_seconds, findings.of)
-    node = Node(options.node_name, layout, reconciler, options.system_namespace)
+    node = Node(options.node_name, layout, reconciler, options.surveyor_namespace)
     grpc_servers = await servers.serve(layout, node)
     health = Health(reconciler, findings, options.canary_seconds)
 

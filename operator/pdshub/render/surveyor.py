@@ -12,7 +12,6 @@ from pdshub.api.view import ArchiveViewSpec
 from pdshub.installation import Surveyor
 from pdshub.render.archive import static_claim, static_volume
 from pdshub.render.names import VIEW_LABEL, short
-from pdshub.tls_names import SURVEYOR_SECRET
 from pdshub.wellknown import API_VERSION, GROUP, MANAGER, UID
 
 RENDERED = f"{GROUP}/rendered"
@@ -23,7 +22,7 @@ SOURCES = "sources"
 
 @dataclass(frozen=True)
 class SurveyorNames:
-    """Every derived name of the surveyor of ``view`` in the installation's ``namespace``."""
+    """Every derived name of the surveyor of ``view`` in the ``namespace`` of surveyors."""
 
     namespace: str
     view: str
@@ -38,9 +37,19 @@ class SurveyorNames:
         return f"{short('survey', plain, limit=52)}-{digest}"
 
     @property
+    def certificate(self) -> str:
+        """Secret with its certificate, which names the view."""
+        return short(self.name, "tls")
+
+    @property
     def sources(self) -> str:
-        """PersistentVolume and claim through which the surveyor reads."""
+        """Claim through which the surveyor reads."""
         return short(self.name, "sources")
+
+    @property
+    def volume(self) -> str:
+        """PersistentVolume behind ``sources``, and its handle: another namespace has another volume."""
+        return f"{self.namespace}.{self.sources}"
 
     @property
     def labels(self) -> dict[str, str]:
@@ -95,14 +104,19 @@ def store(names: SurveyorNames, spec: ArchiveViewSpec) -> dict[str, Any]:
 
 def sources_volume(names: SurveyorNames, uid: str) -> dict[str, Any]:
     """The PersistentVolume that shows each source whole, as /<name of the source>."""
-    metadata = _meta(names, names.sources, uid, namespaced=False)
-    handle, attributes = f"{names.namespace}.{names.sources}", {"view": names.view, "content": SOURCES}
-    return static_volume(metadata, names.namespace, names.sources, handle, attributes)
+    metadata = _meta(names, names.volume, uid, namespaced=False)
+    attributes = {"view": names.view, "content": SOURCES}
+    return static_volume(metadata, names.namespace, names.sources, names.volume, attributes)
 
 
 def sources_claim(names: SurveyorNames, uid: str) -> dict[str, Any]:
     """The claim that binds ``sources_volume`` and nothing else."""
-    return static_claim(_meta(names, names.sources, uid), names.sources)
+    return static_claim(_meta(names, names.sources, uid), names.volume)
+
+
+def certificate(names: SurveyorNames, uid: str) -> dict[str, Any]:
+    """The Secret of its certificate, still without one: keys are made where they are written."""
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": _meta(names, names.certificate, uid)}
 
 
 def service(names: SurveyorNames, uid: str) -> dict[str, Any]:
@@ -189,7 +203,7 @@ def deployment(names: SurveyorNames, settings: Surveyor, uid: str) -> dict[str, 
             # readOnly on the claim too, or the kubelet takes the volume for its own to chown and relabel
             {"name": "sources", "persistentVolumeClaim": {"claimName": names.sources, "readOnly": True}},
             {"name": "store", "persistentVolumeClaim": {"claimName": names.name}},
-            {"name": "tls", "secret": {"secretName": SURVEYOR_SECRET, "defaultMode": 0o440}},
+            {"name": "tls", "secret": {"secretName": names.certificate, "defaultMode": 0o440}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}},
         ],
     }

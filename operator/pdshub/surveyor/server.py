@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,8 +21,6 @@ from pdshub.surveyor.desired_view import DesiredViewError
 from pdshub.surveyor.store import PROOF, Entry
 from pdshub.surveyor.surveyor import Surveyor
 from pdshub.surveyor.worker import Worker, WorkerError
-
-log = logging.getLogger(__name__)
 
 MAX_BODY = 4 << 20
 CHUNK = 1 << 18
@@ -256,26 +252,6 @@ async def _only_known(
     raise web.HTTPForbidden(text=f"{peer or 'a stranger'} may not do this")
 
 
-async def serve(handlers: Handlers, directory: Path, port: int, every: float = 5.0) -> None:
-    """Serves for ever. Waits for the certificate files; takes new ones for new connections, old ones go on."""
-    runner = web.AppRunner(handlers.app(), access_log=None, shutdown_timeout=3)
-    await runner.setup()
-    site: web.TCPSite | None = None
-    seen: tuple[int, ...] | None = None
-    try:
-        while True:
-            stamp = mutual_tls.stamp(directory)
-            if stamp and stamp != seen:
-                try:
-                    context = mutual_tls.context(directory)
-                    if site:
-                        await site.stop()
-                    site = web.TCPSite(runner, None, port, ssl_context=context, reuse_address=True)
-                    await site.start()
-                    seen = stamp
-                    log.info("serving on port %d", port)
-                except (OSError, ssl.SSLError) as error:
-                    log.warning("server: %s", error)
-            await asyncio.sleep(every)
-    finally:
-        await runner.cleanup()
+async def serve(handlers: Handlers, directory: Path, port: int, every: float = mutual_tls.LOOK) -> None:
+    """Serves for ever, with the certificates of a directory (mutual_tls.Server)."""
+    await mutual_tls.Server(handlers.app(), directory, port).run(every)

@@ -23,6 +23,7 @@ VIEW: dict[str, Any] = {
     "spec": {"folder": "small-bodies"},
     "status": {
         "form": "catalog",
+        "surveyor": {"address": "10.96.0.7:9810", "namespace": "pdshub-surveyors"},
         "generation": {
             "name": SHOWN, "asOf": "2026-11-20T00:00:00Z", "counts": {"files": 7, "bytes": 70},
             "findings": {"error": 2},
@@ -50,7 +51,7 @@ HUB = {
 DEPLOYMENT = {
     "metadata": {
         "name": "survey-sbn",
-        "namespace": "pdshub-system",
+        "namespace": "pdshub-surveyors",
         "ownerReferences": [{"kind": "ArchiveView", "name": "sbn"}],
     }
 }
@@ -150,7 +151,7 @@ def decided(field: str, name: str, note: dict[str, str] | None = None, **spec: N
     return patch({"spec": {field: name, **spec}, "metadata": {"annotations": {f"pdshub.dev/{key}": text}}})
 
 
-def inside(*command: str, namespace: str = "pdshub-system") -> list[str]:
+def inside(*command: str, namespace: str = "pdshub-surveyors") -> list[str]:
     run = ["pdshub-surveyor", command[0], "--output", "json", *command[1:]]
     return ["exec", "-n", namespace, "deployment/survey-sbn", "-c", "surveyor", "--", *run]
 
@@ -233,8 +234,8 @@ def test_commands(
         ("archive pin sbn latest-and-best", {}, 1, "names no generation"),
         ("archive pin sbn dddddddddddd", {}, 1, "is not kept; there are"),
         ("archive approve sbn bbbbbbbbbbbb", {}, 1, "does not wait for a decision; aaaaaaaaaaaa does"),
-        ("archive explain sbn x", {"get_deployments__apps": {"items": []}}, 1, "has no surveyor"),
-        ("archive explain sbn x", {"get_deployments__apps": "forbidden"}, 1, "say where PDSHub is installed with -n"),
+        ("archive explain sbn x", {"get_deployments__apps": {"items": []}}, 1, "none in namespace pdshub-surveyors"),
+        ("archive explain sbn x", {"get_deployments__apps": "forbidden"}, 1, "kubectl pdshub: forbidden"),
         ("archive explain sbn x -n there", {"get_deployments__apps": "forbidden"}, 1, "kubectl pdshub: forbidden"),
         ("archive explain sbn x", {"exec_explain": "Defaulted container\nno generation yet"}, 1, "hub: no gene"),
         ("archive verify sbn", {"exec_verify": DRIFTED}, 1, ""),
@@ -283,7 +284,8 @@ def test_errors(
 def test_a_view_without_what_is_asked_for(
     kubectl: Fake, capsys: pytest.CaptureFixture[str], status: dict[str, Any], line: str, words: str
 ) -> None:
-    kubectl.answer(**{"get_archiveviews__pdshub__dev_sbn": {"metadata": {"name": "sbn"}, "spec": {}, "status": status}})
+    found = {"surveyor": VIEW["status"]["surveyor"], **status}
+    kubectl.answer(**{"get_archiveviews__pdshub__dev_sbn": {"metadata": {"name": "sbn"}, "spec": {}, "status": found}})
     kubectl.write()
     assert main(line.split()) == 1
     assert words in capsys.readouterr().err
@@ -322,7 +324,35 @@ def test_flags_are_handed_on(kubectl: Fake) -> None:
     assert main(["archive", "verify", "sbn", "--context", "prod", "--kubeconfig", "/k", "-n", "there"]) == 0
     for call in kubectl.calls():
         assert call[:2] == ["--context=prod", "--kubeconfig=/k"]
-    assert kubectl.calls()[1][2:6] == ["get", "deployments.apps", "-n", "there"]
+    assert kubectl.calls()[-2][2:6] == ["get", "deployments.apps", "-n", "there"]
+
+
+ELSEWHERE = {"metadata": {"name": "sbn"}, "spec": {}, "status": {"surveyor": {"address": "10.96.0.7:9810"}}}
+FORGED = {**DEPLOYMENT, "metadata": {**DEPLOYMENT["metadata"], "name": "forged", "namespace": "tenant"}}
+FOREIGN = {**DEPLOYMENT, "metadata": {**DEPLOYMENT["metadata"], "ownerReferences": []}}
+
+
+@pytest.mark.parametrize(
+    ("line", "answers", "where", "words"),
+    [
+        # what lies elsewhere, whatever it is labelled, is not asked for
+        ("archive verify sbn", {"get deployments.apps -n tenant": {"items": [FORGED]}}, "pdshub-surveyors", ""),
+        ("archive verify sbn -n there", {}, "there", ""),
+        ("archive verify sbn", {"get deployments.apps": {"items": [FOREIGN]}}, "pdshub-surveyors", "has no surveyor"),
+        ("archive explain sbn x", {"get archiveviews.pdshub.dev sbn": ELSEWHERE}, "", "say with -n NAMESPACE"),
+    ],
+)
+def test_surveyors_are_looked_for_in_one_namespace(
+    kubectl: Fake, capsys: pytest.CaptureFixture[str], line: str, answers: dict[str, Any], where: str, words: str
+) -> None:
+    kubectl.answers |= answers
+    kubectl.write()
+    assert main(line.split()) == (1 if words else 0)
+    assert words in capsys.readouterr().err
+    asked = [call for call in kubectl.calls() if call[:2] == ["get", "deployments.apps"]]
+    assert [call[2:4] for call in asked] == ([["-n", where]] if where else [])
+    assert [call[:3] for call in kubectl.calls() if call[0] == "exec"] == ([] if words else [["exec", "-n", where]])
+    assert not any("--all-namespaces" in call for call in kubectl.calls())
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_what_is_sent_and_what_is_said(cluster: Fake, capsys: pytest.CaptureFixt
         "nothing was stored or released\n"
     )
     line = ["pdshub-surveyor", "plan", "--output", "json", "--against", SHOWN, "--limit", "1000"]
-    where = ["-n", "pdshub-system", "deployment/survey-sbn", "-c", "surveyor"]
+    where = ["-n", "pdshub-surveyors", "deployment/survey-sbn", "-c", "surveyor"]
     assert cluster.calls()[-1] == ["exec", "-i", *where, "--", *line]
     assert not any("patch" in call for call in cluster.calls())
     sent = json.loads((cluster.folder / "stdin").read_text())
@@ -68,7 +68,7 @@ def test_from_standard_input_of_a_hub_as_json(
     cluster.answers["get archiveviews.pdshub.dev hub-sbn"] = {**VIEW, "metadata": {"name": "hub-sbn"}}
     cluster.answers["get deployments.apps"] = {
         "items": [
-            {"metadata": {"name": "survey-hub-sbn", "namespace": "pdshub-system",
+            {"metadata": {"name": "survey-hub-sbn", "namespace": "pdshub-surveyors",
                           "ownerReferences": [{"kind": "ArchiveView", "name": "hub-sbn"}]}}
         ]
     }  # fmt: skip
@@ -89,7 +89,8 @@ def test_from_standard_input_of_a_hub_as_json(
 def test_what_users_see_now(
     cluster: Fake, capsys: pytest.CaptureFixture[str], status: dict[str, Any], spec: dict[str, Any], said: str
 ) -> None:
-    cluster.answers["get archiveviews.pdshub.dev sbn"] = {"metadata": {"name": "sbn"}, "spec": spec, "status": status}
+    found = {"surveyor": VIEW["status"]["surveyor"], **status}
+    cluster.answers["get archiveviews.pdshub.dev sbn"] = {"metadata": {"name": "sbn"}, "spec": spec, "status": found}
     cluster.write()
     (cluster.folder / "view.yaml").write_text(FILE)
     assert main(["archive", "plan", "-f", str(cluster.folder / "view.yaml")]) == 0

@@ -223,7 +223,7 @@ def sources_for_the_surveyor(m: Machine) -> None:
     code = grpc.StatusCode.PERMISSION_DENIED
     scenarios.refused(code, lambda: m.publish("one", content="sources"))
     scenarios.refused(grpc.StatusCode.INVALID_ARGUMENT, lambda: m.publish("one", content="everything"))
-    target = m.publish("survey", namespace="pdshub-system", content="sources")
+    target = m.publish("survey", namespace="pdshub-surveyors", content="sources")
     eventually(lambda: (target / "main/pds4/a").read_text() == "a" and (target / "more/b").read_text() == "b")
     m.publish("one")
     eventually(lambda: (m.target() / "sbn/pds4/a").read_text() == "a")

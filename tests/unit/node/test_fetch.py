@@ -18,7 +18,7 @@ import pytest
 from pdshub.archive import manifest as archive
 from pdshub.archive.catalog import Image
 from pdshub.node.store.cache import GenerationCache
-from pdshub.node.store.fetch import DirectoryOrigin, Fetch, SurveyorOrigin
+from pdshub.node.store.fetch import DirectoryOrigin, Fetch, SurveyorOrigin, Where
 from pdshub.node.store.generations import GenerationError, Store, parse
 
 IMAGE = bytes(range(256)) * 40  # 10240 bytes, no whole number of blocks
@@ -100,16 +100,19 @@ def test_no_manifest(text: bytes) -> None:
 
 
 def certificates(folder: Path) -> None:
-    """A CA, a surveyor and a node, and somebody else's surveyor."""
+    """A CA, the surveyors of two views, a node, and somebody else."""
 
     def openssl(*words: str) -> None:
         subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
 
     openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "ca.key",
             "-out", "ca.crt", "-subj", "/CN=ca", "-days", "2")  # fmt: skip
-    for name in ("pdshub-surveyor", "pdshub-node", "somebody"):
+    for name, dns in (
+        ("pdshub-surveyor", "sbn.surveyor.pdshub"), ("other-view", "other.surveyor.pdshub"),
+        ("pdshub-node", "pdshub-node"), ("somebody", "pdshub-surveyor"),
+    ):  # fmt: skip
         (folder / name).mkdir()
-        (folder / "ext").write_text(f"subjectAltName=DNS:{name}\n")
+        (folder / "ext").write_text(f"subjectAltName=DNS:{dns}\n")
         openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}/tls.key",
                 "-out", "csr", "-subj", f"/CN={name}")  # fmt: skip
         openssl("x509", "-req", "-in", "csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
@@ -179,7 +182,7 @@ def served(pki: Path) -> Iterator[Served]:
 
 def test_a_generation_arrives(served: Served, pki: Path, tmp_path: Path) -> None:
     store = Store(tmp_path)
-    fetch = Fetch(NAME, SurveyorOrigin(served.address, pki / "pdshub-node"), store)
+    fetch = Fetch(NAME, SurveyorOrigin(Where(served.address, "sbn"), pki / "pdshub-node"), store)
     assert fetch.run().name == NAME and fetch.done == len(IMAGE) + len(PROOF)
     assert served.clients == {"pdshub-node"}
     path = store.path(NAME)
@@ -195,11 +198,14 @@ def test_zstd(served: Served, pki: Path, tmp_path: Path) -> None:
     zstandard = pytest.importorskip("zstandard")
     pack = zstandard.ZstdCompressor().compress
     served.files = {path: (pack(body), "zstd") for path, (body, _) in served.files.items()}
-    assert Fetch(NAME, SurveyorOrigin(served.address, pki / "pdshub-node"), Store(tmp_path)).run().name == NAME
+    assert (
+        Fetch(NAME, SurveyorOrigin(Where(served.address, "sbn"), pki / "pdshub-node"), Store(tmp_path)).run().name
+        == NAME
+    )
     served.files[served.image] = (pack(bytes(1 << 30)), "zstd")  # a gigabyte in a few kilobytes
     store = Store(tmp_path / "other")
     with pytest.raises(GenerationError, match="more than the 10240 bytes"):
-        Fetch(NAME, SurveyorOrigin(served.address, pki / "pdshub-node"), store).run()
+        Fetch(NAME, SurveyorOrigin(Where(served.address, "sbn"), pki / "pdshub-node"), store).run()
     assert not any((tmp_path / "other").iterdir())
 
 
@@ -232,7 +238,7 @@ def test_what_is_not_as_it_says_leaves_nothing(
 ) -> None:
     spoil(served)
     with pytest.raises(Exception, match=says):
-        Fetch(NAME, SurveyorOrigin(served.address, pki / "pdshub-node"), Store(tmp_path)).run()
+        Fetch(NAME, SurveyorOrigin(Where(served.address, "sbn"), pki / "pdshub-node"), Store(tmp_path)).run()
     assert not any(tmp_path.iterdir())
 
 
@@ -240,18 +246,22 @@ def test_another_generation_under_that_name(served: Served, pki: Path, tmp_path:
     other = "sha256:" + "1" * 64
     served.files[f"/generations/{'1' * 64}/manifest.json"] = served.files[served.manifest]
     with pytest.raises(GenerationError, match="not sha256:1111"):
-        Fetch(other, SurveyorOrigin(served.address, pki / "pdshub-node"), Store(tmp_path)).run()
+        Fetch(other, SurveyorOrigin(Where(served.address, "sbn"), pki / "pdshub-node"), Store(tmp_path)).run()
 
 
-def test_who_is_asked(pki: Path, tmp_path: Path) -> None:
-    """A server of the same CA that is no surveyor; one of a CA that is not trusted; a client that shows nothing."""
-    somebody = Served(pki, "somebody")
+@pytest.mark.parametrize("name", ["other-view", "somebody", "pdshub-node"])
+def test_who_is_asked(pki: Path, tmp_path: Path, name: str) -> None:
+    """Servers of the same authority: another view's surveyor, one without a view, a node. None of them is asked."""
+    other = Served(pki, name)
     with pytest.raises(ssl.SSLCertVerificationError):
-        Fetch(NAME, SurveyorOrigin(somebody.address, pki / "pdshub-node"), Store(tmp_path)).run()
-    assert somebody.asked == []
-    somebody.close()
+        Fetch(NAME, SurveyorOrigin(Where(other.address, "sbn"), pki / "pdshub-node"), Store(tmp_path)).run()
+    assert other.asked == []
+    other.close()
+
+
+def test_nobody_is_there(pki: Path, tmp_path: Path) -> None:
     with pytest.raises(OSError):
-        Fetch(NAME, SurveyorOrigin("127.0.0.1:1", pki / "pdshub-node"), Store(tmp_path)).run()
+        Fetch(NAME, SurveyorOrigin(Where("127.0.0.1:1", "sbn"), pki / "pdshub-node"), Store(tmp_path)).run()
 
 
 def test_half_a_generation_is_removed_at_start(tmp_path: Path) -> None:
@@ -278,14 +288,14 @@ def test_the_cache_tries_again(served: Served, pki: Path, tmp_path: Path, monkey
         changes: list[str] = []
         certificates = pki / "pdshub-node"
         cache = GenerationCache(Store(tmp_path), certificates, lambda: changes.append(cache.progress(NAME)))
-        cache.need({NAME: served.address})
-        cache.need({NAME: served.address})
+        cache.need({NAME: Where(served.address, "sbn")})
+        cache.need({NAME: Where(served.address, "sbn")})
         await until(lambda: len([path for path in served.asked if path == served.image]) >= 3)
         assert "404" in cache.progress(NAME) and cache.get(NAME) is None
         served.files[served.image] = body
         await until(lambda: cache.get(NAME) is not None and not cache.failures)
         assert cache.fetches == 1 and cache.fetched_bytes == len(IMAGE) + len(PROOF) and "404" in changes[0]
-        cache.need({NAME: served.address})
+        cache.need({NAME: Where(served.address, "sbn")})
         asked = len(served.asked)
         cache.need({})
         cache.keep_only([])
@@ -299,7 +309,7 @@ def test_the_cache_tries_again(served: Served, pki: Path, tmp_path: Path, monkey
 def test_nobody_needs_it_any_more(pki: Path, tmp_path: Path) -> None:
     async def test() -> None:
         cache = GenerationCache(Store(tmp_path), pki / "pdshub-node", lambda: None)
-        cache.need({NAME: "127.0.0.1:1"})
+        cache.need({NAME: Where("127.0.0.1:1", "sbn")})
         assert "is being fetched" in cache.progress(NAME)
         cache.need({})
         await cache.close()

@@ -50,7 +50,7 @@ class FakeKube:
     def __init__(self) -> None:
         self.objects: dict[Key, Object] = {}
         self.writes: list[str] = []
-        self.in_cluster, self.own = False, ("pdshub-system", "default")
+        self.in_cluster, self.own = False, ("pdshub-system", "pdshub-surveyors", "default")
         self.healthy = True
         self.counter = 0
 

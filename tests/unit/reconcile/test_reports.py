@@ -106,19 +106,19 @@ def strange_tls(kind: str, here: Installation) -> ssl.SSLContext | None:
     """How a server that is not the node plugin might show itself."""
     own, trust = here.secret(pki.NODE)
     authority = here.secret(pki.CA)[0]
-    other = pki.issue(pki.CA, NOW, "pdshub-ca", None, server=False)
+    other = pki.issue(NOW, "pdshub-ca", None, server=False)
     match kind:
         case "plain HTTP":
             return None
         case "another authority's":
-            return context(pki.issue(pki.NODE, NOW, "pdshub-node", other, server=True), trust, server=True)
+            return context(pki.issue(NOW, "pdshub-node", other, server=True), trust, server=True)
         case "another name":
-            return context(pki.issue(pki.NODE, NOW, "elsewhere", authority, server=True), trust, server=True)
+            return context(pki.issue(NOW, "elsewhere", authority, server=True), trust, server=True)
         case "the operator's own":
             return context(*here.secret(pki.OPERATOR), server=True)
         case "expired":
             old = NOW - datetime.timedelta(days=366)
-            return context(pki.issue(pki.NODE, old, "pdshub-node", authority, server=True), trust, server=True)
+            return context(pki.issue(old, "pdshub-node", authority, server=True), trust, server=True)
         case "trusts another authority":
             return context(own, other.certificate, server=True)
     return here.node_tls
@@ -239,13 +239,13 @@ def test_without_the_api_server_nothing_is_forgotten(port: int) -> None:
 
 def client_pair(kind: str, here: Installation) -> tuple[pki.Pair, bytes]:
     operator, trust = here.secret(pki.OPERATOR)
-    other = pki.issue(pki.CA, NOW, "pdshub-ca", None, server=False)
+    other = pki.issue(NOW, "pdshub-ca", None, server=False)
     match kind:
         case "another authority's":
-            return pki.issue(pki.OPERATOR, NOW, "pdshub-operator", other, server=False), trust
+            return pki.issue(NOW, "pdshub-operator", other, server=False), trust
         case "another name":
             authority = here.secret(pki.CA)[0]
-            return pki.issue(pki.OPERATOR, NOW, "somebody", authority, server=False), trust
+            return pki.issue(NOW, "somebody", authority, server=False), trust
         case "the node's own":
             return here.secret(pki.NODE)
     return operator, trust

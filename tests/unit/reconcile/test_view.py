@@ -19,7 +19,7 @@ from tests.unit.reconcile.views import SPEC, A, B, Bench, served
 
 def test_the_first_generation_is_released() -> None:
     bench = served(None, A)
-    assert bench.status["surveyor"] == {"address": "10.96.0.7:9810"}
+    assert bench.status["surveyor"] == {"address": "10.96.0.7:9810", "namespace": "pdshub-surveyors"}
     assert bench.status["generation"]["name"] == A and bench.status["generation"]["short"] == "a" * 12
     assert bench.status["generations"] == [{"name": A, "asOf": "2026-01-01", "files": 100}]
     assert bench.condition("Released")[:2] == ("True", "Newest")

@@ -216,7 +216,7 @@ def changed(bench: Bench) -> None:
 
 
 def deployment_gone(bench: Bench) -> None:
-    del bench.kube.objects[("deployments", "pdshub-system", "survey-sbn")]
+    del bench.kube.objects[("deployments", "pdshub-surveyors", "survey-sbn")]
 
 
 def candidate(bench: Bench) -> None:

@@ -158,7 +158,7 @@ def test_the_surveyor_of_a_view_that_is_going_is_not_made_again() -> None:
     """Kubernetes may collect what the view owns (--cascade=foreground): to make it again would never end."""
     bench = used()
     bench.delete(servers=1)
-    del bench.kube.objects[("deployments", "pdshub-system", "survey-sbn")]
+    del bench.kube.objects[("deployments", "pdshub-surveyors", "survey-sbn")]
     bench.look()
     assert "deployments/survey-sbn" not in bench.parts and not gone(bench)
     assert bench.status["generation"]["name"] == A

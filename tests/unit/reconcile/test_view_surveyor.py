@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import datetime
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from pdshub.kube import CLAIM, POD, STORAGE_CLASS, KubeError
+from pdshub.kube import CLAIM, POD, STORAGE_CLASS, KubeError, Object, Resource
 from pdshub.reconcile.view import reconcile
 from tests.unit.reconcile.views import PARTS, SPEC, A, B, Bench, served
 
@@ -20,7 +23,7 @@ def test_a_surveyor_is_made_and_the_archive_is_ready_without_it() -> None:
     assert bench.condition("Released")[0] == "Unknown" and "live" in bench.condition("Released")[2]
     assert "generation" not in bench.status
     assert bench.kube.objects[("archiveviews", "", "sbn")]["metadata"]["finalizers"] == ["pdshub.dev/view"]
-    for part in ("deployments", "services", "persistentvolumes"):
+    for part in ("deployments", "services", "persistentvolumes", "secrets"):
         (item,) = (o for (plural, _, _), o in bench.kube.objects.items() if plural == part)
         assert item["metadata"]["ownerReferences"][0]["kind"] == "ArchiveView"
 
@@ -30,7 +33,7 @@ def test_a_pod_that_cannot_start_is_named() -> None:
     bench.look()
     labels = {"app.kubernetes.io/component": "surveyor", "pdshub.dev/view": "sbn"}
     waiting = {"state": {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}}
-    meta = {"name": "survey-sbn-1", "namespace": "pdshub-system", "labels": labels}
+    meta = {"name": "survey-sbn-1", "namespace": "pdshub-surveyors", "labels": labels}
     bench.kube.put(POD, {"metadata": meta, "status": {"containerStatuses": [waiting]}})
     bench.look()
     assert bench.condition("Surveyed")[0] == "False" and "no such image" in bench.condition("Surveyed")[2]
@@ -135,7 +138,7 @@ def test_a_finalizer_that_was_replaced_away_is_set_again() -> None:
 def test_the_finalizer_is_set_before_anything_is_made() -> None:
     bench = served(None, A)
     replaced(bench)
-    del bench.kube.objects[("deployments", "pdshub-system", "survey-sbn")]
+    del bench.kube.objects[("deployments", "pdshub-surveyors", "survey-sbn")]
     bench.kube.writes.clear()
     bench.look()
     assert bench.kube.writes[:2] == ["patch archiveviews/sbn", "apply deployments/survey-sbn"]
@@ -183,7 +186,7 @@ def test_a_view_is_kept_while_its_surveyor_cannot_be_removed(monkeypatch: pytest
 
 def test_what_is_not_ours_stays() -> None:
     bench = Bench()
-    meta = {"name": "survey-sbn", "namespace": "pdshub-system"}
+    meta = {"name": "survey-sbn", "namespace": "pdshub-surveyors"}
     bench.kube.put(CLAIM, {"metadata": meta, "spec": {"resources": {"requests": {"storage": "1Gi"}}}})
     bench.look()
     assert bench.parts == {"persistentvolumeclaims/survey-sbn"}
@@ -199,11 +202,12 @@ def test_what_is_not_ours_stays() -> None:
 
 def test_a_claim_that_was_lost_is_bound_again() -> None:
     bench = served(None, A)
-    bench.kube.objects[("persistentvolumes", "", "survey-sbn-sources")]["spec"]["claimRef"]["uid"] = "gone"
-    del bench.kube.objects[("persistentvolumeclaims", "pdshub-system", "survey-sbn-sources")]
+    volume = ("persistentvolumes", "", "pdshub-surveyors.survey-sbn-sources")
+    bench.kube.objects[volume]["spec"]["claimRef"]["uid"] = "gone"
+    del bench.kube.objects[("persistentvolumeclaims", "pdshub-surveyors", "survey-sbn-sources")]
     bench.look()
     assert bench.parts == PARTS
-    reference = bench.kube.objects[("persistentvolumes", "", "survey-sbn-sources")]["spec"]["claimRef"]
+    reference = bench.kube.objects[volume]["spec"]["claimRef"]
     assert "uid" not in reference
 
 
@@ -223,7 +227,7 @@ def test_a_larger_store(expands: bool) -> None:
     bench.context._lists.clear()
     bench.apply({**SPEC, "survey": {"storage": "20Gi"}})
     bench.look()
-    claim = bench.kube.objects[("persistentvolumeclaims", "pdshub-system", "survey-sbn")]
+    claim = bench.kube.objects[("persistentvolumeclaims", "pdshub-surveyors", "survey-sbn")]
     assert claim["spec"]["resources"]["requests"]["storage"] == ("20Gi" if expands else "10Gi")
 
 
@@ -236,7 +240,7 @@ def test_too_large_a_store_stops_nothing_that_runs() -> None:
     bench.apply({**SPEC, "survey": {"storage": "500Gi"}})
     bench.surveys.keep(B, previous=A)
     bench.look()
-    claim = bench.kube.objects[("persistentvolumeclaims", "pdshub-system", "survey-sbn")]
+    claim = bench.kube.objects[("persistentvolumeclaims", "pdshub-surveyors", "survey-sbn")]
     assert claim["spec"]["resources"]["requests"]["storage"] == "10Gi"
     assert bench.status["generation"]["name"] == B and bench.condition("Ready")[0] == "True"
     status, reason, says = bench.condition("Surveyed")
@@ -252,6 +256,71 @@ def test_too_large_a_store_stops_nothing_that_runs() -> None:
     bench.surveys.survey |= {"state": "idle"}
     bench.apply({**SPEC, "survey": {"storage": "20Gi"}})
     bench.look()
-    claim = bench.kube.objects[("persistentvolumeclaims", "pdshub-system", "survey-sbn")]
+    claim = bench.kube.objects[("persistentvolumeclaims", "pdshub-surveyors", "survey-sbn")]
     assert claim["spec"]["resources"]["requests"]["storage"] == "20Gi"
     assert bench.condition("Surveyed")[0] == "True"
+
+
+def days(bench: Bench, number: float) -> None:
+    bench.tls.now += datetime.timedelta(days=number)
+
+
+def rotated(bench: Bench) -> None:
+    bench.tls.authority = "second"
+
+
+def lost(bench: Bench) -> None:
+    del bench.kube.objects[SECRET_KEY]
+
+
+def stripped(bench: Bench) -> None:
+    bench.kube.objects[SECRET_KEY]["metadata"].pop("annotations")
+
+
+SECRET_KEY = ("secrets", "pdshub-surveyors", "survey-sbn-tls")
+
+
+@pytest.mark.parametrize(
+    ("happens", "issued"),
+    [
+        (lambda bench: None, 1),
+        (lambda bench: days(bench, 300), 1),
+        (lambda bench: days(bench, 305.5), 2),
+        (lambda bench: days(bench, 400), 2),
+        (rotated, 2),
+        (lost, 2),
+        (stripped, 2),
+    ],
+    ids=["nothing", "300 days", "60 days before its end", "expired", "the authority changed", "lost", "unmarked"],
+)
+def test_the_certificate_names_the_view_and_is_renewed_when_it_is_due(
+    happens: Callable[[Bench], None], issued: int
+) -> None:
+    bench = served(None, A)
+    assert bench.tls.issued == ["sbn.surveyor.pdshub"]
+    bench.kube.writes.clear()
+    happens(bench)
+    bench.look()
+    bench.look()
+    assert bench.tls.issued == ["sbn.surveyor.pdshub"] * issued
+    assert [w for w in bench.kube.writes if "status" not in w] == ["apply secrets/survey-sbn-tls"] * (issued - 1)
+    secret = bench.kube.objects[SECRET_KEY]
+    assert secret["metadata"]["ownerReferences"][0]["name"] == "sbn"
+    assert (asyncio.run(bench.tls.due())).fulfilled(secret["metadata"]["annotations"])
+
+
+def test_nobody_reads_its_key() -> None:
+    bench = served(None, A)
+    read: list[str] = []
+    get = bench.kube.get
+
+    async def listening(resource: Resource, name: str, namespace: str | None = None) -> Object | None:
+        read.append(resource.plural)
+        return await get(resource, name, namespace)
+
+    async def metadata(resource: Resource, name: str, namespace: str | None = None) -> Object | None:
+        return await get(resource, name, namespace)
+
+    bench.kube.get, bench.kube.get_metadata = listening, metadata  # type: ignore[method-assign]
+    bench.look()
+    assert "deployments" in read and "secrets" not in read

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import time
 from dataclasses import replace
 from typing import Any, cast
 
+from pdshub import pki
 from pdshub.api.generation import Changes
 from pdshub.api.survey import SpecTaken, State
 from pdshub.helm import Helm
@@ -16,7 +18,7 @@ from pdshub.reconcile.common.context import BundledChart
 from pdshub.reconcile.common.node_reports import NodeReport
 from pdshub.reconcile.view import reconcile
 from pdshub.reconcile.view.context import ViewContext
-from pdshub.survey_api import SurveyApi, SurveyError
+from pdshub.survey_api import SurveyApi, SurveyError, Where
 from tests.unit.reconcile.fakes import FakeKube
 
 SPEC: dict[str, Any] = {
@@ -31,7 +33,8 @@ PARTS = {
     "services/survey-sbn",
     "persistentvolumeclaims/survey-sbn",
     "persistentvolumeclaims/survey-sbn-sources",
-    "persistentvolumes/survey-sbn-sources",
+    "persistentvolumes/pdshub-surveyors.survey-sbn-sources",
+    "secrets/survey-sbn-tls",
 }
 
 
@@ -57,7 +60,7 @@ class FakeSurveys:
         made = {"name": name, "asOf": as_of, "counts": counts, "previous": previous}
         self.generations.insert(0, {**made, "entries": [{"path": "pds4", "layers": layers}]})
 
-    async def state(self, tls: Any, address: str) -> State:
+    async def state(self, tls: Any, where: Where) -> State:
         if self.error:
             raise SurveyError(self.error)
         body = {
@@ -69,7 +72,7 @@ class FakeSurveys:
         }
         return State.model_validate(body)
 
-    async def put_spec(self, tls: Any, address: str, body: dict[str, Any]) -> SpecTaken:
+    async def put_spec(self, tls: Any, where: Where, body: dict[str, Any]) -> SpecTaken:
         if self.refuses:
             raise SurveyError(self.refuses)
         self.puts.append(body)
@@ -77,7 +80,7 @@ class FakeSurveys:
         self.survey["request"] = body["request"]
         return SpecTaken(spec=self.spec)
 
-    async def changes(self, tls: Any, address: str, before: str, after: str) -> Changes | None:
+    async def changes(self, tls: Any, where: Where, before: str, after: str) -> Changes | None:
         self.asked.append(f"diff {before if before == 'live' else before[7]}{after[7]}")
         if isinstance(self.compared, SurveyError):
             raise self.compared
@@ -85,15 +88,30 @@ class FakeSurveys:
 
 
 class FakeTls:
+    """An authority whose certificates nobody looks at, but for what is annotated. ``now`` goes when it is told to."""
+
+    def __init__(self) -> None:
+        self.authority = "first"
+        self.now = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+        self.issued: list[str] = []
+
     async def get(self) -> Any:
         """The fake surveyor looks at no certificate."""
+
+    async def due(self) -> pki.Due:
+        return pki.Due(self.authority, self.now)
+
+    async def surveyor_secret(self, body: dict[str, Any], dns: str) -> dict[str, Any]:
+        self.issued.append(dns)
+        annotations = (await self.due()).annotations()
+        return {**body, "metadata": {**body["metadata"], "annotations": annotations}, "data": {"tls.crt": "c2VjcmV0"}}
 
 
 class Bench:
     """A view on the fakes, and the moves of the world around it."""
 
     def __init__(self, spec: dict[str, Any] | None = None, storage: bool = True, image: str = "pdshub:1") -> None:
-        self.kube, self.surveys = FakeKube(), FakeSurveys()
+        self.kube, self.surveys, self.tls = FakeKube(), FakeSurveys(), FakeTls()
         self.context = self.start(image)
         if storage:
             default = {"storageclass.kubernetes.io/is-default-class": "true"}
@@ -110,7 +128,7 @@ class Bench:
             Installation.model_validate(settings),
             BundledChart("/charts/airgap", "0.1.0", "abc"),
             "pdshub-system",
-            cast(Any, FakeTls()),
+            cast(Any, self.tls),
             surveys=cast(SurveyApi, self.surveys),
         )
         return self.context
@@ -132,8 +150,8 @@ class Bench:
 
     def runs(self) -> None:
         """Kubernetes does its part: an address for the Service, a pod for the Deployment."""
-        self.kube.objects[("services", "pdshub-system", "survey-sbn")]["spec"]["clusterIP"] = "10.96.0.7"
-        deployment = self.kube.objects[("deployments", "pdshub-system", "survey-sbn")]
+        self.kube.objects[("services", "pdshub-surveyors", "survey-sbn")]["spec"]["clusterIP"] = "10.96.0.7"
+        deployment = self.kube.objects[("deployments", "pdshub-surveyors", "survey-sbn")]
         deployment["status"] = {"updatedReplicas": 1, "availableReplicas": 1, "replicas": 1}
 
     def look(self) -> float | None:
@@ -171,7 +189,7 @@ class Bench:
 
     @property
     def parts(self) -> set[str]:
-        mine = ("deployments", "services", "persistentvolumeclaims", "persistentvolumes")
+        mine = ("deployments", "services", "persistentvolumeclaims", "persistentvolumes", "secrets")
         return {f"{plural}/{name}" for plural, _, name in self.kube.objects if plural in mine}
 
 

@@ -12,7 +12,7 @@ from pdshub.installation import Surveyor
 from pdshub.render import surveyor
 from pdshub.render.surveyor import RENDERED, SurveyorNames
 
-NAMES = SurveyorNames("pdshub-system", "sbn")
+NAMES = SurveyorNames("pdshub-surveyors", "sbn")
 SETTINGS = Surveyor(image="registry/pdshub:1")
 SPEC: dict[str, Any] = {
     "sources": [{"name": "main", "nfs": {"server": "nas", "export": "/pds"}}],

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pdshub import pki
+from pdshub import pki, tls_names
 from pdshub.archive import catalog
 from pdshub.surveyor import answers
 from pdshub.surveyor.store import Store
@@ -140,17 +140,18 @@ def add(bench: Bench, number: int = 1) -> None:
 def certificates(folder: Path) -> dict[str, Path]:
     """name -> directory with tls.crt, tls.key, ca.crt. The stranger is of another authority."""
     now = datetime.now(UTC)
-    ours = pki.issue(pki.CA, now, pki.CA, None)
-    theirs = pki.issue(pki.CA, now, pki.CA, None)
+    ours = pki.issue(now, pki.CA, None)
+    theirs = pki.issue(now, pki.CA, None)
     made = {}
-    for name, kind, common_name, authority, server in (
-        ("surveyor", pki.SURVEYOR, "pdshub-surveyor", ours, True),
-        ("operator", pki.OPERATOR, "pdshub-operator", ours, False),
-        ("node", pki.NODE, "pdshub-node", ours, False),
-        ("other", pki.NODE, "pdshub-else", ours, False),
-        ("stranger", pki.OPERATOR, "pdshub-operator", theirs, False),
+    for name, common_name, authority, server in (
+        ("surveyor", "pdshub-surveyor", ours, True),
+        ("operator", "pdshub-operator", ours, False),
+        ("node", "pdshub-node", ours, False),
+        ("other", "pdshub-else", ours, False),
+        ("stranger", "pdshub-operator", theirs, False),
     ):
-        pair = pki.issue(kind, now, common_name, authority, server=server, client=not server)
+        dns = tls_names.surveyor("sbn") if server else ""
+        pair = pki.issue(now, common_name, authority, server=server, client=not server, dns=dns)
         made[name] = folder / name
         made[name].mkdir(parents=True, exist_ok=True)
         (made[name] / "tls.crt").write_bytes(pair.certificate)

@@ -28,7 +28,7 @@ from pdshub.generation_id import digits
 from pdshub.node.health import sample
 from pdshub.node.store import fetch, generations
 from pdshub.reconcile.common.tls import context
-from pdshub.survey_api import SurveyApi, SurveyError
+from pdshub.survey_api import SurveyApi, SurveyError, Where
 from pdshub.surveyor.bounds import memory_bound
 from pdshub.surveyor.main import main
 from tests.unit.archive.archive_support import build
@@ -85,7 +85,7 @@ class Running:
     ) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of the answer."""
         plain = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
-        with (context or self.context(who)).wrap_socket(plain, server_hostname="pdshub-surveyor") as connected:
+        with (context or self.context(who)).wrap_socket(plain, server_hostname="sbn.surveyor.pdshub") as connected:
             connection = http.client.HTTPConnection("127.0.0.1", self.port)
             connection.sock = connected
             raw = sent if isinstance(sent, bytes) or sent is None else json.dumps(sent).encode()
@@ -221,25 +221,26 @@ def test_what_the_operator_asks(program: Running, newest: str) -> None:
 
 def test_the_operators_own_client(program: Running, newest: str) -> None:
     pair = pki.Pair(*((program.keys["operator"] / name).read_bytes() for name in ("tls.crt", "tls.key")))
-    tls = context(pki.Credentials(pair, (program.keys["operator"] / "ca.crt").read_bytes()))
-    address = f"127.0.0.1:{program.port}"
+    authority = pki.Authority(pki.Pair((program.keys["operator"] / "ca.crt").read_bytes(), b""))
+    tls = context(pki.Credentials(pair, authority))
+    where = Where(f"127.0.0.1:{program.port}", "sbn")
 
     async def run() -> None:
         surveys = SurveyApi()
-        state = await surveys.state(tls, address)
+        state = await surveys.state(tls, where)
         assert digits(state.generations[0].name) == newest and state.view == "sbn"
         kept = state.generations
-        assert (await surveys.changes(tls, address, kept[1].name, kept[0].name)).files_added == 1
+        assert (await surveys.changes(tls, where, kept[1].name, kept[0].name)).files_added == 1
         assert kept[0].changes and kept[0].changes.files_added == 1
-        await surveys.put_spec(tls, address, body(request=state.survey.request))
+        await surveys.put_spec(tls, where, body(request=state.survey.request))
         with pytest.raises(SurveyError, match="422"):
-            await surveys.put_spec(tls, address, {})
+            await surveys.put_spec(tls, where, {})
 
     asyncio.run(run())
 
 
 def test_the_nodes_own_client(program: Running, newest: str, tmp_path: Path) -> None:
-    shop = fetch.SurveyorOrigin(f"127.0.0.1:{program.port}", program.keys["node"])
+    shop = fetch.SurveyorOrigin(fetch.Where(f"127.0.0.1:{program.port}", "sbn"), program.keys["node"])
     name = f"sha256:{newest}"
     found = fetch.Fetch(name, shop, generations.Store(tmp_path)).run()
     assert found.name == name and found.counts["files"] == 15

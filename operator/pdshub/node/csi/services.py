@@ -102,7 +102,7 @@ class Node(services.NodeServicer):
     """The Node service: publishes views at target paths (CSI specification 1.12, Node Service RPC)."""
 
     def __init__(self, node: str, layout: Layout, reconciler: Reconciler, namespace: str = "") -> None:
-        """`namespace`: the installation's own; only its pods (surveyors) may see the sources themselves."""
+        """`namespace`: that of surveyors; only its pods may see the sources themselves."""
         self._node, self._layout, self._reconciler, self._namespace = node, layout, reconciler, namespace
         self._locks = Locks()  # by target
         self.publishes = 0
@@ -126,7 +126,7 @@ class Node(services.NodeServicer):
         """Show a view at target_path, read-only; its trees follow, at once if its sources are healthy.
 
         Idempotent. Aborts with INVALID_ARGUMENT for what is malformed, PERMISSION_DENIED for content `sources` outside
-        of the installation's namespace, ALREADY_EXISTS where something else is mounted, and INTERNAL for errors of
+        of the namespace of surveyors, ALREADY_EXISTS where something else is mounted, and INTERNAL for errors of
         mounting, after which the kubelet tries again.
         """
         started = time.monotonic()
@@ -138,7 +138,8 @@ class Node(services.NodeServicer):
             # Sources hold what a view hides, and hold it as the view's owner is allowed to read it.
             if not self._namespace or request.volume_context.get(f"{POD_INFO}pod.namespace") != self._namespace:
                 await context.abort(
-                    grpc.StatusCode.PERMISSION_DENIED, "content 'sources' is for pods of PDSHub's own namespace only"
+                    grpc.StatusCode.PERMISSION_DENIED,
+                    "content 'sources' is for pods of the namespace of surveyors only",
                 )
             view += SOURCES
         if not target.startswith(f"{self._layout.kubelet}/"):

@@ -6,12 +6,13 @@ from collections.abc import Collection, Iterable, Mapping
 
 from pdshub.node.reconcile.view_health import Showing
 from pdshub.node.spec import View
+from pdshub.node.store.fetch import Where
 from pdshub.node.store.generations import Generation
 
 
-def to_fetch(views: Iterable[View]) -> dict[str, str]:
-    """Released generation -> address of the surveyor that has it."""
-    return {view.released.name: view.surveyor for view in views if view.released}
+def to_fetch(views: Iterable[View]) -> dict[str, Where]:
+    """Released generation -> the surveyor that has it."""
+    return {view.released.name: Where(view.surveyor, view.name) for view in views if view.released}
 
 
 def to_keep(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import ssl
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -17,8 +15,6 @@ from pdshub.api.report import Report
 from pdshub.node.reconcile.reconciler import Reconciler
 from pdshub.tls_names import OPERATOR, common_name
 
-log = logging.getLogger(__name__)
-
 #: A loop without a whole turn for so long is stuck: a turn takes milliseconds, its longest step 20 s.
 STUCK_SECONDS = 90
 
@@ -29,7 +25,7 @@ def is_operator(certificate: Any) -> bool:
 
 
 async def serve_report(directory: Path, port: int, make: Callable[[], Report]) -> None:
-    """Serve for ever. Waits for the certificate files and starts anew when they change."""
+    """Serve for ever, with the certificates of a directory (mutual_tls.Server)."""
 
     async def report(request: web.Request) -> web.Response:
         transport = request.transport
@@ -37,25 +33,9 @@ async def serve_report(directory: Path, port: int, make: Callable[[], Report]) -
             raise web.HTTPForbidden(text="only the operator may read this")
         return web.json_response(make().wire())
 
-    seen: tuple[int, ...] | None = None
-    runner: web.AppRunner | None = None
-    while True:
-        stamp = mutual_tls.stamp(directory)
-        if stamp and stamp != seen:
-            try:
-                context = mutual_tls.context(directory)
-                if runner:
-                    await runner.cleanup()
-                app = web.Application()
-                app.router.add_get("/report", report)
-                runner = web.AppRunner(app, access_log=None)
-                await runner.setup()
-                await web.TCPSite(runner, None, port, ssl_context=context, reuse_address=True).start()
-                seen = stamp
-                log.info("report on port %d", port)
-            except (OSError, ssl.SSLError) as error:
-                log.warning("report server: %s", error)
-        await asyncio.sleep(5)
+    app = web.Application()
+    app.router.add_get("/report", report)
+    await mutual_tls.Server(app, directory, port).run()
 
 
 async def serve_health(port: int, reconciler: Reconciler, answers: Callable[[], Awaitable[bool]]) -> None:

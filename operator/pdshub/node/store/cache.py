@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from pdshub import generation_id
-from pdshub.node.store.fetch import DirectoryOrigin, Fetch, Origin, SurveyorOrigin
+from pdshub.node.store.fetch import DirectoryOrigin, Fetch, Origin, SurveyorOrigin, Where
 from pdshub.node.store.generations import Generation, Store
 
 log = logging.getLogger(__name__)
@@ -32,19 +32,19 @@ class GenerationCache:
         self.fetch_seconds = 0.0
         self.failures: dict[str, str] = {}  # generation -> why the last attempt failed
         self._certificates, self._folder, self._changed = certificates, folder, changed
-        self._running: dict[str, tuple[Fetch | None, asyncio.Task[None], str]] = {}
+        self._running: dict[str, tuple[Fetch | None, asyncio.Task[None], Where]] = {}
 
-    def _origin(self, address: str) -> Origin:
-        return DirectoryOrigin(self._folder) if self._folder else SurveyorOrigin(address, self._certificates)
+    def _origin(self, where: Where) -> Origin:
+        return DirectoryOrigin(self._folder) if self._folder else SurveyorOrigin(where, self._certificates)
 
-    def need(self, wanted: Mapping[str, str]) -> None:
-        """`wanted`: generation -> address of a surveyor that has it."""
-        for name, (_, _, address) in list(self._running.items()):
-            if wanted.get(name) != address:
+    def need(self, wanted: Mapping[str, Where]) -> None:
+        """`wanted`: generation -> a surveyor that has it."""
+        for name, (_, _, where) in list(self._running.items()):
+            if wanted.get(name) != where:
                 self._end(name)
-        for name, address in wanted.items():
-            if name not in self._running and (address or self._folder) and self.store.get(name) is None:
-                self._running[name] = (None, asyncio.create_task(self._bring(name, address)), address)
+        for name, where in wanted.items():
+            if name not in self._running and (where.address or self._folder) and self.store.get(name) is None:
+                self._running[name] = (None, asyncio.create_task(self._bring(name, where)), where)
 
     def progress(self, name: str) -> str:
         """In words, what keeps a generation from being here."""
@@ -63,11 +63,11 @@ class GenerationCache:
         for name in self.store.keep_only(names):
             log.info("dropped generation %s", name)
 
-    async def _bring(self, name: str, address: str) -> None:
+    async def _bring(self, name: str, where: Where) -> None:
         wait = RETRY_SECONDS[0]
         while True:
-            fetch = Fetch(name, self._origin(address), self.store)
-            self._running[name] = (fetch, self._running[name][1], address)
+            fetch = Fetch(name, self._origin(where), self.store)
+            self._running[name] = (fetch, self._running[name][1], where)
             started = time.monotonic()
             try:
                 await asyncio.to_thread(fetch.run)
@@ -77,7 +77,7 @@ class GenerationCache:
             except Exception as error:
                 text = str(error) or repr(error)
                 if self.failures.get(name) != text:
-                    log.warning("generation %s from %s: %s", name, address or self._folder, text)
+                    log.warning("generation %s from %s: %s", name, where.address or self._folder, text)
                     self.failures[name] = text
                     self._changed()
             else:

@@ -17,8 +17,9 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
+from pdshub import tls_names
 from pdshub.archive.catalog import Image
 from pdshub.files import sync
 from pdshub.generation_id import digits
@@ -32,11 +33,18 @@ from pdshub.node.store.generations import (
     Store,
     parse,
 )
-from pdshub.tls_names import SURVEYOR
 
 TIMEOUT = 20.0  # seconds without a byte
 _CHUNK = 1 << 20
 _WINDOW = 128 << 20  # bytes of memory that zstd may take
+
+
+class Where(NamedTuple):
+    """Where a generation can be had: only the surveyor of a view that shows it is believed."""
+
+    address: str
+    """host:port of the view's surveyor; "" while it has none."""
+    view: str
 
 
 class Origin(Protocol):
@@ -78,10 +86,11 @@ class DirectoryOrigin:
 class SurveyorOrigin:
     """GET /generations/<hex>/manifest.json, /generations/<hex>/proof.json, /images/<hex of the image's digest>."""
 
-    def __init__(self, address: str, certificates: Path) -> None:
-        """`address`: host:port of the surveyor. `certificates`: directory of ca.crt, tls.crt and tls.key."""
-        host, _, port = address.rpartition(":")
+    def __init__(self, where: Where, certificates: Path) -> None:
+        """`where`: the surveyor. `certificates`: directory of ca.crt, tls.crt and tls.key."""
+        host, _, port = where.address.rpartition(":")
         self._host, self._port, self._certificates = host.strip("[]"), int(port or 0), certificates
+        self._name = tls_names.surveyor(where.view)
 
     def _get(self, path: str) -> IO[bytes]:
         # the files are read each time: they change
@@ -91,9 +100,9 @@ class SurveyorOrigin:
         connection = http.client.HTTPSConnection(self._host, self._port, timeout=TIMEOUT, context=context)
         plain = socket.create_connection((self._host, self._port), TIMEOUT)
         try:
-            connection.sock = context.wrap_socket(plain, server_hostname=SURVEYOR)
+            connection.sock = context.wrap_socket(plain, server_hostname=self._name)
             zstd = _zstd()
-            headers = {"Host": SURVEYOR, "Accept-Encoding": "zstd" if zstd else "identity", "Connection": "close"}
+            headers = {"Host": self._name, "Accept-Encoding": "zstd" if zstd else "identity", "Connection": "close"}
             # Connection: close makes the response own the socket, so that closing it is enough
             connection.request("GET", path, headers=headers)
             response = connection.getresponse()

@@ -1,9 +1,10 @@
 """What is watched, so that a look at what is settled asks the API server nothing.
 
 In the whole cluster: hubs and views, whose watch is kopf's, volumes, namespaces, nodes, storage classes, and the
-RoleBindings by which namespaces hold hubs. In the installation's own namespace: what surveyors are made of, and the
-pods of the node plugin. In each namespace that such a RoleBinding opens, and in no other: by the labels that hub charts
-and the operator set, the parts of hubs, the claims, and of Secrets their metadata; all as the namespace's account.
+RoleBindings by which namespaces hold hubs. In the installation's own namespace the pods of the node plugin, in that of
+surveyors what these are made of. In each namespace that such a RoleBinding opens, and in no other: by the labels that
+hub charts and the operator set, the parts of hubs, the claims, and of Secrets their metadata; all as the namespace's
+account.
 
 A part without the label that its chart should give it costs a request a look, and nothing else: that something is
 absent is asked.
@@ -83,16 +84,21 @@ def of_hub(namespace: str) -> Sequence[Scope]:
     )
 
 
-def claims_of_installation(namespace: str) -> Scope:
-    """Claims of surveyors, in the installation's own namespace."""
+def claims_of_surveyors(namespace: str) -> Scope:
+    """Claims of surveyors, in their namespace."""
     return Scope(CLAIM, namespace, VIEW_LABEL, slim=without_managers)
 
 
-def of_installation(namespace: str) -> Sequence[Scope]:
-    """What else is watched in the installation's own namespace."""
+def of_surveyors(namespace: str) -> Sequence[Scope]:
+    """What else is watched in the namespace of surveyors; of the Secrets of their certificates the metadata."""
     surveyors = f"app.kubernetes.io/managed-by={MANAGER},app.kubernetes.io/component=surveyor"
     return (
         Scope(DEPLOYMENT, namespace, surveyors, slim=without_managers),
         Scope(SERVICE, namespace, surveyors, slim=without_managers),
-        Scope(POD, namespace, SELECTOR, slim=slim_pod),
+        Scope(SECRET, namespace, surveyors, metadata_only=True, slim=without_managers),
     )
+
+
+def of_installation(namespace: str) -> Sequence[Scope]:
+    """What is watched in the installation's own namespace: the pods of the node plugin."""
+    return (Scope(POD, namespace, SELECTOR, slim=slim_pod),)

@@ -19,7 +19,7 @@ from pdshub.reconcile.view.surveyor_objects import SurveyorObjects
 from pdshub.reconcile.view.update_policy import next_take_up, update_policy
 from pdshub.render.names import VIEW_FINALIZER
 from pdshub.render.surveyor import SurveyorNames
-from pdshub.survey_api import SurveyError
+from pdshub.survey_api import SurveyError, Where
 
 OBJECTS_SECONDS = 10.0
 """Seconds for which what was found of a running surveyor's objects is believed."""
@@ -83,12 +83,13 @@ async def _objects(context: ViewContext, seen: Observation, spec: ArchiveViewSpe
     last = memory.objects
     if last and last.objects.runs and last.key == key and seen.now - last.at < OBJECTS_SECONDS:
         return last.objects
-    names = SurveyorNames(context.system, seen.name)
+    names = SurveyorNames(context.installation.surveyor.namespace, seen.name)
     classes = await context.storage_classes()
     uid = str(seen.view["metadata"]["uid"])
-    found = await surveyor_objects.observe(context.kube, names, spec, uid, context.installation, classes)
+    more = (names, spec, uid, context.installation, classes, await context.tls.due())
+    found = await surveyor_objects.observe(context.kube, *more)
     if found.steps and context.kube is not context.kube.live:  # caches may be behind
-        found = await surveyor_objects.observe(context.kube.live, names, spec, uid, context.installation, classes)
+        found = await surveyor_objects.observe(context.kube.live, *more)
     memory.objects = None if found.steps else ObjectsSeen(found, key, seen.now)
     return found
 
@@ -101,7 +102,7 @@ async def answer(context: ViewContext, seen: Observation, found: SurveyorSeen) -
     if not (objects.address and objects.runs):
         return replace(found, state=last, fresh=False, away=objects.trouble)
     try:
-        state = await context.surveys.state(await context.tls.get(), objects.address)
+        state = await context.surveys.state(await context.tls.get(), Where(objects.address, seen.name))
         if state.view not in ("", seen.name):
             # an address that was given to another Service meanwhile
             raise SurveyError(f"the surveyor of {state.view} answers at {objects.address}")

@@ -63,8 +63,9 @@ def _invalid(seen: Observation, stamp: str, waiting: list[ConditionDraft]) -> Ar
 
 def _surveyor_fields(found: SurveyorSeen, verdict: Verdict, before: ArchiveViewStatus) -> dict[str, Any]:
     """Fields of the status; what only the surveyor knows stays as it was while it is away."""
+    at = found.objects
     fields: dict[str, Any] = {
-        "surveyor": SurveyorStatus(address=found.objects.address) if found.objects.address else before.surveyor,
+        "surveyor": SurveyorStatus(address=at.address, namespace=at.namespace) if at.address else before.surveyor,
         "generation": verdict.released,
         "candidate": verdict.candidate,
         "generations": before.generations,

@@ -11,7 +11,8 @@ from pdshub import ports
 from pdshub.api.base import parse_quantity
 from pdshub.api.view import ArchiveViewSpec
 from pdshub.installation import Installation, refusal, storage_refusal
-from pdshub.kube import CLAIM, DEPLOYMENT, POD, SERVICE, VOLUME, Kube, Object, Resource
+from pdshub.kube import CLAIM, DEPLOYMENT, POD, SECRET, SERVICE, VOLUME, Kube, Object, Resource
+from pdshub.pki import Due
 from pdshub.reconcile.common.objects import Step, orphaned
 from pdshub.reconcile.common.workloads import judge
 from pdshub.render import homes, surveyor
@@ -19,6 +20,8 @@ from pdshub.render.names import VIEW_LABEL
 from pdshub.render.surveyor import RENDERED, SurveyorNames
 from pdshub.wellknown import MANAGER
 
+CERTIFY = "certify"
+"""How of a Step: its body is a Secret that gets a new certificate when it is written."""
 KEEP_STORE = "pdshub.dev/keep-store"
 """Annotation of a view: with "true" the claim of the store outlives the surveyor."""
 
@@ -53,6 +56,8 @@ class SurveyorObjects:
     steps: tuple[Step, ...] = ()
     address: str = ""
     """Where it answers, as ip:port; empty before its Service is there."""
+    namespace: str = ""
+    """Where its objects are."""
     obstacle: Obstacle | None = None
     trouble: str = ""
     """The obstacle in words, for people; empty without one."""
@@ -103,8 +108,9 @@ def judge_objects(
     installation: Installation,
     found: Mapping[str, Object | None],
     classes: Sequence[Any],
+    due: Due,
 ) -> SurveyorObjects:
-    """Compare what there is with what should be: pure. ``found`` by deployment, service, store, claim and volume."""
+    """Compare what there is with what should be: pure. ``found`` by the parts that ``places`` names."""
     exists = any(item is not None and not foreign(item, names) for item in found.values())
     if no := refused(spec, installation, found["store"], classes):
         return SurveyorObjects(obstacle=no[0], trouble=no[1], exists=exists)
@@ -126,11 +132,15 @@ def judge_objects(
     elif smaller(store, spec) and not too_large and _grows(store, classes):
         steps.append(Step(f"claim {names.name} grows", surveyor.store(names, spec), "resize"))
     if volume is None:
-        steps.append(Step(f"volume {names.sources} is made", surveyor.sources_volume(names, uid)))
+        steps.append(Step(f"volume {names.volume} is made", surveyor.sources_volume(names, uid)))
     elif orphaned(volume, claim):
-        steps.append(Step(f"volume {names.sources} is made available again", volume, "rebind"))
+        steps.append(Step(f"volume {names.volume} is made available again", volume, "rebind"))
     if claim is None:
         steps.append(Step(f"claim {names.sources} is made", surveyor.sources_claim(names, uid)))
+    secret = found["certificate"]
+    if secret is None or not due.fulfilled(secret["metadata"].get("annotations")):
+        body = surveyor.certificate(names, uid)
+        steps.append(Step(f"certificate {names.certificate} is written", body, CERTIFY))
     service, deployment = found["service"], found["deployment"]
     for have, body in (
         (service, surveyor.service(names, uid)),
@@ -139,7 +149,7 @@ def judge_objects(
         wanted = body["metadata"]["annotations"][RENDERED]
         if have is None or (have["metadata"].get("annotations") or {}).get(RENDERED) != wanted:
             steps.append(Step(f"{body['kind']} {names.name} is written", body, "apply"))
-    return SurveyorObjects(steps=tuple(steps), address=address(service), refused=too_large, exists=exists)
+    return SurveyorObjects(tuple(steps), address(service), names.namespace, refused=too_large, exists=exists)
 
 
 def _grows(store: Object, classes: Sequence[Any]) -> bool:
@@ -161,18 +171,20 @@ def places(names: SurveyorNames) -> dict[str, tuple[Resource, str]]:
     return {
         "deployment": (DEPLOYMENT, names.name),
         "service": (SERVICE, names.name),
+        "certificate": (SECRET, names.certificate),
         "claim": (CLAIM, names.sources),
-        "volume": (VOLUME, names.sources),
+        "volume": (VOLUME, names.volume),
         "store": (CLAIM, names.name),
     }
 
 
 async def read(kube: Kube, names: SurveyorNames) -> dict[str, Object | None]:
-    """What there is of a surveyor. Raises KubeError."""
-    return {
-        part: await kube.get(resource, name, names.namespace if resource.namespaced else None)
-        for part, (resource, name) in places(names).items()
-    }
+    """What there is of a surveyor; of its Secret the metadata alone. Raises KubeError."""
+    found: dict[str, Object | None] = {}
+    for part, (resource, name) in places(names).items():
+        ask = kube.get_metadata if resource == SECRET else kube.get
+        found[part] = await ask(resource, name, names.namespace if resource.namespaced else None)
+    return found
 
 
 async def observe(
@@ -182,10 +194,11 @@ async def observe(
     uid: str,
     installation: Installation,
     classes: Sequence[Any],
+    due: Due,
 ) -> SurveyorObjects:
     """Read and compare, and ask why the pod does not run. Raises KubeError."""
     found = await read(kube, names)
-    judged = judge_objects(names, spec, uid, installation, found, classes)
+    judged = judge_objects(names, spec, uid, installation, found, classes, due)
     deployment = found["deployment"]
     if judged.obstacle or deployment is None:
         return judged

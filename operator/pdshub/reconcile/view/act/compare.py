@@ -8,7 +8,7 @@ from pdshub.reconcile.view import comparison
 from pdshub.reconcile.view.context import ViewContext
 from pdshub.reconcile.view.decide import pair_to_compare
 from pdshub.reconcile.view.observation import Action, Observation
-from pdshub.survey_api import SurveyError
+from pdshub.survey_api import SurveyError, Where
 
 
 async def act(context: ViewContext, seen: Observation) -> Observation:
@@ -17,7 +17,8 @@ async def act(context: ViewContext, seen: Observation) -> Observation:
     assert found is not None and found.state is not None and pair is not None  # noqa: S101 - decide saw them
     known, failure = comparison.known(found.user_changes, pair), ""
     try:
-        changes = await context.surveys.changes(await context.tls.get(), found.objects.address, *pair)
+        where = Where(found.objects.address, seen.name)
+        changes = await context.surveys.changes(await context.tls.get(), where, *pair)
     except SurveyError as error:
         changes, failure = None, str(error)
     if changes is not None:

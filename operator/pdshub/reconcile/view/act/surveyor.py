@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
+from pdshub import tls_names
 from pdshub.kube import ARCHIVE_VIEW, KubeError
 from pdshub.reconcile.common import finalizer
+from pdshub.reconcile.common.objects import Step
 from pdshub.reconcile.common.write import write
 from pdshub.reconcile.view import observe, surveyor_objects
 from pdshub.reconcile.view.context import ViewContext
@@ -27,18 +29,30 @@ async def make(context: ViewContext, seen: Observation) -> Observation:
     done, objects = seen.done | {Action.MAKE_SURVEYOR}, seen.surveyor.objects
     try:
         for step in objects.steps:
-            await write(context.kube, step)
+            await write(context.kube, await _certified(context, seen, step))
     except KubeError as error:
         if error.status == 0 or error.conflict:
             raise
         log.warning("surveyor of %s: %s", seen.name, error)
         why = f"it cannot be made: {error}"
         refused = SurveyorObjects(
-            address=objects.address, obstacle=Obstacle.REFUSED, trouble=why, exists=objects.exists
+            address=objects.address,
+            namespace=objects.namespace,
+            obstacle=Obstacle.REFUSED,
+            trouble=why,
+            exists=objects.exists,
         )
         found = await observe.answer(context, seen, replace(seen.surveyor, objects=refused))
         return replace(seen, surveyor=found, done=done)
     return replace(seen, surveyor=await observe.surveyor(context, seen, seen.spec), done=done)
+
+
+async def _certified(context: ViewContext, seen: Observation, step: Step) -> Step:
+    """A step that can be written: keys are made no sooner, and no observation holds one. Raises KubeError."""
+    if step.how != surveyor_objects.CERTIFY:
+        return step
+    body = await context.tls.surveyor_secret(dict(step.body), tls_names.surveyor(seen.name))
+    return replace(step, body=body, how="apply")
 
 
 async def remove(context: ViewContext, seen: Observation) -> Observation:
@@ -57,7 +71,7 @@ async def let_go(context: ViewContext, seen: Observation) -> Observation:
 
 async def _delete(context: ViewContext, seen: Observation) -> None:
     """Kubernetes keeps claims and volumes while a pod uses them: nothing here waits for a node that is away."""
-    names = SurveyorNames(context.system, seen.name)
+    names = SurveyorNames(context.installation.surveyor.namespace, seen.name)
     annotations = seen.view["metadata"].get("annotations") or {}
     keep = annotations.get(surveyor_objects.KEEP_STORE) == "true"
     found = await surveyor_objects.read(context.kube, names)

@@ -8,7 +8,7 @@ from pdshub.reconcile.view import observe, surveyor_sync
 from pdshub.reconcile.view.context import ViewContext
 from pdshub.reconcile.view.decide import desired_view
 from pdshub.reconcile.view.observation import Action, Observation
-from pdshub.survey_api import SurveyError
+from pdshub.survey_api import SurveyError, Where
 
 
 async def act(context: ViewContext, seen: Observation) -> Observation:
@@ -17,7 +17,8 @@ async def act(context: ViewContext, seen: Observation) -> Observation:
     assert found is not None  # noqa: S101 - decide saw its state
     memory, done, desired = context.view(seen.name), seen.done | {Action.TELL}, desired_view(seen, found)
     try:
-        await context.surveys.put_spec(await context.tls.get(), found.objects.address, desired)
+        where = Where(found.objects.address, seen.name)
+        await context.surveys.put_spec(await context.tls.get(), where, desired)
     except SurveyError as error:
         last = surveyor_sync.still_counts(memory.answer, seen.now)
         return replace(seen, surveyor=replace(found, state=last, fresh=False, away=str(error)), done=done)
