@@ -5,13 +5,16 @@ Whether there is anything to do is never asked of Helm: releases are read from t
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pyhelm3
 
+from pdshub.helm_memory import MEMORY_MIB, LimitedCommand
 from pdshub.render.chart import ChartRef
 
 TIMEOUT = "5m"
@@ -36,6 +39,13 @@ _NOISE = re.compile(
 )
 _SECRETISH = re.compile(r"(?i)((?:token|password|secret)[\"']?\s*[:=]\s*)\S+")
 _CASES: tuple[tuple[str, str, bool, str], ...] = (
+    (
+        r"cannot allocate memory|out of memory",
+        "OutOfMemory",
+        True,
+        f"helm needed more than {MEMORY_MIB} MiB of memory and was ended: make spec.values smaller, and look whether "
+        "somebody wrote large Secrets of type helm.sh/release.v1 into the namespace",
+    ),
     (
         r"values don't meet the specifications",
         "ValuesRefused",
@@ -112,13 +122,34 @@ def explain(stderr: str, chart: ChartRef) -> HelmError:
     return HelmError("HelmFailed", f"helm failed: {said}", permanent=False)
 
 
+@dataclass(frozen=True)
+class HelmRelease:
+    """A release as Helm prints it and keeps it: what it applies, and what it runs before and after."""
+
+    revision: int
+    manifest: str
+    hooks: tuple[Mapping[str, Any], ...]
+    """Each with ``path`` (the chart's file), ``manifest`` and ``events``."""
+    values: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """A release document, whoever wrote it. Raises ValueError when it is none."""
+        hooks, values = document.get("hooks") or [], document.get("config") or {}
+        if not isinstance(hooks, list) or not all(isinstance(hook, Mapping) for hook in hooks):
+            raise ValueError("hooks is no list of objects")
+        if not isinstance(values, Mapping):
+            raise ValueError("config is no object")
+        return cls(int(document.get("version") or 0), str(document.get("manifest") or ""), tuple(hooks), values)
+
+
 class Helm:
     """Runs of the helm program; ``runs`` counts them."""
 
     def __init__(self, executable: str = "helm", kubeconfig: str | None = None) -> None:
         """``kubeconfig`` is a file's path; without it Helm uses the pod's service account."""
         # a kubeconfig file or the pod's service account: never a token in argv
-        self._command = pyhelm3.Command(
+        self._command = LimitedCommand(
             default_timeout=TIMEOUT,
             executable=executable,
             history_max_revisions=HISTORY,
@@ -126,8 +157,10 @@ class Helm:
         )
         self.runs = 0
 
-    async def install_or_upgrade(self, release: str, namespace: str, chart: ChartRef, values: Mapping[str, Any]) -> int:
-        """Install or upgrade a release; returns its revision. Raises HelmError.
+    async def install_or_upgrade(
+        self, release: str, namespace: str, chart: ChartRef, values: Mapping[str, Any]
+    ) -> HelmRelease:
+        """Install or upgrade a release; returns what was installed. Raises HelmError.
 
         Neither atomic (Helm would uninstall, and the database with it) nor waiting: pods are watched by reconcile.
         """
@@ -139,18 +172,51 @@ class Helm:
                 dict(values),
                 namespace=namespace,
                 create_namespace=False,
+                skip_crds=True,  # they are of the whole cluster, and in no manifest that could be looked at
                 repo=chart.repository,
                 version=chart.version if chart.repository else None,
             )
         except pyhelm3.Error as error:
             raise explain(error.stderr.decode(errors="replace"), chart) from error
-        return int(done["version"])
+        return HelmRelease.of(done)
+
+    async def preview(self, release: str, namespace: str, chart: ChartRef, values: Mapping[str, Any]) -> HelmRelease:
+        """What ``install_or_upgrade`` would apply now; changes nothing. Raises HelmError.
+
+        The API server is asked, as charts look up what is there; ``helm template`` finds nothing then.
+        """
+        command = ["upgrade", release, chart.ref, "--install", "--dry-run=server", "--skip-crds"]
+        printed = await self._printed(
+            [*command, "--hide-notes", "--output", "json", "--history-max", str(HISTORY)], namespace, chart, values
+        )
+        try:
+            return HelmRelease.of(json.loads(printed))
+        except (ValueError, RecursionError) as error:
+            raise HelmError("HelmFailed", f"helm printed no release: {error}", permanent=False) from error
+
+    async def render(self, release: str, namespace: str, chart: ChartRef, values: Mapping[str, Any]) -> str:
+        """What the chart makes of values, hooks among it, without asking the API server. Raises HelmError."""
+        printed = await self._printed(["template", release, chart.ref, "--skip-crds"], namespace, chart, values)
+        return printed.decode(errors="replace")
+
+    async def _printed(self, command: list[str], namespace: str, chart: ChartRef, values: Mapping[str, Any]) -> bytes:
+        self.runs += 1
+        where = ["--repo", chart.repository, "--version", chart.version] if chart.repository else []
+        try:
+            return await self._command.run(
+                [*command, "--namespace", namespace, *where, "--values", "-"], json.dumps(values).encode()
+            )
+        except pyhelm3.Error as error:
+            raise explain(error.stderr.decode(errors="replace"), chart) from error
 
     async def uninstall(self, release: str, namespace: str) -> None:
-        """Remove a release, if there is one. Objects with resource-policy keep stay. Raises HelmError."""
+        """Remove a release, if there is one. Objects with resource-policy keep stay. Raises HelmError.
+
+        Hooks are not run: whoever may write Secrets of the namespace can write some into a release.
+        """
         self.runs += 1
         try:
-            await self._command.uninstall(release, namespace=namespace)
+            await self._command.uninstall(release, namespace=namespace, no_hooks=True)
         except pyhelm3.ReleaseNotFoundError:
             return
         except pyhelm3.Error as error:

@@ -195,7 +195,8 @@ class Operator:
 
     def _of_hub(self, namespace: str) -> Sequence[tuple[Scope, Changed]]:
         """What is watched in the namespace of a hub alone."""
-        return [(scope, _unheard) for scope in watched.of_hub(namespace)]
+        unheard = [(scope, _unheard) for scope in watched.of_hub(namespace)]
+        return [*unheard, *((scope, self.on_released) for scope in watched.of_release(namespace))]
 
     def on_hub(self, old: Object | None, new: Object | None, own: bool) -> None:
         """A hub changed. Its neighbours may have to wait for it; its view says how it takes up a generation.
@@ -213,6 +214,12 @@ class Operator:
                 self.hubs.enqueue(other)
             for name in {triggers.shown_view(old), triggers.shown_view(new)} - {""}:
                 self.views.enqueue(name)
+
+    def on_released(self, old: Object | None, new: Object | None, own: bool) -> None:
+        """An object of a hub's release changed, otherwise than by its own controller: it may have to be put back."""
+        if not own and triggers.written(old) != triggers.written(new):
+            for key in self.index.of_namespace(str((new or old or {})["metadata"]["namespace"])):
+                self.hubs.enqueue(key)
 
     def on_view(self, old: Object | None, new: Object | None, own: bool) -> None:
         """A view changed. Its hubs look only when something changed that hubs take from it."""

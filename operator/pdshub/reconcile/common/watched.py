@@ -2,10 +2,12 @@
 
 In the whole cluster: hubs and views, whose watch is kopf's, volumes, namespaces, nodes, storage classes and, by the
 labels that hub charts and the operator set, the parts of hubs. In the installation's own namespace: what surveyors are
-made of, and the pods of the node plugin. In the namespace of each hub, and in no other: of Secrets their metadata.
+made of, and the pods of the node plugin. In the namespace of each hub, and in no other: of Secrets their metadata; and
+Deployments, Services and ConfigMaps that Helm made.
 
-Watches of the whole cluster, because each costs 0.3 MB: asyncio keeps 256 KB for every TLS connection. A part without
-the label that its chart should give it costs a request a look, and nothing else: that something is absent is asked.
+Watches of the whole cluster where that is possible, because each costs 0.3 MB: asyncio keeps 256 KB for every TLS
+connection. A part without the label that its chart should give it costs a request a look, and nothing else: that
+something is absent is asked.
 """
 
 from __future__ import annotations
@@ -63,11 +65,21 @@ CLUSTER: Sequence[Scope] = (
     Scope(STORAGE_CLASS, slim=without_managers),
     Scope(CLAIM, labels="component=hub", slim=without_managers),
     Scope(CONFIG_MAP, labels=f"app.kubernetes.io/managed-by={MANAGER}", slim=without_managers),
-    Scope(SERVICE, labels="component=proxy-public", slim=without_managers),
-    Scope(DEPLOYMENT, labels="component in (hub,proxy)", slim=without_managers),
     Scope(POD, labels="component in (hub,proxy)", slim=slim_pod),
 )
 """Beside them: what there is of the cluster, the hubs' databases, and the parts of hubs."""
+
+
+MADE_BY_HELM = "app.kubernetes.io/managed-by=Helm"
+"""Helm gives this label to everything that it makes."""
+
+
+def of_release(namespace: str) -> Sequence[Scope]:
+    """Objects of a hub's release, without which nobody can sign in; who changes them is to be heard (drift)."""
+    return tuple(
+        Scope(resource, namespace, MADE_BY_HELM, slim=without_managers)
+        for resource in (DEPLOYMENT, SERVICE, CONFIG_MAP)
+    )
 
 
 def of_hub(namespace: str) -> Sequence[Scope]:
