@@ -21,6 +21,8 @@ TIMEOUT = "5m"
 """For hooks and single requests; pods are not waited for here."""
 HISTORY = 10
 """Revisions that Helm keeps."""
+KUBERNETES = "1.34.0"
+"""The version that charts are told where no API server is asked; Helm's own guess is too old for them."""
 
 
 class HelmError(Exception):
@@ -135,6 +137,8 @@ class HelmRelease:
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
         """A release document, whoever wrote it. Raises ValueError when it is none."""
+        if not isinstance(document, Mapping):
+            raise ValueError("it is no object")
         hooks, values = document.get("hooks") or [], document.get("config") or {}
         if not isinstance(hooks, list) or not all(isinstance(hook, Mapping) for hook in hooks):
             raise ValueError("hooks is no list of objects")
@@ -196,7 +200,8 @@ class Helm:
 
     async def render(self, release: str, namespace: str, chart: ChartRef, values: Mapping[str, Any]) -> str:
         """What the chart makes of values, hooks among it, without asking the API server. Raises HelmError."""
-        printed = await self._printed(["template", release, chart.ref, "--skip-crds"], namespace, chart, values)
+        command = ["template", release, chart.ref, "--skip-crds", "--kube-version", KUBERNETES]
+        printed = await self._printed(command, namespace, chart, values)
         return printed.decode(errors="replace")
 
     async def _printed(self, command: list[str], namespace: str, chart: ChartRef, values: Mapping[str, Any]) -> bytes:

@@ -194,7 +194,8 @@ def test_the_operator_keeps_a_copy_of_what_it_reads_of_a_hub(name: str) -> None:
     )
     for kind, part in read:
         labels = case(name)[kind, part]["metadata"]["labels"]
-        scopes = [scope for scope in watched.CLUSTER if scope.resource.kind == kind]
+        watching = (*watched.CLUSTER, *watched.of_release("ns"))
+        scopes = [scope for scope in watching if scope.resource.kind == kind]
         assert any(Selector.parse(scope.labels).matches(labels) for scope in scopes), (kind, part)
     for part in ("hub", "proxy"):
         labels = case(name)["Deployment", part]["spec"]["template"]["metadata"]["labels"]

@@ -73,7 +73,7 @@ async def _put(kube: Kube, names: Names, which: Drifted, body: Mapping[str, Any]
     there = await kube.get_metadata(resource, which.name, names.namespace)
     marks = ((there or {}).get("metadata") or {}).get("annotations") or {}
     if marks.get(_NAME, names.name) != names.name or marks.get(_NAMESPACE, names.namespace) != names.namespace:
-        raise KubeError(409, "it belongs to another Helm release by now, and stays as it is")
+        raise KubeError(403, "it belongs to another Helm release by now, and stays as it is")
     meta = body["metadata"]
     labels = {**(meta.get("labels") or {}), "app.kubernetes.io/managed-by": "Helm"}
     annotations = {**(meta.get("annotations") or {}), _NAME: names.name, _NAMESPACE: names.namespace}

@@ -73,7 +73,7 @@ class Document:
 class _Loader(yaml.CSafeLoader):
     """Scalars as sigs.k8s.io/yaml reads them: no dates, no numbers to the base of 60."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}  # type: ignore[misc]
 
 
 for _tag, _pattern, _first in (
