@@ -36,6 +36,8 @@ def junk(document: Any) -> str:
 
 
 BOMB = base64.b64encode(base64.b64encode(gzip.compress(b" " * (1 << 25)))).decode()
+PARTS = base64.b64encode(base64.b64encode(gzip.compress(b'{"a":[' + b"{}," * (1 << 20) + b"{}]}"))).decode()
+NUMBERS = base64.b64encode(base64.b64encode(b'{"a":[' + b"1," * (1 << 20) + b"1]}")).decode()
 UNREADABLE: list[tuple[str, dict[str, Any]]] = [
     ("no data", {}),
     ("no base64", {"release": "!!"}),
@@ -50,6 +52,8 @@ UNREADABLE: list[tuple[str, dict[str, Any]]] = [
     ("values that are text", {"release": junk({"version": 2, "config": "x"})}),
     ("nested without end", {"release": base64.b64encode(base64.b64encode(b"[" * 200000)).decode()}),
     ("a bomb", {"release": BOMB}),
+    ("a bomb of small parts", {"release": PARTS}),
+    ("a bomb of numbers", {"release": NUMBERS}),
 ]
 """What somebody who may write Secrets of the namespace can put where Helm keeps a release."""
 
