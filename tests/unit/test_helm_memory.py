@@ -70,7 +70,7 @@ def test_a_run_that_needs_too_much_ends_with_a_reason(tmp_path: Path) -> None:
 
 
 def test_what_is_no_release_is_said(tmp_path: Path) -> None:
-    for printed in ("words", "[1]", '{"hooks": 7}', '{"config": []}'):
+    for printed in ("words", "[1]", '{"hooks": 7}', '{"config": [1]}'):
         door = Helm(program(tmp_path, f"echo '{printed}'"))
         with pytest.raises(HelmError, match="printed no release"):
             asyncio.run(door.preview("demo", "ns", AIRGAP, {}))
