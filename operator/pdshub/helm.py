@@ -187,12 +187,12 @@ class Helm:
     async def preview(self, release: str, namespace: str, chart: ChartRef, values: Mapping[str, Any]) -> HelmRelease:
         """What ``install_or_upgrade`` would apply now; changes nothing. Raises HelmError.
 
-        The API server is asked, as charts look up what is there; ``helm template`` finds nothing then.
+        The API server is asked, as charts look up what is there; ``helm template`` finds nothing then. It does not
+        say here what it thinks of the objects: the caller's judgement comes first.
         """
-        command = ["upgrade", release, chart.ref, "--install", "--dry-run=server", "--skip-crds"]
-        printed = await self._printed(
-            [*command, "--hide-notes", "--output", "json", "--history-max", str(HISTORY)], namespace, chart, values
-        )
+        command = ["upgrade", release, chart.ref, "--install", "--dry-run=server", "--skip-crds", "--hide-notes"]
+        command += ["--disable-openapi-validation", "--output", "json", "--history-max", str(HISTORY)]
+        printed = await self._printed(command, namespace, chart, values)
         try:
             return HelmRelease.of(json.loads(printed))
         except (ValueError, RecursionError) as error:

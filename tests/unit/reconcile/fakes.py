@@ -183,6 +183,8 @@ class FakeHelm:
         self.error: HelmError | None = None
         self.dies = False
         self.previews = 0
+        self.preview_error: HelmError | None = None
+        self.render_error: HelmError | None = None
         self.renders: list[Any] = []
         self.more: Any = lambda values: ""
         """What the chart makes of values beside the hub: text that is put behind its manifest."""
@@ -217,10 +219,14 @@ class FakeHelm:
 
     async def preview(self, release: str, namespace: str, chart: ChartRef, values: Mapping[str, Any]) -> HelmRelease:
         self.previews += 1
+        if self.preview_error:
+            raise self.preview_error
         return HelmRelease(0, self.manifest(values), tuple(self.hooks), values)
 
     async def render(self, release: str, namespace: str, chart: ChartRef, values: Mapping[str, Any]) -> str:
         self.renders.append(values)
+        if self.render_error:
+            raise self.render_error
         return self.manifest(values)
 
     async def install_or_upgrade(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pdshub.helm import HelmError
 from pdshub.kube import DEPLOYMENT, SECRET, SERVICE, KubeError, Object, Resource
 from pdshub.reconcile.hub import drift
 from pdshub.reconcile.hub.seal import ANNOTATION
@@ -75,6 +76,31 @@ def test_a_value_whose_text_does_not_tell_is_found_by_leaving_values_out() -> No
     said = bench.condition("Stalled")["message"]
     assert "spec.values.rbac.cluster" in said and "ClusterRole x" in said and len(bench.helm.renders) <= 20
     assert bench.helm.runs == ["upgrade"] and bench.condition("Ready")["status"] == "True", "what ran goes on"
+
+
+NAMED: list[tuple[str, str, bool, str, str]] = [
+    ("the API server refuses it first", "Forbidden", False, EVIL, "with it the chart makes"),
+    ("it is somebody's", "NotOurs", False, EVIL, "with it the chart makes"),
+    ("what it becomes is no YAML", "ValuesRefused", True, EVIL, "begins another object"),
+]
+
+
+@pytest.mark.parametrize(("reason", "broken", "value", "says"), [n[1:] for n in NAMED], ids=[n[0] for n in NAMED])
+def test_the_value_is_named_where_helm_refuses_it_itself(reason: str, broken: bool, value: str, says: str) -> None:
+    bench = Bench({**SPEC, "values": {"proxy": {"service": {"loadBalancerIP": value}}}})
+    bench.helm.more = injecting
+    bench.helm.preview_error = HelmError(reason, "helm's words", permanent=True)
+    bench.helm.render_error = HelmError("ValuesRefused", "no YAML", permanent=True) if broken else None
+    assert stalled(bench) == "ValuesRefused" and bench.helm.runs == []
+    said = bench.condition("Stalled")["message"]
+    assert "spec.values.proxy.service.loadBalancerIP" in said and says in said
+
+
+@pytest.mark.parametrize("reason", ["Forbidden", "ChartNotFound", "OutOfMemory"])
+def test_what_helm_refuses_for_another_reason_stays_its_own(reason: str) -> None:
+    bench = Bench({**SPEC, "values": {"hub": {"x": "two\nlines"}}})
+    bench.helm.preview_error = HelmError(reason, "helm's words", permanent=True)
+    assert stalled(bench) == reason and "helm's words" in bench.condition("Stalled")["message"]
 
 
 def test_a_hook_that_is_not_the_charts_own_is_refused() -> None:

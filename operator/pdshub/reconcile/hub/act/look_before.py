@@ -12,15 +12,39 @@ from pdshub.reconcile.hub.facts import Facts
 from pdshub.reconcile.hub.manifest import blame
 from pdshub.reconcile.hub.manifest.rules import Violation, judge, judge_rendered, of_release
 
+_ABOUT_VALUES = ("ValuesRefused", "Forbidden", "NotOurs")
+"""What Helm may say where a value became an object of its own, or part of one."""
+
 
 async def look_before(context: HubContext, facts: Facts) -> None:
     """Nothing, where Helm may apply what the chart makes of the values. Raises HelmError where it may not."""
     assert facts.chart is not None  # noqa: S101 - decide never installs without a spec
     names = facts.names
-    planned = await context.helm.preview(names.name, names.namespace, facts.chart, facts.values)
+    try:
+        planned = await context.helm.preview(names.name, names.namespace, facts.chart, facts.values)
+    except HelmError as error:
+        if error.reason not in _ABOUT_VALUES:
+            raise
+        raise await _named(context, facts, error) from error
     found = await asyncio.to_thread(judge, planned.manifest, of_release(planned), names, facts.values)
     if found is not None:
         raise HelmError("ValuesRefused", _plain(await _explained(context, facts, found)), permanent=True)
+
+
+async def _named(context: HubContext, facts: Facts, error: HelmError) -> HelmError:
+    """Helm's refusal with the value that led to it, where it is one that begins another object; else as it was."""
+    names, asked = facts.names, facts.spec.values if facts.spec else {}
+    assert facts.chart is not None  # noqa: S101 - see above
+    try:
+        text = await context.helm.render(names.name, names.namespace, facts.chart, facts.values)
+    except HelmError:
+        value = blame.by_text(asked, Violation("", ""))
+        why = f"{value} is refused: a line in it begins another object: correct that value. {error}"
+        return HelmError("ValuesRefused", _plain(why), permanent=True) if value else error
+    found = await asyncio.to_thread(judge_rendered, text, names, facts.values)
+    if found is None:
+        return error
+    return HelmError("ValuesRefused", _plain(await _explained(context, facts, found)), permanent=True)
 
 
 async def _explained(context: HubContext, facts: Facts, found: Violation) -> str:

@@ -24,11 +24,31 @@ _RELEASE_NAME, _RELEASE_NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/r
 _RELEASE_SECRET = "sh.helm.release.v1."  # noqa: S105 - a name, not a secret
 _SECRET_TYPES = ("", "Opaque", "kubernetes.io/tls", "kubernetes.io/dockerconfigjson")
 """A token of an account, or a release, made by a value would give away what the account may."""
-_HOOK_KINDS = ("DaemonSet", "Job", "Role", "RoleBinding", "ServiceAccount")
-_HOOK_NAMES = ("hook-image-puller", "hook-image-awaiter")
-_HOOK_FOLDER = "/templates/image-puller/"
 _HOOK_EVENTS = ("pre-install", "pre-upgrade")
-"""zero-to-jupyterhub 4.4.0, templates/image-puller: the only hooks of its own."""
+
+
+@dataclass(frozen=True)
+class OwnHook:
+    """Hooks that zero-to-jupyterhub 4.4.0 has itself."""
+
+    file: str
+    """The chart's file, or folder, that makes them."""
+    kinds: tuple[str, ...]
+    names: tuple[str, ...]
+    """Ends of their names: a chart may be told to put something before them."""
+    value: tuple[str, ...]
+    """The value that has to be true for them."""
+
+
+_OWN_HOOKS = (
+    OwnHook(
+        "/templates/image-puller/",
+        ("DaemonSet", "Job", "Role", "RoleBinding", "ServiceAccount"),
+        ("hook-image-puller", "hook-image-awaiter"),
+        ("prePuller", "hook", "enabled"),
+    ),
+    OwnHook("/templates/image-pull-secret.yaml", ("Secret",), ("image-pull-secret",), ("imagePullSecret", "create")),
+)
 
 
 @dataclass(frozen=True)
@@ -119,18 +139,15 @@ def _unexpected_hook(document: Document) -> str:
 
 def _hook_trouble(hook: Hook, document: Document, values: Mapping[str, Any]) -> str:
     """Why a hook is not one of the chart's own; empty when it is."""
-    own = (
-        _HOOK_FOLDER in f"/{hook.path}"
-        and set(hook.events) <= set(_HOOK_EVENTS)
-        and document.body.get("kind") in _HOOK_KINDS
-        and document.name.endswith(_HOOK_NAMES)
-    )
-    if not own:
-        return "it is a hook that is not the chart's own"
-    puller = values.get("prePuller")
-    wanted = puller.get("hook") if isinstance(puller, Mapping) else None
-    on = wanted.get("enabled") if isinstance(wanted, Mapping) else None
-    return "" if on is True else "it is a hook, and prePuller.hook.enabled is not true"
+    for own in _OWN_HOOKS:
+        if own.file in f"/{hook.path}" and document.body.get("kind") in own.kinds and document.name.endswith(own.names):
+            on: Any = values
+            for key in own.value:
+                on = on.get(key) if isinstance(on, Mapping) else None
+            if on is not True:
+                return f"it is a hook, and {'.'.join(own.value)} is not true"
+            return "" if set(hook.events) <= set(_HOOK_EVENTS) else "it is a hook that is not the chart's own"
+    return "it is a hook that is not the chart's own"
 
 
 def _trouble(document: Document, names: Names) -> str:

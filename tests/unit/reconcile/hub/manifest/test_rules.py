@@ -115,11 +115,16 @@ def test_what_no_hub_chart_makes(body: dict[str, Any], why: str) -> None:
 
 ON: dict[str, Any] = {"prePuller": {"hook": {"enabled": True}}}
 PATH = "jupyterhub/templates/image-puller/job.yaml"
+PULL = "jupyterhub/templates/image-pull-secret.yaml"
+SECRET = obj("Secret", "image-pull-secret", type="kubernetes.io/dockerconfigjson")
 EVENTS = ("pre-install", "pre-upgrade")
 JOB = obj("Job", "hook-image-awaiter", "batch/v1")
 HOOKS: list[tuple[str, str, dict[str, Any], tuple[str, ...], dict[str, Any], str]] = [
     ("the chart's own", PATH, JOB, EVENTS, ON, ""),
     ("with a prefix", PATH, obj("DaemonSet", "x-hook-image-puller", "apps/v1"), EVENTS[:1], ON, ""),
+    ("the pull secret", PULL, SECRET, EVENTS, {"imagePullSecret": {"create": True}}, ""),
+    ("a pull secret that nobody asked for", PULL, SECRET, EVENTS, ON, "imagePullSecret.create"),
+    ("a pull secret of the hub", PULL, obj("Secret", "demo-keys"), EVENTS, ON, "PDSHub itself"),
     ("switched off", PATH, JOB, EVENTS, {"prePuller": {"hook": {"enabled": False}}}, "prePuller.hook.enabled"),
     ("not said", PATH, JOB, EVENTS, {}, "prePuller.hook.enabled"),
     ("odd values", PATH, JOB, EVENTS, {"prePuller": [1]}, "prePuller.hook.enabled"),
