@@ -187,11 +187,9 @@ class Operator:
 
     def _always(self, system: str) -> list[tuple[Scope, Changed]]:
         """What informers watch always, and what is told of changes."""
-        heard: list[tuple[Scope, Changed]] = [
-            (watched.CLAIMS, self.on_claim),
-            (watched.claims_of_installation(system), self.on_claim),
-        ]
-        return [*heard, *((scope, _unheard) for scope in (*watched.CLUSTER, *watched.of_installation(system)))]
+        claims = (watched.CLAIMS, watched.claims_of_installation(system))
+        unheard = ((scope, _unheard) for scope in (*watched.CLUSTER, *watched.of_installation(system)))
+        return [*((scope, self.on_claim) for scope in claims), *unheard]
 
     def _of_hub(self, namespace: str) -> Sequence[tuple[Scope, Changed]]:
         """What is watched in the namespace of a hub alone."""
@@ -216,10 +214,9 @@ class Operator:
                 self.views.enqueue(name)
 
     def on_released(self, old: Object | None, new: Object | None, own: bool) -> None:
-        """An object of a hub's release changed, otherwise than by its own controller: it may have to be put back."""
-        if not own and triggers.written(old) != triggers.written(new):
-            for key in self.index.of_namespace(str((new or old or {})["metadata"]["namespace"])):
-                self.hubs.enqueue(key)
+        """An object of a hub's release changed: it may have to be put back."""
+        for key in () if own else self.index.of_part(old, new):
+            self.hubs.enqueue(key)
 
     def on_view(self, old: Object | None, new: Object | None, own: bool) -> None:
         """A view changed. Its hubs look only when something changed that hubs take from it."""

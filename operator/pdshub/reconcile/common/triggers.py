@@ -100,9 +100,11 @@ class ViewIndex:
         """Other hubs of the namespace: only the oldest is installed."""
         return set(self._neighbours.get(key[0], ())) - {key}
 
-    def of_namespace(self, namespace: str) -> set[HubKey]:
-        """Hubs of a namespace."""
-        return set(self._neighbours.get(namespace, ()))
+    def of_part(self, old: Object | None, new: Object | None) -> set[HubKey]:
+        """Hubs of the namespace of an object that changed, otherwise than by its own controller."""
+        if written(old) == written(new):
+            return set()
+        return set(self._neighbours.get(str((new or old or {})["metadata"]["namespace"]), ()))
 
     @property
     def namespaces(self) -> set[str]:
