@@ -8,19 +8,24 @@ Whether there is anything to do is never asked of Helm: releases are read from t
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pyhelm3
 
+from pdshub.helm_memory import MEMORY_MIB, LimitedCommand
 from pdshub.render.chart import ChartRef
 
 TIMEOUT = "5m"
 """For hooks and single requests; pods are not waited for here."""
 HISTORY = 10
 """Revisions that Helm keeps."""
+KUBERNETES = "1.34.0"
+"""The version that charts are told where no API server is asked; Helm's own guess is too old for them."""
 
 
 class HelmError(Exception):
@@ -39,6 +44,13 @@ _NOISE = re.compile(
 )
 _SECRETISH = re.compile(r"(?i)((?:token|password|secret)[\"']?\s*[:=]\s*)\S+")
 _CASES: tuple[tuple[str, str, bool, str], ...] = (
+    (
+        r"cannot allocate memory|out of memory",
+        "OutOfMemory",
+        True,
+        f"helm needed more than {MEMORY_MIB} MiB of memory and was ended: make spec.values smaller, and look whether "
+        "somebody wrote large Secrets of type helm.sh/release.v1 into the namespace",
+    ),
     (
         r"values don't meet the specifications",
         "ValuesRefused",
@@ -116,6 +128,29 @@ def explain(stderr: str, chart: ChartRef) -> HelmError:
     return HelmError("HelmFailed", f"helm failed: {said}", permanent=False)
 
 
+@dataclass(frozen=True)
+class HelmRelease:
+    """A release as Helm prints it and keeps it: what it applies, and what it runs before and after."""
+
+    revision: int
+    manifest: str
+    hooks: tuple[Mapping[str, Any], ...]
+    """Each with ``path`` (the chart's file), ``manifest`` and ``events``."""
+    values: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """A release document, whoever wrote it. Raises ValueError when it is none."""
+        if not isinstance(document, Mapping):
+            raise ValueError("it is no object")
+        hooks, values = document.get("hooks") or [], document.get("config") or {}
+        if not isinstance(hooks, list) or not all(isinstance(hook, Mapping) for hook in hooks):
+            raise ValueError("hooks is no list of objects")
+        if not isinstance(values, Mapping):
+            raise ValueError("config is no object")
+        return cls(int(document.get("version") or 0), str(document.get("manifest") or ""), tuple(hooks), values)
+
+
 class Helm:
     """Runs of the helm program; ``runs`` counts them."""
 
@@ -124,17 +159,19 @@ class Helm:
         self._kubeconfig, self._executable = kubeconfig, executable
         self.runs = 0
 
-    def _command(self, namespace: str) -> pyhelm3.Command:
+    def _command(self, namespace: str) -> LimitedCommand:
         """Helm as the account of a namespace: by a file, never by a token in argv."""
-        return pyhelm3.Command(
+        return LimitedCommand(
             default_timeout=TIMEOUT,
             executable=self._executable,
             history_max_revisions=HISTORY,
             kubeconfig=self._kubeconfig(namespace),
         )
 
-    async def install_or_upgrade(self, release: str, namespace: str, chart: ChartRef, values: Mapping[str, Any]) -> int:
-        """Install or upgrade a release; returns its revision. Raises HelmError.
+    async def install_or_upgrade(
+        self, release: str, namespace: str, chart: ChartRef, values: Mapping[str, Any]
+    ) -> HelmRelease:
+        """Install or upgrade a release; returns what was installed. Raises HelmError.
 
         Neither atomic (Helm would uninstall, and the database with it) nor waiting: pods are watched by reconcile.
         """
@@ -146,18 +183,52 @@ class Helm:
                 dict(values),
                 namespace=namespace,
                 create_namespace=False,
+                skip_crds=True,  # they are of the whole cluster, and in no manifest that could be looked at
                 repo=chart.repository,
                 version=chart.version if chart.repository else None,
             )
         except pyhelm3.Error as error:
             raise explain(error.stderr.decode(errors="replace"), chart) from error
-        return int(done["version"])
+        return HelmRelease.of(done)
+
+    async def preview(self, release: str, namespace: str, chart: ChartRef, values: Mapping[str, Any]) -> HelmRelease:
+        """What ``install_or_upgrade`` would apply now; changes nothing. Raises HelmError.
+
+        The API server is asked, as charts look up what is there; ``helm template`` finds nothing then. It does not
+        say here what it thinks of the objects: the caller's judgement comes first.
+        """
+        command = ["upgrade", release, chart.ref, "--install", "--dry-run=server", "--skip-crds", "--hide-notes"]
+        command += ["--disable-openapi-validation", "--output", "json", "--history-max", str(HISTORY)]
+        printed = await self._printed(command, namespace, chart, values)
+        try:
+            return HelmRelease.of(json.loads(printed))
+        except (ValueError, RecursionError) as error:
+            raise HelmError("HelmFailed", f"helm printed no release: {error}", permanent=False) from error
+
+    async def render(self, release: str, namespace: str, chart: ChartRef, values: Mapping[str, Any]) -> str:
+        """What the chart makes of values, hooks among it, without asking the API server. Raises HelmError."""
+        command = ["template", release, chart.ref, "--skip-crds", "--kube-version", KUBERNETES]
+        printed = await self._printed(command, namespace, chart, values)
+        return printed.decode(errors="replace")
+
+    async def _printed(self, command: list[str], namespace: str, chart: ChartRef, values: Mapping[str, Any]) -> bytes:
+        self.runs += 1
+        where = ["--repo", chart.repository, "--version", chart.version] if chart.repository else []
+        try:
+            return await self._command(namespace).run(
+                [*command, "--namespace", namespace, *where, "--values", "-"], json.dumps(values).encode()
+            )
+        except pyhelm3.Error as error:
+            raise explain(error.stderr.decode(errors="replace"), chart) from error
 
     async def uninstall(self, release: str, namespace: str) -> None:
-        """Remove a release, if there is one. Objects with resource-policy keep stay. Raises HelmError."""
+        """Remove a release, if there is one. Objects with resource-policy keep stay. Raises HelmError.
+
+        Hooks are not run: whoever may write Secrets of the namespace can write some into a release.
+        """
         self.runs += 1
         try:
-            await self._command(namespace).uninstall(release, namespace=namespace)
+            await self._command(namespace).uninstall(release, namespace=namespace, no_hooks=True)
         except pyhelm3.ReleaseNotFoundError:
             return
         except pyhelm3.Error as error:

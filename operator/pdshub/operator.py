@@ -196,8 +196,9 @@ class Operator:
 
     def _of_hub(self, namespace: str) -> Sequence[tuple[Scope, Changed]]:
         """What is watched in the namespace of a hub alone."""
-        claims = (watched.claims_of_hub(namespace), self.on_claim)
-        return [claims, *((scope, _unheard) for scope in watched.of_hub(namespace))]
+        heard = [(watched.claims_of_hub(namespace), self.on_claim)]
+        heard += [(scope, self.on_released) for scope in watched.of_release(namespace)]
+        return [*heard, *((scope, _unheard) for scope in watched.of_hub(namespace))]
 
     def _open(self) -> set[str]:
         """Namespaces that have a hub, and in which the operator may act: in others it can watch nothing."""
@@ -226,6 +227,11 @@ class Operator:
                 self.hubs.enqueue(other)
             for name in {triggers.shown_view(old), triggers.shown_view(new)} - {""}:
                 self.views.enqueue(name)
+
+    def on_released(self, old: Object | None, new: Object | None, own: bool) -> None:
+        """An object of a hub's release changed: it may have to be put back."""
+        for key in () if own else self.index.of_part(old, new):
+            self.hubs.enqueue(key)
 
     def on_view(self, old: Object | None, new: Object | None, own: bool) -> None:
         """A view changed. Its hubs look only when something changed that hubs take from it."""

@@ -191,6 +191,26 @@ def test_what_is_taken_from_a_view_is_decided_from_the_api_server(old: dict[str,
     asyncio.run(main())
 
 
+def test_a_part_of_a_hub_that_somebody_takes_away_is_put_back_at_once() -> None:
+    """By the watch: nothing else asks for a look. A part whose status changes asks for none."""
+
+    async def main() -> None:
+        async with running(before=one_hub) as (cluster, operator):
+            await settled(cluster, operator, ["ns"])
+            cluster.looks.clear()
+            path = DEPLOYMENT.path("ns", "proxy")
+            known = cluster.server.objects[path]
+            cluster.put(DEPLOYMENT, {**known, "status": {**known["status"], "readyReplicas": 1}})
+            await heard(cluster, operator)
+            assert cluster.looks["ns", "hub"] == 0
+            runs = list(cluster.helm.runs)
+            cluster.server.remove(DEPLOYMENT, "proxy", "ns")
+            await eventually("it is back", lambda: path in cluster.server.objects)
+            assert cluster.server.objects[path]["spec"] == known["spec"] and cluster.helm.runs == runs
+
+    asyncio.run(main())
+
+
 def test_contents_of_secrets_are_not_kept() -> None:
     async def main() -> None:
         async with running(before=one_hub) as (cluster, operator):
@@ -198,6 +218,10 @@ def test_contents_of_secrets_are_not_kept() -> None:
             (secrets,) = operator.informers.of(SECRET, "ns")
             assert len(secrets.objects) >= 3
             assert {key for item in secrets.objects.values() for key in item} == {"metadata"}
+            # nor in what a release is remembered by
+            remembered = operator.hub_context.memory("ns", "hub").releases
+            made = [text for _, found in remembered.values() for text in getattr(found, "made", ())]
+            assert made and not any('"data"' in text and '"Secret"' in text for text in made)
             assert all(
                 "as=PartialObjectMetadata" in a.accept
                 for a in cluster.server.asked

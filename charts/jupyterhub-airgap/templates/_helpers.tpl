@@ -19,11 +19,11 @@ helm.sh/chart: {{ (index . 0).Chart.Name }}-{{ (index . 0).Chart.Version }}
 app.kubernetes.io/managed-by: {{ (index . 0).Release.Service }}
 {{- end }}
 
-{{- /* name:tag of an image. (list image path-in-values) */}}
+{{- /* name:tag of an image, quoted. (list image path-in-values) */}}
 {{- define "hub.image" -}}
 {{- $image := index . 0 -}}
 {{- $name := required (printf "%s.name: no registry holds this project's images; name one that you built" (index . 1)) $image.name -}}
-{{- if $image.tag }}{{ printf "%s:%s" $name (toString $image.tag) }}{{ else }}{{ $name }}{{ end }}
+{{- if $image.tag }}{{ printf "%s:%s" $name (toString $image.tag) | quote }}{{ else }}{{ $name | quote }}{{ end }}
 {{- end }}
 
 {{- /* A variable of a map: a string, or {valueFrom: …}, or {value: …}. */}}
@@ -43,9 +43,9 @@ app.kubernetes.io/managed-by: {{ (index . 0).Release.Service }}
 imagePullSecrets:
   {{- range . }}
   {{- if kindIs "map" . }}
-  - name: {{ .name }}
+  - name: {{ .name | quote }}
   {{- else }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
   {{- end }}
 {{- end }}

@@ -18,7 +18,7 @@
 {{- with .allowedIngressPorts }}
 - ports:
     {{- range . }}
-    - port: {{ . }}
+    - port: {{ . | toJson }}
     {{- end }}
 {{- end }}
 {{- with .ingress }}
@@ -50,7 +50,7 @@
     - {port: 53, protocol: TCP}
   to:
     {{- range $dns }}
-    - ipBlock: {cidr: {{ . }}}
+    - ipBlock: {cidr: {{ . | quote }}}
     {{- end }}
     {{- if $allow.dnsPortsKubeSystemNamespace }}
     - namespaceSelector:
@@ -66,12 +66,12 @@
 {{- if $allow.privateIPs }}
 - to:
     {{- range $private }}
-    - ipBlock: {cidr: {{ . }}}
+    - ipBlock: {cidr: {{ . | quote }}}
     {{- end }}
 {{- end }}
 {{- if $allow.cloudMetadataServer }}
 - to:
-    - ipBlock: {cidr: {{ $metadata }}}
+    - ipBlock: {cidr: {{ $metadata | quote }}}
 {{- end }}
 {{- with (index . 1).egress }}
 {{ toYaml . }}

@@ -300,6 +300,10 @@ class PDSHubSpec(Model):
         description="Helm values over what PDSHub renders, by Helm's rules: maps merge, lists replace, null deletes.",
         json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
     )
+    drift: Literal["Repair", "Report"] = Field(
+        default="Repair",
+        description="Objects of the hub that somebody changed or deleted: put back as installed, or only reported.",
+    )
     suspend: bool = Field(default=False, description="Leave everything as it is: no install, upgrade or repair.")
     deletion_policy: DeletionPolicy = Field(default_factory=DeletionPolicy, description="What deletion does to data.")
 
@@ -321,6 +325,8 @@ class PDSHubStatus(StatusModel):
     archive: str = Field(default="", description="The view, and whether it is ready.")
     failures: int = Field(default=0, description="Failed attempts at the present chart, values and generation.")
     attempted_digest: str = Field(default="", description="Digest of chart and values that was attempted last.")
+    releasing: int = Field(default=0, description="Revision that helm makes or made last; 0 once it is sealed.")
+    sealed_by: str = Field(default="", description="Name of the key with which the release was sealed last.")
     conditions: list[Condition] = Field(default_factory=list)
 
 

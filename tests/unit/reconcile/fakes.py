@@ -10,7 +10,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pdshub.helm import HelmError, explain
+import yaml
+
+from pdshub.helm import HelmError, HelmRelease, explain
 from pdshub.kube import CLAIM, DEPLOYMENT, EVENT, SECRET, SERVICE, VOLUME, KubeError, Object, Resource
 from pdshub.render.chart import ChartRef
 
@@ -154,6 +156,24 @@ def made_by_chart(release: str, namespace: str, name: str, component: str) -> Ob
     return {"name": name, "namespace": namespace, **marks, "labels": labels}
 
 
+_MADE: list[Object] = [
+    {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "hub"}, "spec": {"replicas": 1}},
+    {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "proxy"}, "spec": {"replicas": 1}},
+    {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "proxy-public"}, "spec": {"type": "ClusterIP"}},
+]
+MANIFEST = "".join(f"---\n# Source: jupyterhub/templates/x.yaml\n{yaml.safe_dump(body)}" for body in _MADE)
+"""What a hub chart makes, as a release document has it."""
+
+
+def release_secret(name: str, namespace: str, document: Object) -> Object:
+    """A release document in the Secret where Helm keeps it."""
+    packed = base64.b64encode(base64.b64encode(gzip.compress(json.dumps(document).encode(), mtime=0))).decode()
+    revision, status = document["version"], document["info"]["status"]
+    labels = {"owner": "helm", "name": name, "version": str(revision), "status": status}
+    meta = {"name": f"sh.helm.release.v1.{name}.v{revision}", "namespace": namespace, "labels": labels}
+    return {"metadata": meta, "type": "helm.sh/release.v1", "data": {"release": packed}}
+
+
 class FakeHelm:
     """Releases as Secrets, with the Deployments that a hub chart makes, at once available."""
 
@@ -162,20 +182,56 @@ class FakeHelm:
         self.runs: list[str] = []
         self.error: HelmError | None = None
         self.dies = False
+        self.previews = 0
+        self.preview_error: HelmError | None = None
+        self.render_error: HelmError | None = None
+        self.renders: list[Any] = []
+        self.more: Any = lambda values: ""
+        """What the chart makes of values beside the hub: text that is put behind its manifest."""
+        self.hooks: list[dict[str, Any]] = []
 
-    def _store(self, name: str, namespace: str, revision: int, status: str, chart: ChartRef, values: Any) -> None:
+    def manifest(self, values: Any) -> str:
+        """What the chart makes of values."""
+        return MANIFEST + str(self.more(values))
+
+    def _store(
+        self, name: str, namespace: str, revision: int, status: str, chart: ChartRef, values: Any, **more: Any
+    ) -> None:
         document = {
+            "name": name,
+            "namespace": namespace,
             "version": revision,
             "info": {"status": status},
             "chart": {"metadata": {"name": "jupyterhub", "version": chart.version}},
             "config": json.loads(json.dumps(values)),
+            "manifest": self.manifest(values),
+            "hooks": self.hooks,
+            **more,
         }
-        packed = base64.b64encode(base64.b64encode(gzip.compress(json.dumps(document).encode()))).decode()
-        labels = {"owner": "helm", "name": name, "version": str(revision), "status": status}
-        meta = {"name": f"sh.helm.release.v1.{name}.v{revision}", "namespace": namespace, "labels": labels}
-        self.kube.put(SECRET, {"metadata": meta, "data": {"release": packed}})
+        self.kube.put(SECRET, release_secret(name, namespace, document))
 
-    async def install_or_upgrade(self, release: str, namespace: str, chart: ChartRef, values: Mapping[str, Any]) -> int:
+    async def _supersede(self, name: str, namespace: str) -> None:
+        """Helm writes the record of what was deployed before anew, without anybody's annotations."""
+        for item in await self.kube.items(SECRET, namespace, labels=f"owner=helm,name={name},status=deployed"):
+            document = json.loads(gzip.decompress(base64.b64decode(base64.b64decode(item["data"]["release"]))))
+            document["info"]["status"] = "superseded"
+            self.kube.put(SECRET, release_secret(name, namespace, document))
+
+    async def preview(self, release: str, namespace: str, chart: ChartRef, values: Mapping[str, Any]) -> HelmRelease:
+        self.previews += 1
+        if self.preview_error:
+            raise self.preview_error
+        return HelmRelease(0, self.manifest(values), tuple(self.hooks), values)
+
+    async def render(self, release: str, namespace: str, chart: ChartRef, values: Mapping[str, Any]) -> str:
+        self.renders.append(values)
+        if self.render_error:
+            raise self.render_error
+        return self.manifest(values)
+
+    async def install_or_upgrade(
+        self, release: str, namespace: str, chart: ChartRef, values: Mapping[str, Any]
+    ) -> HelmRelease:
         self.runs.append("upgrade")
         if self.error:
             raise self.error
@@ -184,6 +240,7 @@ class FakeHelm:
         if self.dies:
             self._store(release, namespace, revision, "pending-upgrade", chart, values)
             raise RuntimeError("killed")
+        await self._supersede(release, namespace)
         self._store(release, namespace, revision, "deployed", chart, values)
         for name in ("hub", "proxy"):
             meta = {**made_by_chart(release, namespace, name, name), "generation": revision}
@@ -199,7 +256,8 @@ class FakeHelm:
             ref = {"namespace": namespace, "name": "hub-db-dir", "uid": made["metadata"]["uid"]}
             spec = {"persistentVolumeReclaimPolicy": "Delete", "claimRef": ref}
             self.kube.put(VOLUME, {"metadata": {"name": "pv-db"}, "spec": spec})
-        return revision
+        written = json.loads(json.dumps(values))
+        return HelmRelease(revision, self.manifest(values), tuple(self.hooks), written)
 
     async def _check_ownership(self, release: str, namespace: str, chart: ChartRef) -> None:
         """Helm takes over no object that does not carry its marks.

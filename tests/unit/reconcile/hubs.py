@@ -77,4 +77,5 @@ class Bench:
         return next((c for c in status["conditions"] if c["type"] == kind), {})
 
     def names(self, plural: str) -> set[str]:
-        return {key[2] for key in self.kube.objects if key[0] == plural}
+        """What is there of a kind, but for what lies in the installation's own namespace."""
+        return {key[2] for key in self.kube.objects if key[0] == plural and key[1] != self.context.system}

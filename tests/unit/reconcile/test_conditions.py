@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,11 +16,13 @@ from pdshub.reconcile.common.status import changes
 from pdshub.reconcile.hub.conditions import OWNED as HUB_OWNED
 from pdshub.reconcile.hub.conditions import status, unobserved
 from pdshub.reconcile.hub.decide import BUDGET, decide
+from pdshub.reconcile.hub.drift import Drift, Drifted
 from pdshub.reconcile.hub.facts import ArchiveState, Facts
 from pdshub.reconcile.hub.release import UnreadableRelease
+from pdshub.reconcile.hub.trust import Trust
 from pdshub.render.archive import ViewRef
 from pdshub.render.homes import Enforcement
-from tests.unit.reconcile.test_decide import GOOGLE, ROLLING, SUSPENDED, facts, release, tried
+from tests.unit.reconcile.test_decide import DRIFT, GOOGLE, REPORT, ROLLING, SUSPENDED, facts, release, tried
 
 NOW = "2026-01-02T00:00:00Z"
 VIEW = ViewRef("ns-demo", "demo", True)
@@ -42,6 +45,15 @@ CASES: list[tuple[str, Facts, dict[str, str], list[str]]] = [
         facts(in_sync=False),
         {"Ready": "True", "Reconciling": "True", "Released": "Unknown"},
         ["revision 2"],
+    ),
+    ("as installed", facts(drift=Drift(compared=3)), {"Ready": "True", "Drifted": "False"}, ["3 objects"]),
+    ("drifted", facts(drift=DRIFT), {"Ready": "True", "Drifted": "True"}, ["Service hub is missing"]),
+    ("drifted, to be reported", facts(drift=DRIFT, spec=REPORT), {"Drifted": "True"}, ["spec.drift is Report"]),
+    (
+        "data drifted",
+        facts(drift=Drift((Drifted("v1 PersistentVolumeClaim", "hub-db-dir"),))),
+        {"Drifted": "True", "Reconciling": "False"},
+        ["would be empty"],
     ),
     ("rolling", facts(hub=ROLLING), {"Ready": "False", "Reconciling": "True", "Released": "True"}, ["starting"]),
     (
@@ -269,3 +281,24 @@ def test_events(before: list[Condition], after: list[Condition], expected: list[
 
 def test_revision_and_version_are_of_our_release_only() -> None:
     assert status(facts(release=release(owner="")), decide(facts(release=release(owner=""))), NOW).revision == 0
+
+
+@pytest.mark.parametrize(
+    ("seen", "releasing", "sealed_by"),
+    [
+        (facts(release=None, trust=Trust.NONE), 1, "old"),
+        (facts(in_sync=False), 2, "now"),
+        (facts(trust=Trust.INTENDED), 2, "old"),
+        (facts(trust=Trust.OWN), 7, "old"),
+        (facts(release=release("pending-upgrade"), trust=Trust.INTENDED), 7, "old"),
+        (facts(), 0, "now"),
+    ],
+    ids=["installing", "upgrading", "going over", "sealing", "unlocking", "sealed"],
+)
+def test_what_helm_is_about_to_make_is_in_the_status_until_it_is_sealed(
+    seen: Facts, releasing: int, sealed_by: str
+) -> None:
+    before = PDSHubStatus(releasing=7, sealed_by="old")
+    seen = replace(seen, status=before, seal_key="now")
+    after = status(seen, decide(seen), NOW)
+    assert (after.releasing, after.sealed_by) == (releasing, sealed_by)

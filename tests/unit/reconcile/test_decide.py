@@ -11,8 +11,10 @@ from pdshub.api.hub import PDSHubSpec, PDSHubStatus
 from pdshub.reconcile.common.objects import Step, Workload
 from pdshub.reconcile.hub.act import ACTS
 from pdshub.reconcile.hub.decide import BUDGET, Kind, decide, no_progress, repeated, steps
+from pdshub.reconcile.hub.drift import Drift, Drifted
 from pdshub.reconcile.hub.facts import Attempt, Facts
 from pdshub.reconcile.hub.release import Release
+from pdshub.reconcile.hub.trust import Trust
 from pdshub.render.chart import ChartRef
 from pdshub.render.names import Names
 
@@ -26,6 +28,8 @@ CARRIED = ChartRef("Airgap", "/charts/jupyterhub-airgap", None, "0.1.0", "airgap
 PUBLIC = ChartRef("Repository", "jupyterhub", "https://charts.example.org", "99.0.0", "x@99.0.0")
 UP = Workload(exists=True, available=True, rolled_out=True)
 ROLLING = Workload(exists=True, available=False, rolled_out=False)
+REPORT = PDSHubSpec.model_validate({"signIn": {"development": {}}, "drift": "Report"})
+DRIFT = Drift((Drifted("v1 Service", "hub"),), (Drifted("v1 Service", "hub"),), 3)
 STEP = Step("Secret is made", {"kind": "Secret"})
 
 
@@ -43,6 +47,7 @@ def facts(**seen: Any) -> Facts:
         "spec": SPEC,
         "development": True,
         "release": release(),
+        "trust": Trust.SEALED,
         "in_sync": True,
         "key": "1-a",
         "hub": UP,
@@ -63,6 +68,13 @@ CASES: list[tuple[str, Facts, Kind, str]] = [
     ("old claim still going", facts(release=None, steps=(STEP,), settling="claim x is going"), Kind.WAIT, "claim x"),
     ("absent", facts(release=None), Kind.INSTALL, ""),
     ("out of sync", facts(in_sync=False), Kind.UPGRADE, "revision 2"),
+    ("not sealed", facts(trust=Trust.INTENDED), Kind.UPGRADE, "revision 2"),
+    ("from before there were seals", facts(trust=Trust.EARLIER), Kind.UPGRADE, "revision 2"),
+    ("made, not sealed yet", facts(trust=Trust.OWN), Kind.SEAL, "sealed"),
+    ("drifted", facts(drift=DRIFT, hub=ROLLING), Kind.REPAIR, "Service hub is missing"),
+    ("drifted, to be reported", facts(drift=DRIFT, spec=REPORT), Kind.NOTHING, ""),
+    ("drifted, just put back", facts(drift=Drift(DRIFT.found)), Kind.NOTHING, ""),
+    ("drifted, and to be upgraded", facts(drift=DRIFT, in_sync=False), Kind.UPGRADE, ""),
     ("failed before", facts(release=release("failed"), in_sync=True), Kind.UPGRADE, ""),
     ("superseded is no state to stay in", facts(release=release("superseded")), Kind.UPGRADE, ""),
     ("interrupted install", facts(release=release("pending-install")), Kind.UNLOCK, "pending-install"),

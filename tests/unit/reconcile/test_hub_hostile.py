@@ -36,6 +36,8 @@ def junk(document: Any) -> str:
 
 
 BOMB = base64.b64encode(base64.b64encode(gzip.compress(b" " * (1 << 25)))).decode()
+PARTS = base64.b64encode(base64.b64encode(gzip.compress(b'{"a":[' + b"{}," * (1 << 20) + b"{}]}"))).decode()
+NUMBERS = base64.b64encode(base64.b64encode(b'{"a":[' + b"1," * (1 << 20) + b"1]}")).decode()
 UNREADABLE: list[tuple[str, dict[str, Any]]] = [
     ("no data", {}),
     ("no base64", {"release": "!!"}),
@@ -50,6 +52,8 @@ UNREADABLE: list[tuple[str, dict[str, Any]]] = [
     ("values that are text", {"release": junk({"version": 2, "config": "x"})}),
     ("nested without end", {"release": base64.b64encode(base64.b64encode(b"[" * 200000)).decode()}),
     ("a bomb", {"release": BOMB}),
+    ("a bomb of small parts", {"release": PARTS}),
+    ("a bomb of numbers", {"release": NUMBERS}),
 ]
 """What somebody who may write Secrets of the namespace can put where Helm keeps a release."""
 
@@ -151,6 +155,7 @@ def test_a_revision_that_somebody_finishes_meanwhile_is_not_unlocked() -> None:
     bench.run()
     chart, values = ChartRef("Repository", "jupyterhub", None, "4.4.0", "x"), {"custom": {"pdshub": {"hub": "demo"}}}
     bench.helm._store("demo", "ns", 2, "pending-upgrade", chart, values)
+    bench.kube.objects[("pdshubs", "ns", "demo")]["status"]["releasing"] = 2
     bodies: list[dict[str, Any]] = []
     patch = bench.kube.patch
 
@@ -162,8 +167,9 @@ def test_a_revision_that_somebody_finishes_meanwhile_is_not_unlocked() -> None:
 
     bench.kube.patch = finished_before  # type: ignore[method-assign]
     bench.run()
-    assert len(bodies) == 1 and bodies[0]["metadata"]["resourceVersion"]
-    assert decode(bench.kube.objects[("secrets", "ns", "sh.helm.release.v1.demo.v2")]).status == "deployed"
+    assert bodies[0]["metadata"]["resourceVersion"] and not any("data" in body for body in bodies[1:])
+    after = decode(bench.kube.objects[("secrets", "ns", "sh.helm.release.v1.demo.v2")]).status
+    assert after == "superseded", "helm went on from it: it was never marked as failed"
 
 
 def test_a_claim_that_names_the_volume_of_another_changes_nothing_of_it() -> None:
@@ -297,7 +303,7 @@ class Forgetful(FakeKube):
     """Says that it made what it never makes, and that what is there already is not."""
 
     async def create(self, resource: Resource, body: dict[str, Any]) -> bool:
-        if resource is not SECRET:
+        if resource is not SECRET or body["metadata"]["namespace"] != "ns":
             return await super().create(resource, body)
         self.writes.append(f"create secrets/{body['metadata']['name']}")
         return False
@@ -370,5 +376,6 @@ def test_event_reasons_of_acts_are_those_that_the_manual_names() -> None:
     bench.run()
     chart, values = ChartRef("Repository", "jupyterhub", None, "4.4.0", "x"), {"custom": {"pdshub": {"hub": "demo"}}}
     bench.helm._store("demo", "ns", 2, "pending-upgrade", chart, values)
+    bench.kube.objects[("pdshubs", "ns", "demo")]["status"]["releasing"] = 2
     bench.run()
     assert {"Install", "Upgrade", "Unlock"} <= set(bench.kube.events())

@@ -127,3 +127,23 @@ def test_the_hub_that_a_view_was_made_for_looks_though_it_shows_another() -> Non
 def test_neighbours_are_the_other_hubs_of_the_namespace() -> None:
     made = index(hub("a"), hub("a", "second"), hub("b"))
     assert made.neighbours(("a", "hub")) == {("a", "second")} and made.neighbours(("b", "hub")) == set()
+
+
+PART = {"metadata": {"name": "hub", "namespace": "ns", "resourceVersion": "1"}, "data": {"a": "1"}, "status": {"x": 1}}
+PARTS: list[tuple[str, Any, Any, bool]] = [
+    ("made", None, PART, True),
+    ("taken away", PART, None, True),
+    ("its content", PART, {**PART, "data": {"a": "2"}}, True),
+    ("a field", PART, {**PART, "spec": {"replicas": 0}}, True),
+    ("its labels", PART, {**PART, "metadata": {**PART["metadata"], "labels": {"a": "b"}}}, True),
+    ("its status", PART, {**PART, "status": {"x": 2}}, False),
+    ("its version", PART, {**PART, "metadata": {**PART["metadata"], "resourceVersion": "2"}}, False),
+    ("of another namespace", None, {**PART, "metadata": {**PART["metadata"], "namespace": "x"}}, False),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "asks"), [p[1:] for p in PARTS], ids=[p[0] for p in PARTS])
+def test_what_changes_a_part_of_a_hub(old: Any, new: Any, asks: bool) -> None:
+    index = ViewIndex()
+    index.put(("ns", "hub"), {"metadata": {"name": "hub", "namespace": "ns"}, "spec": {}})
+    assert index.of_part(old, new) == ({("ns", "hub")} if asks else set())

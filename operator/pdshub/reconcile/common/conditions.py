@@ -30,6 +30,7 @@ OWNED = frozenset(
     {
         "ArchiveReady",
         "Deleting",
+        "Drifted",
         "HomesEnforced",
         "Intact",
         "PinnedDrift",

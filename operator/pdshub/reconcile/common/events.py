@@ -23,9 +23,10 @@ _GOOD = {
     "Intact": "True",
     "PinnedDrift": "False",
     "Deleting": "False",
+    "Drifted": "False",
 }
 """Conditions that are worth an event, and their good status. Reconciling is noise."""
-_CALM = ("WaitsForApproval", "Preparing", "Installing", "Upgrading", "Notifying", "Protecting", "Tidying")
+_CALM = ("WaitsForApproval", "Preparing", "Installing", "Upgrading", "Notifying", "Protecting", "Tidying", "Repairing")
 """Reasons that somebody wanted, and the operator's own work: not good, and no warning either."""
 _QUIET = ("Newest", "Pinned", "Rejected")
 """Reasons that have an event of their own."""

@@ -5,6 +5,7 @@ A look costs nothing but time where nothing is to be done; with a hundred hubs o
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -46,6 +47,13 @@ def asked_of(item: Object | None) -> Hashable:
     meta = item["metadata"]
     words = tuple(tuple(sorted((meta.get(part) or {}).items())) for part in ("labels", "annotations"))
     return meta.get("uid"), meta.get("generation"), meta.get("deletionTimestamp"), words
+
+
+def written(item: Object | None) -> Hashable:
+    """Everything of an object but its status, and what the API server counts: of some kinds nothing is counted."""
+    if item is None:
+        return None
+    return asked_of(item), json.dumps({k: item[k] for k in item.keys() - {"status", "metadata"}}, sort_keys=True)
 
 
 def told_to_hubs(view: Object | None) -> Hashable:
@@ -95,6 +103,12 @@ class ViewIndex:
     def of(self, namespace: str) -> set[HubKey]:
         """Hubs of a namespace."""
         return set(self._neighbours.get(namespace, ()))
+
+    def of_part(self, old: Object | None, new: Object | None) -> set[HubKey]:
+        """Hubs of the namespace of an object that changed, otherwise than by its own controller."""
+        if written(old) == written(new):
+            return set()
+        return set(self._neighbours.get(str((new or old or {})["metadata"]["namespace"]), ()))
 
     @property
     def namespaces(self) -> set[str]:

@@ -3,8 +3,8 @@
 In the whole cluster: hubs and views, whose watch is kopf's, volumes, namespaces, nodes, storage classes, and the
 RoleBindings by which namespaces hold hubs. In the installation's own namespace the pods of the node plugin, in that of
 surveyors what these are made of. In each namespace that such a RoleBinding opens, and in no other: by the labels that
-hub charts and the operator set, the parts of hubs, the claims, and of Secrets their metadata; all as the namespace's
-account.
+hub charts and the operator set, pods of hubs, the claims, of Secrets their metadata, and Deployments, Services and
+ConfigMaps that Helm made; all as the namespace's account.
 
 A part without the label that its chart should give it costs a request a look, and nothing else: that something is
 absent is asked.
@@ -73,13 +73,23 @@ def claims_of_hub(namespace: str) -> Scope:
     return Scope(CLAIM, namespace, slim=without_managers)
 
 
+MADE_BY_HELM = "app.kubernetes.io/managed-by=Helm"
+"""Helm gives this label to everything that it makes."""
+
+
+def of_release(namespace: str) -> Sequence[Scope]:
+    """Objects of a hub's release, without which nobody can sign in; who changes them is to be heard (drift)."""
+    return tuple(
+        Scope(resource, namespace, MADE_BY_HELM, slim=without_managers)
+        for resource in (DEPLOYMENT, SERVICE, CONFIG_MAP)
+    )
+
+
 def of_hub(namespace: str) -> Sequence[Scope]:
     """What else is watched in the namespace of a hub."""
     return (
         Scope(SECRET, namespace, metadata_only=True, slim=without_managers),
         Scope(CONFIG_MAP, namespace, f"app.kubernetes.io/managed-by={MANAGER}", slim=without_managers),
-        Scope(SERVICE, namespace, "component=proxy-public", slim=without_managers),
-        Scope(DEPLOYMENT, namespace, "component in (hub,proxy)", slim=without_managers),
         Scope(POD, namespace, "component in (hub,proxy)", slim=slim_pod),
     )
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 from pdshub.api.hub import PDSHubStatus
 from pdshub.reconcile.common.conditions import CONNECTING, ConditionDraft, merge_conditions, truth
 from pdshub.reconcile.hub.decide import Action, Kind
+from pdshub.reconcile.hub.drift import Drift
 from pdshub.reconcile.hub.facts import Facts
 from pdshub.reconcile.hub.judge import installed
+from pdshub.reconcile.hub.trust import Trust
 from pdshub.render import signin
 
 OWNED = (
@@ -21,6 +23,7 @@ OWNED = (
     "Suspended",
     "ArchiveReady",
     "HomesEnforced",
+    "Drifted",
 )
 """Types of the conditions that the operator writes of hubs. All others belong to somebody else, and stay."""
 
@@ -64,6 +67,17 @@ def _sign_in(facts: Facts, action: Action) -> ConditionDraft:
     return "SignInReady", "True", "Development", f"everybody's password is in Secret {name}, key {key}"
 
 
+def _drifted(facts: Facts, drift: Drift) -> ConditionDraft:
+    if not drift.found:
+        return "Drifted", "False", "AsInstalled", f"{drift.compared} objects are as they were installed"
+    after = ""
+    if facts.spec is not None and facts.spec.drift == "Report":
+        after = "; spec.drift is Report: it stays so"
+    elif any(each.is_data for each in drift.found):
+        after = "; a claim is not made anew, as a new one would be empty"
+    return "Drifted", "True", "Changed", drift.words + after
+
+
 def drafts(facts: Facts, action: Action) -> list[ConditionDraft]:
     """Every condition of a hub that applies now."""
     working = action.kind not in (Kind.NOTHING, Kind.STALL, Kind.SUSPEND)
@@ -90,6 +104,8 @@ def drafts(facts: Facts, action: Action) -> list[ConditionDraft]:
     if facts.view is not None:
         archive = facts.archive
         found.append(("ArchiveReady", truth(archive.ready), archive.reason or "NoReport", archive.message))
+    if facts.drift is not None:
+        found.append(_drifted(facts, facts.drift))
     if facts.homes is not None:
         found.append(("HomesEnforced", truth(facts.homes.enforced), facts.homes.reason, facts.homes.message))
     return found
@@ -101,6 +117,13 @@ def _archive_word(facts: Facts) -> str:
     unknown = "connecting" if facts.archive.reason == CONNECTING else "unknown"
     word = {True: "ready", False: "not ready", None: unknown}[facts.archive.ready]
     return f"{facts.view.folder}: {word}"
+
+
+def _releasing(facts: Facts, action: Action) -> int:
+    """The revision that helm is about to make: written before it runs, and kept until that revision is sealed."""
+    if action.kind in (Kind.INSTALL, Kind.UPGRADE):
+        return facts.release.revision + 1 if facts.release else 1
+    return 0 if facts.trust is Trust.SEALED else facts.status.releasing
 
 
 def status(facts: Facts, action: Action, now: str) -> PDSHubStatus:
@@ -120,6 +143,8 @@ def status(facts: Facts, action: Action, now: str) -> PDSHubStatus:
         revision=release.revision if release else revision,
         archive=_archive_word(facts),
         failures=facts.attempt.failures if facts.attempt.key == facts.key else 0,
+        releasing=_releasing(facts, action),
+        sealed_by=facts.seal_key if facts.trust is Trust.SEALED else before.sealed_by,
         attempted_digest=facts.attempt.key if facts.attempt.failures and facts.attempt.key == facts.key else "",
         conditions=merge_conditions(drafts(facts, action), before.conditions, seen, now, OWNED),
     )

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 
 from pdshub.kube import Object
 from pdshub.reconcile.common.context import Context
+from pdshub.reconcile.hub.drift import DriftMemory
 from pdshub.reconcile.hub.observation import Attempt
 from pdshub.reconcile.hub.release import Release, UnreadableRelease
+from pdshub.reconcile.hub.seal import SealKey
 
 
 @dataclass
@@ -19,8 +21,13 @@ class HubMemory:
     """The hub was suspended, and helm has not run since."""
     retry_at: float = 0.0
     """time.monotonic() of the next try."""
-    release: tuple[str, str, Release | UnreadableRelease] | None = None
-    """Secret, its resourceVersion, and what it decoded to."""
+    releases: dict[str, tuple[str, Release | UnreadableRelease]] = field(default_factory=dict)
+    """By release Secret: its resourceVersion, and what it decoded to."""
+    whole: dict[str, str] = field(default_factory=dict)
+    """resourceVersion of each release Secret that Helm may read."""
+    own: tuple[str, str] | None = None
+    """Release Secret and digest of its content, as this process saw helm make it."""
+    drift: DriftMemory = field(default_factory=DriftMemory)
     sign_in: tuple[str, str, Object] | None = None
     """Secret of the sign-in method, its resourceVersion, and the Secret without its content (see without_content)."""
 
@@ -30,6 +37,11 @@ class HubContext(Context):
     """The API server, Helm, the installation's settings, and the memory of hubs."""
 
     hubs: dict[tuple[str, str], HubMemory] = field(default_factory=dict)
+    seals: SealKey = field(default_factory=SealKey)
+
+    async def seal_key(self) -> bytes:
+        """The key of the seals of this installation's releases. Raises KubeError."""
+        return await self.seals.get(self.kube, self.system)
 
     def memory(self, namespace: str, name: str) -> HubMemory:
         """What is remembered of a hub."""

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from pdshub.reconcile.hub.drift import in_words
 from pdshub.reconcile.hub.facts import Facts
+from pdshub.reconcile.hub.trust import Trust
 
 BUDGET = 5
 """Failed runs of helm at the same generation, chart and values before only a human can help."""
@@ -27,6 +29,8 @@ class Kind(Enum):
     UNLOCK = "unlock"
     INSTALL = "install"
     UPGRADE = "upgrade"
+    SEAL = "seal"
+    REPAIR = "repair"
     PROTECT = "protect"
     NOTIFY = "notify"
     COLLECT_STALE = "collect-stale"
@@ -64,6 +68,8 @@ class Action:
             Kind.NOTIFY,
             Kind.COLLECT_STALE,
             Kind.PROTECT,
+            Kind.SEAL,
+            Kind.REPAIR,
         )
 
 
@@ -134,6 +140,16 @@ def _refuse(facts: Facts) -> Action | None:
             f"Helm release {name} {whose} is in this namespace: give the PDSHub another name or a "
             f"namespace of its own. Do not uninstall it: its database may go with it",
         )
+    if facts.unreadable_release is not None and facts.unreadable_release.forged:
+        broken = facts.unreadable_release
+        return Action(
+            Kind.STALL,
+            "ReleaseForged",
+            f"{broken.why}. Nothing of it is executed. Look at it, and who may write Secrets in namespace "
+            f"{facts.names.namespace}; it holds no data of users: once it is taken away (kubectl delete secret "
+            f"{broken.secret} -n {facts.names.namespace}) the hub goes on from the revision before, or is installed "
+            f"over what runs",
+        )
     if facts.unreadable_release is not None:
         broken = facts.unreadable_release
         return Action(
@@ -160,6 +176,8 @@ def _prepare(facts: Facts) -> Action | None:
             "Interrupted",
             f"a run of helm was interrupted ({facts.release.status}): it is tried again",
         )
+    if facts.trust is Trust.OWN:
+        return Action(Kind.SEAL, "Sealing", "what was installed is being sealed")
     if facts.settling:
         return Action(Kind.WAIT, "Settling", facts.settling)
     if facts.preparations:
@@ -173,7 +191,8 @@ def _prepare(facts: Facts) -> Action | None:
 
 def _release(facts: Facts) -> Action | None:
     deployed = facts.release is not None and facts.release.status == "deployed"
-    if deployed and facts.in_sync and not facts.resumed:
+    # one that is not sealed is gone over: what it says it is, nobody can tell
+    if deployed and facts.in_sync and not facts.resumed and facts.trust is Trust.SEALED:
         return None
     if facts.database_conflict:
         return Action(Kind.STALL, "NotOurs", facts.database_conflict)
@@ -193,6 +212,8 @@ def _release(facts: Facts) -> Action | None:
 def _keep(facts: Facts) -> Action:
     if facts.unprotected:
         return Action(Kind.PROTECT, "Protecting", "the database's volume is set to Retain and marked as this hub's")
+    if facts.drift is not None and facts.drift.due and facts.spec is not None and facts.spec.drift == "Repair":
+        return Action(Kind.REPAIR, "Repairing", f"put back as it was installed: {in_words(facts.drift.due)}")
     if facts.notice_pod:
         return Action(Kind.NOTIFY, "Notifying", "the hub's pages are told about the archive")
     if not (facts.hub.rolled_out and facts.proxy.rolled_out) or not facts.serving:

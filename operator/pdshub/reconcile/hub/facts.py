@@ -8,8 +8,10 @@ from typing import Any
 
 from pdshub.api.hub import PDSHubSpec, PDSHubStatus
 from pdshub.reconcile.common.objects import Step, Workload
+from pdshub.reconcile.hub.drift import Drift
 from pdshub.reconcile.hub.observation import Attempt
 from pdshub.reconcile.hub.release import Release, UnreadableRelease
+from pdshub.reconcile.hub.trust import Trust
 from pdshub.render.archive import ViewRef
 from pdshub.render.chart import ChartRef
 from pdshub.render.homes import Enforcement
@@ -58,6 +60,12 @@ class Facts:
     release: Release | None = None
     unreadable_release: UnreadableRelease | None = None
     """The newest revision, when its Secret holds no release."""
+    trust: Trust = Trust.NONE
+    """Whose work ``release`` is."""
+    seal_key: str = ""
+    """Name of the key with which releases are sealed."""
+    drift: Drift | None = None
+    """How the release's objects differ from what was installed; None where that is not known."""
     chart: ChartRef | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
     in_sync: bool = False

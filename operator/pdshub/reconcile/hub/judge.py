@@ -83,7 +83,14 @@ def judge(seen: Observation, installation: Installation, bundled: BundledChart, 
         return replace(facts, dependents=judge_dependents(facts.names, facts.spec, seen.left))
     if not facts.granted:
         return facts
-    facts = replace(facts, release=seen.release.newest, unreadable_release=seen.release.unreadable)
+    facts = replace(
+        facts,
+        release=seen.release.newest,
+        unreadable_release=seen.release.unreadable,
+        trust=seen.release.trust,
+        seal_key=seen.release.seal_key,
+        drift=seen.drift,
+    )
     if facts.deleting:
         return _going(facts, seen)
     if seen.spec is not None:
@@ -95,7 +102,7 @@ def installed(facts: Facts) -> bool:
     """Whether the release of this hub's name is this hub's. Where it cannot be read, the last status tells."""
     if facts.release is not None:
         return facts.release.owner == facts.names.name
-    return facts.unreadable_release is not None and facts.status.revision > 0
+    return facts.unreadable_release is not None and (facts.status.revision > 0 or facts.status.releasing > 0)
 
 
 def _going(facts: Facts, seen: Observation) -> Facts:

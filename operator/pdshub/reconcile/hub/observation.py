@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pdshub.api.hub import PDSHubSpec
 from pdshub.kube import Object
 from pdshub.reconcile.common.objects import Workload
+from pdshub.reconcile.hub.drift import Drift
 from pdshub.reconcile.hub.release import Release, UnreadableRelease
+from pdshub.reconcile.hub.trust import Trust
 
 
 def terminating(namespace: Object | None) -> bool:
@@ -39,7 +41,11 @@ class ReleaseRead:
     older: Release | None = None
     """While deleting: the newest revision that can be read, where the very newest cannot. Helm goes by it, too."""
     broken: tuple[str, ...] = ()
-    """While deleting: names of the Secrets whose revision cannot be read."""
+    """While deleting: names of the Secrets whose revision cannot be read, or is not the operator's work."""
+    trust: Trust = Trust.NONE
+    """Whose work the newest revision is."""
+    seal_key: str = ""
+    """Name of the key of seals."""
 
 
 @dataclass(frozen=True)
@@ -96,5 +102,7 @@ class Observation:
     """Failed runs of helm that this process remembers."""
     resumed: bool = False
     """The hub was suspended, and helm has not run since."""
+    drift: Drift | None = None
+    """How the release's objects differ from what was installed; None where that is not known."""
     left: Mapping[str, tuple[Object, ...]] = field(default_factory=dict)
     """While deleting: what was made for the hub beside its release, by kind (see dependents)."""

@@ -30,10 +30,13 @@ from pdshub.kube import (
 )
 from pdshub.reconcile.common import workloads
 from pdshub.reconcile.common.objects import without_content
+from pdshub.reconcile.hub import drift, revisions
 from pdshub.reconcile.hub.context import HubContext, HubMemory
 from pdshub.reconcile.hub.dependents import read_dependents, read_unbound
+from pdshub.reconcile.hub.drift import Drift
+from pdshub.reconcile.hub.judge import parse_status
 from pdshub.reconcile.hub.observation import Observation, ReleaseRead, terminating
-from pdshub.reconcile.hub.release import Release, UnreadableRelease, by_revision, read_release
+from pdshub.reconcile.hub.trust import Trust
 from pdshub.render import archive, signin
 from pdshub.render.names import DATABASE_CLAIM, HUB_LABEL, NAMESPACE_LABEL, VIEW_LABEL, Names
 from pdshub.wellknown import HUB_ROLE
@@ -84,14 +87,24 @@ async def _granted(kube: Kube, namespace: str) -> bool:
 async def _inside(context: HubContext, names: Names, memory: HubMemory, seen: Observation) -> Observation:
     """What lies in the namespace, and what belongs to it; read as the namespace's account. Raises KubeError."""
     deleting = bool(seen.hub["metadata"].get("deletionTimestamp"))
-    seen = replace(seen, release=await _release(context, names, memory, deleting))
+    seen = replace(seen, release=await revisions.read(context, names, parse_status(seen.hub), deleting))
     if deleting:
-        broken = seen.release.unreadable is not None and seen.release.older is None
+        read = seen.release
+        # also after helm has removed it: a revision that could not be trusted may have left more
+        broken = read.newest is None and read.older is None
         return replace(seen, left=await read_dependents(context.kube, names, broken))
     if seen.spec is not None:
         wanted = await _wanted(context, names, seen.spec)
         seen = replace(seen, resumed=_resumed(memory, seen.hub, seen.spec), **wanted)
-    return replace(seen, **await _running(context, names, seen))
+    return replace(seen, drift=await _drift(context, names, seen.release), **await _running(context, names, seen))
+
+
+async def _drift(context: HubContext, names: Names, found: ReleaseRead) -> Drift | None:
+    """How the release's objects differ from what the operator installed; None where it did not install it."""
+    if found.newest is None or found.trust is not Trust.SEALED or found.newest.status != "deployed":
+        return None
+    memory = context.memory(names.namespace, names.name).drift
+    return await drift.observe(context.kube, names.namespace, found.newest, memory)
 
 
 def _resumed(memory: HubMemory, hub: Object, spec: PDSHubSpec) -> bool:
@@ -100,32 +113,6 @@ def _resumed(memory: HubMemory, hub: Object, spec: PDSHubSpec) -> bool:
     was = any(c.get("type") == "Suspended" and c.get("status") == "True" for c in conditions)
     memory.resumed = not spec.suspend and (memory.resumed or was)
     return memory.resumed
-
-
-async def _release(context: HubContext, names: Names, memory: HubMemory, deleting: bool) -> ReleaseRead:
-    """The newest revision of the hub's release; its Secret is read only when it changed."""
-    labels = f"owner=helm,name={names.name}"
-    revisions = by_revision(await context.kube.metadata(SECRET, names.namespace, labels=labels), names.name)
-    newest: Release | UnreadableRelease | None = None
-    broken = []
-    for item in revisions:
-        newest = await _decoded(context, names, memory, item)
-        if not isinstance(newest, UnreadableRelease):
-            break
-        broken.append(newest)
-        if not deleting:
-            break
-    if not broken:
-        return ReleaseRead(newest if isinstance(newest, Release) else None)
-    older = newest if isinstance(newest, Release) else None
-    return ReleaseRead(unreadable=broken[0], older=older, broken=tuple(each.secret for each in broken))
-
-
-async def _decoded(
-    context: HubContext, names: Names, memory: HubMemory, item: Object
-) -> Release | UnreadableRelease | None:
-    memory.release = await _read_once(context.kube, names.namespace, item, memory.release, read_release)
-    return memory.release[2] if memory.release else None
 
 
 async def _read_once(

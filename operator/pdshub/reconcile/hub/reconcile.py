@@ -115,6 +115,8 @@ def pause(facts: Facts, action: Action) -> float:
         return max(STARTING, min(facts.attempt.wait, UNSETTLED))
     if facts.view is not None and facts.archive.ready is None:
         return UNSETTLED
+    if action.kind is Kind.NOTHING and facts.drift is not None and any(not each.is_data for each in facts.drift.found):
+        return UNSETTLED
     return UNSETTLED if action.kind is Kind.STALL and not facts.attempt.failures else SETTLED
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import json
 import zlib
 from collections.abc import Iterable, Mapping
@@ -17,6 +18,8 @@ PREFIX = "sh.helm.release.v1."
 PENDING = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalling")
 LONGEST = 8 << 20
 """Bytes of an unpacked release; that of the hub chart has 1 MiB. A larger one would take the operator's memory."""
+_PARTS = 500_000
+"""Commas, colons and brackets of an unpacked release: 8 MiB of empty objects would become 200 MiB of Python's."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,14 @@ class Release:
     version: str
     values: Mapping[str, Any]
     description: str = ""
+    digest: str = ""
+    """Of the Secret's content, hexadecimal; what a seal is over."""
+    sealed: bool = False
+    """The operator itself wrote this very content (see seal)."""
+    made: tuple[str, ...] = ()
+    """Of a sealed release: the objects of its manifest as JSON, without the contents of Secrets."""
+    of: tuple[str, str] = ("", "")
+    """Namespace and name of the release, as the document itself says."""
 
     @property
     def pending(self) -> bool:
@@ -48,6 +59,8 @@ class UnreadableRelease:
 
     secret: str
     why: str
+    forged: bool = False
+    """It could be read, but the operator did not write it."""
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -71,7 +84,10 @@ def payload(secret: Mapping[str, Any]) -> dict[str, Any]:
     try:
         packed = base64.b64decode(base64.b64decode(_mapping(secret.get("data")).get("release") or "", validate=True))
         # Helm before 3 stored without gzip; its reader still looks for the magic number
-        document = json.loads(_unpacked(packed) if packed[:2] == b"\x1f\x8b" else packed)
+        text = _unpacked(packed) if packed[:2] == b"\x1f\x8b" else packed
+        if sum(text.count(sign) for sign in (b",", b":", b"[", b"{")) > _PARTS:
+            raise ValueError(f"it has more than {_PARTS} parts")
+        document = json.loads(text)
     except (TypeError, ValueError, RecursionError, zlib.error) as error:
         raise ValueError(f"Secret {secret['metadata']['name']} holds no Helm release: {error}") from error
     if not isinstance(document, dict):
@@ -99,7 +115,28 @@ def decode(secret: Mapping[str, Any]) -> Release:
         version=str(metadata.get("version", "")),
         values=document.get("config") or {},
         description=str(info.get("description", "")),
+        digest=content_digest(secret),
+        of=(str(document.get("namespace") or ""), str(document.get("name") or "")),
     )
+
+
+def misplaced(release: Release, namespace: str, name: str) -> str:
+    """Why a revision is not the one that its Secret's name says; empty when it is.
+
+    Helm goes by what the document says; which revision is the newest is told here by the Secrets' names.
+    """
+    if release.secret != f"{PREFIX}{name}.v{release.revision}":
+        return (
+            f"Secret {release.secret} holds no Helm release of its name: it says that it is revision {release.revision}"
+        )
+    if release.of[0] not in ("", namespace) or release.of[1] not in ("", name):
+        return f"Secret {release.secret} holds a Helm release of another name or namespace"
+    return ""
+
+
+def content_digest(secret: Mapping[str, Any]) -> str:
+    """SHA-256 of what a release Secret holds, hexadecimal."""
+    return hashlib.sha256(str(_mapping(secret.get("data")).get("release") or "").encode()).hexdigest()
 
 
 def read_release(secret: Mapping[str, Any]) -> Release | UnreadableRelease:

@@ -18,9 +18,11 @@ from pdshub.reconcile.hub import archive_state, database, judge, observation
 from pdshub.reconcile.hub import decide as decide_module
 from pdshub.reconcile.hub.act import ACTS, EVENT_REASONS
 from pdshub.reconcile.hub.decide import Action, Kind, decide
+from pdshub.reconcile.hub.drift import Drift, Drifted
 from pdshub.reconcile.hub.facts import Attempt, Facts
 from pdshub.reconcile.hub.observation import Observation, ReleaseRead
 from pdshub.reconcile.hub.release import Release, UnreadableRelease
+from pdshub.reconcile.hub.trust import Trust
 from pdshub.render import archive
 from pdshub.render.chart import digest
 from pdshub.render.names import Names
@@ -94,6 +96,7 @@ def database_volume(labels: Any = None, policy: str = "Retain", **ref: Any) -> d
     return named("pv", None, labels, spec={"persistentVolumeReclaimPolicy": policy, "claimRef": claim})
 
 
+LOST = Drifted("v1 Service", "hub")
 BARE = {"signIn": {"development": {}}}
 MINE = {"pdshub.dev/hub": "demo", "pdshub.dev/namespace": "ns"}
 REFUSALS: list[tuple[str, Observation, Kind, str, list[str]]] = [
@@ -143,6 +146,13 @@ REFUSALS: list[tuple[str, Observation, Kind, str, list[str]]] = [
         Kind.STALL,
         "ReleaseUnreadable",
         ["sh.x", "namespace ns"],
+    ),
+    (
+        "a forged release",
+        observed(release=ReleaseRead(unreadable=UnreadableRelease("sh.x", "Secret sh.x: not ours", forged=True))),
+        Kind.STALL,
+        "ReleaseForged",
+        ["sh.x", "namespace ns", "no data of users", "kubectl delete secret sh.x -n ns"],
     ),
     ("a manager's view", observed(view=named("ns-demo", None)), Kind.STALL, "NameTaken", ["ArchiveView ns-demo"]),
     ("another hub's view", observed(view=named("ns-demo", None, THEIRS)), Kind.STALL, "NameTaken", ["other/hub"]),
@@ -325,12 +335,15 @@ def test_the_reasons_are_those_that_programs_know() -> None:
         "INSTALL": "Install",
         "UPGRADE": "Upgrade",
         "UNLOCK": "Unlock",
+        "REPAIR": "Repair",
     }
     assert set(EVENT_REASONS) <= set(ACTS)
     prepared = facts_of(ready())
     changed = {
         Kind.COLLECT_STALE: ({"stale": (("claim", "x"),)}, "Tidying"),
         Kind.PROTECT: ({"unprotected": ("pv",)}, "Protecting"),
+        Kind.REPAIR: ({"drift": Drift((LOST,), (LOST,))}, "Repairing"),
+        Kind.SEAL: ({"trust": Trust.OWN}, "Sealing"),
         Kind.NOTIFY: ({"notice_pod": "hub-1"}, "Notifying"),
         Kind.COLLECT_DEPENDENTS: ({"deleting": True, "release": None, "dependents": (("pod", "x"),)}, "Deleting"),
         Kind.COLLECT_REVISIONS: ({"deleting": True, "broken_revisions": ("x",)}, "Deleting"),
@@ -340,7 +353,7 @@ def test_the_reasons_are_those_that_programs_know() -> None:
         Kind.ADD_FINALIZER: ({"finalizer": False}, "Starting"),
         Kind.WAIT: ({"settling": "x"}, "Settling"),
     }
-    running = {"release": release({}), "in_sync": True, "hub": UP, "proxy": UP, "unhealthy": ""}
+    running = {"release": release({}), "trust": Trust.SEALED, "in_sync": True, "hub": UP, "proxy": UP, "unhealthy": ""}
     for kind, (fields, reason) in changed.items():
         action = decide(Facts(**{**prepared.__dict__, **running, **fields}))
         assert (action.kind, action.reason) == (kind, reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from pdshub.reconcile.hub.act import collect, finalizer, grant, notify, prepare, protect, release
+from pdshub.reconcile.hub.act import collect, finalizer, grant, notify, prepare, protect, release, repair
 from pdshub.reconcile.hub.context import HubContext
 from pdshub.reconcile.hub.decide import Kind
 from pdshub.reconcile.hub.facts import Facts
@@ -20,6 +20,8 @@ ACTS: Mapping[Kind, Act] = {
     Kind.UNLOCK: release.unlock,
     Kind.INSTALL: release.install_or_upgrade,
     Kind.UPGRADE: release.install_or_upgrade,
+    Kind.SEAL: release.put_seal,
+    Kind.REPAIR: repair.act,
     Kind.UNINSTALL: release.uninstall,
     Kind.PROTECT: protect.act,
     Kind.NOTIFY: notify.act,
@@ -28,5 +30,10 @@ ACTS: Mapping[Kind, Act] = {
     Kind.COLLECT_DEPENDENTS: collect.collect_dependents,
 }
 
-EVENT_REASONS: Mapping[Kind, str] = {Kind.INSTALL: "Install", Kind.UPGRADE: "Upgrade", Kind.UNLOCK: "Unlock"}
+EVENT_REASONS: Mapping[Kind, str] = {
+    Kind.INSTALL: "Install",
+    Kind.UPGRADE: "Upgrade",
+    Kind.UNLOCK: "Unlock",
+    Kind.REPAIR: "Repair",
+}
 """Reasons of the events of what was done (docs/conditions.md, Events)."""

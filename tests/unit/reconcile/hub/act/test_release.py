@@ -6,12 +6,14 @@ import time
 
 import pytest
 
+from pdshub.api.hub import PDSHubStatus
 from pdshub.helm import HelmError
 from pdshub.kube import SECRET, KubeError
 from pdshub.reconcile.hub.act.release import failed, install_or_upgrade, uninstall, unlock
 from pdshub.reconcile.hub.decide import BUDGET
 from pdshub.reconcile.hub.facts import Attempt
 from pdshub.reconcile.hub.release import decode
+from pdshub.reconcile.hub.seal import KEY_SECRET
 from tests.unit.reconcile.hub.act.acting import Acting
 from tests.unit.reconcile.test_decide import PUBLIC, facts, release, tried
 
@@ -94,5 +96,11 @@ def test_uninstalling_keeps_what_is_not_helms() -> None:
     bench = Acting()
     bench.helm._store("demo", "ns", 1, "deployed", PUBLIC, MARK)
     bench.put(SECRET, "demo-keys")
-    bench.run(uninstall, facts())
-    assert bench.names(SECRET) == {"demo-keys"}
+    bench.run(uninstall, facts(status=PDSHubStatus(revision=1)))
+    assert bench.names(SECRET) == {"demo-keys", KEY_SECRET}
+
+
+def test_a_release_that_nobody_vouches_for_is_not_removed_by_helm() -> None:
+    bench = Acting()
+    bench.helm._store("demo", "ns", 1, "deployed", PUBLIC, MARK)
+    assert bench.run(uninstall, facts()) == "" and bench.helm.runs == []
