@@ -7,7 +7,7 @@ import pytest
 from pdshub import installation, kube, pki, ports
 from pdshub.object_cache import Scope
 from pdshub.reconcile.common import node_reports, watched
-from pdshub.reconcile.hub import dependents
+from pdshub.reconcile.hub import dependents, seal
 from pdshub.wellknown import DRIVER, HELM_ACCOUNT, HUB_ROLE
 from tests.unit.chart import FULL, ROOT, SURVEYORS, SYSTEM, VALUES, Document, pods, rendered
 from tests.unit.test_airgap_chart import CASES, case
@@ -47,7 +47,7 @@ HUB: Rules = {
 }
 """In a hub's namespace, as its account."""
 INSTALLATION: Rules = {
-    ("", f"secrets[{' '.join([pki.CA, pki.NODE, pki.OPERATOR])}]"): "get create patch",
+    ("", f"secrets[{' '.join([pki.CA, pki.NODE, pki.OPERATOR, seal.KEY_SECRET])}]"): "get create patch",
     ("", "pods"): "list watch",
 }
 """In the installation's own namespace."""

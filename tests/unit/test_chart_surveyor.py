@@ -13,6 +13,7 @@ from pdshub.api.view import ArchiveViewSpec
 from pdshub.installation import Installation
 from pdshub.object_cache import Scope
 from pdshub.reconcile.common import watched
+from pdshub.reconcile.hub.seal import KEY_SECRET
 from pdshub.render import surveyor
 from tests.unit import chart
 from tests.unit.chart import FULL, ROOT, SYSTEM, Document
@@ -89,7 +90,7 @@ ROLES: dict[str, list[tuple[str, set[str], set[str], set[str]]]] = {
         ("", {"pods"}, set(), {"list"}),
     ],
     SYSTEM: [
-        ("", {"secrets"}, {pki.CA, pki.NODE, pki.OPERATOR}, {"get", "create", "patch"}),
+        ("", {"secrets"}, {pki.CA, pki.NODE, pki.OPERATOR, KEY_SECRET}, {"get", "create", "patch"}),
         ("", {"pods"}, set(), {"list", "watch"}),
     ],
 }

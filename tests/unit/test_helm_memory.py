@@ -29,6 +29,11 @@ def program(folder: Path, script: str) -> str:
     return str(path)
 
 
+def door_of(executable: str) -> Helm:
+    """Runs of a program, as the account of whatever namespace."""
+    return Helm(lambda namespace: Path("/kube config"), executable)
+
+
 def told(folder: Path) -> str:
     """One that writes down its arguments and limits, and prints an empty release."""
     return program(
@@ -39,7 +44,7 @@ def told(folder: Path) -> str:
 
 
 def test_what_helm_is_told(tmp_path: Path) -> None:
-    door = Helm(told(tmp_path), kubeconfig="/kube config")
+    door = door_of(told(tmp_path))
     release = asyncio.run(door.install_or_upgrade("demo", "ns", PUBLIC, {"a": 1}))
     planned = asyncio.run(door.preview("demo", "ns", PUBLIC, {"a": 1}))
     asyncio.run(door.uninstall("demo", "ns"))
@@ -62,7 +67,7 @@ def test_the_operators_container_has_room_for_it() -> None:
 
 def test_a_run_that_needs_too_much_ends_with_a_reason(tmp_path: Path) -> None:
     said = "fatal error: runtime: cannot allocate memory"
-    door = Helm(program(tmp_path, f"echo '{said}' >&2; exit 2"))
+    door = door_of(program(tmp_path, f"echo '{said}' >&2; exit 2"))
     with pytest.raises(HelmError) as refused:
         asyncio.run(door.preview("demo", "ns", AIRGAP, {}))
     assert refused.value.reason == "OutOfMemory" and refused.value.permanent
@@ -71,13 +76,13 @@ def test_a_run_that_needs_too_much_ends_with_a_reason(tmp_path: Path) -> None:
 
 def test_what_is_no_release_is_said(tmp_path: Path) -> None:
     for printed in ("words", "[1]", '{"hooks": 7}', '{"config": [1]}'):
-        door = Helm(program(tmp_path, f"echo '{printed}'"))
+        door = door_of(program(tmp_path, f"echo '{printed}'"))
         with pytest.raises(HelmError, match="printed no release"):
             asyncio.run(door.preview("demo", "ns", AIRGAP, {}))
 
 
 def test_the_charts_fit_below_the_limit() -> None:
-    text = asyncio.run(Helm(helm()).render("demo", "ns", AIRGAP, LEAST))
+    text = asyncio.run(door_of(helm()).render("demo", "ns", AIRGAP, LEAST))
     assert "kind: Deployment" in text and judge_rendered(text, Names("ns", "demo"), LEAST) is None
 
 
