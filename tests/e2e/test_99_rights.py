@@ -65,7 +65,7 @@ def test_every_right_is_used(cluster: Cluster, made: list[audit.Use], request: p
 def test_no_refusal_is_unexpected(made: list[audit.Use]) -> None:
     assert made, "the API server wrote nothing down"
     refused = [
-        f"{use.account} as {use.acting_as or 'itself'}: {use.verb} {use.resource} {use.namespace}/{use.name}: {use.said}"
+        f"{use.account} as {use.acting_as}: {use.verb} {use.resource} {use.namespace}/{use.name}: {use.said}"
         for use in made
         if use.code == 403 and not any(words in use.said for words, _ in EXPECTED)
     ]
