@@ -58,6 +58,8 @@ def test_free_range(routes: str, found: str) -> None:
 def test_nas_address_in_podmans_and_dockers_networks(description: dict[str, object]) -> None:
     (net,) = engine.subnets(description)
     assert engine.nas_address(net) == "10.89.0.250"  # type: ignore[arg-type]
+    others = {engine.nas_address(net, name) for name in ("one", "two", "three")}  # type: ignore[arg-type]
+    assert len(others) == 3 and "10.89.0.250" not in others, "several clusters fit on one machine"
 
 
 @pytest.mark.parametrize(

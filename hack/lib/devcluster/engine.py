@@ -7,13 +7,14 @@ import json
 import os
 import resource
 import shutil
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .machine import install_packages
 from .run import StepFailed, output, run, succeeds
-from .settings import Paths
+from .settings import CLUSTER, Paths
 
 NETWORK = "kind"
 LABEL = "pdshub.dev/made-by=hack"
@@ -145,6 +146,10 @@ def free_range(routes: str) -> ipaddress.IPv4Network:
     raise StepFailed("no free range in 10.89.0.0/16 for the containers' network")
 
 
-def nas_address(net: ipaddress.IPv4Network) -> str:
-    """The NAS's fixed address: high up, so that the addresses given out from below don't meet it."""
-    return str(net.broadcast_address - 5)
+def nas_address(net: ipaddress.IPv4Network, cluster_name: str = CLUSTER) -> str:
+    """The fixed address of a cluster's NAS: high up, so that the addresses given out from below don't meet it.
+
+    Other clusters than the usual one have one of a hundred others, by their name.
+    """
+    below = 0 if cluster_name == CLUSTER else 1 + zlib.crc32(cluster_name.encode()) % 100
+    return str(net.broadcast_address - 5 - below)

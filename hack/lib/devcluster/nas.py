@@ -19,7 +19,7 @@ def ensure(paths: Paths, engine: Engine, image: str) -> tuple[str, bool]:
 
     A container of another image, address or data folder is replaced.
     """
-    address = engines.nas_address(engines.network(engine))
+    address = engines.nas_address(engines.network(engine), paths.cluster_name)
     wanted = f"{image} {address} {paths.archive}"
     state = engine.inspect(paths.nas_container)
     if state:

@@ -39,6 +39,8 @@ SERVICE_RANGE = "10.96.0.0/16"
 HUB_PORT = 8080
 HUB_NODE_PORT = 30080
 NAS_CONTAINER_SUFFIX = "nas"
+CLUSTER = "pdshub"
+"""The usual name of a cluster."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Paths:
     @classmethod
     def from_environment(cls) -> Paths:
         cache = os.environ.get("PDSHUB_CACHE") or "~/.cache/pdshub"
-        return cls(Path(cache).expanduser().absolute(), os.environ.get("PDSHUB_CLUSTER") or "pdshub")
+        return cls(Path(cache).expanduser().absolute(), os.environ.get("PDSHUB_CLUSTER") or CLUSTER)
 
     @property
     def artefacts(self) -> Path:
@@ -67,7 +69,8 @@ class Paths:
 
     @property
     def archive(self) -> Path:
-        return self.cache / "archive"
+        """What the cluster's NAS exports: tests change it, so clusters do not share it."""
+        return self.cache / ("archive" if self.cluster_name == CLUSTER else f"archive-{self.cluster_name}")
 
     @property
     def images(self) -> Path:
