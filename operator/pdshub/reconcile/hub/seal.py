@@ -7,6 +7,7 @@ the installation's namespace; Helm itself takes it off when it writes the Secret
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -17,7 +18,7 @@ from typing import Any
 
 from pdshub.kube import SECRET, Kube
 from pdshub.reconcile.hub.release import content_digest
-from pdshub.wellknown import GROUP
+from pdshub.wellknown import GROUP, MANAGER
 
 ANNOTATION = f"{GROUP}/seal"
 KEY_SECRET = "pdshub-release-seal"  # noqa: S105 - its name
@@ -48,11 +49,13 @@ class SealKey:
 
     def __init__(self) -> None:
         self._known = b""
+        self._asking = asyncio.Lock()
 
     async def get(self, kube: Kube, system: str) -> bytes:
         """The key, from Secret KEY_SECRET of namespace ``system``; made where there is none. Raises KubeError."""
-        if not self._known:
-            self._known = await self._read(kube, system) or await self._make(kube, system)
+        async with self._asking:  # the first looks at two hubs must not make two keys
+            if not self._known:
+                self._known = await self._read(kube, system) or await self._make(kube, system)
         return self._known
 
     async def _read(self, kube: Kube, system: str) -> bytes:
@@ -71,7 +74,6 @@ class SealKey:
             "type": "Opaque",
             "data": {_KEY: base64.b64encode(secrets.token_bytes(_BYTES)).decode()},
         }
-        if not await kube.create(SECRET, body):
-            # one that holds no key seals nothing, and nobody else reads it
-            await kube.patch(SECRET, KEY_SECRET, {"data": body["data"]}, system)
+        # by server-side apply, whose right to create is bound to the name; what is there holds no key and seals nothing
+        await kube.apply(SECRET, body, MANAGER)
         return await self._read(kube, system)
