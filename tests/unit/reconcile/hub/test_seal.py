@@ -54,7 +54,7 @@ def test_the_key_is_made_once_and_kept() -> None:
         return await SealKey().get(cast(Kube, kube), "system")
 
     first, second = asyncio.run(read()), asyncio.run(read())
-    assert first == second and len(first) == 32 and kube.writes == [f"create secrets/{KEY_SECRET}"]
+    assert first == second and len(first) == 32 and kube.writes == [f"apply secrets/{KEY_SECRET}"]
     assert key_name(first) != key_name(KEY) and first.hex() not in key_name(first)
 
 
