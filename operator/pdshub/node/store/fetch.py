@@ -1,7 +1,7 @@
 """Bring a generation onto the node: from its view's surveyor (HTTPS, both sides with certificates) or a directory.
 
 Blocking; runs in a thread. Whatever arrives is bounded in size, checked against its digest, written aside, and has
-its name only when all of it is there.
+its name only when all of it is there and its images were looked at (node/image).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import IO, Any, Protocol
 from pdshub.archive.catalog import Image
 from pdshub.files import sync
 from pdshub.generation_id import digits
+from pdshub.node.image.inspection import ImageRefused
 from pdshub.node.store.generations import (
     BLOCK,
     MANIFEST,
@@ -32,11 +33,19 @@ from pdshub.node.store.generations import (
     Store,
     parse,
 )
+from pdshub.node.store.room import Room
 from pdshub.tls_names import SURVEYOR
 
 TIMEOUT = 20.0  # seconds without a byte
 _CHUNK = 1 << 20
-_WINDOW = 128 << 20  # bytes of memory that zstd may take
+_WINDOW = 8 << 20  # bytes of memory that zstd may take; a surveyor's level (surveyor/making.py) takes 2 MiB
+
+
+class Inspect(Protocol):
+    """inspection.Inspector."""
+
+    def __call__(self, path: Path, digest: str, size: int, top: str) -> None:
+        """Raises ImageRefused, OSError where it could not be looked at."""
 
 
 class Origin(Protocol):
@@ -154,9 +163,10 @@ def copy(stream: IO[bytes], into: Path, size: int, digest: str, go_on: Callable[
 class Fetch:
     """One attempt; `size` is known once the manifest is there. `stop` ends it from another thread."""
 
-    def __init__(self, name: str, origin: Origin, store: Store) -> None:
-        """`name`: sha256:… of the generation; `store`: where it goes."""
-        self.name, self._origin, self._store = name, origin, store
+    def __init__(self, name: str, origin: Origin, store: Store, room: Room, inspect: Inspect) -> None:
+        """`name`: sha256:… of the generation; `store`: where it goes; `room`: what may be taken there; `inspect`:
+        whether an image may be mounted."""
+        self.name, self._origin, self._store, self._room, self._inspect = name, origin, store, room, inspect
         self.size, self.done = 0, 0  # bytes
         self.started = time.monotonic()
         self._stop = threading.Event()
@@ -171,21 +181,40 @@ class Fetch:
             raise OSError("stopped")
 
     def run(self) -> Generation:
-        """Raises OSError (ssl.SSLError, timeouts), http.client.HTTPException, GenerationError."""
+        """Raises OSError (ssl.SSLError, timeouts), http.client.HTTPException, GenerationError, NoRoom, ImageRefused."""
+        there = self._store.unlooked(self.name)
+        if there is not None:
+            return self._adopt(there)
         aside = self._store.aside(self.name)
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir()
         try:
-            found = self._fill(aside)
-            for path in (aside, aside.parent):
-                sync(path)
-            aside.rename(self._store.path(self.name))
+            found, raw = self._manifest()
+            with self._room.claim(found, len(raw)):
+                self._fill(aside, found, raw)
+                for path in (aside, aside.parent):
+                    sync(path)
+                aside.rename(self._store.path(self.name))
         except BaseException:
             shutil.rmtree(aside, ignore_errors=True)
             raise
         return found
 
-    def _fill(self, aside: Path) -> Generation:
+    def _adopt(self, found: Generation) -> Generation:
+        """One that is here already, fetched by a plugin that did not look at images, or by other rules."""
+        try:
+            self._look(self._store.path(self.name), found)
+        except ImageRefused:
+            self._store.drop(self.name)
+            raise
+        return found
+
+    def _look(self, directory: Path, found: Generation) -> None:
+        for image in found.images:
+            self._inspect(directory / image.name, image.digest, image.size, found.top)
+        self._store.inspected(directory)
+
+    def _manifest(self) -> tuple[Generation, bytes]:
         with closing(self._origin.manifest(self.name)) as stream:
             raw = stream.read(MAX_MANIFEST + 1)
         if len(raw) > MAX_MANIFEST:
@@ -193,6 +222,9 @@ class Fetch:
         found = parse(raw)
         if found.name != self.name:
             raise GenerationError(f"manifest: it is {found.name}'s, not {self.name}'s")
+        return found, raw
+
+    def _fill(self, aside: Path, found: Generation, raw: bytes) -> None:
         self.size = sum(image.size for image in found.images)
         for image in found.images:
             with closing(self._origin.image(self.name, image)) as stream:
@@ -203,4 +235,4 @@ class Fetch:
                 copy(stream, aside / PROOF, size, digest, self._go_on)
             os.truncate(aside / PROOF, size)
         (aside / MANIFEST).write_bytes(raw)
-        return found
+        self._look(aside, found)
