@@ -221,7 +221,7 @@ class Reader:
                         attr = index((est.st_mode & 0o777, est.st_uid, est.st_gid))
                         rows.append((entry.name, est.st_size, est.st_mtime_ns, attr))
                     elif stat.S_ISLNK(est.st_mode):
-                        links.append((entry.name, self.fs.readlink(entry.path), est.st_mtime_ns))
+                        links.append((entry.name, self.fs.readlink(f"{full}/{entry.name}"), est.st_mtime_ns))
                     else:
                         others.append(entry.name)
                 except FileNotFoundError:

@@ -28,6 +28,11 @@ FORMER = "pdshub.dev/survey/v1"
 DAMAGE = (OSError, EOFError, zlib.error, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
 """What reading a damaged record raises beside ValueError."""
 
+
+class Quarantined(str):
+    """Why a label was not read to its end: it is beyond a bound of what is read."""
+
+
 Labels = dict[tuple[str, str], tuple[int, int, int, Facts | str]]
 """(source, path) -> (size, mtime and ctime in ns, what it says or why it is broken). ctime 0: not known."""
 
@@ -131,6 +136,8 @@ def _dir(item: list[Any]) -> DirRecord:
 
 
 def _wire(facts: Facts | str) -> Any:
+    if isinstance(facts, Quarantined):
+        return {"quarantined": str(facts)}
     if isinstance(facts, str):
         return facts
     if isinstance(facts, Label):
@@ -141,6 +148,8 @@ def _wire(facts: Facts | str) -> Any:
 def _facts(item: Any) -> Facts | str:
     if isinstance(item, str):
         return item
+    if "quarantined" in item:
+        return Quarantined(item["quarantined"])
     if "pds4" in item:
         product_class, lid, version, members = item["pds4"]
         return Label(product_class, lid, version, tuple(members))

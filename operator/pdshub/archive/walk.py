@@ -22,6 +22,8 @@ __all__ = ["RACY_NS", "Attr", "Counters", "DirRecord", "Scan", "SourceError", "s
 # A directory that changed this shortly before it was read may change again within the same clock tick of the
 # server; its record is not trusted by the next survey.
 RACY_NS = TICK_NS
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+"""What looking at a directory answers that is not there, or in whose place, or above it, a file or a link is now."""
 _ROUNDS = 3
 """So often a directory is listed again whose sub-directory is not there."""
 
@@ -73,7 +75,7 @@ def scan(
     What is in doubt now has a record that says so (``DirRecord.doubted``). ``fs``: the file system, else the disk.
     Raises SourceError where a directory fails otherwise than by permission or by having gone away.
     """
-    fs = fs or LocalFileSystem()
+    fs = fs or LocalFileSystem([root])
     try:
         device = fs.lstat(f"{root}/.").st_dev  # the root itself may be a link
     except OSError as error:
@@ -182,7 +184,7 @@ class _Walk:
         while self._outstanding:
             task, record, read, problem = self._done.get()
             self._outstanding -= 1
-            gone = isinstance(problem, OSError) and problem.errno in (errno.ENOENT, errno.ENOTDIR)
+            gone = isinstance(problem, OSError) and problem.errno in _GONE
             if problem is not None and not gone:
                 self._failure = self._failure or problem
                 continue
