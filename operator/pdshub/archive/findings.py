@@ -77,7 +77,7 @@ def as_text(findings: Iterable[Finding]) -> str:
     """Findings as people read them, one paragraph each."""
     lines: list[str] = []
     for f in findings:
-        lines.append(f"{f.severity}: {f.kind}: {f.message}")
+        lines.append(f"{f.severity}: {f.kind}: {printable(f.message)}")
         lines += [f"    {printable(path)}" for path in f.paths]
         if f.count > len(f.paths) > 0:
             lines.append(f"    … {f.count - len(f.paths)} more")

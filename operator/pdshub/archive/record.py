@@ -63,7 +63,7 @@ def write_record(path: Path, scans: Mapping[str, Scan], labels: Labels) -> None:
                             d.youngest,
                             d.trusted,
                             d.denied,
-                            [d.ino, d.nlink, d.subdirs, d.seen, d.doubt, d.since],
+                            [d.ino, d.nlink, d.subdirs, d.seen, d.doubt, d.since, d.unread],
                         ],
                         separators=(",", ":"),
                     )
@@ -110,7 +110,7 @@ def _packed(column: array[int]) -> int | list[int]:
 def _dir(item: list[Any]) -> DirRecord:
     path, mtime, ctime, attr, names, sizes, mtimes, attrs, dirs, links, others, youngest, trusted, denied = item[:14]
     known = len(item) > 14
-    ino, nlink, subdirs, seen, doubt, since = item[14] if known else (0, 0, 0, 0, "", 0)
+    ino, nlink, subdirs, seen, doubt, since, unread = (*item[14], "")[:7] if known else (0, 0, 0, 0, "", 0, "")
     return DirRecord(
         path,
         mtime,
@@ -132,6 +132,7 @@ def _dir(item: list[Any]) -> DirRecord:
         seen,
         doubt,
         since,
+        unread,
     )
 
 

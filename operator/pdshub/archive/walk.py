@@ -6,6 +6,7 @@ A million entries must fit in little memory: a directory is one record of packed
 from __future__ import annotations
 
 import errno
+import os
 import stat
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +15,18 @@ from functools import partial
 from queue import SimpleQueue
 
 from pdshub.archive import synced_stat
-from pdshub.archive.directory import INCOMPLETE, TICK_NS, Attr, AttrTable, DirRecord, Reader, SourceError, links_mean
+from pdshub.archive.directory import (
+    INCOMPLETE,
+    MAX_PATH,
+    TICK_NS,
+    Attr,
+    AttrTable,
+    DirRecord,
+    Reader,
+    SourceError,
+    Unreadable,
+    links_mean,
+)
 from pdshub.archive.file_system import FileSystem, LocalFileSystem
 
 __all__ = ["RACY_NS", "Attr", "Counters", "DirRecord", "Scan", "SourceError", "scan"]
@@ -150,6 +162,8 @@ class _Walk:
     def _visit(self, task: _Task) -> tuple[DirRecord | None, bool]:
         """The directory's record and whether it was listed; None where a link or a file took its place."""
         path, root = task.path, self.reader.root
+        if len(os.fsencode(path)) > MAX_PATH:
+            return DirRecord(path, 0, 0, (0o555, 0, 0), unread=f"its path has more than {MAX_PATH} bytes"), False
         st = self.reader.fs.lstat(f"{root}/{path}" if path else f"{root}/.")
         if not stat.S_ISDIR(st.st_mode):
             return None, False
@@ -161,6 +175,7 @@ class _Walk:
             and former.trusted
             and not former.doubt
             and not former.denied
+            and not former.unread
             and not former.empty
             and not task.forced
             and (former.mtime, former.ctime, former.nlink) == (st.st_mtime_ns, st.st_ctime_ns, st.st_nlink)
@@ -174,6 +189,9 @@ class _Walk:
         except PermissionError:
             attr = (0o555, st.st_uid, st.st_gid)
             return DirRecord(path, st.st_mtime_ns, st.st_ctime_ns, attr, denied=True), True
+        except Unreadable as error:
+            attr = (0o555, st.st_uid, st.st_gid)
+            return DirRecord(path, st.st_mtime_ns, st.st_ctime_ns, attr, unread=str(error)), True
 
     def _put(self, task: _Task) -> None:
         self._todo.put(task)

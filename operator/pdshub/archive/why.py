@@ -15,8 +15,8 @@ from pdshub.archive.walk import DirRecord, Scan
 
 Json = dict[str, Any]
 _DECISIONS = frozenset(
-    ("superseded", "overlap", "kept-from-superseded", "place-taken", "broken-label", "label-quarantined", "broken-version",
-     "older-label-beside", "shared-directory", "label-search-bounded", "many-dataset-labels", "link-hidden")
+    ("superseded", "overlap", "kept-from-superseded", "place-taken", "broken-label", "broken-version",
+     "label-quarantined", "older-label-beside", "shared-directory", "label-search-bounded", "many-dataset-labels", "link-hidden")
 )  # fmt: skip
 """Kinds of findings that name paths of sources and do not say why something was not read."""
 ORDER = "the order of layers"

@@ -19,6 +19,7 @@ from typing import Any
 from zlib import crc32
 
 from pdshub.archive import synced_stat
+from pdshub.archive.beneath import open_regular
 from pdshub.archive.label_error import LabelError
 from pdshub.archive.label_pds4 import read_label
 from pdshub.archive.plan import Json, Plan
@@ -183,7 +184,7 @@ def _md5_in_label(root: Path, origin: str, label: str) -> str:
 
 
 def digests(root: Path, path: str, limit: int = BYTES) -> tuple[str, str, int]:
-    """(SHA-256, MD5, bytes read) of the first ``limit`` + 1 bytes of the file ``path`` below ``root``. Raises OSError."""
+    """(SHA-256, MD5, bytes read) of a file below ``root``: of its first ``limit`` + 1 bytes. Raises OSError."""
     sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
     with open_regular(str(root), path) as stream:
         while size <= limit and (chunk := stream.read(min(1 << 20, limit + 1 - size))):
