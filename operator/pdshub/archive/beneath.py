@@ -13,6 +13,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import BinaryIO
 
 _OPENAT2 = 437  # on every architecture
@@ -103,13 +104,10 @@ def scan_below(root: str, path: str) -> Iterator[Iterator[os.DirEntry[str]]]:
         os.close(descriptor)
 
 
-def list_below(root: str, path: str) -> list[str]:
-    """os.listdir of a directory below ``root``. Raises OSError."""
-    descriptor = open_below(root, path, os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK)
-    try:
-        return os.listdir(descriptor)  # noqa: PTH208 (of a descriptor)
-    finally:
-        os.close(descriptor)
+def list_below(root: str, path: str, most: int) -> list[str]:
+    """The names in a directory below ``root``, at most ``most`` of them. Raises OSError."""
+    with scan_below(root, path) as entries:
+        return [entry.name for entry in islice(entries, most)]
 
 
 def stat_below(root: str, path: str, look: Callable[[int], os.stat_result] = os.fstat) -> os.stat_result:

@@ -271,6 +271,13 @@ class Reader:
         return record, whole, every
 
 
+def unread(path: str, st: os.stat_result | None, why: str) -> DirRecord:
+    """The record of a directory of which nothing was read, for a reason. ``st``: its status, where it was looked at."""
+    if st is None:
+        return DirRecord(path, 0, 0, (0o555, 0, 0), unread=why)
+    return DirRecord(path, st.st_mtime_ns, st.st_ctime_ns, (0o555, st.st_uid, st.st_gid), unread=why)
+
+
 def _state(st: os.stat_result) -> tuple[int, int, int, int]:
     return st.st_ino, st.st_mtime_ns, st.st_ctime_ns, st.st_nlink
 

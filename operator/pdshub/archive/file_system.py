@@ -11,6 +11,9 @@ from typing import BinaryIO, Protocol
 
 from pdshub.archive import beneath, synced_stat
 
+MAX_NAMES = 2_000_000
+"""Names of a directory that are listed at most."""
+
 
 class Entry(Protocol):
     """What os.scandir says of one name."""
@@ -75,8 +78,8 @@ class LocalFileSystem:
         return beneath.scan_below(*self._split(path))
 
     def listdir(self, path: str) -> list[str]:
-        """os.listdir."""
-        return beneath.list_below(*self._split(path))
+        """os.listdir, of at most MAX_NAMES names: a server could name others for ever."""
+        return beneath.list_below(*self._split(path), MAX_NAMES)
 
     def readlink(self, path: str) -> str:
         """os.readlink."""

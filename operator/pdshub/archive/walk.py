@@ -14,19 +14,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from queue import SimpleQueue
 
-from pdshub.archive import synced_stat
-from pdshub.archive.directory import (
-    INCOMPLETE,
-    MAX_PATH,
-    TICK_NS,
-    Attr,
-    AttrTable,
-    DirRecord,
-    Reader,
-    SourceError,
-    Unreadable,
-    links_mean,
-)
+from pdshub.archive import directory, synced_stat
+from pdshub.archive.directory import INCOMPLETE, TICK_NS, Attr, AttrTable, DirRecord, Reader, SourceError, links_mean
 from pdshub.archive.file_system import FileSystem, LocalFileSystem
 
 __all__ = ["RACY_NS", "Attr", "Counters", "DirRecord", "Scan", "SourceError", "scan"]
@@ -162,8 +151,8 @@ class _Walk:
     def _visit(self, task: _Task) -> tuple[DirRecord | None, bool]:
         """The directory's record and whether it was listed; None where a link or a file took its place."""
         path, root = task.path, self.reader.root
-        if len(os.fsencode(path)) > MAX_PATH:
-            return DirRecord(path, 0, 0, (0o555, 0, 0), unread=f"its path has more than {MAX_PATH} bytes"), False
+        if len(os.fsencode(path)) > directory.MAX_PATH:
+            return directory.unread(path, None, f"its path has more than {directory.MAX_PATH} bytes"), False
         st = self.reader.fs.lstat(f"{root}/{path}" if path else f"{root}/.")
         if not stat.S_ISDIR(st.st_mode):
             return None, False
@@ -187,11 +176,9 @@ class _Walk:
         try:
             return self.reader.read(path, st, former), True
         except PermissionError:
-            attr = (0o555, st.st_uid, st.st_gid)
-            return DirRecord(path, st.st_mtime_ns, st.st_ctime_ns, attr, denied=True), True
-        except Unreadable as error:
-            attr = (0o555, st.st_uid, st.st_gid)
-            return DirRecord(path, st.st_mtime_ns, st.st_ctime_ns, attr, unread=str(error)), True
+            return replace(directory.unread(path, st, ""), denied=True), True
+        except directory.Unreadable as error:
+            return directory.unread(path, st, str(error)), True
 
     def _put(self, task: _Task) -> None:
         self._todo.put(task)
