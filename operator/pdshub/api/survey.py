@@ -36,6 +36,15 @@ class CheckState(StrEnum):
     FAILED = "failed"
 
 
+MAX_VALUES = 400_000
+"""Values of a JSON text that is read from a surveyor: each may take a hundred times its bytes of memory."""
+
+
+def values_at_most(text: bytes) -> int:
+    """A bound on how many values a JSON text has, found without reading it as JSON."""
+    return 1 + sum(map(text.count, (b",", b"[", b"{")))
+
+
 LayerFound = Literal["files", "missing", "denied", "empty", "settling"]
 """What a survey found of a layer; settling: everything in it is still being copied."""
 
@@ -87,7 +96,16 @@ class Layer(Answer):
 
     source: str = Field(default="", max_length=63)
     path: str = Field(default="", max_length=512)
-    found: LayerFound = "files"
+    found: MAX_VALUES = 400_000
+"""Values of a JSON text that is read from a surveyor: each may take a hundred times its bytes of memory."""
+
+
+def values_at_most(text: bytes) -> int:
+    """A bound on how many values a JSON text has, found without reading it as JSON."""
+    return 1 + sum(map(text.count, (b",", b"[", b"{")))
+
+
+LayerFound = "files"
     files: int = 0
     """Files and links of it at any depth."""
 

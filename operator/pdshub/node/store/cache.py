@@ -9,11 +9,13 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from pdshub import generation_id
+from pdshub.api.decision import plain
 from pdshub.node.store.fetch import DirectoryOrigin, Fetch, Origin, SurveyorOrigin
 from pdshub.node.store.generations import Generation, Store
 
 log = logging.getLogger(__name__)
 
+LONGEST = 500  # characters of why a fetch failed: some are the surveyor's
 RETRY_SECONDS = (2.0, 60.0)  # the first and the longest wait after a failure
 
 
@@ -75,7 +77,7 @@ class GenerationCache:
                 fetch.stop()
                 raise
             except Exception as error:
-                text = str(error) or repr(error)
+                text = plain(str(error) or repr(error), LONGEST)
                 if self.failures.get(name) != text:
                     log.warning("generation %s from %s: %s", name, address or self._folder, text)
                     self.failures[name] = text

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pdshub.api.survey import MAX_VALUES, values_at_most
 from pdshub.archive import manifest as archive
 from pdshub.archive.catalog import Image
 from pdshub.generation_id import digits, is_name, short
 from pdshub.node.hardening import SpecError, relative
 
 MANIFEST, PROOF = "manifest.json", "proof.json"
-MAX_MANIFEST, MAX_IMAGE, MAX_IMAGES = 64 << 20, 16 << 30, 400  # bytes, bytes, images of one generation
+MAX_MANIFEST, MAX_IMAGE, MAX_IMAGES = 16 << 20, 16 << 30, 400  # bytes, bytes, images of one generation
 COUNTS = ("files", "directories", "links", "bytes")
 BLOCK = 4096  # of an image; a loop device shows no part of one
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.erofs")
@@ -84,6 +85,8 @@ def _image(raw: dict[str, Any], nested: bool) -> Image:
 def parse(raw: bytes) -> Generation:
     """A manifest's bytes -> Generation, its name computed anew from what it says. Raises GenerationError."""
     try:
+        if values_at_most(raw) > MAX_VALUES:
+            raise GenerationError(f"it has more than {MAX_VALUES} values")
         document = json.loads(raw)
         if document["schema"] != archive.SCHEMA:
             raise GenerationError(f"not of schema {archive.SCHEMA}")
