@@ -79,7 +79,7 @@ class SurveyApi:
                 if len(data) > LIMIT:
                     raise SurveyError(f"the surveyor answers {method} {path} with more than {LIMIT >> 20} MB")
                 if answer.status >= 300:
-                    words = plain(data.decode(errors="replace"), WORDS)
+                    words = plain(data[: 4 * WORDS].decode(errors="replace"), WORDS)
                     raise SurveyError(f"the surveyor answers {method} {path} with {answer.status}: {words}")
                 return answer.status, data
         except TimeoutError:

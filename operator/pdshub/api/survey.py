@@ -96,16 +96,7 @@ class Layer(Answer):
 
     source: str = Field(default="", max_length=63)
     path: str = Field(default="", max_length=512)
-    found: MAX_VALUES = 400_000
-"""Values of a JSON text that is read from a surveyor: each may take a hundred times its bytes of memory."""
-
-
-def values_at_most(text: bytes) -> int:
-    """A bound on how many values a JSON text has, found without reading it as JSON."""
-    return 1 + sum(map(text.count, (b",", b"[", b"{")))
-
-
-LayerFound = "files"
+    found: LayerFound = "files"
     files: int = 0
     """Files and links of it at any depth."""
 
