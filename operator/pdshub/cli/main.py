@@ -28,12 +28,8 @@ def _overview(kubectl: Kubectl, args: argparse.Namespace) -> archive.Said:
 def _common() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("-o", "--output", choices=("text", "json"), default="text")
-    common.add_argument(
-        "-n",
-        "--namespace",
-        default="",
-        help=f"where PDSHub is installed, {archive.INSTALLED} unless said (status: of the hubs)",
-    )
+    where = f"where PDSHub is installed, {archive.INSTALLED} unless said (status: of the hubs)"
+    common.add_argument("-n", "--namespace", default="", help=where)
     common.add_argument("--context", default="", help="context of the kubeconfig")
     common.add_argument("--kubeconfig", default="", metavar="FILE")
     return common

@@ -1,8 +1,8 @@
 """The one way from the cluster's words to a person's terminal.
 
-Names of files, findings, conditions and whatever a surveyor answers were written by people who are not trusted: they may
-hold what moves the cursor, changes colours, turns the direction of writing, or begins a line that looks like ours. All
-that is printed goes through ``write`` or ``complain``; what is put into sentences and tables goes through ``safe`` first.
+Names of files, findings, conditions and whatever a surveyor answers were written by people who are not trusted: they
+may hold what moves the cursor, changes colours, turns the direction of writing, or begins a line that looks like ours.
+All that is printed goes through ``write`` or ``complain``; what is put into sentences and tables through ``safe`` first.
 """
 
 from __future__ import annotations

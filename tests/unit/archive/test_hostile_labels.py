@@ -277,14 +277,11 @@ def test_one_bad_label_stops_nothing(tmp_path: Path, path: str, raw: bytes, kind
 def test_many_large_labels_cost_each_other_not_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(label_budget, "ORDINARY", 1000)
     monkeypatch.setattr(label_budget, "DIRECTORY", 2500)
-    large = bundle("x") + " " * 600
+    large = bundle("x").ljust(1200)
     files = {f"bad/bundle_{n}.xml": large for n in range(4)} | {"good/collection.xml": collection("g")}
     a = build(tmp_path / "a", files)
-    plan, result = run(tmp_path, {"a": a}, spec(["a"]))
-    size = len(large)
-    assert size - 200 > 800 and 2500 // size < 4
-    read = 2500 // size if size > 1000 else 4
-    assert paths(plan, QUARANTINED) == {f"a:bad/bundle_{n}.xml" for n in range(read, 4)}
+    plan, _ = run(tmp_path, {"a": a}, spec(["a"]))
+    assert paths(plan, QUARANTINED) == {"a:bad/bundle_2.xml", "a:bad/bundle_3.xml"}
     assert "urn:nasa:pds:g" in {d["key"] for d in plan.header["datasets"]}
     again, _ = run(tmp_path, {"a": a}, spec(["a"]), "again", tmp_path / "gen")
     fresh, _ = run(tmp_path, {"a": a}, spec(["a"]), "fresh")
