@@ -2,7 +2,7 @@
 
 Names of files, findings, conditions and whatever a surveyor answers were written by people who are not trusted: they
 may hold what moves the cursor, changes colours, turns the direction of writing, or begins a line that looks like ours.
-All that is printed goes through ``write`` or ``complain``; what is put into sentences and tables through ``safe`` first.
+All that is printed goes through ``write`` or ``complain``; what becomes part of sentences and tables, ``safe`` first.
 """
 
 from __future__ import annotations
