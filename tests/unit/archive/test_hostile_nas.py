@@ -138,10 +138,6 @@ class Swapping(LocalFileSystem):
         return super().open(path)
 
 
-def to_outside(place: Path) -> None:
-    place.symlink_to(place.parents[0] / ("../outside" if place.parent.name == "export" else "../../outside"))
-
-
 @pytest.mark.usefixtures("opening")
 @pytest.mark.parametrize("path", ["d", "d/e", "other"])
 @pytest.mark.parametrize("call", ["lstat", "scandir", "listdir", "open"])
