@@ -189,7 +189,8 @@ class Reader:
                 self.newest, self.newest_at = record.youngest, now
             if record.trusted and not waited:
                 self._listed[record.path] = now
-        if not doubt and same and former and former.trusted and not former.denied and not former.same_names(record):
+        listed = former is not None and former.trusted and not former.denied and not former.unread
+        if not doubt and same and listed and former and not former.same_names(record):
             doubt = record.digest()
         if doubt:
             again = former is not None and former.doubt == doubt

@@ -33,7 +33,7 @@ PDS3: Mapping[str, Hostile] = {
     "one letter": Hostile(lambda n: _fill(b"A", n), True),
     "keywords without values": Hostile(lambda n: _fill(b"A =\n", n), True),
     "sets that nothing closes": Hostile(lambda n: _fill(b"DATA_SET_ID={\n", n)),
-    "sets in each other": Hostile(lambda n: _fill(b"DATA_SET_ID={A,\n", n, b"}" + GOOD)),
+    "sets in each other": Hostile(lambda n: _fill(b"DATA_SET_ID={A,\n", n, b"}" + GOOD), True),
     "texts that nothing closes": Hostile(lambda n: _fill(b"VOLUME_ID=\"'\n", n), True),
     "texts that are all one": Hostile(lambda n: _fill(b"VOLUME_VERSION_ID='\n", n), True),
     "a long set": Hostile(lambda n: b"DATA_SET_ID={" + _fill(b"A,", n, b"}" + GOOD), True),

@@ -23,6 +23,7 @@ from pdshub.archive.label_pds4 import MAX_LABEL_BYTES, read_label
 from pdshub.archive.plan import Plan
 from tests.unit.archive.archive_support import build, bundle, collection, run, spec, visible, voldesc
 from tests.unit.archive.hostile_labels import GOOD, PDS3, PDS4, Hostile
+from tests.unit.archive.simulated import ROOT, FaultyFileSystem, Nas
 
 EVERY = [(name, read_volume, kind) for name, kind in PDS3.items()] + [(n, read_label, k) for n, k in PDS4.items()]
 
@@ -249,8 +250,8 @@ def test_what_is_larger_than_any_label_is_not_opened(name: str, size: int, fits:
 DOCTYPE = b"<!DOCTYPE a []><a/>"
 HOSTILE: list[tuple[str, str, bytes, str]] = [
     ("a document type", "bad/bundle.xml", DOCTYPE, BROKEN),
-    ("too deep", "bad/bundle.xml", b"<a>" * 200, QUARANTINED),
-    ("sets in each other", "bad/VOLDESC.CAT", PDS3["sets in each other"].make(64 << 10), QUARANTINED),
+    ("too deep", "bad/bundle.xml", b"<Product_Bundle>" * 200, QUARANTINED),
+    ("sets that nothing closes", "bad/VOLDESC.CAT", PDS3["sets that nothing closes"].make(64 << 10), QUARANTINED),
     ("names nothing", "bad/voldesc.cat", b"/*a" * 20_000, BROKEN),
 ]
 
@@ -269,9 +270,22 @@ def test_one_bad_label_stops_nothing(tmp_path: Path, path: str, raw: bytes, kind
     plan, result = run(tmp_path, {"a": a, "b": b}, spec(["a", "b"]))
     assert paths(plan, kind) == {f"a:{path}"} and result.held_back == 0
     assert {"x/f", "bad/f", path} <= visible(plan).keys() and "old/f" not in visible(plan)
-    again, second = run(tmp_path, {"a": a, "b": b}, spec(["a", "b"]), "again", tmp_path / "gen")
+    again, _ = run(tmp_path, {"a": a, "b": b}, spec(["a", "b"]), "again", tmp_path / "gen")
     assert again.tree_digest() == plan.tree_digest() and paths(again, kind) == paths(plan, kind)
-    assert second.counters.labels_opened == 0, "what it said is remembered, with what it was"
+
+
+def test_what_was_too_costly_once_is_not_opened_again(tmp_path: Path) -> None:
+    nas = Nas()
+    nas.mkdir("bad")
+    nas.put("bad/bundle.xml", b"<Product_Bundle>" * 200)
+    nas.now += 10**15
+    nas.put("later", b"")
+    nas.now += 10**15
+    fs, previous = FaultyFileSystem(nas), None
+    for out, opened in (("gen", 1), ("again", 0)):
+        plan, result = run(tmp_path, {"a": Path(ROOT)}, spec(["a"]), out, previous, fs=fs, now_ns=nas.now)
+        assert result.counters.labels_opened == opened and paths(plan, QUARANTINED) == {"a:bad/bundle.xml"}
+        previous = tmp_path / out
 
 
 def test_many_large_labels_cost_each_other_not_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,7 +143,7 @@ CASES: list[tuple[str, str, Reply, str]] = [
     ("chunks without an end", IMAGE_PATH, endless(CHUNKED, b"1000\r\n" + b"x" * 4096 + b"\r\n"), "more than"),
     ("a chunk of any size", IMAGE_PATH, endless(CHUNKED + b"f" * 15 + b"\r\n", b"x" * 4096), "more than"),
     ("a chunk of no size", IMAGE_PATH, send(CHUNKED + b"-5\r\nx"), ""),
-    ("a length that is too long", IMAGE_PATH, send(OK + b"Content-Length: 99999\r\n\r\n" + IMAGE), ""),
+    ("a length that is too long", IMAGE_PATH, send(OK + b"Content-Length: 99999\r\n\r\n" + IMAGE[1:]), "ends after 10239"),
     ("a length that is too short", IMAGE_PATH, send(OK + b"Content-Length: 9\r\n\r\n" + IMAGE), "ends after 9 of"),
     ("a length below nothing", IMAGE_PATH, endless(OK + b"Content-Length: -9\r\n\r\n", b"x" * 4096), "more than"),
     ("another image", IMAGE_PATH, send(whole(IMAGE[::-1])), "its content is not"),
@@ -159,7 +159,7 @@ def test_what_is_no_answer_leaves_nothing(
 ) -> None:
     surveyor.replies[path] = reply
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(Exception, match=says) as refused:
+    with pytest.raises(Exception, match=says or None) as refused:
         fetch(surveyor, pki, Store(tmp_path)).run()
     assert len(str(refused.value)) < 70_000
     assert not any(tmp_path.iterdir())
@@ -217,8 +217,8 @@ def test_the_time_that_an_answer_has_grows_with_its_size(monkeypatch: pytest.Mon
 
 def test_a_frame_that_asks_for_much_memory_is_refused(surveyor: Hostile, pki: Path, tmp_path: Path) -> None:
     zstandard = pytest.importorskip("zstandard")
-    wide = zstandard.ZstdCompressionParameters(window_log=27, enable_ldm=True)
-    packed = zstandard.ZstdCompressor(compression_params=wide, write_content_size=False).compressobj()
+    wide = zstandard.ZstdCompressionParameters(window_log=27, enable_ldm=True, write_content_size=False)
+    packed = zstandard.ZstdCompressor(compression_params=wide).compressobj()
     body = packed.compress(IMAGE) + packed.flush()
     surveyor.replies[IMAGE_PATH] = send(whole(body, b"Content-Encoding: zstd"))
     with pytest.raises(zstandard.ZstdError):
