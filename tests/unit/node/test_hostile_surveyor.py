@@ -143,7 +143,7 @@ CASES: list[tuple[str, str, Reply, str]] = [
     ("chunks without an end", IMAGE_PATH, endless(CHUNKED, b"1000\r\n" + b"x" * 4096 + b"\r\n"), "more than"),
     ("a chunk of any size", IMAGE_PATH, endless(CHUNKED + b"f" * 15 + b"\r\n", b"x" * 4096), "more than"),
     ("a chunk of no size", IMAGE_PATH, send(CHUNKED + b"-5\r\nx"), ""),
-    ("a length that is too long", IMAGE_PATH, send(OK + b"Content-Length: 99999\r\n\r\n" + IMAGE[1:]), "ends after 10239"),
+    ("a length that is too long", IMAGE_PATH, send(OK + b"Content-Length: 99999\r\n\r\n" + IMAGE[1:]), "ends after 1"),
     ("a length that is too short", IMAGE_PATH, send(OK + b"Content-Length: 9\r\n\r\n" + IMAGE), "ends after 9 of"),
     ("a length below nothing", IMAGE_PATH, endless(OK + b"Content-Length: -9\r\n\r\n", b"x" * 4096), "more than"),
     ("another image", IMAGE_PATH, send(whole(IMAGE[::-1])), "its content is not"),
