@@ -25,12 +25,13 @@ def attempts(ada: Person, code: str, file: str) -> dict[str, str]:
     return found
 
 
-def on_the_nas(cluster: Cluster) -> list[tuple[str, int, int]]:
-    """Every file of the exports: path, size, time of change."""
+def on_the_nas(cluster: Cluster, file: str) -> list[tuple[str, int, int, int]]:
+    """The copies of a file on the NAS and what lies beside them: path, size, times of content and of state."""
     found = []
-    for path in sorted(cluster.nas_data.rglob("*")):
-        st = path.lstat()
-        found.append((str(path), st.st_size, st.st_ctime_ns))
+    for copy in sorted(cluster.nas_data.rglob(file.rpartition("/")[2])):
+        for path in (copy.parent, *sorted(copy.parent.iterdir())):
+            st = path.lstat()
+            found.append((str(path), st.st_size, st.st_mtime_ns, st.st_ctime_ns))
     return found
 
 
@@ -50,7 +51,8 @@ def test_no_way_out_of_the_pod(ada: Person, file: str, cluster: Cluster) -> None
 
 
 def test_no_system_call_writes_below_archive(ada: Person, file: str, cluster: Cluster, hub: dict[str, Any]) -> None:
-    nas = on_the_nas(cluster)
+    nas = on_the_nas(cluster, file)
+    assert nas
     with ada.kernel() as kernel:
         account = kernel.run(f"FILE = {file!r}\n{ACCOUNT}").ok()
     tried = attempts(ada, WRITES, file)
@@ -58,7 +60,7 @@ def test_no_system_call_writes_below_archive(ada: Person, file: str, cluster: Cl
     assert {name: said for name, said in tried.items() if said == "done"} == {}
     with ada.kernel() as kernel:
         assert kernel.run(f"FILE = {file!r}\n{ACCOUNT}").ok() == account
-    assert on_the_nas(cluster) == nas, "nothing on the NAS was touched, not even its times"
+    assert on_the_nas(cluster, file) == nas, "nothing on the NAS was touched, not even its times"
 
 
 def test_what_a_pod_mounts_would_reach_nobody(ada: Person) -> None:
