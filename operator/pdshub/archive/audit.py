@@ -182,6 +182,9 @@ class Audit:
             except (LabelError, OSError) as error:
                 self.findings.add("error", "broken-inventory", str(error), [place])
                 continue
+            except MemoryError:
+                self.findings.add("error", "broken-inventory", "it takes more memory than an audit has", [place])
+                continue
             if bad:
                 words = f"{bad} lines are neither P nor S and a LIDVID"
                 self.findings.add("warning", "broken-inventory", words, [place])

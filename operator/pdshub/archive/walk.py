@@ -286,4 +286,8 @@ def _through_link(fs: FileSystem, root: str, top: str) -> bool:
                 return True
         except (FileNotFoundError, NotADirectoryError):
             return False
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                return True
+            raise
     return False
