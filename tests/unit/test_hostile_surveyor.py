@@ -130,3 +130,12 @@ def test_the_bound_on_values_is_one() -> None:
         assert values_at_most(json.dumps(value).encode()) >= count(value)
     generations = [{"name": "sha256:" + "a" * 64, "counts": {"files": n}} for n in range(100)]
     assert values_at_most(json.dumps(State.model_validate({"generations": generations}).body()).encode()) < MAX_VALUES
+
+
+def test_what_it_says_of_files_is_one_line_of_text() -> None:
+    """It comes into the view's status and conditions, and `kubectl get` prints these as they are."""
+    nasty = "main:x\x1b[2J\nReady is True\u202e"
+    said = {"survey": {"message": nasty, "phase": nasty}, "verify": {"message": nasty, "examples": [nasty]}}
+    found = asyncio.run(with_surveyor(text(json.dumps(said)), state))
+    shown = "main:x\\x1b[2J\\nReady is True\\u202e"
+    assert {found.survey.message, found.survey.phase, found.verify.message, *found.verify.examples} == {shown}

@@ -50,12 +50,19 @@ LayerFound = Literal["files", "missing", "denied", "empty", "settling"]
 
 
 def _escaped(value: Any) -> Any:
-    """Text with the bytes of a file name that are no UTF-8 as escapes: JSON cannot hold them (RFC 8259, 8.2)."""
-    return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
+    """Text on one line, with what is no character, or would act on a terminal, as escapes.
+
+    JSON cannot hold the bytes of a file name that are no UTF-8 (RFC 8259, 8.2), and the text comes into conditions,
+    events and logs, whose readers print it as it is.
+    """
+    if not isinstance(value, str):
+        return value
+    text = value.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 Text = Annotated[str, BeforeValidator(_escaped)]
-"""Text that may name files, whose names need not be UTF-8."""
+"""Text that may name files, whose names may be any bytes."""
 
 
 class Answer(StatusModel):

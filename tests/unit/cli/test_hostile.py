@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -245,3 +246,12 @@ def test_absent_paths_are_text_too(hostile: Fake, capsys: pytest.CaptureFixture[
     hostile.write()
     assert main(["archive", "explain", "sbn", "x"]) == 1
     harmless(capsys.readouterr().out)
+
+
+def test_there_is_one_way_to_the_terminal() -> None:
+    folder = Path(main.__code__.co_filename).parent
+    for file in sorted(folder.glob("*.py")):
+        if file.name != "terminal.py":
+            for word in ("print(", "stdout.write", "stderr.write", "sys.exit(str"):
+                text = file.read_text().replace("_printed(", "").replace("printable(", "")
+                assert word not in text, f"{file.name}: {word}"
