@@ -41,17 +41,19 @@ def _view(kubectl: Kubectl, name: str) -> Json:
 def _surveyor(kubectl: Kubectl, args: argparse.Namespace) -> tuple[str, str]:
     """(namespace, deployment) of the view's surveyor. Raises CliError.
 
-    Only the installation's namespace is asked: whoever rules another one may put the same labels on a pod of theirs,
-    which would then be told what was meant for the surveyor, and answer in its place.
+    Only one namespace is asked, the one that a person names, or the view's status, which the operator alone writes, or
+    that of the installation. Whoever rules another one may put the same labels on a pod of theirs, which would then be
+    told what was meant for the surveyor, and answer in its place.
     """
-    where = args.namespace or INSTALLED
+    view = _view(kubectl, args.view)
+    told = ((view.get("status") or {}).get("surveyor") or {}).get("namespace")
+    where = str(args.namespace or told or INSTALLED)
     try:
         found = kubectl.items("deployments.apps", "-n", where, "-l", SELECTOR)
     except KubectlError as error:
         if args.namespace:
             raise
         raise CliError(f"{error}; say where PDSHub is installed with -n NAMESPACE") from error
-    view = _view(kubectl, args.view)
     for item in found:
         meta = item["metadata"]
         if meta.get("namespace") == where and any(_is_of(owner, view) for owner in meta.get("ownerReferences") or []):

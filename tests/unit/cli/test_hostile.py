@@ -30,6 +30,8 @@ from tests.unit.cli.test_plugin import (
 )
 from tests.unit.cli.test_plugin import kubectl as kubectl
 
+META = {**DEPLOYMENT["metadata"], "namespace": "pdshub-system"}
+THERE = {**VIEW, "status": {**VIEW["status"], "surveyor": {"address": "10.0.0.1:9810", "namespace": "pdshub-system"}}}
 NASTY = "\x1b[2J\x1b]0;t\x07\x9b1m\r\u202egnp\u2066\u200b\x00\nFORGED: users see all\n\ud800"
 NAMES = {NEW, SHOWN, OLD, "sbn", "survey-sbn", "pdshub-system", "ArchiveView", "visible", "hidden", "absent"}
 WORDS = {"True", "False", "Unknown", "Ready", "Released", "idle", "running", "failed", "catalog", "live", "t0"}
@@ -74,10 +76,10 @@ DECISIONS = [
     {"kind": "Pinned", "generation": OLD, "by": "ada", "manager": "m", "at": "t1", "reason": "r"},
 ]
 FULL = {
-    **VIEW,
+    **THERE,
     "spec": {"folder": "small-bodies"},
     "status": {
-        **VIEW["status"],
+        **THERE["status"],
         "decisions": DECISIONS,
         "survey": {"state": "failed", "message": "m", "lastFinished": "l", "request": "t0"},
     },
@@ -117,6 +119,7 @@ def hostile(kubectl: Fake) -> Fake:
         "get archiveviews.pdshub.dev": {"items": [deleting]},
         "get archiveviews.pdshub.dev sbn": deleting,
         "get pdshubs.pdshub.dev": {"items": [HUB]},
+        "get deployments.apps": {"items": [{"metadata": META}]},
         "exec explain": EXPLAINED_MORE,
         "exec diff": DIFFED_MORE,
         "exec findings": FOUND,
@@ -204,13 +207,13 @@ def test_one_function_makes_text_harmless(text: str, shown: str) -> None:
 
 # --- which pod is asked ----------------------------------------------------------------------------------------------
 
-META = DEPLOYMENT["metadata"]
 LOOKALIKES: list[tuple[str, dict[str, Any]]] = [
     ("in another namespace", {**META, "namespace": "tenant"}),
     ("of another view", {**META, "ownerReferences": [{"kind": "ArchiveView", "name": "other"}]}),
     ("of another kind", {**META, "ownerReferences": [{"kind": "PDSHub", "name": "sbn"}]}),
     ("of a view that is gone", {**META, "ownerReferences": [{"kind": "ArchiveView", "name": "sbn", "uid": "old"}]}),
     ("of nobody", {"name": "survey-sbn", "namespace": "pdshub-system"}),
+    ("where the view's status does not say", {**META, "namespace": "pdshub-surveyors"}),
 ]
 
 
@@ -218,6 +221,7 @@ LOOKALIKES: list[tuple[str, dict[str, Any]]] = [
 def test_a_deployment_that_only_looks_like_a_surveyor(
     kubectl: Fake, capsys: pytest.CaptureFixture[str], meta: dict[str, Any]
 ) -> None:
+    kubectl.answers["get archiveviews.pdshub.dev sbn"] = THERE
     kubectl.answer(get_deployments__apps={"items": [{"metadata": meta}]})
     kubectl.write()
     assert main(["archive", "explain", "sbn", "x"]) == 1
@@ -230,6 +234,7 @@ def test_a_deployment_that_only_looks_like_a_surveyor(
 def test_one_namespace_is_asked(
     kubectl: Fake, flags: list[str], namespace: str, first: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    kubectl.answers["get archiveviews.pdshub.dev sbn"] = THERE
     ours = {"metadata": {**META, "namespace": namespace}}
     theirs = {"metadata": {**META, "namespace": "tenant"}}
     kubectl.answer(get_deployments__apps={"items": [theirs, ours] if first == "theirs" else [ours, theirs]})

@@ -325,7 +325,7 @@ def test_flags_are_handed_on(kubectl: Fake) -> None:
     assert main(["archive", "verify", "sbn", "--context", "prod", "--kubeconfig", "/k", "-n", "there"]) == 0
     for call in kubectl.calls():
         assert call[:2] == ["--context=prod", "--kubeconfig=/k"]
-    assert kubectl.calls()[1][2:6] == ["get", "deployments.apps", "-n", "there"]
+    assert kubectl.calls()[2][2:6] == ["get", "deployments.apps", "-n", "there"]
 
 
 @pytest.mark.parametrize(
