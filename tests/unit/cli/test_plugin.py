@@ -319,10 +319,13 @@ def test_what_a_candidate_brings(
 
 
 def test_flags_are_handed_on(kubectl: Fake) -> None:
+    there = {"metadata": {**DEPLOYMENT["metadata"], "namespace": "there"}}
+    kubectl.answer(get_deployments__apps={"items": [there]})
+    kubectl.write()
     assert main(["archive", "verify", "sbn", "--context", "prod", "--kubeconfig", "/k", "-n", "there"]) == 0
     for call in kubectl.calls():
         assert call[:2] == ["--context=prod", "--kubeconfig=/k"]
-    assert kubectl.calls()[1][2:6] == ["get", "deployments.apps", "-n", "there"]
+    assert kubectl.calls()[2][2:6] == ["get", "deployments.apps", "-n", "there"]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pdshub import generation_id
+from pdshub.api.decision import plain
 from pdshub.api.report import FetchReason
 from pdshub.node.image.inspection import ImageRefused, Inspector
 from pdshub.node.store.fetch import DirectoryOrigin, Fetch, Inspect, Origin, SurveyorOrigin
@@ -20,6 +21,7 @@ from pdshub.node.store.room import NoRoom, Room
 
 log = logging.getLogger(__name__)
 
+LONGEST = 500  # characters of why a fetch failed: some are the surveyor's
 RETRY_SECONDS = (2.0, 60.0)  # the first and the longest wait after a failure
 MAX_BYTES = 4 << 30
 """Of all generations of a node, where the installation says nothing else (nodePlugin.generations.maxBytes)."""
@@ -41,7 +43,7 @@ class Trouble:
 
 def trouble(error: Exception) -> Trouble:
     """What an attempt ended with, in words and as a code. Pure."""
-    text = str(error) or repr(error)
+    text = plain(str(error) or repr(error), LONGEST)
     if isinstance(error, NoRoom):
         return Trouble(text, FetchReason.NO_ROOM, error.needed, error.missing)
     if isinstance(error, ImageRefused):

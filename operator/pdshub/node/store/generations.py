@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pdshub.api.survey import values_at_most
 from pdshub.archive import manifest as archive
 from pdshub.archive.catalog import Image
 from pdshub.files import read_json, write_json
@@ -25,8 +26,8 @@ from pdshub.node.image.inspection import READER
 
 MANIFEST, PROOF, INSPECTED = "manifest.json", "proof.json", "inspected.json"
 MAX_MANIFEST, MAX_PROOF, MAX_IMAGE, MAX_IMAGES = 4 << 20, 2 << 20, 4 << 30, 400  # bytes; images of one generation
-MAX_PARTS = 250_000
-"""Values in a manifest: as Python holds it, it must not be many times larger than its text."""
+MAX_MANIFEST_VALUES = 250_000
+"""As Python holds it, a manifest must not be many times larger than its text."""
 COUNTS = ("files", "directories", "links", "bytes")
 BLOCK = 4096  # of an image; a loop device shows no part of one
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.erofs")
@@ -95,9 +96,11 @@ def _image(raw: dict[str, Any], nested: bool) -> Image:
 
 def parse(raw: bytes) -> Generation:
     """A manifest's bytes -> Generation, its name computed anew from what it says. Raises GenerationError."""
-    if len(raw) > MAX_MANIFEST or raw.count(b",") + raw.count(b"[") + raw.count(b"{") > MAX_PARTS:
-        raise GenerationError("manifest: too large")
     try:
+        if len(raw) > MAX_MANIFEST:
+            raise GenerationError("too large")
+        if values_at_most(raw) > MAX_MANIFEST_VALUES:
+            raise GenerationError(f"too large, it has more than {MAX_MANIFEST_VALUES} values")
         document = json.loads(raw)
         if document["schema"] != archive.SCHEMA:
             raise GenerationError(f"not of schema {archive.SCHEMA}")
