@@ -5,9 +5,7 @@ from __future__ import annotations
 NFS = 2049
 """Of NFS servers (IANA, service nfs; RFC 7530, section 3.1)."""
 NODE_METRICS = 9807
-"""Of the node: /metrics of the node plugin, plain HTTP."""
-NODE_HEALTH = 9808
-"""Of the node's loopback: /healthz of the node plugin, plain HTTP, for the kubelet."""
+"""Of the node: /metrics of the node plugin, plain HTTP, served by a container without rights beside it."""
 NODE_REPORT = 9809
 """Of the node: /report of the node plugin, mutual TLS."""
 SURVEYOR = 9810

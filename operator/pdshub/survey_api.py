@@ -13,8 +13,9 @@ import aiohttp
 from pydantic import ValidationError
 
 from pdshub import tls_names
+from pdshub.api.decision import plain
 from pdshub.api.generation import Changes
-from pdshub.api.survey import Answer, Diff, SpecTaken, State, refused_field
+from pdshub.api.survey import MAX_VALUES, Answer, Diff, SpecTaken, State, refused_field, values_at_most
 
 TIMEOUT = 5.0
 """Seconds for one request: a surveyor answers from memory."""
@@ -23,6 +24,9 @@ DIFF_SECONDS = 2
 STILL_AT_IT = 202
 LIMIT = 8 << 20
 """Bytes of an answer; a state with 100 generations has some 60 kB."""
+WORDS = 300
+"""Characters of what a surveyor says of an error."""
+_PLAIN = {"Accept-Encoding": "identity"}
 _Answer = TypeVar("_Answer", bound=Answer)
 
 
@@ -49,6 +53,8 @@ def reason(error: Exception) -> str:
 
 def _read(model: type[_Answer], data: bytes, what: str) -> _Answer:
     """An answer as its model. Raises SurveyError, which names the field that is refused."""
+    if values_at_most(data) > MAX_VALUES:
+        raise SurveyError(f"the surveyor's {what} is not understood: it has more than {MAX_VALUES} values")
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
@@ -61,14 +67,17 @@ class SurveyApi:
     async def _request(
         self, tls: ssl.SSLContext, method: str, where: Where, path: str, body: dict[str, Any] | None = None
     ) -> tuple[int, bytes]:
-        """Status (below 300) and body of the answer. Raises SurveyError."""
+        """Status (below 300) and body of the answer. Raises SurveyError.
+
+        A redirect is an error, as it could lead anywhere, and nothing is unpacked, as a little could become much.
+        """
         timeout = aiohttp.ClientTimeout(total=TIMEOUT)
         url, name = f"https://{where.address}{path}", tls_names.surveyor(where.view)
         try:
             # a connection for each request: a kept one would outlive a renewed certificate
             async with (
-                aiohttp.ClientSession(timeout=timeout) as session,
-                session.request(method, url, json=body, ssl=tls, server_hostname=name) as answer,
+                aiohttp.ClientSession(timeout=timeout, auto_decompress=False, headers=_PLAIN) as session,
+                session.request(method, url, json=body, ssl=tls, server_hostname=name, allow_redirects=False) as answer,
             ):
                 data = await answer.content.read(LIMIT + 1)
                 while len(data) <= LIMIT and (more := await answer.content.read(LIMIT + 1 - len(data))):
@@ -76,7 +85,7 @@ class SurveyApi:
                 if len(data) > LIMIT:
                     raise SurveyError(f"the surveyor answers {method} {path} with more than {LIMIT >> 20} MB")
                 if answer.status >= 300:
-                    words = data[:300].decode(errors="replace").strip()
+                    words = plain(data[: 4 * WORDS].decode(errors="replace"), WORDS)
                     raise SurveyError(f"the surveyor answers {method} {path} with {answer.status}: {words}")
                 return answer.status, data
         except TimeoutError:

@@ -86,7 +86,7 @@ class Node:
         # an emulated machine that gets a tenth of a processor needs seconds to start a probe
         command += ["--probe-seconds", "40"]
         command += ["--generations-from", str(self.generations)]
-        command += ["--report-port", "0", "--health-port", "0", "--node-name", "lab", *self._options]
+        command += ["--report-port", "0", "--node-name", "lab", *self._options]
         with self._log.open("ab") as log:
             self._plugin = subprocess.Popen(self.inside(*command), stdout=log, stderr=log)
         eventually("the plugin answers", self._answers)

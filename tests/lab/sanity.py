@@ -65,7 +65,7 @@ def prepare(directory: Path, nfs: str) -> list[str]:
     return [
         sys.executable, "-m", "pdshub.node.main", "--kubelet-dir", str(directory / "kubelet"),
         "--views-from", str(directory / "views"), "--installation", str(directory / "installation.yaml"),
-        "--node-name", "lab", "--report-port", "0", "--health-port", "0",
+        "--node-name", "lab", "--report-port", "0",
     ]  # fmt: skip
 
 

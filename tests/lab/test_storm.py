@@ -130,7 +130,7 @@ def folder() -> Path:
 @pytest.fixture
 def storm_node(nas: Nas, folder: Path) -> Iterator[Node]:
     (folder / "generations").mkdir()
-    options = ("--generations-from", str(folder / "generations"), "--metrics-port", "0")
+    options = ("--generations-from", str(folder / "generations"))
     made = Node(folder / "node", (*options, "--hold-seconds", "5"))
     made.start()
     yield made

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
 import pytest
 
 from pdshub import installation, kube, pki, ports
+from pdshub.api.base import parse_quantity
+from pdshub.node.report import heartbeat
 from pdshub.object_cache import Scope
 from pdshub.reconcile.common import node_reports, watched
 from pdshub.reconcile.hub import dependents, seal
-from pdshub.wellknown import DRIVER, HELM_ACCOUNT, HUB_ROLE
+from pdshub.wellknown import DRIVER, HELM_ACCOUNT, HUB_ROLE, UID
 from tests.unit.chart import FULL, ROOT, SURVEYORS, SYSTEM, VALUES, Document, pods, rendered
+from tests.unit.node.machine import eventually
 from tests.unit.test_airgap_chart import CASES, case
 
 Rules = dict[tuple[str, str], str]
@@ -167,7 +177,7 @@ def test_the_node_plugin_writes_nothing_and_reads_no_secret() -> None:
     assert {verb for verbs in found.values() for verb in verbs.split()} <= {"get", "list", "watch"}
     assert not [resource for _, resource in found if resource == "secrets"]
     secrets = [v["secret"] for v in pods()["pdshub-node"]["volumes"] if "secret" in v]
-    assert secrets == [{"secretName": pki.NODE, "optional": True}]
+    assert secrets == [{"secretName": pki.NODE, "optional": True, "defaultMode": 0o400}]
     for other in ("pdshub-operator", "pdshub-nfs-helper"):
         assert not [v for v in pods()[other]["volumes"] if "secret" in v]
 
@@ -226,10 +236,103 @@ PRIVILEGED = {"pdshub-node", "pdshub-nfs-helper"}
 def test_only_the_node_plugin_is_privileged(values: Document) -> None:
     for name, spec in pods(values).items():
         for container in [*spec["containers"], *spec.get("initContainers", [])]:
-            assert container["securityContext"].get("privileged", False) is (name in PRIVILEGED)
+            own = name in PRIVILEGED and container["name"] != "metrics"
+            assert container["securityContext"].get("privileged", False) is own
         for field in ("hostNetwork", "hostPID", "hostIPC"):
             assert spec.get(field, False) is (name in PRIVILEGED and field == "hostNetwork")
         assert any("hostPath" in v for v in spec["volumes"]) is (name in PRIVILEGED)
+
+
+@VALUES
+def test_metrics_of_a_node_are_served_without_rights(values: Document) -> None:
+    """Whoever reaches the port talks to a process that can do nothing: no account, no host's files, a file to read."""
+    spec = pods(values)["pdshub-node"]
+    plugin, metrics = spec["containers"]
+    assert {p["name"] for p in plugin["ports"]} == {"report"}, "mutual TLS"
+    (port,) = metrics["ports"]
+    assert (
+        port["containerPort"] == port["hostPort"] == ports.NODE_METRICS
+        and f"--port={ports.NODE_METRICS}" in metrics["args"]
+    )
+    own = metrics["securityContext"]
+    assert own["runAsNonRoot"] is True and own["runAsUser"] == own["runAsGroup"] == UID
+    assert own["allowPrivilegeEscalation"] is False and own["readOnlyRootFilesystem"] is True
+    assert own["capabilities"] == {"drop": ["ALL"]} and own["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert metrics["volumeMounts"] == [{"name": "run", "mountPath": "/run/pdshub", "readOnly": True}]
+    assert next(v for v in spec["volumes"] if v["name"] == "run").keys() == {"name", "emptyDir"}
+    run = f"--run-dir={metrics['volumeMounts'][0]['mountPath']}"
+    assert run in plugin["args"] and run in metrics["args"]
+    assert spec["automountServiceAccountToken"] is False
+    tokens = [m["name"] for m in plugin["volumeMounts"] if m["mountPath"].endswith("kubernetes.io/serviceaccount")]
+    assert tokens == ["token"], "the plugin's own, which the other container has not"
+
+
+def test_no_metrics_no_container() -> None:
+    (plugin,) = pods({"nodePlugin": {"metricsPort": 0}})["pdshub-node"]["containers"]
+    assert plugin["name"] == "node"
+
+
+def test_the_kubelet_asks_the_plugin_without_a_socket() -> None:
+    """The plugin's health is in a file that has to be young and to begin with the plugin's own word."""
+    plugin = pods()["pdshub-node"]["containers"][0]
+    for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
+        (shell, option, script) = plugin[kind]["exec"]["command"]
+        assert (shell, option) == ("sh", "-c") and f"/run/pdshub/{heartbeat.FILE}" in script
+    for text, seconds, healthy in (
+        ("ok", 0, True),
+        ("ok, but failing: v", 0, True),
+        ("no turn", 0, False),
+        ("ok", 99, False),
+    ):
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / heartbeat.FILE
+            file.write_text(f"{text}\n")
+            os.utime(file, (time.time() - seconds,) * 2)
+            done = subprocess.run(["sh", "-c", script.replace("/run/pdshub", folder)], capture_output=True, text=True)
+            assert (done.returncode == 0) is healthy and text in done.stdout, (text, seconds)
+
+
+def test_the_helper_sleeps_until_it_is_asked(tmp_path: Path) -> None:
+    """A shell until there is a request, the program while there is one, a shell again; and the end when told so."""
+    (container,) = pods()["pdshub-nfs-helper"]["containers"]
+    assert (
+        container["command"][:5] == ["tini", "-g", "--", "sh", "-c"]
+        and container["securityContext"]["readOnlyRootFilesystem"]
+    )
+    programs, requests = tmp_path / "bin", tmp_path / "plugins/archive.pdshub.dev/helper"
+    programs.mkdir()
+    program = programs / "pdshub-node"
+    program.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/ran\nrm {requests}/*.json\n')
+    program.chmod(0o755)
+    environment = {"PATH": f"{programs}:{os.environ['PATH']}", "KUBELET_DIR": str(tmp_path)}
+    with subprocess.Popen(container["command"][3:], env=environment, start_new_session=True) as shell:
+        try:
+            eventually((requests / "alive").exists)
+            assert not (tmp_path / "ran").exists()
+            for count in (1, 2):
+                (requests / "one.json").write_text("{}")
+                eventually(lambda n=count: (tmp_path / "ran").read_text() == "nfs-helper\n" * n)  # type: ignore[misc]
+            os.killpg(shell.pid, signal.SIGTERM)  # as tini -g does
+            assert shell.wait(20) == 0
+        finally:
+            shell.kill()
+    program.write_text("#!/bin/sh\nexit 3\n")
+    (requests / "one.json").write_text("{}")
+    done = subprocess.run(container["command"][3:], env=environment, timeout=20, check=False)
+    assert done.returncode == 3, "a program that fails is the kubelet's to start again"
+
+
+def test_keys_are_the_plugin_s_alone() -> None:
+    """Files of a volume are root's. 0400 for who runs as root; a surveyor does not and reads them by its group."""
+    volumes = {v["name"]: v for v in pods()["pdshub-node"]["volumes"]}
+    assert volumes["tls"]["secret"]["defaultMode"] == volumes["token"]["projected"]["defaultMode"] == 0o400
+
+
+@pytest.mark.parametrize(("said", "bytes_"), [("4Gi", 4 << 30), ("500M", 500 * 10**6), ("1000000", 10**6)])
+def test_the_disk_that_generations_may_take(said: str, bytes_: int) -> None:
+    plugin = pods({"nodePlugin": {"generations": {"maxBytes": said}}})["pdshub-node"]["containers"][0]
+    (given,) = [a.partition("=")[2] for a in plugin["args"] if a.startswith("--generations-max-bytes=")]
+    assert int(parse_quantity(given)) == bytes_
 
 
 def test_the_operator_meets_the_restricted_standard() -> None:
@@ -247,7 +350,8 @@ def test_probes_and_resources(values: Document) -> None:
     assert set(pods(values)) == set(PROBES)
     for name, spec in pods(values).items():
         for container in spec["containers"]:
-            assert {key for key in container if key.endswith("Probe")} == PROBES[name]
+            probes = set() if container["name"] == "metrics" else PROBES[name]  # what it serves is only numbers
+            assert {key for key in container if key.endswith("Probe")} == probes
             wanted = container["resources"]
             assert set(wanted["requests"]) == {"cpu", "memory"} and "memory" in wanted["limits"]
 
@@ -256,8 +360,9 @@ def test_probes_and_resources(values: Document) -> None:
 def test_every_mount_has_its_volume(values: Document) -> None:
     for spec in pods(values).values():
         names = [v["name"] for v in spec["volumes"]]
+        mounted = {m["name"] for container in spec["containers"] for m in container["volumeMounts"]}
+        assert sorted(mounted) == sorted(names)
         for container in spec["containers"]:
-            assert sorted(m["name"] for m in container["volumeMounts"]) == sorted(names)
             paths = [m["mountPath"] for m in container["volumeMounts"]]
             assert len(set(paths)) == len(paths)
 
@@ -280,7 +385,7 @@ def test_the_helper_can_be_left_out() -> None:
 @pytest.mark.parametrize("name", ["pdshub-node", "pdshub-nfs-helper"])
 def test_nothing_is_mounted_inside_what_is_shared_with_the_host(name: str) -> None:
     """It would be mounted on the host too, once more at each start of the container, and twice as often each time."""
-    (container,) = pods(FULL)[name]["containers"]
+    container = pods(FULL)[name]["containers"][0]
     mounts = container["volumeMounts"]
     shared = [m["mountPath"].rstrip("/") for m in mounts if m.get("mountPropagation") == "Bidirectional"]
     assert shared

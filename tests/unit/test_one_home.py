@@ -55,7 +55,6 @@ def homes(fact: Any) -> set[str]:
         (wellknown.UID, {"wellknown.py"}),
         (ports.NFS, {"ports.py"}),
         (ports.NODE_METRICS, {"ports.py"}),
-        (ports.NODE_HEALTH, {"ports.py"}),
         (ports.NODE_REPORT, {"ports.py"}),
         (ports.SURVEYOR, {"ports.py"}),
         (ports.SURVEYOR_METRICS, {"ports.py"}),
@@ -69,7 +68,7 @@ def test_home(fact: Any, home: set[str] | None) -> None:
 @pytest.mark.parametrize(
     ("file", "words"),
     [
-        ("charts/pdshub/templates/node.yaml", [f"hostPort: {ports.NODE_REPORT}", f"port: {ports.NODE_HEALTH}"]),
+        ("charts/pdshub/templates/node.yaml", [f"hostPort: {ports.NODE_REPORT}"]),
         ("charts/pdshub/values.yaml", [f"metricsPort: {ports.NODE_METRICS}"]),
         ("charts/pdshub/templates/surveyor.yaml", [f"port: {ports.SURVEYOR},", f"port: {ports.SURVEYOR_METRICS},"]),
         (

@@ -24,7 +24,7 @@ app.kubernetes.io/component: {{ .component }}
 {{- /* Directories of the nodes that local sources may lie in, as JSON. The node plugin sees each at the same path, so
      none may hide what the plugin's own container needs, nor hold what the kubelet keeps of pods. */}}
 {{- define "pdshub.localPrefixes" -}}
-{{- $own := list (.Values.nodePlugin.kubeletDir | trimSuffix "/") "/bin" "/dev" "/etc" "/lib" "/lib64" "/opt/pdshub" "/proc" "/run/secrets" "/sbin" "/sys" "/usr" }}
+{{- $own := list (.Values.nodePlugin.kubeletDir | trimSuffix "/") "/bin" "/dev" "/etc" "/lib" "/lib64" "/opt/pdshub" "/proc" "/run/pdshub" "/run/secrets" "/sbin" "/sys" "/usr" }}
 {{- $found := list }}
 {{- range .Values.archive.allowedLocalPrefixes }}
 {{- $path := trimSuffix "/" . }}
@@ -41,4 +41,14 @@ app.kubernetes.io/component: {{ .component }}
 {{- /* The image of all programs. There is none to fall back on: said here, not by a pod that can't be pulled. */}}
 {{- define "pdshub.image" -}}
 {{ required "image is empty: `./hack/images --push REGISTRY/PATH --values images.yaml` builds, pushes and writes it; then add --values images.yaml" .Values.image }}
+{{- end }}
+
+{{- /* The kubelet's question to the node plugin, which says how it is in a file every 5 s (node/report/heartbeat.py). */}}
+{{- define "pdshub.healthy" -}}
+f=/run/pdshub/health; cat $f; grep -q '^ok' $f && test -n "$(find $f -newermt '30 seconds ago')"
+{{- end }}
+
+{{- /* Of the NFS helper: the program runs while there are requests (node/source/nfs_helper.py), and ends a minute after. */}}
+{{- define "pdshub.helper" -}}
+d="$KUBELET_DIR/plugins/archive.pdshub.dev/helper"; mkdir -p "$d"; trap end=1 TERM INT; while [ -z "$end" ]; do touch "$d/alive"; set -- "$d"/*.json; if [ -e "$1" ]; then pdshub-node nfs-helper || { r=$?; [ "$end" ] || exit $r; }; else sleep 2; fi; done; exit 0
 {{- end }}

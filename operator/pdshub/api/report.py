@@ -7,6 +7,7 @@ a node holds its answer, so that unknown fields are ignored and a malformed part
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import StrEnum
 from typing import Annotated, Any, Self, get_origin
 
 from pydantic import (
@@ -31,6 +32,15 @@ CONNECTING = "connecting"
 """State of a view or source that is being mounted: neither there nor failed."""
 
 _LENIENT = "lenient"
+
+
+class FetchReason(StrEnum):
+    """Why a node has not taken up a generation, where waiting does not help: somebody has to do something."""
+
+    NO_ROOM = "NoRoom"
+    """It does not fit into what generations may take on the node, or the disk is full."""
+    REFUSED = "Refused"
+    """An image of it is not one that a surveyor makes."""
 
 
 def _characters(value: Any) -> Any:
@@ -129,6 +139,10 @@ class ViewReport(_Part):
     """catalog, catalog-merged or live."""
     fetching: Text = ""
     """The released generation, until it is here."""
+    fetch_reason: FetchReason | None = None
+    """Why it will not be here by itself."""
+    fetch_message: Text = ""
+    """The same in words."""
     shown: dict[Text, StrictInt] = Field(default_factory=dict)
     """Generation or "live" -> number of targets."""
     held: StrictInt = 0

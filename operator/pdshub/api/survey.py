@@ -36,17 +36,33 @@ class CheckState(StrEnum):
     FAILED = "failed"
 
 
+MAX_VALUES = 400_000
+"""Values of a JSON text that is read from a surveyor: each may take a hundred times its bytes of memory."""
+
+
+def values_at_most(text: bytes) -> int:
+    """A bound on how many values a JSON text has, found without reading it as JSON."""
+    return 1 + sum(map(text.count, (b",", b"[", b"{")))
+
+
 LayerFound = Literal["files", "missing", "denied", "empty", "settling"]
 """What a survey found of a layer; settling: everything in it is still being copied."""
 
 
 def _escaped(value: Any) -> Any:
-    """Text with the bytes of a file name that are no UTF-8 as escapes: JSON cannot hold them (RFC 8259, 8.2)."""
-    return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
+    """Text on one line, with what is no character, or would act on a terminal, as escapes.
+
+    JSON cannot hold the bytes of a file name that are no UTF-8 (RFC 8259, 8.2), and the text comes into conditions,
+    events and logs, whose readers print it as it is.
+    """
+    if not isinstance(value, str):
+        return value
+    text = value.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 Text = Annotated[str, BeforeValidator(_escaped)]
-"""Text that may name files, whose names need not be UTF-8."""
+"""Text that may name files, whose names may be any bytes."""
 
 
 class Answer(StatusModel):

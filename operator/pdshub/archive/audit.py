@@ -7,17 +7,18 @@ files, inventories with members that no label carries, one product version in tw
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
+from pdshub.archive.beneath import open_regular
+from pdshub.archive.datasets import BROKEN, QUARANTINED
 from pdshub.archive.findings import MAX_EXAMPLES, Findings
-from pdshub.archive.label_pds4 import Label, LabelError, parse_version, read_inventory, read_label, split_lidvid
+from pdshub.archive.label_error import LabelError, TooCostly
+from pdshub.archive.label_pds4 import Label, parse_version, read_inventory, read_label, split_lidvid
 from pdshub.archive.plan import Json, Plan
 from pdshub.archive.synced_stat import retry_stale
 
@@ -62,7 +63,7 @@ class _Collection:
 
     name: str  # LIDVID
     directory: str  # path in the view
-    inventories: tuple[tuple[str, Path], ...]  # name, and where its bytes are
+    inventories: tuple[tuple[str, tuple[str, str]], ...]  # name, and where its bytes are
 
 
 @dataclass(slots=True)
@@ -97,8 +98,9 @@ class Audit:
         for collection in self._collections:
             self._members(collection)
 
-    def _path(self, group: Json, name: str) -> Path:
-        return self.roots[self.plan.sources[group["source"]]].joinpath(group["path"], name)
+    def _place(self, group: Json, name: str) -> tuple[str, str]:
+        """The source's directory, and the file's path below it."""
+        return str(self.roots[self.plan.sources[group["source"]]]), f"{group['path']}/{name}".lstrip("/")
 
     def _take(self, directory: str, name: str, files: Mapping[str, Json]) -> None:
         said = next(self.known, None)
@@ -111,9 +113,9 @@ class Audit:
 
     def _read(self, directory: str, name: str, files: Mapping[str, Json]) -> Said:
         try:
-            label = retry_stale(partial(_label, self._path(files[name], name)))
+            label = retry_stale(partial(_label, *self._place(files[name], name)))
         except LabelError as error:
-            return Said(trouble="broken-label", why=str(error))
+            return Said(trouble=QUARANTINED if isinstance(error, TooCostly) else BROKEN, why=str(error))
         except OSError as error:
             return Said(trouble="unreadable", why=f"{error.strerror}")
         if not label.lid:
@@ -155,12 +157,12 @@ class Audit:
                 said.missing,
             )
         if said.inventories:
-            where = tuple((n, self._path(files[n], n)) for n in said.inventories)
+            where = tuple((n, self._place(files[n], n)) for n in said.inventories)
             self._collections.append(_Collection(lidvid, directory, where))
 
     def _checksum(self, directory: str, name: str, md5: str, group: Json) -> None:
         try:
-            found = retry_stale(partial(_md5, self._path(group, name)))
+            found = retry_stale(partial(_md5, *self._place(group, name)))
         except OSError as error:
             self.findings.add("error", "unreadable", f"{error.strerror}", [f"{directory}/{name}"])
             return
@@ -173,12 +175,15 @@ class Audit:
             )
 
     def _members(self, collection: _Collection) -> None:
-        for inventory, path in collection.inventories:
+        for inventory, where in collection.inventories:
             place = f"{collection.directory}/{inventory}"
             try:
-                members, bad = retry_stale(partial(_inventory, path))
+                members, bad = retry_stale(partial(_inventory, *where))
             except (LabelError, OSError) as error:
                 self.findings.add("error", "broken-inventory", str(error), [place])
+                continue
+            except MemoryError:
+                self.findings.add("error", "broken-inventory", "it takes more memory than an audit has", [place])
                 continue
             if bad:
                 words = f"{bad} lines are neither P nor S and a LIDVID"
@@ -193,23 +198,19 @@ class Audit:
         return f"{lid}::{version}" in self._products if version else lid in self._lids
 
 
-def _open(path: Path) -> BinaryIO:
-    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
-
-
-def _label(path: Path) -> Label:
-    with _open(path) as stream:
+def _label(root: str, path: str) -> Label:
+    with open_regular(root, path) as stream:
         return read_label(stream)
 
 
-def _inventory(path: Path) -> tuple[list[tuple[str, str]], int]:
-    with _open(path) as stream:
+def _inventory(root: str, path: str) -> tuple[list[tuple[str, str]], int]:
+    with open_regular(root, path) as stream:
         return read_inventory(stream)
 
 
-def _md5(path: Path) -> str:
+def _md5(root: str, path: str) -> str:
     digest = hashlib.md5(usedforsecurity=False)
-    with _open(path) as stream:
+    with open_regular(root, path) as stream:
         while chunk := stream.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()

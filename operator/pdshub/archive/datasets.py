@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from pdshub.archive.candidates import label_candidates
 from pdshub.archive.findings import Findings
 from pdshub.archive.glob import glob
+from pdshub.archive.label_budget import LabelBudget
+from pdshub.archive.label_error import LabelError, TooCostly
 from pdshub.archive.label_pds3 import Volume, parse_volume_version, split_data_set_id
-from pdshub.archive.label_pds4 import Label, LabelError, parse_version
+from pdshub.archive.label_pds4 import Label, parse_version
 from pdshub.archive.view import PlacedLayer
 from pdshub.archive.walk import DirRecord, Scan
 
@@ -20,6 +22,8 @@ OpenLabel = Callable[[str, str, int, int], Facts]
 """(directory, name, size, mtime) -> what the label says; raises LabelError."""
 
 DATASET_CLASSES = frozenset({"Product_Bundle", "Product_Collection"})
+BROKEN, QUARANTINED = "broken-label", "label-quarantined"
+"""Kinds of findings: a label that says nothing usable, and one that was not read to its end as it is beyond a bound."""
 _VOLDESC = re.compile(r"^voldesc\.(cat|sfd|lbl)$", re.IGNORECASE)
 
 
@@ -79,6 +83,7 @@ def discover(
     nights = [glob(p) for p in night_patterns]
     wanted = [glob(p) for source, p in declared if source in (None, layer.source)]
     closed: dict[str, bool] = {}  # inside a collection, volume or night
+    labels = LabelBudget()
     for path, record in scan.dirs.items():
         if not layer.holds(path):
             continue
@@ -88,8 +93,9 @@ def discover(
         place = layer.place(path)
         found: Dataset | None = None
         low = record.names.lower()
+        labels.enter()
         if "voldesc." in low:
-            found = _volume(layer, path, record.files(), record, open_label, findings)
+            found = _volume(layer, path, record.files(), record, open_label, labels, findings)
         if found is None and low:
             names, crowded = label_candidates(record.names, not shut and budget > 0)
             if crowded:
@@ -101,7 +107,7 @@ def discover(
             if not shut:
                 budget -= len(names)
             if names:
-                found = _pds4(layer, path, names, record.files(), record, open_label, findings)
+                found = _pds4(layer, path, names, record.files(), record, open_label, labels, findings)
         if found is None and any(p.fullmatch(place) for p in nights):
             found = Dataset(layer, "night", path)
         if found is None and any(p.fullmatch(place) for p in wanted):
@@ -130,13 +136,25 @@ def _open(
     sizes: Sequence[int],
     mtimes: Sequence[int],
     open_label: OpenLabel,
+    labels: LabelBudget,
 ) -> Facts:
     number = record_files.index(name)
+    labels.spend(name, sizes[number])
     return open_label(path, name, sizes[number], mtimes[number])
 
 
+def _kind(error: LabelError) -> str:
+    return QUARANTINED if isinstance(error, TooCostly) else BROKEN
+
+
 def _volume(
-    layer: PlacedLayer, path: str, files: list[str], record: DirRecord, open_label: OpenLabel, findings: Findings
+    layer: PlacedLayer,
+    path: str,
+    files: list[str],
+    record: DirRecord,
+    open_label: OpenLabel,
+    labels: LabelBudget,
+    findings: Findings,
 ) -> Dataset | None:
     for name in files:
         if not _VOLDESC.match(name):
@@ -144,11 +162,11 @@ def _volume(
         full = f"{path}/{name}" if path else name
         dataset = Dataset(layer, "volume", path, label=full)
         try:
-            facts = _open(files, name, path, record.sizes, record.mtimes, open_label)
+            facts = _open(files, name, path, record.sizes, record.mtimes, open_label, labels)
         except LabelError as error:
             findings.add(
                 "error",
-                "broken-label",
+                _kind(error),
                 f"{error}; the volume has no identity but its place",
                 [f"{layer.source}:{full}"],
             )
@@ -176,6 +194,7 @@ def _pds4(
     files: list[str],
     record: DirRecord,
     open_label: OpenLabel,
+    labels: LabelBudget,
     findings: Findings,
 ) -> Dataset | None:
     bundles: list[Dataset] = []
@@ -183,14 +202,14 @@ def _pds4(
     for name in names:
         full = f"{path}/{name}" if path else name
         try:
-            facts = _open(files, name, path, record.sizes, record.mtimes, open_label)
+            facts = _open(files, name, path, record.sizes, record.mtimes, open_label, labels)
         except LabelError as error:
-            findings.add("error", "broken-label", str(error), [f"{layer.source}:{full}"])
+            findings.add("error", _kind(error), str(error), [f"{layer.source}:{full}"])
             continue
         if not isinstance(facts, Label) or facts.product_class not in DATASET_CLASSES:
             continue
         if not facts.lid:
-            findings.add("error", "broken-label", "no logical_identifier", [f"{layer.source}:{full}"])
+            findings.add("error", BROKEN, "no logical_identifier", [f"{layer.source}:{full}"])
             continue
         version = parse_version(facts.version)
         if version is None:

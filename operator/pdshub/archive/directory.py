@@ -13,6 +13,7 @@ import stat
 import threading
 from array import array
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from pdshub.archive.file_system import FileSystem
@@ -26,8 +27,20 @@ INCOMPLETE = "incomplete"
 CHANGED = "changed"
 """No doubt: a newer state was read than the one that is kept; it is read again."""
 
+MAX_ENTRIES = 1_000_000
+"""Entries of one directory; of a larger one nothing is read. A link counts as one more for each 64 bytes of target."""
+LARGE = 50_000
+"""Directories with more entries are listed one at a time, whatever the number of threads: listing takes memory."""
+MAX_PATH = 3072
+"""Bytes of a directory's path below its source; what lies deeper is not read. The kernel opens no path of 4096 bytes,
+and users have this one below another directory."""
+
 Attr = tuple[int, int, int]
 """Permission bits, uid, gid."""
+
+
+class Unreadable(Exception):
+    """A directory that is beyond a bound; the text says which. Everything else is read as ever."""
 
 
 class SourceError(Exception):
@@ -66,6 +79,7 @@ class DirRecord:
     seen: int = 0  # when these times were met first, by this machine's clock
     doubt: str = ""  # "", CHANGED, INCOMPLETE, or the digest of a listing that contradicts this one
     since: int = 0  # when that listing, or one that was believed only after a doubt, was met first
+    unread: str = ""  # why nothing in it was read; "" where it was
 
     def files(self) -> list[str]:
         """The file names, sorted."""
@@ -138,9 +152,11 @@ class Reader:
     newest_at: int = 0  # when it was met, by this machine's clock
     _listed: dict[str, int] = field(default_factory=dict)  # when what only the clocks make trusted was listed
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _large: threading.Lock = field(default_factory=threading.Lock)
 
     def read(self, path: str, st: os.stat_result, former: DirRecord | None) -> DirRecord:
-        """The directory as it is. ``st``: what it was just before. Raises OSError, also where it became something else.
+        """The directory as it is. ``st``: what it was just before. Raises OSError, also where it became something else,
+        and Unreadable.
 
         ``former``: what another survey read there. The record's ``doubt`` says whether to believe it.
         """
@@ -173,7 +189,8 @@ class Reader:
                 self.newest, self.newest_at = record.youngest, now
             if record.trusted and not waited:
                 self._listed[record.path] = now
-        if not doubt and same and former and former.trusted and not former.denied and not former.same_names(record):
+        listed = former is not None and former.trusted and not former.denied and not former.unread
+        if not doubt and same and listed and former and not former.same_names(record):
             doubt = record.digest()
         if doubt:
             again = former is not None and former.doubt == doubt
@@ -204,9 +221,15 @@ class Reader:
         whole, excluded = True, 0
         youngest = st.st_ctime_ns
         index = self.table.index
-        with self.fs.scandir(full) as entries:
-            for entry in entries:
+        weight = 0
+        with ExitStack() as held:
+            for entry in held.enter_context(self.fs.scandir(full)):
                 every.add(entry.name)
+                weight += 1
+                if weight == LARGE:
+                    held.enter_context(self._large)
+                if weight > MAX_ENTRIES:
+                    raise Unreadable(f"it has more than {MAX_ENTRIES} entries")
                 try:
                     if entry.is_dir(follow_symlinks=False):
                         if entry.name in self.exclude:
@@ -221,7 +244,9 @@ class Reader:
                         attr = index((est.st_mode & 0o777, est.st_uid, est.st_gid))
                         rows.append((entry.name, est.st_size, est.st_mtime_ns, attr))
                     elif stat.S_ISLNK(est.st_mode):
-                        links.append((entry.name, self.fs.readlink(entry.path), est.st_mtime_ns))
+                        target = self.fs.readlink(f"{full}/{entry.name}")
+                        links.append((entry.name, target, est.st_mtime_ns))
+                        weight += len(target) // 64
                     else:
                         others.append(entry.name)
                 except FileNotFoundError:
@@ -245,6 +270,13 @@ class Reader:
             subdirs=len(dirs) + excluded,
         )
         return record, whole, every
+
+
+def unread(path: str, st: os.stat_result | None, why: str) -> DirRecord:
+    """The record of a directory of which nothing was read, for a reason. ``st``: its status, where it was looked at."""
+    if st is None:
+        return DirRecord(path, 0, 0, (0o555, 0, 0), unread=why)
+    return DirRecord(path, st.st_mtime_ns, st.st_ctime_ns, (0o555, st.st_uid, st.st_gid), unread=why)
 
 
 def _state(st: os.stat_result) -> tuple[int, int, int, int]:

@@ -27,7 +27,7 @@ def look(view: SurveyedView, scans: Mapping[str, Scan]) -> list[Seen]:
         dirs = scans[layer.source].dirs
         files = sum(len(d.sizes) + len(d.links) for path, d in dirs.items() if layer.holds(path))
         top = dirs.get(layer.path)
-        found = FILES if files else MISSING if top is None else DENIED if top.denied else EMPTY
+        found = FILES if files else MISSING if top is None else DENIED if top.denied or top.unread else EMPTY
         seen.append(Seen(found, files))
     return seen
 

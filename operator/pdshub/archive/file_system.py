@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol
 
-from pdshub.archive import synced_stat
+from pdshub.archive import beneath, synced_stat
+
+MAX_NAMES = 2_000_000
+"""Names of a directory that are listed at most."""
 
 
 class Entry(Protocol):
@@ -17,10 +21,6 @@ class Entry(Protocol):
     @property
     def name(self) -> str:
         """The name, without a directory."""
-
-    @property
-    def path(self) -> str:
-        """The name behind the path that was asked for."""
 
     def is_dir(self, *, follow_symlinks: bool = True) -> bool:
         """Whether it is a directory, or a link to one where links are followed. Raises OSError."""
@@ -52,27 +52,42 @@ class FileSystem(Protocol):
 
 
 class LocalFileSystem:
-    """The file systems that are mounted on this machine."""
+    """The file systems that are mounted on this machine, each opened from its root: ``roots`` are their directories.
+
+    Nothing that a link inside of a root leads to is looked at, listed or opened, also where the link takes a
+    directory's place meanwhile. Links are looked at as links.
+    """
+
+    def __init__(self, roots: Iterable[str]) -> None:
+        self._roots = sorted({root.rstrip("/") or "/" for root in roots}, key=len, reverse=True)
+
+    def _split(self, path: str) -> tuple[str, str]:
+        for root in self._roots:
+            if path == root:
+                return root, "."
+            if path.startswith(root if root == "/" else f"{root}/"):
+                return root, path[len(root) :].lstrip("/") or "."
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), path)
 
     def lstat(self, path: str) -> os.stat_result:
         """Asks the server (statx, AT_STATX_FORCE_SYNC)."""
-        return synced_stat.lstat(path)
+        return beneath.stat_below(*self._split(path), synced_stat.fstat)
 
     def scandir(self, path: str) -> AbstractContextManager[Iterator[Entry]]:
-        """os.scandir."""
-        return os.scandir(path)
+        """os.scandir; the entries' paths are their names alone."""
+        return beneath.scan_below(*self._split(path))
 
     def listdir(self, path: str) -> list[str]:
-        """os.listdir."""
-        return os.listdir(path)  # noqa: PTH208 (hot)
+        """os.listdir, of at most MAX_NAMES names: a server could name others for ever."""
+        return beneath.list_below(*self._split(path), MAX_NAMES)
 
     def readlink(self, path: str) -> str:
         """os.readlink."""
-        return os.readlink(path)  # noqa: PTH115 (hot)
+        return beneath.readlink_below(*self._split(path))
 
     def open(self, path: str) -> BinaryIO:
-        """Opened with O_NOFOLLOW and O_NONBLOCK."""
-        return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+        """A regular file; ENXIO for anything else."""
+        return beneath.open_regular(*self._split(path))
 
     def time_ns(self) -> int:
         """time.time_ns."""

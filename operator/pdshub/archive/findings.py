@@ -77,7 +77,7 @@ def as_text(findings: Iterable[Finding]) -> str:
     """Findings as people read them, one paragraph each."""
     lines: list[str] = []
     for f in findings:
-        lines.append(f"{f.severity}: {f.kind}: {f.message}")
+        lines.append(f"{f.severity}: {f.kind}: {printable(f.message)}")
         lines += [f"    {printable(path)}" for path in f.paths]
         if f.count > len(f.paths) > 0:
             lines.append(f"    … {f.count - len(f.paths)} more")
@@ -85,6 +85,12 @@ def as_text(findings: Iterable[Finding]) -> str:
 
 
 def printable(path: str) -> str:
-    """A file name for a terminal: undecodable bytes and control characters are shown as escapes."""
-    text = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """A file name, or any untrusted text, on one line of a terminal.
+
+    Undecodable bytes, control characters, line ends and what turns the direction of writing are shown as escapes.
+    """
+    try:
+        text = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half a pair, which is no byte of a name
+        text = path
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -36,5 +36,5 @@ def drop_hollow(places: dict[str, list[Contribution]], record_of: RecordOf, kept
 
 
 def _holds_only_directories(record: DirRecord) -> bool:
-    own = record.names or record.links or record.others or record.denied
+    own = record.names or record.links or record.others or record.denied or record.unread
     return bool(record.dirs) and not own

@@ -1,4 +1,6 @@
-"""Facts from PDS4 labels. A label is untrusted input: no entities, bounded size, depth and text; never a crash.
+"""Facts from PDS4 labels. A label is untrusted input: no document type, bounded size, depth and text; never a crash.
+
+Names are taken without their namespaces, so that no declaration of a namespace makes the names below it longer.
 
 Source: PDS4 Standards Reference (identifiers, versions, bundles, collections, inventories), PDS4 Data Dictionary.
 """
@@ -11,19 +13,20 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 from xml.parsers import expat
 
+from pdshub.archive.label_error import LabelError, TooCostly
+
 MAX_LABEL_BYTES = 16 << 20  # the largest labels of the archive (many tables, long histories) stay below 10 MB
 MAX_DEPTH = 128
 MAX_ELEMENTS = 500_000
 MAX_TEXT = 4096  # of one element that is kept
 MAX_KEPT = 100_000  # members or files of one label
+MAX_KEPT_BYTES = 4 << 20  # of their names together
+MAX_ATTRIBUTES = 500_000
+MAX_TOKEN = 1 << 20  # bytes of one tag, comment or instruction, which expat holds whole
 _CHUNK = 64 << 10
 
 _LID = re.compile(r"^urn:[a-z0-9][a-z0-9-]{0,31}(:[a-z0-9._-]+){2,8}$")
-_VERSION = re.compile(r"^\d{1,6}\.\d{1,6}$")
-
-
-class LabelError(Exception):
-    """A label that cannot be used; the text says why, for a finding."""
+_VERSION = re.compile(r"^[0-9]{1,6}\.[0-9]{1,6}$")
 
 
 @dataclass(slots=True)
@@ -64,16 +67,19 @@ class _Reader:
     text: list[str] | None = None
     length: int = 0
     elements: int = 0
+    attributes: int = 0
+    kept: int = 0  # characters of members and files
     members: list[str] = field(default_factory=list)
     files: list[tuple[str, str]] = field(default_factory=list)
     name: str = ""
     md5: str = ""
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
-        local = tag.rpartition(" ")[2]
+        local = tag.rpartition(":")[2]
         self.elements += 1
-        if self.elements > MAX_ELEMENTS or len(self.path) >= MAX_DEPTH:
-            raise LabelError("too many or too deeply nested elements")
+        self.attributes += len(attributes)
+        if self.elements > MAX_ELEMENTS or self.attributes > MAX_ATTRIBUTES or len(self.path) >= MAX_DEPTH:
+            raise TooCostly("too many or too deeply nested elements, or too many attributes")
         if self.label is None:
             self.label = Label(product_class=local[:128])
             if self.only is not None and local not in self.only:
@@ -88,7 +94,7 @@ class _Reader:
         if self.text is not None:
             self.length += len(text)
             if self.length > MAX_TEXT:
-                raise LabelError(f"text of {self.path[-1]} is longer than {MAX_TEXT} characters")
+                raise TooCostly(f"text of {self.path[-1]} is longer than {MAX_TEXT} characters")
             self.text.append(text)
 
     def end(self, tag: str) -> None:
@@ -106,6 +112,7 @@ class _Reader:
                 self.label.version = text
         elif parent == "Bundle_Member_Entry" and local in ("lid_reference", "lidvid_reference") and text:
             self.members.append(text)
+            self._keep(text)
         elif parent == "File":
             if local == "file_name":
                 self.name = text
@@ -113,8 +120,14 @@ class _Reader:
                 self.md5 = text.lower()
         elif local == "File" and self.name:
             self.files.append((self.name, self.md5))
-        if len(self.members) > MAX_KEPT or len(self.files) > MAX_KEPT:
-            raise LabelError(f"more than {MAX_KEPT} members or files")
+            self._keep(self.name + self.md5)
+
+    def _keep(self, text: str) -> None:
+        self.kept += len(text)
+        if len(self.members) > MAX_KEPT or len(self.files) > MAX_KEPT or self.kept > MAX_KEPT_BYTES:
+            raise TooCostly(
+                f"more than {MAX_KEPT} members or files, or longer than {MAX_KEPT_BYTES >> 20} MiB together"
+            )
 
 
 _KEPT = frozenset(
@@ -123,18 +136,20 @@ _KEPT = frozenset(
 
 
 def _refuse(*_: object) -> None:
-    raise LabelError("declares entities, which labels never need")
+    raise LabelError("declares a document type, which labels never need")
 
 
 def read_label(stream: BinaryIO, only: frozenset[str] | None = None) -> Label:
     """Parses one label. With ``only``, other root elements end the reading at once (their Label has no more
-    than the product class). Raises LabelError for everything that is no usable label."""
-    parser = expat.ParserCreate(namespace_separator=" ")
+    than the product class). Raises LabelError for everything that is no usable label, TooCostly beyond a bound."""
+    parser = expat.ParserCreate()
     reader = _Reader(only)
     parser.StartElementHandler = reader.start
     parser.EndElementHandler = reader.end
     parser.CharacterDataHandler = reader.data
+    parser.StartDoctypeDeclHandler = _refuse  # before its first declaration: of entities, attributes, elements
     parser.EntityDeclHandler = _refuse
+    parser.AttlistDeclHandler = _refuse
     parser.ExternalEntityRefHandler = None
     parser.buffer_text = True
     total = 0
@@ -142,8 +157,10 @@ def read_label(stream: BinaryIO, only: frozenset[str] | None = None) -> Label:
         while chunk := stream.read(_CHUNK):
             total += len(chunk)
             if total > MAX_LABEL_BYTES:
-                raise LabelError(f"larger than {MAX_LABEL_BYTES >> 20} MiB")
+                raise TooCostly(f"larger than {MAX_LABEL_BYTES >> 20} MiB")
             parser.Parse(chunk, False)
+            if total - parser.CurrentByteIndex > MAX_TOKEN + len(chunk):
+                raise TooCostly(f"a tag, comment or instruction of more than {MAX_TOKEN >> 20} MiB")
         parser.Parse(b"", True)
     except _Done:
         pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,11 +10,15 @@ from pathlib import Path
 from pdshub.archive.datasets import DATASET_CLASSES, Facts
 from pdshub.archive.directory import TICK_NS
 from pdshub.archive.file_system import FileSystem
+from pdshub.archive.label_error import LabelError, TooCostly
 from pdshub.archive.label_pds3 import read_volume
-from pdshub.archive.label_pds4 import LabelError, read_label
-from pdshub.archive.record import Labels
+from pdshub.archive.label_pds4 import read_label
+from pdshub.archive.record import Labels, Quarantined
 from pdshub.archive.synced_stat import retry_stale
 from pdshub.archive.walk import RACY_NS, Counters, Scan, SourceError
+
+NO_FILE = frozenset({errno.ELOOP, errno.EISDIR, errno.ENOTDIR, errno.ENXIO, errno.ENODEV, errno.ENAMETOOLONG})
+"""What opening a label answers that has become a link, a directory or a device since it was listed."""
 
 
 @dataclass(slots=True)
@@ -28,6 +33,8 @@ class LabelReader:
     old_scans: Mapping[str, Scan]
     racy_ns: int = RACY_NS
     """A label that had changed this shortly before it was read is read again with its directory."""
+    progress: Callable[[str], None] = lambda text: None
+    """Told before each label: whoever waits knows that the survey goes on."""
     now: Labels = field(default_factory=dict)
     unread: set[tuple[str, str]] = field(default_factory=set)  # could not be opened: another survey tries again
     _newest: dict[str, int] = field(default_factory=dict)  # the latest time that each source showed
@@ -51,10 +58,13 @@ class LabelReader:
                     self.counters.labels_reused += now is None
                 else:
                     self.counters.labels_opened += 1
+                    self.progress(f"reading labels: {self.counters.labels_opened}")
                     began = self.fs.time_ns()
                     said = (size, mtime, self._proven(key[0], ctime, began), self._read(key))
             self.now[key] = said
             facts = said[3]
+            if isinstance(facts, Quarantined):
+                raise TooCostly(str(facts))
             if isinstance(facts, str):
                 raise LabelError(facts)
             return facts
@@ -89,12 +99,17 @@ class LabelReader:
         self.unread.discard(key)
         try:
             return retry_stale(read)
+        except TooCostly as error:
+            return Quarantined(error)
         except LabelError as error:
             return str(error)
         except (PermissionError, FileNotFoundError) as error:
             self.unread.add(key)
             return f"can not be opened: {error.strerror}"
         except OSError as error:
+            if error.errno in NO_FILE:
+                self.unread.add(key)
+                return f"can not be opened: {error.strerror}"
             raise SourceError(f"source {key[0]}: {file}: {error.strerror}") from error
 
     def known(self) -> Labels:

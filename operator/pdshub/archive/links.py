@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 
 from pdshub.archive.walk import DirRecord
 
 MAX_HOPS = 40  # as the kernel
 MAX_TARGET = 4095
+MAX_STEPS = 512
+"""Names that are followed for one link, those of the links on its way too: a storm of links costs no more than this for
+each of them. Links of archives have a few."""
 
 
 def stays_inside(dirs: Mapping[str, DirRecord], directory: str, target: str, root: str) -> bool:
@@ -21,8 +25,11 @@ def stays_inside(dirs: Mapping[str, DirRecord], directory: str, target: str, roo
     here = directory.split("/") if directory else []
     floor = len(root.split("/")) if root else 0
     todo = list(reversed(target.split("/")))
-    hops = 0
+    hops = steps = 0
     while todo:
+        steps += 1
+        if steps > MAX_STEPS:
+            return False
         part = todo.pop()
         if part in ("", "."):
             continue
@@ -32,7 +39,7 @@ def stays_inside(dirs: Mapping[str, DirRecord], directory: str, target: str, roo
             here.pop()
             continue
         record = dirs.get("/".join(here))
-        further = next((t for n, t, _ in record.links if n == part), None) if record else None
+        further = _target(record, part) if record else None
         if further is None:
             here.append(part)
             continue
@@ -41,3 +48,10 @@ def stays_inside(dirs: Mapping[str, DirRecord], directory: str, target: str, roo
             return False
         todo += reversed(further.split("/"))
     return True
+
+
+def _target(directory: DirRecord, name: str) -> str | None:
+    """Where the link of this name points; None where it is no link. The directory's links are sorted."""
+    links = directory.links
+    at = bisect_left(links, (name,))
+    return links[at][1] if at < len(links) and links[at][0] == name else None

@@ -183,6 +183,10 @@ class Merger:
             self._findings.add(
                 "error", "permission-denied", f"{source}: may not be read and appears empty", [record.path]
             )
+        if record.unread:
+            self._findings.add(
+                "error", "not-read", f"{source}: not read, appears empty: {record.unread}", [record.path]
+            )
         if record.others:
             self._findings.add(
                 "warning",

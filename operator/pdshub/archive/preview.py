@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from pdshub.archive import record
-from pdshub.archive.datasets import Facts
+from pdshub.archive.datasets import BROKEN, QUARANTINED, Facts
 from pdshub.archive.decided import view_of
 from pdshub.archive.diff import diff
 from pdshub.archive.findings import Finding, Findings
-from pdshub.archive.label_pds4 import LabelError
+from pdshub.archive.label_error import LabelError, TooCostly
 from pdshub.archive.live import diff_from_live
 from pdshub.archive.plan import open_plan
 from pdshub.archive.survey import planned
@@ -31,7 +31,7 @@ class _Known:
     """Labels that a survey has opened; there is no other way to one. ``broken``: what it said of those that it could
     not read, by ``source:path``."""
 
-    def __init__(self, labels: record.Labels, broken: Mapping[str, str]) -> None:
+    def __init__(self, labels: record.Labels, broken: Mapping[str, LabelError]) -> None:
         self._labels, self._broken = labels, broken
 
     def opener(self, source: str) -> Callable[[str, str, int, int], Facts]:
@@ -39,9 +39,11 @@ class _Known:
             path = f"{directory}/{name}" if directory else name
             known = self._labels.get((source, path))
             if known is None and f"{source}:{path}" in self._broken:
-                raise LabelError(self._broken[f"{source}:{path}"])
+                raise self._broken[f"{source}:{path}"]
             if known is None or known[:2] != (size, mtime):
                 raise NeedsSurvey(f"the label {source}:{path} was not opened by the last survey")
+            if isinstance(known[-1], record.Quarantined):
+                raise TooCostly(str(known[-1]))
             if isinstance(known[-1], str):
                 raise LabelError(known[-1])
             return known[-1]
@@ -67,7 +69,10 @@ def preview(
         raise NeedsSurvey(str(error)) from None
     plan = open_plan(newest)
     present = view_of(plan.header)
-    broken = {path: f["message"] for f in plan.tail["findings"] if f["kind"] == "broken-label" for path in f["paths"]}
+    kinds = {BROKEN: LabelError, QUARANTINED: TooCostly}
+    broken = {
+        path: kinds[f["kind"]](f["message"]) for f in plan.tail["findings"] if f["kind"] in kinds for path in f["paths"]
+    }
     _check(view, present, scans)
     found: list[list[Finding]] = []
     for name, each, read in (

@@ -28,6 +28,11 @@ FORMER = "pdshub.dev/survey/v1"
 DAMAGE = (OSError, EOFError, zlib.error, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
 """What reading a damaged record raises beside ValueError."""
 
+
+class Quarantined(str):
+    """Why a label was not read to its end: it is beyond a bound of what is read."""
+
+
 Labels = dict[tuple[str, str], tuple[int, int, int, Facts | str]]
 """(source, path) -> (size, mtime and ctime in ns, what it says or why it is broken). ctime 0: not known."""
 
@@ -58,7 +63,7 @@ def write_record(path: Path, scans: Mapping[str, Scan], labels: Labels) -> None:
                             d.youngest,
                             d.trusted,
                             d.denied,
-                            [d.ino, d.nlink, d.subdirs, d.seen, d.doubt, d.since],
+                            [d.ino, d.nlink, d.subdirs, d.seen, d.doubt, d.since, d.unread],
                         ],
                         separators=(",", ":"),
                     )
@@ -105,7 +110,7 @@ def _packed(column: array[int]) -> int | list[int]:
 def _dir(item: list[Any]) -> DirRecord:
     path, mtime, ctime, attr, names, sizes, mtimes, attrs, dirs, links, others, youngest, trusted, denied = item[:14]
     known = len(item) > 14
-    ino, nlink, subdirs, seen, doubt, since = item[14] if known else (0, 0, 0, 0, "", 0)
+    ino, nlink, subdirs, seen, doubt, since, unread = (*item[14], "")[:7] if known else (0, 0, 0, 0, "", 0, "")
     return DirRecord(
         path,
         mtime,
@@ -127,10 +132,13 @@ def _dir(item: list[Any]) -> DirRecord:
         seen,
         doubt,
         since,
+        unread,
     )
 
 
 def _wire(facts: Facts | str) -> Any:
+    if isinstance(facts, Quarantined):
+        return {"quarantined": str(facts)}
     if isinstance(facts, str):
         return facts
     if isinstance(facts, Label):
@@ -141,6 +149,8 @@ def _wire(facts: Facts | str) -> Any:
 def _facts(item: Any) -> Facts | str:
     if isinstance(item, str):
         return item
+    if "quarantined" in item:
+        return Quarantined(item["quarantined"])
     if "pds4" in item:
         product_class, lid, version, members = item["pds4"]
         return Label(product_class, lid, version, tuple(members))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,8 +39,8 @@ class Options:
     racy_ns: int = RACY_NS
     """A directory that had changed this shortly before it was read is read again by the next survey."""
     progress: Callable[[str], None] = lambda text: None
-    fs: FileSystem = field(default_factory=LocalFileSystem)
-    """The sources' file system."""
+    fs: FileSystem | None = None
+    """The sources' file system; None: this machine's, below the sources' directories."""
 
 
 @dataclass(slots=True)
@@ -73,6 +73,7 @@ def survey(
     findings = Findings()
     old_scans, old_labels = _previous(previous, findings)
     counters = Counters()
+    fs = options.fs or LocalFileSystem(map(str, roots.values()))
     scans: dict[str, Scan] = {}
     for source in view.sources:
         tops = [layer.path for layer in view.layers if layer.source == source]
@@ -91,13 +92,13 @@ def survey(
             restat=options.restat,
             racy_ns=options.racy_ns,
             progress=lambda n: options.progress(f"{n} entries"),
-            fs=options.fs,
+            fs=fs,
         )
         for name, value in asdict(scans[source].counters).items():
             setattr(counters, name, getattr(counters, name) + value)
     _missing(view, scans, findings)
     read, seen = {name: dict(found.dirs) for name, found in scans.items()}, entries.look(view, scans)
-    labels = LabelReader(roots, options.fs, counters, old_labels, scans, old_scans, options.racy_ns)
+    labels = LabelReader(roots, fs, counters, old_labels, scans, old_scans, options.racy_ns, options.progress)
     settle = view.authority.settle_seconds if options.settle_seconds is None else options.settle_seconds
     doubted = any(directory.doubted for scanned in scans.values() for directory in scanned.dirs.values())
     hold = settle > 0 or doubted

@@ -6,6 +6,7 @@ A million entries must fit in little memory: a directory is one record of packed
 from __future__ import annotations
 
 import errno
+import os
 import stat
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from queue import SimpleQueue
 
-from pdshub.archive import synced_stat
+from pdshub.archive import directory, synced_stat
 from pdshub.archive.directory import INCOMPLETE, TICK_NS, Attr, AttrTable, DirRecord, Reader, SourceError, links_mean
 from pdshub.archive.file_system import FileSystem, LocalFileSystem
 
@@ -22,6 +23,8 @@ __all__ = ["RACY_NS", "Attr", "Counters", "DirRecord", "Scan", "SourceError", "s
 # A directory that changed this shortly before it was read may change again within the same clock tick of the
 # server; its record is not trusted by the next survey.
 RACY_NS = TICK_NS
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+"""What looking at a directory answers that is not there, or in whose place, or above it, a file or a link is now."""
 _ROUNDS = 3
 """So often a directory is listed again whose sub-directory is not there."""
 
@@ -73,7 +76,7 @@ def scan(
     What is in doubt now has a record that says so (``DirRecord.doubted``). ``fs``: the file system, else the disk.
     Raises SourceError where a directory fails otherwise than by permission or by having gone away.
     """
-    fs = fs or LocalFileSystem()
+    fs = fs or LocalFileSystem([root])
     try:
         device = fs.lstat(f"{root}/.").st_dev  # the root itself may be a link
     except OSError as error:
@@ -148,6 +151,8 @@ class _Walk:
     def _visit(self, task: _Task) -> tuple[DirRecord | None, bool]:
         """The directory's record and whether it was listed; None where a link or a file took its place."""
         path, root = task.path, self.reader.root
+        if len(os.fsencode(path)) > directory.MAX_PATH:
+            return directory.unread(path, None, f"its path has more than {directory.MAX_PATH} bytes"), False
         st = self.reader.fs.lstat(f"{root}/{path}" if path else f"{root}/.")
         if not stat.S_ISDIR(st.st_mode):
             return None, False
@@ -159,6 +164,7 @@ class _Walk:
             and former.trusted
             and not former.doubt
             and not former.denied
+            and not former.unread
             and not former.empty
             and not task.forced
             and (former.mtime, former.ctime, former.nlink) == (st.st_mtime_ns, st.st_ctime_ns, st.st_nlink)
@@ -170,8 +176,9 @@ class _Walk:
         try:
             return self.reader.read(path, st, former), True
         except PermissionError:
-            attr = (0o555, st.st_uid, st.st_gid)
-            return DirRecord(path, st.st_mtime_ns, st.st_ctime_ns, attr, denied=True), True
+            return replace(directory.unread(path, st, ""), denied=True), True
+        except directory.Unreadable as error:
+            return directory.unread(path, st, str(error)), True
 
     def _put(self, task: _Task) -> None:
         self._todo.put(task)
@@ -182,7 +189,7 @@ class _Walk:
         while self._outstanding:
             task, record, read, problem = self._done.get()
             self._outstanding -= 1
-            gone = isinstance(problem, OSError) and problem.errno in (errno.ENOENT, errno.ENOTDIR)
+            gone = isinstance(problem, OSError) and problem.errno in _GONE
             if problem is not None and not gone:
                 self._failure = self._failure or problem
                 continue
@@ -279,4 +286,8 @@ def _through_link(fs: FileSystem, root: str, top: str) -> bool:
                 return True
         except (FileNotFoundError, NotADirectoryError):
             return False
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                return True
+            raise
     return False

@@ -16,7 +16,8 @@ from pdshub.archive.walk import DirRecord, Scan
 Json = dict[str, Any]
 _DECISIONS = frozenset(
     ("superseded", "overlap", "kept-from-superseded", "place-taken", "broken-label", "broken-version",
-     "older-label-beside", "shared-directory", "label-search-bounded", "many-dataset-labels", "link-hidden")
+     "label-quarantined", "older-label-beside", "shared-directory", "label-search-bounded", "many-dataset-labels",
+     "link-hidden")
 )  # fmt: skip
 """Kinds of findings that name paths of sources and do not say why something was not read."""
 ORDER = "the order of layers"
@@ -126,6 +127,8 @@ class Why:
             record = dirs[found]
             if record.denied:
                 return f"{source}:{found} may not be read"
+            if record.unread:
+                return f"{source}:{found} is not read: {record.unread}"
             if "." in record.others:
                 return f"{source}:{found} is another file system, which is never entered"
             if number < len(parts) - 1 and name in record.others:
@@ -163,6 +166,8 @@ class Why:
         where = f"{layer.source}:{place}"
         if record.denied:
             return [f"{where} may not be read"]
+        if record.unread:
+            return [f"{where} is not read: {record.unread}"]
         if "." in record.others:
             return [f"{where} is another file system, which is never entered"]
         names = [*record.files(), *record.dirs, *(link[0] for link in record.links), *record.others]

@@ -15,14 +15,16 @@ def explained(answer: dict[str, Any]) -> str:
     state = answer.get("state") or ("visible" if answer["visible"] else "hidden")
     said = {"visible": answer.get("kind"), "hidden": "not visible", "absent": "no such path", "live": "live"}[state]
     lines = [f"{printable(answer['path']) or '.'}: {said}"]
-    lines += [f"  from {o['source']}:{printable(o.get('path', ''))}" for o in answer.get("from", ())]
+    lines += [f"  from {printable(o['source'])}:{printable(o.get('path', ''))}" for o in answer.get("from", ())]
     if answer.get("dataset"):
-        lines.append(f"  belongs to {answer['dataset']['name']}")
+        lines.append(f"  belongs to {printable(answer['dataset']['name'])}")
     also = "also at" if answer["visible"] else "at"
-    lines += [f"  {also} {o['source']}:{printable(o['path'])}: {printable(o['reason'])}" for o in answer["others"]]
     lines += [
-        f"  {d['dataset']} from {d['source']}:{printable(d['root'])} is {d['state']}"
-        + (f": {d['reason']}" if d["reason"] else "")
+        f"  {also} {printable(o['source'])}:{printable(o['path'])}: {printable(o['reason'])}" for o in answer["others"]
+    ]
+    lines += [
+        printable(f"  {d['dataset']} from {d['source']}:{d['root']} is {d['state']}")
+        + (f": {printable(d['reason'])}" if d["reason"] else "")
         for d in answer["decisions"]
         if state != "absent"
     ]

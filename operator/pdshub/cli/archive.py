@@ -14,8 +14,9 @@ from pdshub.api.decision import LONGEST_REASON, annotation, plain, write_note
 from pdshub.api.generation import FULL
 from pdshub.archive import words as archive_words
 from pdshub.archive.findings import Finding, as_text, printable
-from pdshub.cli import choose, outcome, words
+from pdshub.cli import choose, outcome, terminal, words
 from pdshub.cli.kubectl import Kubectl
+from pdshub.cli.terminal import safe
 from pdshub.generation_id import named
 from pdshub.wellknown import GROUP, REFRESH
 
@@ -36,30 +37,40 @@ def _view(kubectl: Kubectl, name: str) -> Json:
 
 
 def _surveyor(kubectl: Kubectl, args: argparse.Namespace) -> tuple[str, str]:
-    """(namespace, deployment) of the view's surveyor, which lives where the operator says, or where a person does.
+    """(namespace, deployment) of the view's surveyor. Raises CliError.
 
-    Anybody may make a Deployment with a surveyor's labels in a namespace of their own: no other one is searched, and
-    what is asked must be of this view. Raises CliError, KubectlError.
+    Only one namespace is asked, the one that a person names, or the view's status, which the operator alone writes.
+    Whoever rules another one may put the same labels on a pod of theirs, which would then be told what was meant for
+    the surveyor, and answer in its place.
     """
     view = _view(kubectl, args.view)
     told = ((view.get("status") or {}).get("surveyor") or {}).get("namespace")
-    namespace = str(args.namespace or told or "")
-    if namespace:
-        for item in kubectl.items("deployments.apps", "-n", namespace, "-l", SELECTOR):
-            for owner in item["metadata"].get("ownerReferences") or []:
-                if owner.get("kind") == "ArchiveView" and owner.get("name") == args.view:
-                    return namespace, str(item["metadata"]["name"])
+    where = str(args.namespace or told or "")
+    for item in kubectl.items("deployments.apps", "-n", where, "-l", SELECTOR) if where else ():
+        meta = item["metadata"]
+        if meta.get("namespace") == where and any(_is_of(owner, view) for owner in meta.get("ownerReferences") or []):
+            return where, str(meta["name"])
     if (view.get("spec") or {}).get("form", "catalog") == "live":
         why = "its form is live: nothing is surveyed"
-    elif namespace:
-        why = f"there is none in namespace {namespace}; the operator's log may say why"
+    elif where:
+        why = f"there is none in namespace {where}; -n says where surveyors live, and the operator's log why not"
     else:
         why = "its status names none yet: wait, or say with -n NAMESPACE where surveyors live"
     raise CliError(f"view {args.view} has no surveyor: {why}")
 
 
+def _is_of(owner: Json, view: Json) -> bool:
+    """Whether an owner reference means this view, and not one of its name that was there before."""
+    named = owner.get("kind") == "ArchiveView" and owner.get("name") == view["metadata"]["name"]
+    return named and owner.get("uid") == view["metadata"].get("uid")
+
+
 def _tell(text: str) -> None:
-    sys.stderr.write(f"{printable(text)}\n")
+    terminal.write(sys.stderr, printable(text))
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no JSON")
 
 
 def asked(kubectl: Kubectl, args: argparse.Namespace, *command: str, stdin: str | None = None) -> Json:
@@ -68,19 +79,21 @@ def asked(kubectl: Kubectl, args: argparse.Namespace, *command: str, stdin: str 
     line = ["pdshub-surveyor", command[0], "--output", "json", *command[1:]]
     text = kubectl.execute(namespace, f"deployment/{name}", "surveyor", line, _tell, stdin)
     try:
-        answer = json.loads(text)
-    except ValueError:
-        raise CliError(f"the surveyor's answer is not understood: {text[:200]!r}") from None
-    return dict(answer)
+        answer = json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        raise CliError(f"the surveyor's answer is not understood: {text[:200]!r}")
+    return answer
 
 
 def status(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     """Answers ``archive status``: a line for each view, or all about one."""
     if args.view:
         found = _view(kubectl, args.view)
-        return found, words.view(found), 0
+        return found, words.view(safe(found)), 0
     every = kubectl.items(VIEWS)
-    return every, words.views(every), 0
+    return every, words.views(safe(every)), 0
 
 
 def explain(kubectl: Kubectl, args: argparse.Namespace) -> Said:
@@ -95,7 +108,7 @@ def explain(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     if absent and (remedy := choose.misplaced(view, path)):
         raise choose.PathError(remedy)
     name = about.name or answer.get("generation", "")
-    text = f"{about.line(name)}\n{archive_words.explained(answer)}"
+    text = f"{printable(about.line(name))}\n{archive_words.explained(safe(answer))}"
     return {**answer, "of": about.state}, text, FAILED if absent else 0
 
 
@@ -105,8 +118,8 @@ def diff(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     old = choose.older(view, args.old)
     new = [choose.generation(view, args.new)] if args.new else choose.waiting(view)
     answer = asked(kubectl, args, "diff", old, *new, "--limit", str(args.limit))
-    head = words.compared(answer)
-    return answer, f"{head}\n{archive_words.differences(answer)}", 0
+    said = safe(answer)
+    return answer, f"{words.compared(said)}\n{archive_words.differences(said)}", 0
 
 
 def findings(kubectl: Kubectl, args: argparse.Namespace) -> Said:
@@ -114,11 +127,12 @@ def findings(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     about = choose.subject(_view(kubectl, args.view), args.generation)
     more = ["--generation", about.name] if about.name else []
     answer = asked(kubectl, args, "findings", *more, "--limit", str(args.limit))
-    found = [Finding(f["severity"], f["kind"], f["message"], tuple(f["paths"]), f["count"]) for f in answer["findings"]]
+    said = safe(answer["findings"])
+    found = [Finding(f["severity"], f["kind"], f["message"], tuple(f["paths"]), f["count"]) for f in said]
     rest = answer["total"] - len(found)
     text = as_text(found).rstrip() + (f"\n… {rest} more: --limit" if rest else "")
     name = about.name or answer.get("generation", "")
-    return {**answer, "of": about.state}, f"{about.line(name)}\n{text}", 0
+    return {**answer, "of": about.state}, f"{printable(about.line(name))}\n{text}", 0
 
 
 def verify(kubectl: Kubectl, args: argparse.Namespace) -> Said:
@@ -126,7 +140,8 @@ def verify(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     generation = _or_released(_view(kubectl, args.view), args.generation)
     answer = asked(kubectl, args, "verify", *(["--generation", generation] if generation else []))
     drifted = answer["drifted"]
-    lines = [f"{words.short(answer['generation'])}: {answer['files']} files, {drifted} differ from the sources"]
+    files, short = answer["files"], words.short(answer["generation"])
+    lines = [printable(f"{short}: {files} files, {drifted} differ from the sources")]
     lines += [f"  {printable(path)}" for path in answer["examples"]]
     return answer, "\n".join(lines), FAILED if drifted else 0
 
@@ -170,7 +185,8 @@ def approve(kubectl: Kubectl, args: argparse.Namespace) -> Said:
         return {"view": args.view, "approved": name}, f"approved {words.short(name)}, which was rejected before", 0
     waiting, name = _waiting(view, args)
     _decide(kubectl, args, "approved", name)
-    return {"view": args.view, "approved": name}, f"approved {words.short(name)}: {words.brings(waiting)}", 0
+    text = f"approved {words.short(name)}: {words.brings(safe(waiting))}"
+    return {"view": args.view, "approved": name}, printable(text), 0
 
 
 def reject(kubectl: Kubectl, args: argparse.Namespace) -> Said:
@@ -238,14 +254,15 @@ def refresh(
             answer["survey"] = survey
             if survey.get("state") == "failed":
                 seen = f"users see {outcome.seen(found)} as before"
-                return {**answer, "outcome": "failed"}, f"the survey failed: {survey.get('message')}; {seen}", FAILED
+                text = printable(f"the survey failed: {survey.get('message')}; {seen}")
+                return {**answer, "outcome": "failed"}, text, FAILED
             kind, lines = outcome.of(before, found)
             answer |= {"outcome": kind, "candidate": (found.get("status") or {}).get("candidate")}
             return answer, "\n".join(printable(line) for line in lines), 0
         if clock() >= end:
             return (
                 answer,
-                f"no answer within {args.timeout:.0f} s: {survey.get('message') or survey.get('state')}",
+                printable(f"no answer within {args.timeout:.0f} s: {survey.get('message') or survey.get('state')}"),
                 WAITED,
             )
         if (message := survey.get("message") or "") != told and message:

@@ -15,6 +15,8 @@ from pdshub.archive.words import PROGRESS
 
 Json = dict[str, Any]
 SECONDS = 60.0
+ANSWER, LINE, LINES = 256 << 20, 64 << 10, 1000
+"""Characters of a container's answer, of a line of what it says beside it, and how many of these lines are kept."""
 MANAGER = "kubectl-pdshub"
 """Field manager of what the plugin writes."""
 
@@ -102,10 +104,10 @@ class Kubectl:
         words: list[str] = []
 
         def listen(stream: IO[str]) -> None:
-            for said in stream:
+            while said := stream.readline(LINE):
                 if said.startswith(PROGRESS):
                     told(said.removeprefix(PROGRESS).rstrip("\n"))
-                else:
+                elif len(words) < LINES:
                     words.append(said)
 
         try:
@@ -125,9 +127,13 @@ class Kubectl:
             listener.start()
             speaker = threading.Thread(target=_say, args=(process.stdin, stdin or ""))
             speaker.start()
-            printed = process.stdout.read()
+            printed = process.stdout.read(ANSWER + 1)
+            if len(printed) > ANSWER:
+                process.kill()
             listener.join()
             speaker.join()
+        if len(printed) > ANSWER:
+            raise KubectlError(f"{target} answers with more than {ANSWER >> 20} MB")
         return _printed("exec", process.returncode, printed, "".join(words))
 
 

@@ -10,9 +10,10 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 
-from pdshub.cli import archive, preview, words
+from pdshub.cli import archive, preview, terminal, words
 from pdshub.cli.choose import ChoiceError
 from pdshub.cli.kubectl import Kubectl, KubectlError
+from pdshub.cli.terminal import safe
 from pdshub.wellknown import GROUP
 
 HUBS = f"pdshubs.{GROUP}"
@@ -21,15 +22,14 @@ HUBS = f"pdshubs.{GROUP}"
 def _overview(kubectl: Kubectl, args: argparse.Namespace) -> archive.Said:
     where = ["-n", args.namespace] if args.namespace else ["--all-namespaces"]
     hubs, views = kubectl.items(HUBS, *where), kubectl.items(archive.VIEWS)
-    return {"hubs": hubs, "views": views}, f"{words.hubs(hubs)}\n\n{words.views(views)}", 0
+    return {"hubs": hubs, "views": views}, f"{words.hubs(safe(hubs))}\n\n{words.views(safe(views))}", 0
 
 
 def _common() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("-o", "--output", choices=("text", "json"), default="text")
-    common.add_argument(
-        "-n", "--namespace", default="", help="where surveyors live, if not where the view says (status: of the hubs)"
-    )
+    where = "where surveyors live, if not where the view says (status: of the hubs)"
+    common.add_argument("-n", "--namespace", default="", help=where)
     common.add_argument("--context", default="", help="context of the kubeconfig")
     common.add_argument("--kubeconfig", default="", metavar="FILE")
     return common
@@ -114,11 +114,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         answer, text, code = args.run(Kubectl(tuple(flags)), args)
     except (KubectlError, ChoiceError, archive.CliError) as error:
-        sys.stderr.write(f"kubectl pdshub: {error}\n")
+        terminal.complain(sys.stderr, f"kubectl pdshub: {error}")
         return error.code if isinstance(error, ChoiceError) else 1
     except KeyboardInterrupt:
         return 130
-    sys.stdout.write((json.dumps(answer, indent=1, sort_keys=True) if args.output == "json" else text) + "\n")
+    terminal.write(sys.stdout, json.dumps(answer, indent=1, sort_keys=True) if args.output == "json" else text)
     return int(code)
 
 

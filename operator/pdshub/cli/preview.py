@@ -11,6 +11,7 @@ from pdshub.api.generation import LIVE
 from pdshub.archive import words as archive_words
 from pdshub.cli import archive, choose, manifest, words
 from pdshub.cli.kubectl import Kubectl
+from pdshub.cli.terminal import safe
 
 
 def _text(file: str) -> str:
@@ -32,7 +33,8 @@ def plan(kubectl: Kubectl, args: argparse.Namespace) -> archive.Said:
     found = kubectl.get(archive.VIEWS, args.view)
     against, shown = choose.older(found, args.against), choose.older(found, "")
     body = json.dumps({"name": args.view, "spec": spec})
-    answer = archive.asked(kubectl, args, "plan", "--against", against, "--limit", str(args.limit), stdin=body)
+    raw = archive.asked(kubectl, args, "plan", "--against", against, "--limit", str(args.limit), stdin=body)
+    answer = safe(raw)
     names = {name: "the sources live" if name == LIVE else words.short(name) for name in (answer["against"], shown)}
     users = "which users see" if answer["against"] == shown else f"while users see {names[shown]}"
     seen = f"{names[answer['against']]}, {users}"
@@ -44,4 +46,4 @@ def plan(kubectl: Kubectl, args: argparse.Namespace) -> archive.Said:
     if pin := (found.get("spec") or {}).get("pin"):
         lines.append(f"the view is pinned at {words.short(pin)}: users see nothing else before it is unpinned")
     lines.append("nothing was stored or released")
-    return answer, "\n".join(lines), 0
+    return raw, "\n".join(lines), 0

@@ -1,4 +1,5 @@
-"""`pdshub-node`: the CSI node plugin; `pdshub-node nfs-helper`: user-space NFS for kernels without a client."""
+"""`pdshub-node`: the CSI node plugin; `pdshub-node nfs-helper`: user-space NFS for kernels without a client;
+`pdshub-node metrics`: the plugin's metrics for Prometheus, served without rights."""
 
 from __future__ import annotations
 
@@ -33,25 +34,27 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--installation", type=Path, default=Path("/etc/pdshub/installation/installation.yaml"))
     root.add_argument("--tls", type=Path, default=Path("/etc/pdshub/tls"))
     root.add_argument("--report-port", type=int, default=ports.NODE_REPORT, help="0: no report")
-    root.add_argument("--health-port", type=int, default=ports.NODE_HEALTH, help="0: no health server")
+    root.add_argument("--run-dir", type=Path, help="where health and metrics are written for others; none: nowhere")
+    root.add_argument("--generations-max-bytes", default="4Gi", help="what all generations may take on the disk")
     root.add_argument(
         "--hold-seconds", type=float, default=60, help="how long an old tree in use is kept after a switch"
     )
-    root.add_argument("--metrics-port", type=int, default=ports.NODE_METRICS, help="0: no metrics")
     root.add_argument("--proof-seconds", type=float, default=3600, help="between two proofs of a view")
     root.add_argument("--canary-seconds", type=float, default=30, help="between two looks at the sample")
     root.add_argument("--probe-seconds", type=float, default=8, help="a source that needs longer to answer is away")
     root.add_argument("--log-level", default="INFO")
     commands = root.add_subparsers(dest="command")
     commands.add_parser("nfs-helper", help="run the user-space NFS helper")
-    one = commands.add_parser("nfs-mount", help="(of the helper) serve one source until it ends")
-    one.add_argument("request", type=Path)
+    served = commands.add_parser("metrics", help="serve the plugin's metrics, which lie in its --run-dir")
+    served.add_argument("--port", type=int, default=ports.NODE_METRICS)
+    commands.add_parser("nfs-mount", help="(of the helper) serve one source until it ends")
     return root
 
 
 async def plugin(options: argparse.Namespace) -> None:
     """Run until SIGTERM. Mounts stay: pods use them."""
     # Imported here: the helper's processes need none of it.
+    from pdshub.api.base import parse_quantity
     from pdshub.api.report import Report
     from pdshub.node import instance_lock
     from pdshub.node.csi import servers
@@ -59,7 +62,7 @@ async def plugin(options: argparse.Namespace) -> None:
     from pdshub.node.health.monitor import Findings, Health
     from pdshub.node.reconcile.reconciler import Reconciler
     from pdshub.node.reconcile.source_manager import SourceManager
-    from pdshub.node.report import metrics
+    from pdshub.node.report import exposition, heartbeat, metrics
     from pdshub.node.report import server as report
     from pdshub.node.report.document import document, totals
     from pdshub.node.source.nfs_requests import HelperRequests
@@ -77,7 +80,8 @@ async def plugin(options: argparse.Namespace) -> None:
     if not await asyncio.to_thread(instance_lock.turn, layout.plugin_lock, stop.is_set):
         return
     woken = asyncio.Event()
-    cache = GenerationCache(Store(layout.generations), options.tls, woken.set, options.generations_from)
+    most = int(parse_quantity(options.generations_max_bytes))
+    cache = GenerationCache(Store(layout.generations), options.tls, woken.set, options.generations_from, most)
     policy, helper = PolicyFile(options.installation), HelperRequests(layout)
     sources = SourceManager(MountContext(layout, policy.current, helper, woken.set, options.probe_seconds))
     informer: Informer
@@ -96,15 +100,13 @@ async def plugin(options: argparse.Namespace) -> None:
         return document(options.node_name, node, reconciler, findings)
 
     tasks = [asyncio.create_task(part) for part in (informer.run(), reconciler.run(), health.run())]
-    if options.metrics_port:
+    if options.run_dir:
         families = partial(metrics.of_node, make, lambda: totals(node, reconciler))
-        tasks.append(asyncio.create_task(metrics.serve(options.metrics_port, families)))
+        tasks.append(asyncio.create_task(metrics.write(options.run_dir / exposition.FILE, families)))
+        file = options.run_dir / heartbeat.FILE
+        tasks.append(asyncio.create_task(heartbeat.beat(file, reconciler, lambda: servers.answers(layout))))
     if options.report_port:
         tasks.append(asyncio.create_task(report.serve_report(options.tls, options.report_port, make)))
-    if options.health_port:
-        tasks.append(
-            asyncio.create_task(report.serve_health(options.health_port, reconciler, lambda: servers.answers(layout)))
-        )
     waiting = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
@@ -118,7 +120,7 @@ async def plugin(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Run one of the three programs: the plugin, the helper, or the helper's process for one source."""
+    """Run one of the programs: the plugin, its metrics, the helper, or the helper's process for one source."""
     options = parser().parse_args()
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     os.umask(0o022)
@@ -126,10 +128,14 @@ def main() -> None:
         from pdshub.node.source import nfs_helper
 
         nfs_helper.run(Layout(options.kubelet_dir), (sys.executable, "-m", "pdshub.node.main", "nfs-mount"))
-    elif options.command == "nfs-mount":
-        from pdshub.node.source import nfs_fuse
+    elif options.command == "metrics":
+        from pdshub.node.report import exposition
 
-        nfs_fuse.run(options.request)
+        exposition.run(options.run_dir / exposition.FILE, options.port)
+    elif options.command == "nfs-mount":
+        from pdshub.node.source import nfs_mount
+
+        nfs_mount.run()
     else:
         # gRPC's own fork handlers would stall the worker processes.
         os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"

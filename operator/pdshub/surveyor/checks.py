@@ -88,12 +88,12 @@ def _sample_drift(generation: Path, plan: Plan, roots: Mapping[str, Path]) -> li
                 if item is None:
                     continue
                 source = plan.sources[group["source"]]
-                file = roots[source] / group["path"] / name
+                path = f"{group['path']}/{name}" if group["path"] else name
                 try:
-                    st = file.lstat()
+                    st = (roots[source] / path).lstat()
                 except OSError:
                     continue  # gone: counted already
-                if (st.st_size, st.st_mtime_ns) == (item["size"], mtime) and differs(item, file):
+                if (st.st_size, st.st_mtime_ns) == (item["size"], mtime) and differs(item, roots[source], path):
                     drifted.append(_full(source, group["path"], name))
     return drifted
 

@@ -11,17 +11,17 @@ a node tells a file that was delivered after the survey from one that is damaged
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from zlib import crc32
 
 from pdshub.archive import synced_stat
-from pdshub.archive.label_pds4 import LabelError, read_label
+from pdshub.archive.beneath import open_regular
+from pdshub.archive.label_error import LabelError
+from pdshub.archive.label_pds4 import read_label
 from pdshub.archive.plan import Json, Plan
 
 FILES = 200
@@ -150,9 +150,8 @@ def _known(choice: Choice, item: dict[str, Any], root: Path, settled: int | None
 def _times(choice: Choice, root: Path) -> dict[str, Any]:
     """When the file's state was changed last, and from its own directory up to the source's root [mtime, ctime] of the
     directories; nanoseconds. Raises OSError where it can't be opened or is not what the plan has."""
-    file = root / choice.origin
     above = [synced_stat.lstat(str(root / folder / ".")) for folder in list(Path(choice.origin).parents)[:LEVELS]]
-    with open_regular(file) as stream:
+    with open_regular(str(root), choice.origin) as stream:
         found = synced_stat.fstat(stream.fileno())
     if (found.st_size, found.st_mtime_ns) != (choice.size, choice.mtime):
         raise OSError(f"{choice.path}: changed since it was surveyed")
@@ -163,8 +162,8 @@ def _witness(choice: Choice, root: Path) -> tuple[dict[str, Any], bool]:
     """The sample's item, and whether the label (if any) was right about the bytes. Raises OSError."""
     item: dict[str, Any] = {"path": choice.path, "size": choice.size, "mtime": choice.mtime}
     item |= {**_place(choice), "dataset": choice.dataset, **_times(choice, root)}
-    says = _md5_in_label(root / choice.origin, choice.label)
-    sha256, md5, _ = digests(root / choice.origin)
+    says = _md5_in_label(root, choice.origin, choice.label)
+    sha256, md5, _ = digests(root, choice.origin)
     if _times(choice, root)["ctime"] != item["ctime"]:
         raise OSError(f"{choice.path}: changed while it was read")
     if says and says == md5:
@@ -172,30 +171,22 @@ def _witness(choice: Choice, root: Path) -> tuple[dict[str, Any], bool]:
     return {**item, "sha256": sha256, "from": "survey"}, not says
 
 
-def _md5_in_label(file: Path, label: str) -> str:
+def _md5_in_label(root: Path, origin: str, label: str) -> str:
     if not label:
         return ""
+    folder, slash, name = origin.rpartition("/")
     try:
-        with open_regular(file.with_name(label)) as stream:
+        with open_regular(str(root), f"{folder}{slash}{label}") as stream:
             named = dict(read_label(stream).files)
     except (OSError, LabelError):
         return ""
-    return named.get(file.name, "")
+    return named.get(name, "")
 
 
-def open_regular(path: Path) -> BinaryIO:
-    """Opens a regular file, following no link and waiting for no writer. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(f"{path}: no regular file")
-    return os.fdopen(descriptor, "rb")
-
-
-def digests(path: Path, limit: int = BYTES) -> tuple[str, str, int]:
-    """(SHA-256, MD5, bytes read) of a file's first ``limit`` + 1 bytes. Raises OSError."""
+def digests(root: Path, path: str, limit: int = BYTES) -> tuple[str, str, int]:
+    """(SHA-256, MD5, bytes read) of a file below ``root``: of its first ``limit`` + 1 bytes. Raises OSError."""
     sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
-    with open_regular(path) as stream:
+    with open_regular(str(root), path) as stream:
         while size <= limit and (chunk := stream.read(min(1 << 20, limit + 1 - size))):
             sha256.update(chunk)
             md5.update(chunk)
@@ -203,10 +194,10 @@ def digests(path: Path, limit: int = BYTES) -> tuple[str, str, int]:
     return sha256.hexdigest(), md5.hexdigest(), size
 
 
-def differs(item: dict[str, Any], path: Path) -> str:
-    """Why the file is not what the sample says; "" when it is."""
+def differs(item: dict[str, Any], root: Path, path: str) -> str:
+    """Why the file ``path`` below ``root`` is not what the sample says; "" when it is."""
     try:
-        sha256, md5, size = digests(path)
+        sha256, md5, size = digests(root, path)
     except OSError as error:
         return f"can not be read: {error.strerror or error}"
     if size != item["size"]:

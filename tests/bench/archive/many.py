@@ -77,7 +77,8 @@ def measure(contenders: Contenders, surveyed: Surveyed, folder: Path) -> dict[st
     points = [folder / f"pods/{n}/mount" for n in range(TARGETS)]
     for n, target in enumerate(points):
         target.mkdir(parents=True)
-        targets.put(syscalls.AT_FDCWD, str(front), str(target))
+        with syscalls.opened(str(front)) as directory:
+            targets.put(directory, str(target))
         subprocess.run(["mount", "--make-shared", target], check=True)
         _pod(target, folder / f"containers/{n}")
         targets.attach(str(entries[0]), str(target), AT, str(front))

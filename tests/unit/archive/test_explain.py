@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pdshub.archive import words
+from pdshub.archive import beneath, words
 from pdshub.archive.explain import explain
 from pdshub.archive.look import Look
 from pdshub.archive.main import main
@@ -199,15 +199,15 @@ def surveyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, L
     tmp = tmp_path_factory.mktemp("explained")
     sources, view = archive(tmp)
     (sources["a"] / "x/filled").mkdir()
-    scandir = os.scandir
+    scan_below = beneath.scan_below
 
-    def refused(path: str) -> Any:
-        if os.fspath(path).endswith("unread"):
+    def refused(root: str, path: str) -> Any:
+        if path.endswith("unread"):
             raise PermissionError(13, "Permission denied")
-        return scandir(path)
+        return scan_below(root, path)
 
     with pytest.MonkeyPatch.context() as patch:  # root may read everything
-        patch.setattr(os, "scandir", refused)
+        patch.setattr(beneath, "scan_below", refused)
         run(tmp, sources, view)
     build(sources["a"], {"x/late": "", "x/filled/1": "", "x/filled/2": ""})
     yield tmp / "gen", Look(sources)

@@ -11,6 +11,7 @@ from unittest import mock
 
 import pytest
 
+from pdshub.archive import beneath
 from pdshub.archive.findings import Findings
 from pdshub.archive.synced_stat import retry_stale
 from pdshub.archive.verify import verify
@@ -21,18 +22,19 @@ FILES = {"a/f": "1", "b/f": "2", "x/bundle.xml": bundle("x"), "x/f": "3"}
 
 
 class Stale:
-    """Calls for paths that end in `name` fail with ESTALE, `times` times; then `then` happens, once."""
+    """Calls for the path `name`, or one that ends in it, fail with ESTALE, `times` times; then `then` happens, once."""
 
     def __init__(self, function: Any, name: str, times: int, then: Any = lambda: None) -> None:
         self.function, self.name, self.left, self.then = function, name, times, then
 
-    def __call__(self, path: Any, *more: Any, **options: Any) -> Any:
-        if str(path).endswith(self.name) and self.left:
+    def __call__(self, *paths: Any, **options: Any) -> Any:
+        meant = [path for path in paths if f"/{path}".endswith(f"/{self.name}")]
+        if meant and self.left:
             self.left -= 1
             if not self.left:
                 self.then()
-            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
-        return self.function(path, *more, **options)
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(meant[0]))
+        return self.function(*paths, **options)
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def root(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_directory_that_was_replaced_is_read_as_it_is_now(tmp_path: Path, root: Path) -> None:
-    with mock.patch.object(os, "scandir", Stale(os.scandir, "/b", 2, lambda: (root / "b/new").touch())):
+    with mock.patch.object(beneath, "scan_below", Stale(beneath.scan_below, "b", 2, lambda: (root / "b/new").touch())):
         plan, _ = run(tmp_path, {"a": root}, spec(["a"]), "g1")
     assert {"a/f", "b/f", "b/new", "x/f"} <= set(visible(plan))
 
@@ -51,21 +53,23 @@ def test_a_directory_that_went_away_is_away(tmp_path: Path, root: Path) -> None:
         (root / "b/f").unlink()
         (root / "b").rmdir()
 
-    with mock.patch.object(os, "scandir", Stale(os.scandir, "/b", 1, remove)):
+    with mock.patch.object(beneath, "scan_below", Stale(beneath.scan_below, "b", 1, remove)):
         plan, _ = run(tmp_path, {"a": root}, spec(["a"]), "g1")
     assert "a/f" in visible(plan) and "b/f" not in visible(plan)
 
 
 def test_a_label_that_was_replaced_is_read_as_it_is_now(tmp_path: Path, root: Path) -> None:
-    label = root / "x/bundle.xml"
-    with mock.patch.object(os, "open", Stale(os.open, "bundle.xml", 3, lambda: label.write_text(bundle("y")))):
+    def again() -> None:
+        (root / "x/bundle.xml").write_text(bundle("y"))
+
+    with mock.patch.object(beneath, "open_regular", Stale(beneath.open_regular, "bundle.xml", 3, again)):
         plan, _ = run(tmp_path, {"a": root}, spec(["a"]), "g1")
     assert "urn:nasa:pds:y" in plan.path.read_text() and "urn:nasa:pds:x" not in plan.path.read_text()
 
 
 def test_what_stays_stale_is_an_error_of_the_source(tmp_path: Path, root: Path) -> None:
     with (
-        mock.patch.object(os, "scandir", Stale(os.scandir, "/b", -1)),
+        mock.patch.object(beneath, "scan_below", Stale(beneath.scan_below, "b", -1)),
         pytest.raises(SourceError, match=r"source a: .*Stale file handle"),
     ):
         run(tmp_path, {"a": root}, spec(["a"]), "g1")

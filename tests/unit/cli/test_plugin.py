@@ -321,6 +321,9 @@ def test_what_a_candidate_brings(
 
 
 def test_flags_are_handed_on(kubectl: Fake) -> None:
+    there = {"metadata": {**DEPLOYMENT["metadata"], "namespace": "there"}}
+    kubectl.answer(get_deployments__apps={"items": [there]})
+    kubectl.write()
     assert main(["archive", "verify", "sbn", "--context", "prod", "--kubeconfig", "/k", "-n", "there"]) == 0
     for call in kubectl.calls():
         assert call[:2] == ["--context=prod", "--kubeconfig=/k"]
@@ -328,6 +331,7 @@ def test_flags_are_handed_on(kubectl: Fake) -> None:
 
 
 ELSEWHERE = {"metadata": {"name": "sbn"}, "spec": {}, "status": {"surveyor": {"address": "10.96.0.7:9810"}}}
+THERE = {**DEPLOYMENT, "metadata": {**DEPLOYMENT["metadata"], "namespace": "there"}}
 FORGED = {**DEPLOYMENT, "metadata": {**DEPLOYMENT["metadata"], "name": "forged", "namespace": "tenant"}}
 FOREIGN = {**DEPLOYMENT, "metadata": {**DEPLOYMENT["metadata"], "ownerReferences": []}}
 
@@ -337,7 +341,7 @@ FOREIGN = {**DEPLOYMENT, "metadata": {**DEPLOYMENT["metadata"], "ownerReferences
     [
         # what lies elsewhere, whatever it is labelled, is not asked for
         ("archive verify sbn", {"get deployments.apps -n tenant": {"items": [FORGED]}}, "pdshub-surveyors", ""),
-        ("archive verify sbn -n there", {}, "there", ""),
+        ("archive verify sbn -n there", {"get deployments.apps": {"items": [THERE]}}, "there", ""),
         ("archive verify sbn", {"get deployments.apps": {"items": [FOREIGN]}}, "pdshub-surveyors", "has no surveyor"),
         ("archive explain sbn x", {"get archiveviews.pdshub.dev sbn": ELSEWHERE}, "", "say with -n NAMESPACE"),
     ],

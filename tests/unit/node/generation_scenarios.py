@@ -4,6 +4,8 @@ test_generations.py."""
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -11,7 +13,9 @@ import time
 
 import grpc
 
-from tests.unit.node import scenarios
+from pdshub.archive import manifest
+from pdshub.archive.catalog import Image
+from tests.unit.node import forge, scenarios
 from tests.unit.node.generations import Release, catalogs, two_releases
 from tests.unit.node.machine import Machine, eventually
 
@@ -259,11 +263,54 @@ def not_what_it_says(m: Machine) -> None:
     eventually(lambda: catalogs(m, "two") == [second])
 
 
+def crafted(m: Machine) -> None:
+    """A generation under its right name, of a surveyor that somebody else holds: its image has a link in place of the
+    folder that is shown. It is not mounted, nor fetched again and again, and what was shown stays."""
+    view, first, second = two_releases(m)
+    document = json.loads((view.folder / second.removeprefix("sha256:") / "manifest.json").read_text())
+    raw = forge.image(forge.directory({forge.TOP: forge.link(b"/etc")}))
+    image = Image("catalog.erofs", f"sha256:{hashlib.sha256(raw).hexdigest()}", len(raw), None, None)
+    name = manifest.digest_of([image], document["layering"])
+    document |= {"generation": name, "images": [{"name": image.name, "digest": image.digest, "size": image.size}]}
+    place = view.folder / name.removeprefix("sha256:")
+    place.mkdir()
+    (place / image.name).write_bytes(raw)
+    document.pop("proof", None)
+    (place / "manifest.json").write_text(json.dumps(document))
+    view.release(first)
+    m.start()
+    target = m.publish()
+    eventually(lambda: catalogs(m) == [first])
+    view.release(name)
+    time.sleep(3)
+    assert catalogs(m) == [first] and view.stored() == {first} and (target / "sbn/f").read_text() == "first"
+    view.release(second)
+    eventually(lambda: catalogs(m) == [second] and (target / "sbn/f").read_text() == "second!")
+
+
+def no_room(m: Machine) -> None:
+    """What generations may take on the disk holds one of them: the next is not fetched, and what is shown stays."""
+    view, first, second = two_releases(m)
+    size = (view.folder / first.removeprefix("sha256:") / "manifest.json").stat().st_size
+    m.options = ("--generations-max-bytes", str(size + 3 * 4096))  # two blocks for the image and a note, and one more
+    view.release(first)
+    m.start()
+    target = m.publish()
+    eventually(lambda: catalogs(m) == [first])
+    view.release(second)
+    time.sleep(3)
+    assert catalogs(m) == [first] and view.stored() == {first} and (target / "sbn/f").read_text() == "first"
+    m.kill()
+    m.options = ()
+    m.start()
+    eventually(lambda: catalogs(m) == [second] and view.stored() == {second})
+
+
 ALL = {
     f.__name__: f
     for f in (
         released, each_server_its_own, hold, a_source_is_away, live_parts, sources_for_the_surveyor,
-        not_what_it_says,
+        not_what_it_says, crafted, no_room,
     )
 }  # fmt: skip
 

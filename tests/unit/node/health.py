@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-import urllib.request
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pdshub.node.health.published import Subject
 from pdshub.node.health.sample import Known
+from pdshub.node.report import exposition
 from tests.unit.node import machine
-
-PORT = 29807
 
 ACTIONS = {"create", "mkdir", "symlink", "change", "open", "chmod", "rename", "remove"}
 
@@ -43,10 +42,9 @@ def tree(folder: Path) -> dict[str, tuple[int, int, bytes]]:
     }  # fmt: skip
 
 
-def scraped(port: int) -> dict[tuple[str, str], float]:
-    """(metric, source or empty) -> value, by Prometheus' own parser."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-        text = answer.read().decode()
+def scraped(folder: Path) -> dict[tuple[str, str], float]:
+    """(metric, source or empty) -> value, by Prometheus' own parser. `folder`: the plugin's --run-dir."""
+    text = exposition.read(folder / exposition.FILE, time.time()).decode()
     families = text_string_to_metric_families(text)
     return {(s.name, s.labels.get("source", "")): s.value for family in families for s in family.samples}
 

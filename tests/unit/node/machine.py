@@ -71,7 +71,7 @@ class Machine:
             "--kubelet-dir", str(self.kubelet), "--views-from", str(self.directory / "views"),
             "--installation", str(self.directory / "installation.yaml"), "--node-name", "test",
             "--generations-from", str(self.directory / "generations"), "--surveyor-namespace", "pdshub-surveyors",
-            "--report-port", "0", "--health-port", "0", "--metrics-port", "0", "--hold-seconds", "3",
+            "--report-port", "0", "--hold-seconds", "3",
             *self.options, *more,
         ]  # fmt: skip
 

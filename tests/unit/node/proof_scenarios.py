@@ -13,10 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pdshub.node.health import examiner_main, unprivileged
+from pdshub.node import unprivileged
+from pdshub.node.health import examiner_main
 from pdshub.node.health.integrity import Prover
 from pdshub.node.health.published import Subject
-from tests.unit.node.health import ACTIONS, PORT, Catalog, eventually, known, run, scraped, sh, tree
+from tests.unit.node.health import ACTIONS, Catalog, eventually, known, run, scraped, sh, tree
 from tests.unit.node.machine import Machine
 
 
@@ -233,7 +234,7 @@ def proof_is_a_user(folder: Path) -> None:
 def proof_by_the_plugin(folder: Path) -> None:
     """In health.json beside the archive, in the plugin's own time; a hole that opens later is found."""
     m = Machine(folder)
-    m.options = ("--proof-seconds", "1", "--canary-seconds", "1", "--metrics-port", str(PORT))
+    m.options = ("--proof-seconds", "1", "--canary-seconds", "1", "--run-dir", str(folder))
     try:
         m.file("main/f", "f")
         m.file("main/d/g", "g")
@@ -254,9 +255,15 @@ def proof_by_the_plugin(folder: Path) -> None:
         sh(*there, "remount,bind,ro", target / "sbn/x")
         eventually(lambda: m.health()["proof"]["ok"])
         assert sorted(tree(m.directory / "nas/main")) == ["d", "d/g", "f"]
-        values = scraped(PORT)
-        assert values["pdshub_node_proof_ok", ""] == values["pdshub_node_source_up", "main"] == 1
-        assert values["pdshub_node_view_targets", ""] == values["pdshub_node_publishes_total", ""] == 2
+        wanted = {
+            ("proof_ok", ""): 1.0,
+            ("source_up", "main"): 1.0,
+            ("view_targets", ""): 2.0,
+            ("publishes_total", ""): 2.0,
+        }
+        eventually(
+            lambda: {(f"pdshub_node_{k}", s): v for (k, s), v in wanted.items()}.items() <= scraped(folder).items()
+        )
     finally:
         m.stop()
 

@@ -12,12 +12,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import grpc
 
 from pdshub.node.mount import mountinfo
+from pdshub.node.source import nfs_mount
 from tests.unit.node.machine import Machine, eventually
 from tests.unit.node.views import nfs
 
@@ -289,6 +291,25 @@ LOG {{ Default_Log_Level = CRIT; }}
 """
 
 
+def without_rights() -> None:
+    """Who speaks to the server is nobody, with the one capability that servers ask for, and nothing else of root."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with suppress(OSError):
+            lines = dict(line.partition(":")[::2] for line in status.read_text().splitlines())
+            command = (status.parent / "cmdline").read_bytes().split(b"\0")
+            if b"nfs-mount" in command:
+                found.append({key: value.split() for key, value in lines.items()})
+    assert found, "the process of the source"
+    for one in found:
+        assert (
+            one["Uid"] == one["Gid"] == [str(nfs_mount.UID)] * 4 and one["Groups"] == [] and one["NoNewPrivs"] == ["1"]
+        )
+        masks = {key: int(one[key][0], 16) for key in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}
+        kept = nfs_mount.KEPT
+        assert masks == {"CapInh": 0, "CapPrm": kept, "CapEff": kept, "CapBnd": 0, "CapAmb": 0}
+
+
 def nfs_server_and_helper_come_and_go(m: Machine) -> None:
     """Real NFS by whatever client there is: a server that is away at first, goes and returns; a helper restart."""
     port = 20050
@@ -312,6 +333,8 @@ def nfs_server_and_helper_come_and_go(m: Machine) -> None:
     eventually(lambda: m.health()["ready"], 40)
     mode = m.health()["sources"]["n"]["mode"]
     print("mode", mode)
+    if mode == "user-space-nfs":
+        without_rights()
     eventually(lambda: (target / "sbn/d/f7").read_text() == "7")
     assert (target / "sbn/a/big").read_bytes() == (m.directory / "nas/nfs/big").read_bytes()
     # A restart of the plugin disturbs nothing.

@@ -116,12 +116,12 @@ def test_known_problems_are_looked_at_each_time() -> None:
     ("points", "roots"),
     [
         ((), {}),
-        (("sbn",), {".": "/t/sbn"}),
-        (("sbn", "sbn/live"), {".": "/t/sbn", "live": "/t/sbn/live"}),
-        (("sbn/a", "sbn/b/c"), {"a": "/t/sbn/a", "b/c": "/t/sbn/b/c"}),
+        (("sbn",), {".": ("/t", "sbn")}),
+        (("sbn", "sbn/live"), {".": ("/t", "sbn"), "live": ("/t", "sbn/live")}),
+        (("sbn/a", "sbn/b/c"), {"a": ("/t", "sbn/a"), "b/c": ("/t", "sbn/b/c")}),
     ],
 )
-def test_roots(points: tuple[str, ...], roots: dict[str, str]) -> None:
+def test_roots(points: tuple[str, ...], roots: dict[str, tuple[str, str]]) -> None:
     assert Subject("sbn", "sbn", {"/t": points, "/z": points}).roots == roots
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import http.server
 import json
@@ -15,11 +16,16 @@ from typing import Any
 
 import pytest
 
+from pdshub.api.report import FetchReason
 from pdshub.archive import manifest as archive
 from pdshub.archive.catalog import Image
-from pdshub.node.store.cache import GenerationCache
-from pdshub.node.store.fetch import DirectoryOrigin, Fetch, SurveyorOrigin, Where
+from pdshub.node.image.inspection import ImageRefused
+from pdshub.node.store import fetch as fetch_module
+from pdshub.node.store import generations
+from pdshub.node.store.cache import MAX_BYTES, GenerationCache
+from pdshub.node.store.fetch import DirectoryOrigin, Fetch, Inspect, Origin, SurveyorOrigin, Where
 from pdshub.node.store.generations import GenerationError, Store, parse
+from pdshub.node.store.room import NoRoom, Room
 
 IMAGE = bytes(range(256)) * 40  # 10240 bytes, no whole number of blocks
 PROOF = b'{"files": []}'
@@ -182,11 +188,11 @@ def served(pki: Path) -> Iterator[Served]:
 
 def test_a_generation_arrives(served: Served, pki: Path, tmp_path: Path) -> None:
     store = Store(tmp_path)
-    fetch = Fetch(NAME, SurveyorOrigin(Where(served.address, "sbn"), pki / "pdshub-node"), store)
+    fetch = fetching(SurveyorOrigin(Where(served.address, "sbn"), pki / "pdshub-node"), store)
     assert fetch.run().name == NAME and fetch.done == len(IMAGE) + len(PROOF)
     assert served.clients == {"pdshub-node"}
     path = store.path(NAME)
-    assert sorted(p.name for p in path.iterdir()) == ["catalog.erofs", "manifest.json", "proof.json"]
+    assert sorted(p.name for p in path.iterdir()) == ["catalog.erofs", "inspected.json", "manifest.json", "proof.json"]
     got = (path / "catalog.erofs").read_bytes()
     assert got[: len(IMAGE)] == IMAGE and len(got) == 12288 and not any(got[len(IMAGE) :]), "whole blocks"
     assert (path / "proof.json").read_bytes() == PROOF
@@ -199,13 +205,12 @@ def test_zstd(served: Served, pki: Path, tmp_path: Path) -> None:
     pack = zstandard.ZstdCompressor().compress
     served.files = {path: (pack(body), "zstd") for path, (body, _) in served.files.items()}
     assert (
-        Fetch(NAME, SurveyorOrigin(Where(served.address, "sbn"), pki / "pdshub-node"), Store(tmp_path)).run().name
-        == NAME
+        fetching(SurveyorOrigin(Where(served.address, "sbn"), pki / "pdshub-node"), Store(tmp_path)).run().name == NAME
     )
     served.files[served.image] = (pack(bytes(1 << 30)), "zstd")  # a gigabyte in a few kilobytes
     store = Store(tmp_path / "other")
     with pytest.raises(GenerationError, match="more than the 10240 bytes"):
-        Fetch(NAME, SurveyorOrigin(Where(served.address, "sbn"), pki / "pdshub-node"), store).run()
+        fetching(SurveyorOrigin(Where(served.address, "sbn"), pki / "pdshub-node"), store).run()
     assert not any((tmp_path / "other").iterdir())
 
 
@@ -238,7 +243,7 @@ def test_what_is_not_as_it_says_leaves_nothing(
 ) -> None:
     spoil(served)
     with pytest.raises(Exception, match=says):
-        Fetch(NAME, SurveyorOrigin(Where(served.address, "sbn"), pki / "pdshub-node"), Store(tmp_path)).run()
+        fetching(SurveyorOrigin(Where(served.address, "sbn"), pki / "pdshub-node"), Store(tmp_path)).run()
     assert not any(tmp_path.iterdir())
 
 
@@ -246,7 +251,7 @@ def test_another_generation_under_that_name(served: Served, pki: Path, tmp_path:
     other = "sha256:" + "1" * 64
     served.files[f"/generations/{'1' * 64}/manifest.json"] = served.files[served.manifest]
     with pytest.raises(GenerationError, match="not sha256:1111"):
-        Fetch(other, SurveyorOrigin(Where(served.address, "sbn"), pki / "pdshub-node"), Store(tmp_path)).run()
+        fetching(SurveyorOrigin(Where(served.address, "sbn"), pki / "pdshub-node"), Store(tmp_path), name=other).run()
 
 
 @pytest.mark.parametrize("name", ["other-view", "somebody", "pdshub-node"])
@@ -254,14 +259,14 @@ def test_who_is_asked(pki: Path, tmp_path: Path, name: str) -> None:
     """Servers of the same authority: another view's surveyor, one without a view, a node. None of them is asked."""
     other = Served(pki, name)
     with pytest.raises(ssl.SSLCertVerificationError):
-        Fetch(NAME, SurveyorOrigin(Where(other.address, "sbn"), pki / "pdshub-node"), Store(tmp_path)).run()
+        fetching(SurveyorOrigin(Where(other.address, "sbn"), pki / "pdshub-node"), Store(tmp_path)).run()
     assert other.asked == []
     other.close()
 
 
 def test_nobody_is_there(pki: Path, tmp_path: Path) -> None:
     with pytest.raises(OSError):
-        Fetch(NAME, SurveyorOrigin(Where("127.0.0.1:1", "sbn"), pki / "pdshub-node"), Store(tmp_path)).run()
+        fetching(SurveyorOrigin(Where("127.0.0.1:1", "sbn"), pki / "pdshub-node"), Store(tmp_path)).run()
 
 
 def test_half_a_generation_is_removed_at_start(tmp_path: Path) -> None:
@@ -272,6 +277,17 @@ def test_half_a_generation_is_removed_at_start(tmp_path: Path) -> None:
     store.path(NAME).mkdir()
     (store.path(NAME) / "manifest.json").write_bytes(raw())
     assert store.get(NAME) is None and not store.path(NAME).exists(), "one without its image is fetched again"
+
+
+def accepts(path: Path, digest: str, size: int, top: str) -> None:
+    """An inspection that all images pass: these hold no file system (test_image.py has those that do)."""
+    assert path.stat().st_size >= size and digest.startswith("sha256:")
+
+
+def fetching(
+    origin: Origin, store: Store, name: str = NAME, most: int = MAX_BYTES, inspect: Inspect = accepts
+) -> Fetch:
+    return Fetch(name, origin, store, Room(store, most), inspect)
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -287,7 +303,9 @@ def test_the_cache_tries_again(served: Served, pki: Path, tmp_path: Path, monkey
     async def test() -> None:
         changes: list[str] = []
         certificates = pki / "pdshub-node"
-        cache = GenerationCache(Store(tmp_path), certificates, lambda: changes.append(cache.progress(NAME)))
+        cache = GenerationCache(
+            Store(tmp_path), certificates, lambda: changes.append(cache.progress(NAME)), inspect=accepts
+        )
         cache.need({NAME: Where(served.address, "sbn")})
         cache.need({NAME: Where(served.address, "sbn")})
         await until(lambda: len([path for path in served.asked if path == served.image]) >= 3)
@@ -323,4 +341,164 @@ def test_from_a_directory(tmp_path: Path) -> None:
     place.mkdir(parents=True)
     for name, body in {"manifest.json": raw(), "catalog.erofs": IMAGE, "proof.json": PROOF}.items():
         (place / name).write_bytes(body)
-    assert Fetch(NAME, DirectoryOrigin(tmp_path / "from"), Store(tmp_path / "store")).run().name == NAME
+    assert fetching(DirectoryOrigin(tmp_path / "from"), Store(tmp_path / "store")).run().name == NAME
+
+
+# --- what is not taken up
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> DirectoryOrigin:
+    place = tmp_path / "from" / NAME.removeprefix("sha256:")
+    place.mkdir(parents=True)
+    for name, body in {"manifest.json": raw(), "catalog.erofs": IMAGE, "proof.json": PROOF}.items():
+        (place / name).write_bytes(body)
+    return DirectoryOrigin(tmp_path / "from")
+
+
+def refuses(path: Path, digest: str, size: int, top: str) -> None:
+    raise ImageRefused(f"{path.name}: no EROFS image")
+
+
+def test_an_image_is_looked_at_before_it_has_its_name(origin: DirectoryOrigin, tmp_path: Path) -> None:
+    store, looked = Store(tmp_path / "store"), list[tuple[str, int, str, set[str]]]()
+
+    def inspect(path: Path, digest: str, size: int, top: str) -> None:
+        assert path.read_bytes()[: len(IMAGE)] == IMAGE and digest == sha256(IMAGE)
+        looked.append((path.name, size, top, store.names()))
+
+    fetching(origin, store, inspect=inspect).run()
+    assert looked == [("catalog.erofs", len(IMAGE), ".pdshub-catalog", set())]
+    with pytest.raises(ImageRefused):
+        fetching(origin, Store(tmp_path / "other"), inspect=refuses).run()
+    assert not any((tmp_path / "other").iterdir())
+
+
+def test_what_another_plugin_fetched_is_looked_at_first(origin: DirectoryOrigin, tmp_path: Path) -> None:
+    """An upgrade: generations lie on the disk that nobody has looked at, or by other rules."""
+    folder = tmp_path / "store"
+    fetching(origin, Store(folder)).run()
+    note = Store(folder).path(NAME) / generations.INSPECTED
+    for text in ("", '{"reader": 0}', "{}", "[1]"):
+        note.write_text(text)
+        store = Store(folder)
+        assert store.get(NAME) is None and store.all() == {} and store.names() == {NAME}
+        assert fetching(DirectoryOrigin(tmp_path / "nowhere"), store).run().name == NAME, "nothing is fetched"
+        assert store.get(NAME) is not None
+    note.unlink()
+    with pytest.raises(ImageRefused):
+        fetching(origin, Store(folder), inspect=refuses).run()
+    assert not any(folder.iterdir())
+
+
+def test_a_refused_image_is_not_fetched_again(origin: DirectoryOrigin, tmp_path: Path) -> None:
+    """Its bytes are what its name says. It is told of, and forgotten with the wish for it."""
+    looks: list[str] = []
+
+    def inspect(path: Path, digest: str, size: int, top: str) -> None:
+        looks.append(digest)
+        refuses(path, digest, size, top)
+
+    async def test() -> None:
+        store = Store(tmp_path / "store")
+        cache = GenerationCache(store, tmp_path, lambda: None, tmp_path / "from", inspect=inspect)
+        for _ in range(3):
+            cache.need({NAME: Where("", "sbn")})
+            await until(lambda: NAME in cache.failures and NAME not in cache._running)
+        assert len(looks) == 1 and cache.failures[NAME].reason is FetchReason.REFUSED
+        assert "no surveyor makes such an image: catalog.erofs: no EROFS image" in cache.progress(NAME)
+        cache.need({})
+        assert not cache.failures
+        await cache.close()
+
+    asyncio.run(test())
+
+
+ROOM = 12288 + 4096 + 4096  # image, sample, manifest and note in whole blocks
+
+
+@pytest.mark.parametrize(("most", "fits"), [(1 << 20, True), (ROOM + len(raw()), True), (ROOM + len(raw()) - 1, False)])
+def test_generations_never_take_more_than_they_may(
+    origin: DirectoryOrigin, tmp_path: Path, most: int, fits: bool
+) -> None:
+    store = Store(tmp_path / "store")
+    room = Room(store, most)
+    if fits:
+        Fetch(NAME, origin, store, room, accepts).run()
+        assert 0 < room.used <= most
+        assert room.used == sum(p.stat().st_size for p in store.path(NAME).iterdir())
+        return
+    with pytest.raises(NoRoom, match=r"it takes 1 MiB, and 1 MiB of 1 MiB are free") as refused:
+        Fetch(NAME, origin, store, room, accepts).run()
+    assert refused.value.missing == 1 and refused.value.needed == most + 1
+    assert not any((tmp_path / "store").iterdir()) and room.used == 0
+
+
+def test_room_that_was_made_is_kept_for_whom_it_was_made(origin: DirectoryOrigin, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    room = Room(store, 64 << 10)
+    room.reserve("sha256:other", 60 << 10)
+    with pytest.raises(NoRoom):
+        Fetch(NAME, origin, store, room, accepts).run()
+    room.give_back("sha256:other")
+    room.reserve(NAME, 60 << 10)
+    Fetch(NAME, origin, store, room, accepts).run()
+    assert room.used == sum(store.sizes().values()) < 60 << 10
+
+
+def test_a_full_disk_leaves_nothing_and_what_is_there_stays(
+    origin: DirectoryOrigin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "store")
+    monkeypatch.setattr("pdshub.node.store.cache.RETRY_SECONDS", (60.0, 60.0))
+
+    def full(count: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def test() -> None:
+        cache = GenerationCache(store, tmp_path, lambda: None, tmp_path / "from", inspect=accepts)
+        with monkeypatch.context() as patch:
+            patch.setattr(Fetch, "_go_on", lambda _, count: full(count))
+            cache.need({NAME: Where("", "sbn")})
+            await until(lambda: NAME in cache.failures)
+        assert cache.failures[NAME].reason is FetchReason.NO_ROOM and not any((tmp_path / "store").iterdir())
+        assert cache.progress(NAME).endswith("no room for generation " + NAME[7:19] + ": the disk of the node is full")
+        cache.again(NAME)
+        await until(lambda: cache.get(NAME) is not None)
+        await cache.close()
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize(
+    "body", [b" " * (4 << 20) + b"{}", b"[" + b"[]," * 300_000 + b"1]"], ids=["long", "many parts"]
+)
+def test_a_manifest_too_large_to_hold(body: bytes) -> None:
+    with pytest.raises(GenerationError, match="too large"):
+        parse(body)
+
+
+def test_a_manifest_is_not_read_beyond_its_limit(origin: DirectoryOrigin, tmp_path: Path) -> None:
+    path = tmp_path / "from" / NAME.removeprefix("sha256:") / "manifest.json"
+    path.write_bytes(bytes(fetch_module.MAX_MANIFEST + 1))
+    with pytest.raises(GenerationError, match="too large"):
+        fetching(origin, Store(tmp_path / "store")).run()
+
+
+@pytest.mark.parametrize("wanted", [{}, {NAME: Where("", "sbn")}], ids=["kept for a server", "released"])
+def test_the_cache_looks_at_what_another_plugin_fetched(
+    origin: DirectoryOrigin, tmp_path: Path, wanted: dict[str, str]
+) -> None:
+    """Although no surveyor is known: nothing has to be fetched for it."""
+    folder = tmp_path / "store"
+    fetching(origin, Store(folder)).run()
+    (Store(folder).path(NAME) / generations.INSPECTED).unlink()
+
+    async def test() -> None:
+        cache = GenerationCache(Store(folder), tmp_path, lambda: None, inspect=accepts)
+        assert cache.get(NAME) is None
+        cache.need(wanted)
+        await until(lambda: cache.get(NAME) is not None)
+        await cache.close()
+
+    asyncio.run(test())

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pdshub.api.report import Report
-from pdshub.node.report import metrics
+from pdshub.node.report import exposition, metrics
 
 PROOF = {
     "ok": False, "result": "violated", "unwritable": True, "at": "2026-11-23T15:00:00Z",
@@ -90,6 +88,8 @@ def made(totals: dict[str, float] | None = None) -> dict[tuple[str, tuple[tuple[
         ("fetches_failing", {}, 1),
         ("publishes_total", {}, 3),
         ("last_publish_seconds", {}, 0.25),
+        ("generations_bytes", {}, 700),
+        ("generations_max_bytes", {}, 4e9),
         ("reconcile_failures_total", {"view": "new"}, 7),
         ("reconcile_failures_total", {"view": ""}, 1),
         ("plugin_info", {"version": "0.1.0", "kernel": "6.12.0"}, 1),
@@ -103,6 +103,8 @@ def test_values(name: str, labels: dict[str, str], value: float) -> None:
         "fetch_seconds": 0.5,
         "publishes": 3,
         "fetches_failing": 1,
+        "generations_bytes": 700,
+        "generations_max_bytes": 4e9,
     }
     assert made(totals)[f"pdshub_node_{name}", tuple(sorted(labels.items()))] == value
 
@@ -130,36 +132,8 @@ def test_names_cannot_break_the_format() -> None:
     assert ("pdshub_node_source_up", (("source", 'b\\"'), ("view", 'a"} 1\nevil{'))) in found
 
 
-def test_served(unused_port: int) -> None:
-    async def ask() -> tuple[str, bytes]:
-        task = asyncio.create_task(metrics.serve(unused_port, lambda: metrics.families(SAID, {})))
-        try:
-            async with aiohttp.ClientSession() as session:
-                for _ in range(100):
-                    try:
-                        async with session.get(f"http://127.0.0.1:{unused_port}/metrics") as answer:
-                            return answer.headers["Content-Type"], await answer.read()
-                    except aiohttp.ClientConnectorError:
-                        await asyncio.sleep(0.05)
-            raise AssertionError("not served")
-        finally:
-            task.cancel()
-
-    kind, body = asyncio.run(ask())
-    assert kind.startswith("text/plain") and parsed(body)
-
-
-@pytest.fixture
-def unused_port() -> int:
-    import socket
-
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
 def test_documented() -> None:
     """docs/metrics.md names every metric, and no other."""
     text = (Path(__file__).resolve().parents[3] / "docs/metrics.md").read_text()
     said = set(re.findall(r"`(pdshub_node_\w+)`", text))
-    assert said == {name for name, _ in made()}
+    assert said == {name for name, _ in made()} | {exposition.AGE}

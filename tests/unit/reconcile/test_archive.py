@@ -45,18 +45,23 @@ def report(
     error: str = "",
     source: str = "",
     view: str = "",
+    node: str = "n1",
+    **more: Any,
 ) -> NodeReport:
-    """A node's word; ``main`` is what is wrong with source main; ``source`` and ``view`` are their states."""
+    """A node's word; ``main`` is what is wrong with source main; ``source`` and ``view`` are their states; ``more``: of
+    the view."""
     well = {"ready": True, "mode": mode, "message": ""}
     body: dict[str, Any] = {
         "views": {"sbn": {"generation": generation, "form": "live", "ready": ready, "targets": 2, "message": ""}},
         "sources": {"sbn": {"main": {**well, "ready": not main, "message": main}, "mission": well}},
     }
-    body["views"]["sbn"].update({"state": view} if view else {})
+    body["views"]["sbn"].update({"state": view, **more} if view else more)
     body["sources"]["sbn"]["main"].update({"state": source} if source else {})
-    return NodeReport("n1", body, at, error)
+    return NodeReport(node, body, at, error)
 
 
+NEW = "sha256:" + "ab" * 32
+FULL = "no room for generation abababababab: it takes 9 MiB; raise nodePlugin.generations.maxBytes"
 AWAY: dict[str, Any] = {"main": "not looked at yet", "ready": False}
 SILENT = NodeReport("n1", {}, 0.0, "the node plugin does not answer: refused")
 CASES: list[tuple[str, dict[str, NodeReport], str, str, list[str]]] = [
@@ -113,6 +118,39 @@ CASES: list[tuple[str, dict[str, NodeReport], str, str, list[str]]] = [
         "Connecting",
         ["every node"],
     ),
+    (
+        "no room on a node, which goes on showing what it had",
+        {"n1": report(), "n2": report(node="n2", fetching=NEW, fetchReason="NoRoom", fetchMessage=FULL)},
+        "False",
+        "GenerationNoRoom",
+        [f"node n2: {FULL}"],
+    ),
+    (
+        "no room on a node without pods",
+        {"n1": report(ready=False, view="failed", fetching=NEW, fetchReason="NoRoom", fetchMessage=FULL)},
+        "False",
+        "GenerationNoRoom",
+        [f"node n1: {FULL}"],
+    ),
+    (
+        "an image that was refused, and a node without room",
+        {
+            "n1": report(fetching=NEW, fetchReason="Refused", fetchMessage="a.erofs: no EROFS image"),
+            "n2": report(node="n2", fetching=NEW, fetchReason="NoRoom", fetchMessage=FULL),
+        },
+        "False",
+        "GenerationNoRoom",
+        ["node n1: a.erofs: no EROFS image", f"node n2: {FULL}"],
+    ),
+    (
+        "a refused image",
+        {"n1": report(fetching=NEW, fetchReason="Refused", fetchMessage="a.erofs: no EROFS image")},
+        "False",
+        "GenerationRefused",
+        ["node n1: a.erofs: no EROFS image"],
+    ),
+    ("a reason of a newer plugin", {"n1": report(fetching=NEW, fetchReason="Other")}, "True", "Complete", []),
+    ("a reason for what is here by now", {"n1": report(fetchReason="NoRoom")}, "True", "Complete", []),
     ("one of two", {"n1": report(), "n2": report(main="timeout")}, "False", "SourceUnreachable", ["n2", "timeout"]),
 ]
 

@@ -13,7 +13,8 @@ from contextlib import suppress
 from typing import Any
 
 from pdshub.archive import synced_stat
-from pdshub.node.health import unprivileged, write_probe
+from pdshub.node import unprivileged
+from pdshub.node.health import write_probe
 from pdshub.node.mount import catalog, syscalls, worker_main
 from pdshub.node.mount.reading import REPLACED, digest, open_file
 
@@ -97,9 +98,13 @@ class Bases:
     """Private copies of a view's mounts, by the path prefix that each holds: looking keeps no target busy, so that
     a switch under way need not wait for it."""
 
-    def __init__(self, roots: dict[str, str]) -> None:
-        """`roots`: path below the view's folder ("." for itself) -> where it is mounted."""
-        self._open = {prefix: syscalls.clone(path) for prefix, path in roots.items()}
+    def __init__(self, roots: Mapping[str, tuple[str, str]]) -> None:
+        """`roots`: path below the view's folder ("." for itself) -> (target, mount point below it). Another mount of
+        the target may lie over the way to the point: a link of it is not followed. Raises OSError."""
+        self._open: dict[str, int] = {}
+        for prefix, (target, point) in roots.items():
+            with syscalls.opened(target, point) as directory:
+                self._open[prefix] = syscalls.clone("", directory)
         for copy in self._open.values():
             syscalls.set_attributes(copy, propagation=syscalls.MS_PRIVATE)
 
@@ -113,7 +118,7 @@ class Bases:
         return "gone", 0
 
 
-def files(roots: dict[str, str], names: Iterable[tuple[str, int, str, str]]) -> dict[str, str]:
+def files(roots: Mapping[str, tuple[str, str]], names: Iterable[tuple[str, int, str, str]]) -> dict[str, str]:
     """Path -> word of check_file, for (path, size, algorithm or "", digest) below a view's folder."""
     bases = Bases(roots)
     return {path: bases.check(path, size, algorithm, expected)[0] for path, size, algorithm, expected in names}
@@ -121,7 +126,7 @@ def files(roots: dict[str, str], names: Iterable[tuple[str, int, str, str]]) -> 
 
 def prove(
     targets: dict[str, list[str]],
-    roots: dict[str, str],
+    roots: Mapping[str, tuple[str, str]],
     names: list[tuple[str, int, str, str]],
     reading: float,
     sources: dict[str, tuple[str, list[int] | None]],

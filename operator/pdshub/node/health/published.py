@@ -35,14 +35,14 @@ class Subject:
     survey_within: float = _WITHIN
 
     @property
-    def roots(self) -> dict[str, str]:
-        """Path below the folder -> where it is mounted, in one target: what examiner_main.Bases wants."""
+    def roots(self) -> dict[str, tuple[str, str]]:
+        """Path below the folder -> (target, mount point below it), in one target: what examiner_main.Bases wants."""
         for target, points in sorted(self.targets.items()):
             if self.showing is not None and target not in self.showing:
                 continue
             inside = f"{self.folder}/"
             found = {
-                "." if point == self.folder else point.removeprefix(inside): f"{target}/{point}"
+                "." if point == self.folder else point.removeprefix(inside): (target, point)
                 for point in points
                 if point == self.folder or point.startswith(inside)
             }

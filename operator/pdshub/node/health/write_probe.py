@@ -22,6 +22,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pdshub.node.mount import syscalls
+
 SUCCEEDED = "succeeded"
 #: What a read-only mount answers. Anything else was refused by file permissions or by chance.
 REFUSED = "EROFS"
@@ -104,12 +106,17 @@ class InMounts:
     soon, because an open directory keeps a mount busy."""
 
     def __init__(self, target: str, points: Iterable[str]) -> None:
-        """`points` below `target`; one that is gone meanwhile is left out."""
+        """`points` below `target`; one that is gone meanwhile is left out. No link on the way is followed: a mount
+        of the target may lie over it. Raises OSError."""
         self._target = target
         self._open: dict[str, int] = {}
-        for point in points:
-            with suppress(FileNotFoundError):
-                self._open[point] = os.open(os.path.normpath(f"{target}/{point}"), os.O_RDONLY | os.O_DIRECTORY)
+        top = os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for point in points:
+                with suppress(FileNotFoundError):
+                    self._open[point] = syscalls.open_beneath(top, point, listed=True)
+        finally:
+            os.close(top)
 
     def __enter__(self) -> InMounts:
         """Itself; the directories are open since it was made."""

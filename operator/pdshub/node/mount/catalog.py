@@ -153,7 +153,8 @@ def _single(
     _made("whole")
     with acting(users.pop() if len(users) == 1 else None):
         form = join("whole", label, images, [*below, *([broken] if broken else [])])
-    targets.put(syscalls.AT_FDCWD, f"whole/{top}", _made(MOUNT))
+    with syscalls.opened("whole", top) as directory:
+        targets.put(directory, _made(MOUNT))
     return form
 
 
@@ -169,13 +170,14 @@ def _nested(
 ) -> str:  # fmt: skip
     by_source = {layer.source: layer for layer in layers}
     forms, parts = set(), []
-    for n, (image, owner) in enumerate(zip(images, owners, strict=True)):
-        layer = by_source[owner]
-        _made(f"part{n}")
-        with acting(layer.run_as if layer.path else None):
-            forms.add(join(f"part{n}", label, [image], [layer.path or broken]))
-        parts.append(f"part{n}/{top}".rstrip("/"))
-    overlay(MOUNT, label, parts if len(parts) > 1 else [*parts, empty], [])
+    with ExitStack() as stack:
+        for n, (image, owner) in enumerate(zip(images, owners, strict=True)):
+            layer = by_source[owner]
+            _made(f"part{n}")
+            with acting(layer.run_as if layer.path else None):
+                forms.add(join(f"part{n}", label, [image], [layer.path or broken]))
+            parts.append(f"/proc/self/fd/{stack.enter_context(syscalls.opened(f'part{n}', top))}")
+        overlay(MOUNT, label, parts if len(parts) > 1 else [*parts, empty], [])
     return CATALOG if forms == {CATALOG} else MERGED
 
 

@@ -14,7 +14,8 @@ import ctypes
 import errno
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -117,18 +118,37 @@ def new_filesystem(fstype: str, options: Iterable[tuple[str, str | None]], attri
         os.close(fs)
 
 
-def open_beneath(directory_fd: int, path: str) -> int:
-    """Open a directory below `directory_fd` (O_PATH); a symbolic link or `..` on the way is refused.
+def open_beneath(directory_fd: int, path: str, *, listed: bool = False) -> int:
+    """Open a directory below `directory_fd`; a symbolic link or `..` on the way is refused.
 
-    Raises ELOOP for a link, EXDEV for an escape, ENOENT/ENOTDIR as usual.
+    The descriptor is O_PATH: for other calls of this door. `listed`: it can be read, too (os.scandir). Raises ELOOP for
+    a link, EXDEV for an escape, ENOENT/ENOTDIR as usual.
     """
     how = _u64(
-        os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC,
+        (os.O_RDONLY if listed else os.O_PATH) | os.O_DIRECTORY | os.O_CLOEXEC,
         0,
         RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
     )
     name = os.fsencode(path or ".")
     return _check(_libc.syscall(_OPENAT2, directory_fd, name, how, len(how)), "open", path)
+
+
+@contextmanager
+def opened(directory: str, below: str = "") -> Iterator[int]:
+    """A directory of the plugin's own by its path, or one below it: what is below is whoever's who made the mount that
+    lies there, so no link is followed (`open_beneath`). Closed at the end: an open directory keeps its mount busy.
+
+    Raises OSError as `open_beneath`.
+    """
+    top = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        found = open_beneath(top, below)
+    finally:
+        os.close(top)
+    try:
+        yield found
+    finally:
+        os.close(found)
 
 
 def set_filesystem_ids(uid: int, gid: int) -> None:

@@ -16,9 +16,12 @@ _TRIES, _MOMENT = 20, 0.005  # times, seconds between
 MOST = 6  # mounts of one point, where the kernel can't attach beneath
 
 
-def put(directory: int, path: str, point: str, *, beneath: bool = False) -> None:
-    """A read-only copy of a mount, or of a directory of it, on (or beneath what is on) `point`."""
-    copy = syscalls.clone(path, directory)
+def put(directory: int, point: str, *, beneath: bool = False) -> None:
+    """A read-only copy of a mount, or of a directory of it, on (or beneath what is on) `point`.
+
+    `directory`: a descriptor: nobody can put a link in its place.
+    """
+    copy = syscalls.clone("", directory)
     try:
         syscalls.set_attributes(copy, add=syscalls.SAFE, propagation=syscalls.MS_PRIVATE)
         syscalls.attach(copy, point, beneath=beneath)
@@ -41,25 +44,31 @@ def place(target: str, at: str, root: str) -> Iterator[str]:
         os.close(directory)
 
 
-def attach(origin: str, target: str, at: str, root: str) -> None:
-    """Put a read-only copy of the mount at `origin` on the mount point `at` of a target. `root`: see `place`.
+def attach(origin: str, target: str, at: str, root: str, sub: str = "") -> None:
+    """Put a read-only copy of the mount at `origin`, or of its directory `sub`, on the mount point `at` of a target.
+    `root`: see `place`.
 
-    Raises OSError.
+    Raises OSError; ELOOP where a link is on the way to `sub`, which is a path of an image.
     """
-    with place(target, at, root) as point:
-        put(syscalls.AT_FDCWD, origin, point)
+    with syscalls.opened(origin, sub) as directory, place(target, at, root) as point:
+        put(directory, point)
 
 
-def switch(origin: str, points: list[tuple[str, str, int]], root: str, lazy: bool = False) -> list[str]:
+def switch(origin: str, points: list[tuple[str, str, int]], root: str, lazy: bool = False, sub: str = "") -> list[str]:
     """New content for all points (target, at, mounts there now): for each "switched", "held" while somebody still
-    uses the old one (it stays on top), or what went wrong. `lazy`: nobody is waited for."""
+    uses the old one (it stays on top), or what went wrong. `lazy`: nobody is waited for. `origin`, `sub`: as for
+    `attach`."""
     results: list[str] = []
-    for target, at, depth in points:
-        try:
-            with place(target, at, root) as point:
-                results.append(_slide(origin, point, 1 if lazy else depth))
-        except OSError as error:
-            results.append(_words(error, target, at))
+    try:
+        with syscalls.opened(origin, sub) as directory:
+            for target, at, depth in points:
+                try:
+                    with place(target, at, root) as point:
+                        results.append(_slide(directory, point, 1 if lazy else depth))
+                except OSError as error:
+                    results.append(_words(error, target, at))
+    except OSError as error:
+        return [_words(error, target, at) for target, at, _ in points]
     places = [(target, at) for target, at, _ in points]
     if not lazy:
         return _take_all(places, root, results)
@@ -105,13 +114,13 @@ def _take_all(points: list[tuple[str, str]], root: str, results: list[str]) -> l
     return results
 
 
-def _slide(origin: str, point: str, depth: int) -> str:
+def _slide(origin: int, point: str, depth: int) -> str:
     """While an earlier switch is still held, another would slide its content between the two, and the one that was
     to come would stay below for good: that one comes first, the newest after it."""
     if depth > 1 and syscalls.attaches_beneath():
         return "held"
     try:
-        put(syscalls.AT_FDCWD, origin, point, beneath=True)
+        put(origin, point, beneath=True)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ESTALE, errno.ENOTCONN):
             raise
@@ -119,7 +128,7 @@ def _slide(origin: str, point: str, depth: int) -> str:
     return "held"
 
 
-def _switch_on_top(origin: str, point: str, depth: int, *, dead: bool) -> str:
+def _switch_on_top(origin: int, point: str, depth: int, *, dead: bool) -> str:
     """Before Linux 6.5: put the new one on top; the old ones below stay until the pod ends, a few at most.
 
     When they are too many the lowest stays, and is what is seen for an instant: the point is never empty.
@@ -127,7 +136,7 @@ def _switch_on_top(origin: str, point: str, depth: int, *, dead: bool) -> str:
     gone = depth if dead or is_dead(point) else depth - 1 if depth >= MOST else 0
     for _ in range(gone):
         syscalls.umount(point, lazy=True)
-    put(syscalls.AT_FDCWD, origin, point)
+    put(origin, point)
     return "switched"
 
 

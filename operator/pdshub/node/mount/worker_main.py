@@ -82,7 +82,7 @@ def mount_local(prefix: str, path: str, point: str) -> None:
     """A read-only copy of a local directory's mount."""
     directory = _open_local(prefix, path)
     Path(point).mkdir(parents=True, exist_ok=True)
-    put(directory, "", point)
+    put(directory, point)
 
 
 def identity(stat: os.stat_result) -> str:
@@ -140,7 +140,7 @@ def build(layers: list[list[str]], run_as: list[int] | None, point: str, empty: 
             raise OSError(errno.ESTALE, f"layer {path} changed while it was mounted")
         opened.append(directory)
     if len(opened) == 1 and not run_as:
-        put(opened[0], "", point)
+        put(opened[0], point)
         return "bind"
     opened.append(empty_fd)
     lowers = [f"/proc/self/fd/{directory}" for directory in opened]
@@ -168,14 +168,25 @@ def _overlay(lowers: list[str]) -> int | None:
 
 
 def listing(point: str, directories: list[str]) -> dict[str, list[str]]:
-    """The directories in some directories of a catalog, which asks no source."""
+    """The directories in some directories of a catalog, which asks no source. A link of the catalog leads nowhere."""
     found: dict[str, list[str]] = {}
-    for directory in directories:
-        try:
-            with os.scandir(f"{point}/{directory}") as entries:
-                found[directory] = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
-        except FileNotFoundError:
-            found[directory] = []
+    top = os.open(point, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for directory in directories:
+            try:
+                opened = syscalls.open_beneath(top, directory, listed=True)
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                    raise
+                found[directory] = []
+                continue
+            try:
+                with os.scandir(opened) as entries:
+                    found[directory] = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+            finally:
+                os.close(opened)
+    finally:
+        os.close(top)
     return found
 
 

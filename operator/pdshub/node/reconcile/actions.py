@@ -41,10 +41,10 @@ class Actions:
                 progress |= await self._one(view, step, held)
         return progress
 
-    def _origin(self, view: View, key: str, sub: str) -> str:
+    def _origin(self, view: View, key: str) -> str:
         if key.startswith("note-"):
             return str(self._layout.volume_root(view.name) / volume_root.GENERATIONS / key.removeprefix("note-"))
-        return str(self._layout.entry(view.name, key) / sub)
+        return str(self._layout.entry(view.name, key))
 
     async def _one(self, view: View, step: Step, held: set[Point]) -> bool:
         above = str(self._layout.volume_root(view.name))
@@ -52,8 +52,9 @@ class Actions:
             case Build():
                 return await self._build(view, step)
             case Attach(target, at, key, sub):
-                origin = self._origin(view, key, sub)
-                return await self.attempt("attach", origin=origin, target=target, at=at, root=above) is not False
+                origin = self._origin(view, key)
+                done = await self.attempt("attach", origin=origin, target=target, at=at, root=above, sub=sub)
+                return done is not False
             case Drop(key):
                 return await self.attempt("drop", point=str(self._layout.entry(view.name, key))) is not False
         return False
@@ -63,8 +64,8 @@ class Actions:
         first, above = steps[0], str(self._layout.volume_root(view.name))
         if isinstance(first, Switch):
             points: list[list[object]] = [[s.target, s.at, s.depth] for s in steps if isinstance(s, Switch)]
-            origin = self._origin(view, first.key, first.sub)
-            results = await self.attempt("switch", origin=origin, points=points, root=above, lazy=first.lazy)
+            origin, sub = self._origin(view, first.key), first.sub
+            results = await self.attempt("switch", origin=origin, points=points, root=above, lazy=first.lazy, sub=sub)
         else:
             points = [[s.target, s.at] for s in steps]
             results = await self.attempt("detach", points=points, root=above, lazy=first.lazy)

@@ -33,6 +33,41 @@ def to_keep(
     return released | seen | theirs | set(mounted)
 
 
+def to_evict(
+    views: Iterable[View],
+    published: Collection[str],
+    showing: Mapping[str, Showing],
+    stored: Mapping[str, Generation],
+    sizes: Mapping[str, int],
+    missing: Mapping[str, int],
+) -> dict[str, list[str]]:
+    """Released generation of a published view -> the stored ones that give way to it, the oldest first.
+
+    `published`: names of views that pods of this node have. `sizes`: bytes of what is stored. `missing`: bytes that a
+    generation lacks to be fetched. What published views have, or shall have, stays. Where the rest is not enough,
+    nothing goes in vain.
+    """
+    wanted = {view.released.name for view in views if view.released and view.name in published}
+    seen = {name for view in published for name in _shown(showing.get(view, Showing()))}
+    # the last that new pods of a published view could be given, released or not
+    own = {found.name for found in stored.values() if found.view in published}
+    free = [found for found in stored.values() if found.name not in wanted | seen | own]
+    free.sort(key=lambda found: (found.as_of, found.name), reverse=True)
+    result: dict[str, list[str]] = {}
+    for name in sorted(wanted & missing.keys(), key=lambda name: (missing[name], name)):
+        going: list[str] = []
+        while free and sum(sizes.get(one, 0) for one in going) < missing[name]:
+            going.append(free.pop().name)
+        if sum(sizes.get(one, 0) for one in going) < missing[name]:
+            break
+        result[name] = going
+    return result
+
+
+def _shown(showing: Showing) -> tuple[str, ...]:
+    return (showing.current, *showing.targets.values())
+
+
 def directories(
     views: Iterable[View], showing: Mapping[str, Showing], stored: Mapping[str, Generation]
 ) -> dict[str, set[str]]:

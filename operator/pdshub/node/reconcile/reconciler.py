@@ -16,6 +16,7 @@ from pdshub.node.mount.locks import Locks
 from pdshub.node.reconcile import needed, view_health
 from pdshub.node.reconcile.actions import Actions, Point
 from pdshub.node.reconcile.desired import Story, tell
+from pdshub.node.reconcile.eviction import Eviction
 from pdshub.node.reconcile.failures import Failures
 from pdshub.node.reconcile.hold import Holds
 from pdshub.node.reconcile.observe import built, cataloged, leftovers, note_key, observe, scaffolding, shown
@@ -73,6 +74,7 @@ class Reconciler:
         self._catalogs: dict[str, set[str]] = {}  # view -> keys of catalogs that are wanted now
         self._arrive_by: dict[str, float] = {}  # a view -> (monotonic) until when what it lacks may be on its way
         self._locks = Locks()  # by view
+        self._eviction = Eviction(layout, cache, self.actions, self._locks)
         self._settling = Settling(self.settle, self.wake)
         self._woken = woken
 
@@ -141,6 +143,8 @@ class Reconciler:
         with self.failing.noted(""):
             views, stored = self.known.values(), self.cache.store.all()
             self.cache.need(needed.to_fetch(views))
+            if self.informer.synced:
+                await self._eviction.make_room(views, bases | self._expected.keys(), self.showing, stored)
             layers = needed.directories(views, self.showing, stored)
             await self.sources.keep(views, layers, self.actions if self.informer.synced else None)
         self._expected = {name: until for name, until in self._expected.items() if until > time.monotonic()}

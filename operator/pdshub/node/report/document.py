@@ -41,6 +41,8 @@ def totals(node: Node, reconciler: Reconciler) -> dict[str, float]:
         "fetch_bytes": cache.fetched_bytes,
         "fetch_seconds": cache.fetch_seconds,
         "fetches_failing": len(cache.failures),
+        "generations_bytes": cache.room.used,
+        "generations_max_bytes": cache.room.most,
         "publishes": node.publishes,
     }
 
@@ -66,6 +68,9 @@ def _view(view: View, reconciler: Reconciler, findings: Findings) -> ViewReport:
         more["proof"] = ProofReport.model_validate(found["proof"])
     if "canary" in found:
         more["canary"] = CanaryReport.model_validate(found["canary"])
+    failed = reconciler.cache.failures.get(said.fetching) if said.fetching else None
+    if failed and failed.reason:
+        more |= {"fetch_reason": failed.reason, "fetch_message": reconciler.cache.progress(said.fetching)}
     if wanted := _survey_wanted(view, reconciler, findings):
         more["survey_wanted"] = wanted
     return said.model_copy(update=more)

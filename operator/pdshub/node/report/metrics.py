@@ -9,20 +9,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 
-from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from pdshub import generation_id, rfc3339
 from pdshub.api.report import Report, SourceReport, ViewReport
+from pdshub.files import write_text
 from pdshub.node.health.integrity import RESULTS
 
 log = logging.getLogger(__name__)
 
 PREFIX = "pdshub_node_"
+EVERY = 5.0
+"""Seconds between two writings."""
 #: Totals of the whole node (document.totals).
 TOTALS = {
     "switches": "Mounts of published volumes that were switched to other content.",
@@ -128,6 +131,13 @@ def families(report: Report, totals: Mapping[str, float]) -> Iterator[Metric]:
     failing = gauge("fetches_failing", "Generations whose last attempt to be fetched failed.")
     failing.add_metric([], totals.get("fetches_failing", 0.0))
     yield failing
+    for name, text in (
+        ("generations_bytes", "Bytes that generations take on the node's disk."),
+        ("generations_max_bytes", "Bytes that they may take (nodePlugin.generations.maxBytes)."),
+    ):
+        size = gauge(name, text)
+        size.add_metric([], totals.get(name, 0.0))
+        yield size
     last = gauge("last_publish_seconds", "Seconds that the last publish took.")
     last.add_metric([], report.csi.last_publish_seconds)
     yield last
@@ -153,22 +163,12 @@ def text(make: Callable[[], Iterable[Metric]]) -> bytes:
     return generate_latest(registry)
 
 
-async def serve(port: int, make: Callable[[], Iterable[Metric]]) -> None:
-    """GET /metrics over plain HTTP, for ever; answers from memory, whatever hangs."""
-
-    async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=text(make), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-    app = web.Application()
-    app.router.add_get("/metrics", metrics)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
+async def write(path: Path, make: Callable[[], Iterable[Metric]]) -> None:
+    """Write the metrics into a file for ever: from memory, whatever hangs. Who serves them is exposition.py."""
     while True:
         try:
-            await web.TCPSite(runner, None, port, reuse_address=True).start()
-            break
+            write_text(path, text(make).decode(), durable=False, mode=0o644)
         except OSError as error:
-            # the port is the node's, and pods matter more than numbers about them
-            log.warning("metrics: %s", error)
-            await asyncio.sleep(60)
-    await asyncio.Event().wait()
+            # pods matter more than numbers about them
+            log.warning("%s: %s", path, error)
+        await asyncio.sleep(EVERY)

@@ -51,7 +51,7 @@ def is_answer(error: BaseException) -> bool:
         return False
     return errno_of(error) in (
         errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.EOPNOTSUPP, errno.ENAMETOOLONG,
-        errno.EINVAL, errno.ESTALE,
+        errno.EINVAL, errno.ESTALE, errno.EOVERFLOW,
     )  # fmt: skip
 
 

@@ -1,4 +1,5 @@
-"""One NFS export as a FUSE mount, without the kernel's NFS client. A process of its own per source.
+"""One NFS export as a FUSE file system, without the kernel's NFS client. A process of its own per source, without
+rights (nfs_mount.py): what it reads is another machine's.
 
 Reads come in pieces of at most 128 KiB; each open file reads ahead in larger ones when it is read in order.
 The kernel's page cache is used (auto_cache: kept over opens while size and time are the same).
@@ -12,24 +13,17 @@ import math
 import os
 import stat as modes
 import threading
-import time
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import mfusepy
 
-from pdshub.files import read_json
 from pdshub.node.layout import KEPT
-from pdshub.node.mount import mountinfo, syscalls
-from pdshub.node.source import nfs_requests
 from pdshub.node.source.nfs_attributes import Attributes
 from pdshub.node.source.nfs_client import Server, Session
 from pdshub.node.source.nfs_listing import listing
 
 log = logging.getLogger(__name__)
 
-FUSE_SUBTYPE = "pdshub-nfs"
 ATTRIBUTE_SECONDS = 3.0
 #: Files and directories whose attributes are remembered: for ATTRIBUTE_SECONDS, and for catalogs (some 50 MB).
 REMEMBERED, REMEMBERED_OF_CATALOGS = 20_000, 100_000
@@ -213,44 +207,13 @@ class ExportFileSystem(mfusepy.Operations):  # type: ignore[misc]
         return {"f_bsize": 1 << 20, "f_frsize": 1 << 20, "f_blocks": 1 << 20, "f_namemax": 255}
 
 
-def _clear(point: Path) -> None:
-    """Take a mount of a former helper away. Anything else on the point is an error, not ours to remove."""
-    while (there := mountinfo.top(mountinfo.read(), str(point))) is not None:
-        if there.fstype != f"fuse.{FUSE_SUBTYPE}":
-            raise OSError(errno.EBUSY, f"{point} is a mount of {there.source} ({there.fstype})")
-        syscalls.umount(str(point), lazy=True)
-
-
-def run(request_file: Path) -> None:
-    """Connect, mount, serve until unmounted or killed. The status file says how it goes."""
-    request = read_json(request_file)
-    if request is None:
-        raise SystemExit(f"{request_file}: no request")
-    status = request_file.with_suffix(".status")
-    run_as = request["runAs"]
-    server = Server(request["server"], request["port"], tuple(run_as) if run_as else None)
-    export, point = str(request["export"]), Path(request["point"])
-    filesystem = ExportFileSystem(server, export)
-    try:
-        filesystem.getattr("/")
-        point.mkdir(parents=True, exist_ok=True)
-        _clear(point)
-    except OSError as error:
-        text = f"{request['device']} over user-space NFS: {error.strerror or error}"
-        nfs_requests.write(status, {"ready": False, "message": text, "at": time.time()})
-        raise SystemExit(text) from None
-    nfs_requests.write(status, {"ready": True, "message": "", "at": time.time()})
-    threading.Thread(target=_read_ahead, args=(point,), daemon=True).start()
+def serve(filesystem: ExportFileSystem, fuse: int) -> None:
+    """Answer the kernel until the mount is gone. `fuse`: a descriptor of /dev/fuse that somebody else has mounted:
+    libfuse takes it by this path (fuse_session_mount(3)), and needs no rights for it."""
     mfusepy.FUSE(
         filesystem,
-        str(point),
+        f"/dev/fd/{fuse}",
         foreground=True,
-        ro=True,
-        nosuid=True,
-        nodev=True,
-        noatime=True,
-        allow_other=True,
-        default_permissions=True,
         auto_cache=True,
         use_ino=True,
         readdir_ino=True,
@@ -259,17 +222,4 @@ def run(request_file: Path) -> None:
         ac_attr_timeout=0,
         negative_timeout=1,
         max_threads=16,
-        fsname=str(request["device"]).replace("\\", "\\\\").replace(",", "\\,"),
-        subtype=FUSE_SUBTYPE,
     )
-
-
-def _read_ahead(point: Path) -> None:
-    """Let the kernel read 1 MiB ahead instead of 128 KiB, where /sys may be written."""
-    for _ in range(50):
-        time.sleep(0.1)
-        there = mountinfo.top(mountinfo.read(), str(point))
-        if there is not None and there.fstype == f"fuse.{FUSE_SUBTYPE}":
-            with suppress(OSError):
-                Path(f"/sys/class/bdi/{there.device}/read_ahead_kb").write_text("1024")
-            return

@@ -6,6 +6,7 @@ The listing is taken page by page: only the page that the server calls the last 
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 import nfs_rs
@@ -14,13 +15,15 @@ from pdshub.archive import directory as archive
 
 #: A directory that changes as often while it is read is shown as it was read last: it has no state to be shown.
 TRIES = 5
+#: Entries of a directory that are taken, as many as a survey reads; half a kilobyte of memory each.
+MOST = 1_000_000
 _DOTS = (".", "..")
 
 
 def listing(client: Any, path: str) -> list[Any]:
     """The entries of `path` (nfs_rs.DirEntry), without "." and "..", as they were at one moment.
 
-    Raises what the client raises.
+    Raises what the client raises, and OSError (EOVERFLOW) where it does not end, or not within MOST entries.
     """
     before, entries = client.stat(path), list[Any]()
     doubted = False
@@ -48,7 +51,7 @@ def _state(info: Any) -> tuple[int, int, int, int]:
 
 def _pages(client: Any, path: str) -> list[Any]:
     entries: list[Any] = []
-    position, restarts = nfs_rs.DirectoryCookie(), 0
+    position, restarts, hollow_pages = nfs_rs.DirectoryCookie(), 0, 0
     while True:
         try:
             page = client.scandir_page(path, position)
@@ -61,4 +64,7 @@ def _pages(client: Any, path: str) -> list[Any]:
         entries += [entry for entry in page.entries if entry.name not in _DOTS]
         if page.eof:
             return entries
+        hollow_pages = 0 if page.entries else hollow_pages + 1
+        if len(entries) > MOST or hollow_pages > TRIES:
+            raise OSError(errno.EOVERFLOW, f"a directory of more than {MOST} entries, or without an end", path)
         position = page.next

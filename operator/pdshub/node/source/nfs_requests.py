@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # the helper has a process for each source: none of them carr
     from pdshub.node.spec import Source
 
 ALIVE_SECONDS = 15.0
+FUSE_TYPE = "fuse.pdshub-nfs"
+"""What the mount table calls a mount of the helper."""
 
 
 def write(path: Path, document: dict[str, Any]) -> None:

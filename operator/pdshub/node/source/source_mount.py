@@ -14,6 +14,7 @@ from pdshub.node import nfs_versions
 from pdshub.node.layout import Layout
 from pdshub.node.mount import mountinfo, worker
 from pdshub.node.source.identity import IdentityCheck
+from pdshub.node.source.nfs_requests import FUSE_TYPE
 from pdshub.node.source.policy import Policy
 from pdshub.node.spec import Source
 
@@ -26,7 +27,6 @@ CONNECTING_SECONDS = 30.0
 """A source whose first attempt to mount has not ended is connecting for so long, then it counts as away."""
 ABSENT_SECONDS = 600.0
 """After the kernel said that it has no NFS client, it is not asked again for so long."""
-FUSE_TYPE = "fuse.pdshub-nfs"
 KERNEL, USER_SPACE, LOCAL = "kernel-nfs", "user-space-nfs", "local"
 
 

@@ -1,26 +1,33 @@
 """The generations that a node keeps on its disk: checked when they arrive, dropped when nobody needs them.
 
-plugin/generations/<64 hex>/ holds manifest.json, the images by their names, and proof.json. A directory with that
-name is whole: it is made aside (.new-<hex>) and renamed.
+plugin/generations/<64 hex>/ holds manifest.json, the images by their names, proof.json, and in inspected.json that the
+images were looked at. A directory with that name is whole: it is made aside (.new-<hex>) and renamed.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pdshub.api.survey import values_at_most
 from pdshub.archive import manifest as archive
 from pdshub.archive.catalog import Image
+from pdshub.files import read_json, write_json
 from pdshub.generation_id import digits, is_name, short
 from pdshub.node.hardening import SpecError, relative
+from pdshub.node.image.inspection import READER
 
-MANIFEST, PROOF = "manifest.json", "proof.json"
-MAX_MANIFEST, MAX_IMAGE, MAX_IMAGES = 64 << 20, 16 << 30, 400  # bytes, bytes, images of one generation
+MANIFEST, PROOF, INSPECTED = "manifest.json", "proof.json", "inspected.json"
+MAX_MANIFEST, MAX_PROOF, MAX_IMAGE, MAX_IMAGES = 4 << 20, 2 << 20, 4 << 30, 400  # bytes; images of one generation
+MAX_MANIFEST_VALUES = 250_000
+"""As Python holds it, a manifest must not be many times larger than its text."""
 COUNTS = ("files", "directories", "links", "bytes")
 BLOCK = 4096  # of an image; a loop device shows no part of one
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.erofs")
@@ -63,6 +70,12 @@ class Generation:
         """The first 12 of them, for people."""
         return short(self.name)
 
+    @property
+    def room(self) -> int:
+        """Bytes that its files take on the disk, in whole blocks."""
+        sizes = [image.size for image in self.images] + [self.proof[1] if self.proof else 0, BLOCK]
+        return sum(-(-size // BLOCK) * BLOCK for size in sizes)
+
 
 def _whole(value: Any, most: int, what: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
@@ -84,6 +97,10 @@ def _image(raw: dict[str, Any], nested: bool) -> Image:
 def parse(raw: bytes) -> Generation:
     """A manifest's bytes -> Generation, its name computed anew from what it says. Raises GenerationError."""
     try:
+        if len(raw) > MAX_MANIFEST:
+            raise GenerationError("too large")
+        if values_at_most(raw) > MAX_MANIFEST_VALUES:
+            raise GenerationError(f"too large, it has more than {MAX_MANIFEST_VALUES} values")
         document = json.loads(raw)
         if document["schema"] != archive.SCHEMA:
             raise GenerationError(f"not of schema {archive.SCHEMA}")
@@ -103,7 +120,7 @@ def parse(raw: bytes) -> Generation:
         said = document.get("counts") or {}
         counts = {key: _whole(said.get(key, 0), 1 << 62, "counts") for key in COUNTS}
         proof = document.get("proof")
-        proven = (str(proof["digest"]), _whole(proof["size"], MAX_MANIFEST, "proof")) if proof else None
+        proven = (str(proof["digest"]), _whole(proof["size"], MAX_PROOF, "proof")) if proof else None
     except (GenerationError, SpecError) as error:
         raise GenerationError(f"manifest: {error}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -139,9 +156,28 @@ class Store:
         """None if it is not here. One that can't be read any more is removed, to be fetched again."""
         if name in self._parsed:
             return self._parsed[name]
+        found = self._whole(name)
+        if found is None or not self._inspected(name):
+            return None
+        self._parsed[name] = found
+        return found
+
+    def unlooked(self, name: str) -> Generation | None:
+        """One that is whole, and whose images nobody has looked at by the rules of now: an older plugin fetched it."""
+        return None if self._inspected(name) else self._whole(name)
+
+    def inspected(self, directory: Path) -> None:
+        """Note that the images in a generation's directory were looked at. Raises OSError."""
+        write_json(directory / INSPECTED, {"reader": READER}, durable=False)
+
+    def _inspected(self, name: str) -> bool:
+        return (read_json(self.path(name) / INSPECTED) or {}).get("reader") == READER
+
+    def _whole(self, name: str) -> Generation | None:
         path = self.path(name)
         try:
-            found = parse((path / MANIFEST).read_bytes())
+            with (path / MANIFEST).open("rb") as file:
+                found = parse(file.read(MAX_MANIFEST + 1))
             whole = found.name == name and all((path / i.name).stat().st_size >= i.size for i in found.images)
         except FileNotFoundError:
             whole = False
@@ -151,8 +187,11 @@ class Store:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             return None
-        self._parsed[name] = found
         return found
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes that each generation's files take, by its name."""
+        return {name: _bytes(self.path(name)) for name in self.names()}
 
     def all(self) -> dict[str, Generation]:
         """The generations that are here and whole, by name."""
@@ -162,8 +201,22 @@ class Store:
         """Drop the others. Images that are mounted live on until they are not."""
         dropped = sorted(self.names() - set(names))
         for name in dropped:
-            self._parsed.pop(name, None)
-            # renamed first: half a generation never has a whole one's name
-            self.path(name).rename(self.aside(name))
-            shutil.rmtree(self.aside(name), ignore_errors=True)
+            self.drop(name)
         return dropped
+
+    def drop(self, name: str) -> None:
+        """Remove a generation. Raises OSError."""
+        self._parsed.pop(name, None)
+        # renamed first: half a generation never has a whole one's name
+        self.path(name).rename(self.aside(name))
+        shutil.rmtree(self.aside(name), ignore_errors=True)
+
+
+def _bytes(directory: Path) -> int:
+    """What the files of a directory take; one that goes meanwhile takes nothing."""
+    total = 0
+    with suppress(FileNotFoundError), os.scandir(directory) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):
+                total += entry.stat(follow_symlinks=False).st_size
+    return total

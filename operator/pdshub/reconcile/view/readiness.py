@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from pdshub import ports
 from pdshub.api.generation import Gap
-from pdshub.api.report import CONNECTING, SourceReport, ViewReport
+from pdshub.api.report import CONNECTING, FetchReason, SourceReport, ViewReport
 from pdshub.api.view import ArchiveViewSpec, NodeStatus, Source, SourceStatus
 from pdshub.generation_id import PREFIX, short
 from pdshub.installation import Allowed, refusal
@@ -20,6 +20,8 @@ from pdshub.reconcile.view.update_policy import UpdatePolicy
 
 REPORT_GRACE_SECONDS = 30.0
 """Seconds for which a node's last report counts when it does not answer: a plugin that restarts is no outage."""
+NOT_FETCHED = {FetchReason.NO_ROOM: "GenerationNoRoom", FetchReason.REFUSED: "GenerationRefused"}
+"""Why a node does not take up a generation, by what it reports: reasons of Ready."""
 AT_ONCE = UpdatePolicy()
 """Nodes may be behind with nothing."""
 
@@ -131,6 +133,8 @@ def node_states(
             message = f"still has generation {view.spec_generation} of the view's spec"
         elif view.state == CONNECTING:
             message = "is connecting to the sources"
+        elif view.fetching and view.fetch_reason:
+            message = view.fetch_message or f"does not take up generation {short(view.fetching)}"
         elif view.fetching and (not message or behind.coming(node)):
             message = f"is fetching generation {short(view.fetching)}"
         elif view.held and not message:
@@ -196,6 +200,8 @@ def _reached(
     unknown = [row for row in waiting if _is_behind(name, metadata_generation, reports[row.name], behind)]
     if unknown:
         return Ready(None, "Progressing", "; ".join(f"node {row.name} {row.message}" for row in unknown))
+    if stuck := _not_fetched(name, nodes, reports):
+        return stuck
     waiting = [row for row in waiting if not behind.excused(row.name)]
     coming = {row.name: f"node {row.name} {row.message}" for row in nodes if behind.coming(row.name)}
     unhealthy = [row for row in waiting if not _connects(name, reports[row.name]) and row.name not in coming]
@@ -213,6 +219,19 @@ def _reached(
     more = f"; {'; '.join(coming.values())}" if coming else ""
     count = f"{len(nodes)} node{'s' if len(nodes) > 1 else ''}"
     return Ready(True, "Complete", f"every source is reached{by} on {count}{more}")
+
+
+def _not_fetched(name: str, nodes: Sequence[NodeStatus], reports: Mapping[str, NodeReport]) -> Ready | None:
+    """Nodes that will not take up the released generation by themselves; what they show stays."""
+    found: dict[FetchReason, list[str]] = {}
+    for row in nodes:
+        view = reports[row.name].parsed.view(name)
+        if view and view.fetching and view.fetch_reason:
+            found.setdefault(view.fetch_reason, []).append(f"node {row.name}: {row.message}")
+    if not found:
+        return None
+    first = min(found, key=list(NOT_FETCHED).index)
+    return Ready(False, NOT_FETCHED[first], "; ".join(words for said in found.values() for words in said))
 
 
 def _is_behind(name: str, metadata_generation: int, answer: NodeReport, behind: UpdatePolicy) -> bool:
