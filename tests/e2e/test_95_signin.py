@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pdshub.api.base import parse_quantity
 from tests.e2e.cluster import Cluster, CommandFailed, eventually
 from tests.e2e.conftest import RESTRICTED, namespace, person, variant, wait_ready
 from tests.e2e.hubclient import Person
@@ -27,9 +28,9 @@ def spec(sample: dict[str, Any], **fields: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def walls(cluster: Cluster, sample: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A hub whose servers have a quota: one at a time."""
+    """A hub whose servers have a quota, into which one fits: that of the sample has a limit of 1Gi."""
     namespace(cluster, SPACE)
-    hub = spec(sample, quota={"servers": 1})
+    hub = spec(sample, quota={"servers": 2, "memory": "1Gi"})
     cluster.apply(hub)
     try:
         wait_ready(cluster, HUB, SPACE)
@@ -112,8 +113,9 @@ def test_a_server_has_no_token_little_priority_and_limited_scratch(cluster: Clus
 
 
 def test_a_quota_refuses_in_words_and_servers_alone(cluster: Cluster, walls_ada: Person) -> None:
-    quota = cluster.get("resourcequota", f"{HUB}-servers", SPACE)
-    assert quota["status"]["used"]["pods"] == "1", "hub and proxy are not counted"
+    used = cluster.get("resourcequota", f"{HUB}-servers", SPACE)["status"]["used"]
+    assert used["pods"] == "1", "hub and proxy are not counted"
+    assert parse_quantity(used["limits.memory"]) == 2**30
     bela = person(cluster, "bela", HUB, SPACE)
     bela.call("POST", "/hub/api/users/bela/server")
     eventually(
@@ -123,6 +125,19 @@ def test_a_quota_refuses_in_words_and_servers_alone(cluster: Cluster, walls_ada:
     )
     eventually(lambda: bela.model().get("servers", {}), lambda servers: not servers, what="the start is given up")
     assert walls_ada.call("GET", "/user/ada/api/status").status_code == 200
+
+
+def test_the_hub_says_itself_that_as_many_servers_run_as_may(
+    cluster: Cluster, walls: dict[str, Any], walls_ada: Person
+) -> None:
+    cluster.apply({**walls, "spec": {**walls["spec"], "quota": {"servers": 1}}})
+    try:
+        wait_ready(cluster, HUB, SPACE)
+        refused = person(cluster, "bela", HUB, SPACE).call("POST", "/hub/api/users/bela/server")
+        assert refused.status_code == 429 and "limit" in refused.text
+    finally:
+        cluster.apply(walls)
+        wait_ready(cluster, HUB, SPACE)
 
 
 # --- sign-in

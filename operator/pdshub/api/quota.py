@@ -16,7 +16,7 @@ class Quota(Model):
     Becomes ResourceQuotas of the namespace. Source: Kubernetes, "Resource Quotas" (limits.*, pods, requests.storage).
     """
 
-    servers: int | None = Field(default=None, ge=0, le=100000, description="Servers that may run at a time.")
+    servers: int | None = Field(default=None, ge=1, le=100000, description="Servers that may run at a time.")
     cpu: Quantity | None = Field(default=None, description="Cores: the sum of the limits of all servers.")
     memory: Quantity | None = Field(default=None, description="Bytes of memory: the sum of the limits of all servers.")
     ephemeral_storage: Quantity | None = Field(

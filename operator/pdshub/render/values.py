@@ -63,6 +63,18 @@ def _pullers(chart: ChartRef) -> dict[str, Any]:
     return {"containerSecurityContext": dict(_RESTRICTED), "pause": {"containerSecurityContext": dict(_RESTRICTED)}}
 
 
+def _full(spec: PDSHubSpec) -> dict[str, Any]:
+    """How the hub meets a quota: it says itself that as many servers run as may, before Kubernetes refuses a pod.
+
+    What Kubernetes refuses counts as a start that failed, and after five of them the hub would end: whoever tries often
+    enough in a full namespace would restart it.
+    """
+    if spec.quota is None:
+        return {}
+    servers = spec.quota.servers
+    return {"consecutiveFailureLimit": 0, **({} if servers is None else {"activeServerLimit": servers})}
+
+
 def mark(chart: ChartRef, names: Names) -> dict[str, Any]:
     """The value ``custom``, a free place of the chart's schema: whose release this is, and of which chart.
 
@@ -89,6 +101,7 @@ def rendered(
         "networkPolicy": {"enabled": True},
         "podSecurityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "containerSecurityContext": dict(_SEALED),
+        **_full(spec),
     }
     told = notice.render(names, bool(view))
     parts = (spawner, signin.render(spec, names), told, reconnect.render())

@@ -25,7 +25,7 @@ def spec(**fields: Any) -> PDSHubSpec:
     [
         (None, {}),
         ({}, {}),
-        ({"servers": 0}, {"demo-servers": {"pods": "0"}}),
+        ({"servers": 1}, {"demo-servers": {"pods": "1"}}),
         (
             {"servers": 20, "cpu": 40, "memory": "80Gi", "ephemeralStorage": "200Gi"},
             {
@@ -94,7 +94,7 @@ def test_scratch_is_limited_unless_the_spec_says_otherwise(server: dict[str, Any
             "the limit of profile large, 16Gi",
         ),
         ({"quota": {"storage": "-1Gi"}}, "negative"),
-        ({"quota": {"servers": -1}}, "servers"),
+        ({"quota": {"servers": 0}}, "servers"),
         ({"quota": {"memory": "much"}}, "not a quantity"),
         ({"quota": {"pods": 3}}, "pods"),
     ],
