@@ -36,6 +36,7 @@ def test_a_namespace_that_admits_privileged_pods_stalls_its_hub_until_it_is_labe
     assert (stalled["status"], stalled["reason"]) == ("True", "NamespaceUnguarded")
     assert f"kubectl label namespace ns {ENFORCE}=restricted" in stalled["message"]
     assert bench.condition("NamespaceGuarded")["status"] == "False"
+    assert bench.kube.events().count("NamespaceUnguarded") == 1
     assert bench.helm.runs == []
     guarded(bench, "restricted")
     bench.run()
