@@ -14,5 +14,7 @@ MANAGER = "pdshub-operator"
 """The operator's field manager (server-side apply), and the label app.kubernetes.io/managed-by."""
 REFRESH = f"{GROUP}/refresh"
 """Annotation of an ArchiveView: a new value asks for a survey; one that begins with FULL for every directory."""
+SERVER_PRIORITY = "pdshub-servers"
+"""The PriorityClass of users' servers, which charts/pdshub ships: a node under pressure ends them before hubs."""
 UID = 65532
 """User and group of operator and surveyor: "nonroot" of distroless images. Numeric, as runAsNonRoot asks for."""

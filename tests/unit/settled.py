@@ -65,7 +65,7 @@ class Cluster:
         self.put(NODE, {"metadata": {"name": "n1"}, "status": {"addresses": []}})
 
     def hub(self, namespace: str, name: str = "hub", view: str = "sbn") -> Object:
-        labels = {"pdshub.dev/environment": "development"}
+        labels = {"pdshub.dev/environment": "development", "pod-security.kubernetes.io/enforce": "restricted"}
         self.put(NAMESPACE, {"metadata": {"name": namespace, "labels": labels}})
         self.put(POD, {"metadata": {"name": "hub-1", "namespace": namespace, "labels": {"component": "hub"}}})
         spec = {"signIn": {"development": {}}, "users": {"allowed": ["ada"]}, "archive": {"viewRef": view}}

@@ -7,7 +7,7 @@ import pytest
 from pdshub import installation, kube, pki, ports
 from pdshub.object_cache import Scope
 from pdshub.reconcile.common import node_reports, watched
-from pdshub.wellknown import DRIVER
+from pdshub.wellknown import DRIVER, SERVER_PRIORITY
 from tests.unit.chart import FULL, SYSTEM, VALUES, Document, pods, rendered
 
 Rules = dict[tuple[str, str], str]
@@ -32,6 +32,7 @@ OPERATOR: Rules = {
     ("policy", "poddisruptionbudgets"): WRITE,
     **{("rbac.authorization.k8s.io", kind): WRITE for kind in ("roles", "rolebindings")},
     ("", "pods"): f"{READ} create patch delete",
+    **{("", kind): f"{READ} create patch delete" for kind in ("resourcequotas", "limitranges")},
     ("", "events"): f"{READ} create patch",
     ("", "persistentvolumes"): f"{READ} create patch delete",
     ("", "namespaces"): READ,
@@ -169,6 +170,11 @@ def test_the_programs_find_each_other() -> None:
     for kind, name in (("Deployment", "pdshub-operator"), ("DaemonSet", "pdshub-node")):
         mounts = objects[kind, name]["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
         assert str(installation.DEFAULT_PATH.parent) in {m["mountPath"] for m in mounts}
+
+
+def test_servers_yield_to_hubs_and_push_nobody_off_a_node() -> None:
+    found = rendered()["PriorityClass", SERVER_PRIORITY]
+    assert found["value"] < 0 and not found["globalDefault"] and found["preemptionPolicy"] == "Never"
 
 
 def test_the_helper_can_be_left_out() -> None:

@@ -136,8 +136,7 @@ def demo_hub(world: World) -> None:
             "name": DEMO,
             "labels": {
                 "pdshub.dev/environment": "development",
-                "pod-security.kubernetes.io/enforce": "baseline",
-                "pod-security.kubernetes.io/warn": "restricted",
+                "pod-security.kubernetes.io/enforce": "restricted",
             },
         },
     }

@@ -17,6 +17,7 @@ from pdshub.api.base import (
     parse_quantity,
     rules,
 )
+from pdshub.api.quota import Quota, shortage
 from pdshub.api.status import Condition
 from pdshub.api.view import InlineArchive
 
@@ -152,6 +153,15 @@ class Resources(Model):
     ephemeral_storage: Bounds | None = Field(default=None, description="Bytes of scratch space outside the home.")
 
 
+class ServerResources(Resources):
+    """What one user server may use; scratch space is limited unless the spec says otherwise."""
+
+    ephemeral_storage: Bounds | None = Field(
+        default=Bounds(limit="10Gi"),
+        description="Bytes of scratch space outside the home; {} means without a limit.",
+    )
+
+
 class Profile(Model):
     """A choice on the spawn page."""
 
@@ -175,7 +185,17 @@ class Home(Model):
     )
 
 
-_DEFAULT_RESOURCES = Resources(cpu=Bounds(limit="2", guarantee="50m"), memory=Bounds(limit="4Gi", guarantee="256Mi"))
+def _limit(bounds: Bounds | None) -> str | None:
+    return bounds.limit if bounds else None
+
+
+def _named(profiles: list[Profile]) -> list[tuple[str, Resources]]:
+    return [(f"the limit of profile {profile.name}", profile.resources) for profile in profiles]
+
+
+_DEFAULT_RESOURCES = ServerResources(
+    cpu=Bounds(limit="2", guarantee="50m"), memory=Bounds(limit="4Gi", guarantee="256Mi")
+)
 
 
 class Server(Model):
@@ -192,7 +212,7 @@ class Server(Model):
     )
     image: Image | None = Field(default=None, description="Container image; default: the installation's user image.")
     home: Home = Field(default_factory=Home, description="Homes.")
-    resources: Resources = Field(default=_DEFAULT_RESOURCES, description="What a server may use.")
+    resources: ServerResources = Field(default=_DEFAULT_RESOURCES, description="What a server may use.")
     profiles: list[Profile] = Field(
         default_factory=list,
         max_length=16,
@@ -292,6 +312,7 @@ class PDSHubSpec(Model):
     users: Users = Field(default_factory=Users, description="Who may sign in.")
     archive: HubArchive | None = Field(default=None, description="The archive in user pods.")
     server: Server = Field(default_factory=Server, description="User servers: image, sizes, choices.")
+    quota: Quota | None = Field(default=None, description="What all servers together may use; none: no bound.")
     culling: Culling = Field(default_factory=Culling, description="Stopping idle servers.")
     service: Service = Field(default_factory=Service, description="How the hub is reached.")
     chart: Chart = Field(default_factory=Chart, description="Helm chart of the hub.")
@@ -307,6 +328,16 @@ class PDSHubSpec(Model):
     def _sign_in(self) -> Self:
         if self.sign_in is None:
             raise ValueError("signIn is missing: add signIn.google (or signIn.development in a development namespace)")
+        return self
+
+    @model_validator(mode="after")
+    def _room_for_one(self) -> Self:
+        """A quota that no server fits into would only be found out by whoever starts one."""
+        for field, name in (("cpu", "cpu"), ("memory", "memory"), ("ephemeral_storage", "ephemeralStorage")):
+            known = [(f"server.resources.{name}.limit", self.server.resources), *_named(self.server.profiles)]
+            limits = [(where, _limit(getattr(resources, field))) for where, resources in known]
+            if self.quota and (trouble := shortage(name, getattr(self.quota, field), limits)):
+                raise ValueError(trouble)
         return self
 
 

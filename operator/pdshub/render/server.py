@@ -10,6 +10,7 @@ from pdshub.installation import Defaults
 from pdshub.render import images
 from pdshub.render.names import HUB_LABEL, Names
 from pdshub.render.quantity import spawner_bytes, spawner_cores
+from pdshub.wellknown import SERVER_PRIORITY
 
 UID = 1000
 HOME = "/home/jovyan"
@@ -17,6 +18,9 @@ HOME = "/home/jovyan"
 SPAWNER = {
     # deleting a user must not delete files
     "delete_pvc": False,
+    "automount_service_account_token": False,
+    # a node under pressure ends servers before hubs
+    "priority_class_name": SERVER_PRIORITY,
     "pod_security_context": {
         "runAsNonRoot": True,
         # a recursive chown of a large home would make every start slow

@@ -15,6 +15,20 @@ from pdshub.render.names import Names
 
 _CORE: Mapping[str, Any] = {"cpu": "50m", "memory": "200Mi"}
 _PROXY: Mapping[str, Any] = {"cpu": "20m", "memory": "64Mi"}
+_RESTRICTED: Mapping[str, Any] = {
+    "runAsNonRoot": True,
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+"""What the ``restricted`` Pod Security Standard asks of a container, said for each: charts differ in their defaults."""
+_SEALED: Mapping[str, Any] = {**_RESTRICTED, "readOnlyRootFilesystem": True}
+"""The same for one that writes to its volumes only."""
+_SCRATCH: Mapping[str, Any] = {
+    "extraVolumes": [{"name": "pdshub-tmp", "emptyDir": {"sizeLimit": "256Mi"}}],
+    "extraVolumeMounts": [{"name": "pdshub-tmp", "mountPath": "/tmp"}],  # noqa: S108 - a path in the hub's container
+}
+"""What the hub may write beside its database."""
 
 
 def _culling(spec: PDSHubSpec) -> dict[str, Any]:
@@ -42,6 +56,25 @@ def pull_ahead(spec: PDSHubSpec, defaults: Defaults, chart: ChartRef) -> bool:
     return chart.source == "Repository" and all(images.pullable(image) for image in chosen)
 
 
+def _pullers(chart: ChartRef) -> dict[str, Any]:
+    """What the pods that pull images ahead may do; the small chart has none."""
+    if chart.source != "Repository":
+        return {}
+    return {"containerSecurityContext": dict(_RESTRICTED), "pause": {"containerSecurityContext": dict(_RESTRICTED)}}
+
+
+def _full(spec: PDSHubSpec) -> dict[str, Any]:
+    """How the hub meets a quota: it says itself that as many servers run as may, before Kubernetes refuses a pod.
+
+    What Kubernetes refuses counts as a start that failed, and after five of them the hub would end: whoever tries often
+    enough in a full namespace would restart it.
+    """
+    if spec.quota is None:
+        return {}
+    servers = spec.quota.servers
+    return {"consecutiveFailureLimit": 0, **({} if servers is None else {"activeServerLimit": servers})}
+
+
 def mark(chart: ChartRef, names: Names) -> dict[str, Any]:
     """The value ``custom``, a free place of the chart's schema: whose release this is, and of which chart.
 
@@ -66,10 +99,16 @@ def rendered(
         "db": {"type": "sqlite-pvc", "pvc": {"annotations": {"helm.sh/resource-policy": "keep"}, "storage": "1Gi"}},
         "resources": {"requests": dict(_CORE)},
         "networkPolicy": {"enabled": True},
+        "podSecurityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containerSecurityContext": dict(_SEALED),
+        **_full(spec),
     }
-    parts = (spawner, signin.render(spec, names), notice.render(names, bool(view)), reconnect.render())
+    told = notice.render(names, bool(view))
+    parts = (spawner, signin.render(spec, names), told, reconnect.render())
     for part in parts:
         hub = merge(hub, part)
+    # lists would replace each other
+    hub |= {key: [*told[key], *_SCRATCH[key]] for key in _SCRATCH}
     return {
         "custom": mark(chart, names),
         "hub": hub,
@@ -78,6 +117,7 @@ def rendered(
                 **_image(defaults.images.proxy, policy),
                 "resources": {"requests": dict(_PROXY)},
                 "networkPolicy": {"enabled": True},
+                "containerSecurityContext": dict(_SEALED),
             },
             "service": _service(spec),
         },
@@ -91,6 +131,7 @@ def rendered(
         "prePuller": {
             "hook": {"enabled": False},
             "continuous": {"enabled": pull_ahead(spec, defaults, chart)},
+            **_pullers(chart),
         },
         "cull": _culling(spec),
     }
@@ -120,9 +161,13 @@ def template_trouble(document: Mapping[str, Any]) -> str:
 def values(
     spec: PDSHubSpec, defaults: Defaults, chart: ChartRef, names: Names, view: str = "", folder: str = ""
 ) -> dict[str, Any]:
-    """What Helm gets: the rendered values with ``spec.values`` laid over them by Helm's rules.
+    """What Helm gets: the rendered values with ``spec.values`` laid over them by Helm's rules."""
+    return laid_over(rendered(spec, defaults, chart, names, view, folder), spec, chart, names)
+
+
+def laid_over(below: Mapping[str, Any], spec: PDSHubSpec, chart: ChartRef, names: Names) -> dict[str, Any]:
+    """``spec.values`` over what was rendered.
 
     The mark of ownership comes last: no value of a spec can take it away or give the release to another hub.
     """
-    merged = merge(rendered(spec, defaults, chart, names, view, folder), spec.values)
-    return merge(merged, {"custom": mark(chart, names)})
+    return merge(merge(below, spec.values), {"custom": mark(chart, names)})

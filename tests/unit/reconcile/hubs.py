@@ -45,7 +45,7 @@ class Bench:
             "pdshub-system",
             cast(Any, None),
         )
-        labels = {"pdshub.dev/environment": "development"}
+        labels = {"pdshub.dev/environment": "development", "pod-security.kubernetes.io/enforce": "restricted"}
         self.kube.put(NAMESPACE, {"metadata": {"name": "ns", "labels": labels}})
         self.kube.put(STORAGE_CLASS, {"metadata": {"name": "standard"}, "provisioner": "rancher.io/local-path"})
         self.generation = 0

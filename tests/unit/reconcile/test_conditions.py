@@ -16,6 +16,7 @@ from pdshub.reconcile.hub.conditions import OWNED as HUB_OWNED
 from pdshub.reconcile.hub.conditions import status, unobserved
 from pdshub.reconcile.hub.decide import BUDGET, decide
 from pdshub.reconcile.hub.facts import ArchiveState, Facts
+from pdshub.reconcile.hub.guard import Guard
 from pdshub.reconcile.hub.release import UnreadableRelease
 from pdshub.render.archive import ViewRef
 from pdshub.render.homes import Enforcement
@@ -147,7 +148,8 @@ def test_the_caller_says_which_types_are_its_own() -> None:
 
 def test_every_condition_of_a_hub_is_known_as_the_operators() -> None:
     homes = Enforcement(True, "Enforced", "x")
-    found = {kind for case in CASES for kind in conditions(case[1])} | set(conditions(facts(homes=homes)))
+    found = {kind for case in CASES for kind in conditions(case[1])}
+    found |= set(conditions(facts(homes=homes, guard=Guard(True))))
     assert found == set(HUB_OWNED) and found <= OWNED
 
 

@@ -32,6 +32,7 @@ OWNED = frozenset(
         "Deleting",
         "HomesEnforced",
         "Intact",
+        "NamespaceGuarded",
         "PinnedDrift",
         "Ready",
         "Reconciling",

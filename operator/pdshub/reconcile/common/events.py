@@ -18,6 +18,7 @@ _GOOD = {
     "Stalled": "False",
     "Surveyed": "True",
     "Intact": "True",
+    "NamespaceGuarded": "True",
     "PinnedDrift": "False",
     "Deleting": "False",
 }

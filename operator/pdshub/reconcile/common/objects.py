@@ -30,7 +30,7 @@ class Step:
     what: str
     body: Mapping[str, Any]
     how: str = "create"
-    """create, apply, adopt (metadata alone), rebind or resize."""
+    """create, apply, delete, adopt (metadata alone), rebind or resize."""
 
 
 def filled(value: Any) -> bool:

@@ -1,8 +1,9 @@
 """What is watched, so that a look at what is settled asks the API server nothing.
 
 In the whole cluster: hubs and views, whose watch is kopf's, volumes, namespaces, nodes, storage classes and, by the
-labels that hub charts and the operator set, the parts of hubs. In the installation's own namespace: what surveyors are
-made of, and the pods of the node plugin. In the namespace of each hub, and in no other: of Secrets their metadata.
+labels that hub charts and the operator set, the parts of hubs and the bounds of their namespaces. In the installation's
+own namespace: what surveyors are made of, and the pods of the node plugin. In the namespace of each hub, and in no
+other: of Secrets their metadata.
 
 Watches of the whole cluster, because each costs 0.3 MB: asyncio keeps 256 KB for every TLS connection. A part without
 the label that its chart should give it costs a request a look, and nothing else: that something is absent is asked.
@@ -18,10 +19,12 @@ from pdshub.kube import (
     CLAIM,
     CONFIG_MAP,
     DEPLOYMENT,
+    LIMIT_RANGE,
     NAMESPACE,
     NODE,
     PDSHUB,
     POD,
+    RESOURCE_QUOTA,
     SECRET,
     SERVICE,
     STORAGE_CLASS,
@@ -51,6 +54,11 @@ def slim_node(item: Object) -> Object:
     return {**kept, "status": {"addresses": status.get("addresses", [])}}
 
 
+def slim_quota(item: Object) -> Object:
+    """A ResourceQuota without its status, which changes with every server."""
+    return {k: v for k, v in without_managers(item).items() if k != "status"}
+
+
 HUBS = Scope(PDSHUB, slim=without_managers)
 VIEWS = Scope(ARCHIVE_VIEW)
 """With the managers of its fields: they say who decided."""
@@ -63,6 +71,8 @@ CLUSTER: Sequence[Scope] = (
     Scope(STORAGE_CLASS, slim=without_managers),
     Scope(CLAIM, labels="component=hub", slim=without_managers),
     Scope(CONFIG_MAP, labels=f"app.kubernetes.io/managed-by={MANAGER}", slim=without_managers),
+    Scope(RESOURCE_QUOTA, labels=f"app.kubernetes.io/managed-by={MANAGER}", slim=slim_quota),
+    Scope(LIMIT_RANGE, labels=f"app.kubernetes.io/managed-by={MANAGER}", slim=without_managers),
     Scope(SERVICE, labels="component=proxy-public", slim=without_managers),
     Scope(DEPLOYMENT, labels="component in (hub,proxy)", slim=without_managers),
     Scope(POD, labels="component in (hub,proxy)", slim=slim_pod),

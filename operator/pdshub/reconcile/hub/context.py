@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pdshub.hub_api import SignInAttempt
 from pdshub.kube import Object
 from pdshub.reconcile.common.context import Context
+from pdshub.reconcile.hub.guard import Guard
 from pdshub.reconcile.hub.observation import Attempt
 from pdshub.reconcile.hub.release import Release, UnreadableRelease
 
@@ -21,6 +23,10 @@ class HubMemory:
     """time.monotonic() of the next try."""
     release: tuple[str, str, Release | UnreadableRelease] | None = None
     """Secret, its resourceVersion, and what it decoded to."""
+    guard: tuple[str, Guard] | None = None
+    """resourceVersion of the namespace, and whether it keeps privileged pods out."""
+    sign_in_attempt: tuple[int, float, SignInAttempt] | None = None
+    """Revision of the release, time.monotonic(), and how a name that nobody allowed fared at its sign-in."""
     sign_in: tuple[str, str, Object] | None = None
     """Secret of the sign-in method, its resourceVersion, and the Secret without its content (see without_content)."""
 

@@ -21,11 +21,12 @@ from pdshub.reconcile.hub.archive_state import (
     notice_text,
     stale_own_view,
 )
+from pdshub.reconcile.hub.bounds import judge_bounds
 from pdshub.reconcile.hub.database import judge_database
 from pdshub.reconcile.hub.dependents import RELEASED, judge_dependents
 from pdshub.reconcile.hub.facts import ArchiveState, Attempt, Facts
 from pdshub.reconcile.hub.observation import Observation
-from pdshub.render import address, archive, chart, homes, keys, notice, signin, values
+from pdshub.render import address, archive, chart, homes, keys, notice, signin, signin_rules, values
 from pdshub.render.merge import same
 from pdshub.render.names import ENVIRONMENT_LABEL, FINALIZER, NOTICE_ANNOTATION, Names
 
@@ -118,6 +119,7 @@ def _wanted(
         facts,
         terminating=phase == "Terminating",
         development=labels.get(ENVIRONMENT_LABEL) == "development",
+        guard=seen.guard,
         view=view,
         archive=state,
     )
@@ -125,16 +127,23 @@ def _wanted(
         return replace(facts, archive=ArchiveState(), refused=("NameTaken", conflict))
     ref = chart.choose(spec.chart, defaults.chart, bundled.path, bundled.version, bundled.digest)
     where = (view.name, view.folder) if view else ("", "")
-    wanted: dict[str, Any] = values.values(spec, defaults, ref, names, *where)
+    rendered = values.rendered(spec, defaults, ref, names, *where)
+    wanted: dict[str, Any] = values.laid_over(rendered, spec, ref, names)
     if trouble := values.template_trouble(wanted):
         return replace(facts, archive=ArchiveState(), refused=("ValuesRefused", trouble))
+    verdict = signin_rules.judge(rendered, wanted, ref)
+    if verdict.open and not facts.development:
+        return replace(facts, archive=ArchiveState(), sign_in=verdict, refused=(signin_rules.OPEN, verdict.open))
     facts = _with_volumes(facts, seen, spec)
+    bounds = judge_bounds(spec, names, seen.storage_classes, seen.quotas, seen.limit_ranges)
     release, key = facts.release, f"{facts.generation}-{chart.digest(ref, wanted)}"
     ours = release is not None and release.owner == names.name
     database = judge_database(names, seen.database_claim, seen.database_volume, ours)
     by_chart = isinstance(wanted.get("hub"), dict) and _database_type(wanted["hub"]) == "sqlite-pvc"
     return replace(
         facts,
+        sign_in=verdict,
+        sign_in_attempt=seen.sign_in_attempt,
         missing_secret=_secret_trouble(spec, names, seen.sign_in_secret),
         new_secrets=_new_secrets(spec, names, seen),
         chart=ref,
@@ -143,7 +152,7 @@ def _wanted(
         in_sync=release is not None and same(dict(release.values), wanted),
         key=key,
         attempt=_attempt(seen.attempt, facts.status),
-        steps=(*(database.steps if by_chart else ()), *facts.steps),
+        steps=(*(database.steps if by_chart else ()), *bounds, *facts.steps),
         database_conflict=database.conflict if by_chart else "",
         unprotected=database.unprotected if release else (),
         homes=homes.enforcement(

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pdshub.api.hub import PDSHubSpec
+from pdshub.hub_api import SignInAttempt
 from pdshub.kube import Object
 from pdshub.reconcile.common.objects import Workload
+from pdshub.reconcile.hub.guard import Guard
 from pdshub.reconcile.hub.release import Release, UnreadableRelease
 
 
@@ -53,6 +55,12 @@ class Observation:
     """Why the spec is refused, field by field."""
     release: ReleaseRead = field(default_factory=ReleaseRead)
     namespace: Object | None = None
+    guard: Guard = field(default_factory=Guard)
+    """Whether the namespace keeps privileged pods out."""
+    quotas: tuple[Object, ...] = ()
+    """ResourceQuotas with the hub's marks."""
+    limit_ranges: tuple[Object, ...] = ()
+    """LimitRanges with the hub's marks."""
     view: Object | None = None
     """The ArchiveView that the spec asks for."""
     own_view: Object | None = None
@@ -85,6 +93,8 @@ class Observation:
     """The Service in front of the proxy."""
     health: str | None = None
     """What the hub answered when asked for its health: empty when it is well, None when it was not asked."""
+    sign_in_attempt: SignInAttempt | None = None
+    """How a name that nobody allowed fared at the sign-in of the present revision; None: it was not tried."""
     attempt: Attempt = field(default_factory=Attempt)
     """Failed runs of helm that this process remembers."""
     resumed: bool = False

@@ -12,13 +12,16 @@ from pydantic import ValidationError
 from pdshub import hub_api
 from pdshub.api.hub import PDSHubSpec
 from pdshub.api.refusal import refusal_words
+from pdshub.hub_api import SignInAttempt
 from pdshub.kube import (
     ARCHIVE_VIEW,
     CLAIM,
     CONFIG_MAP,
+    LIMIT_RANGE,
     NAMESPACE,
     PDSHUB,
     POD,
+    RESOURCE_QUOTA,
     SECRET,
     SERVICE,
     VOLUME,
@@ -30,12 +33,16 @@ from pdshub.reconcile.common import workloads
 from pdshub.reconcile.common.objects import without_content
 from pdshub.reconcile.hub.context import HubContext, HubMemory
 from pdshub.reconcile.hub.dependents import read_dependents
+from pdshub.reconcile.hub.guard import Guard, read_guard
 from pdshub.reconcile.hub.observation import Observation, ReleaseRead
 from pdshub.reconcile.hub.release import Release, UnreadableRelease, by_revision, read_release
 from pdshub.render import archive, signin
 from pdshub.render.names import DATABASE_CLAIM, HUB_LABEL, NAMESPACE_LABEL, VIEW_LABEL, Names
+from pdshub.wellknown import MANAGER
 
 _Made = TypeVar("_Made")
+_TRY_AGAIN = 300.0
+"""Seconds after which a sign-in that told nothing is tried again."""
 
 
 def names_of(hub: Object) -> Names:
@@ -120,15 +127,20 @@ async def _wanted(context: HubContext, names: Names, spec: PDSHubSpec) -> dict[s
     kube, where = context.kube, names.namespace
     view = archive.view_of(spec, names)
     mine = f"{HUB_LABEL}={names.name},{VIEW_LABEL}"
+    made_for_hub = f"app.kubernetes.io/managed-by={MANAGER},{HUB_LABEL}={names.name}"
     claims = await kube.items(CLAIM, where, labels=mine)
     volumes = await kube.items(VOLUME, labels=f"{mine},{NAMESPACE_LABEL}={where}")
     database = await kube.get(CLAIM, DATABASE_CLAIM, where)
     bound = ((database or {}).get("spec") or {}).get("volumeName")
     own = None if view and view.name == names.own_view else await _own_view(kube, names)
+    namespace = await kube.get(NAMESPACE, where)
     return {
         "own_view": own,
         "own_view_shown": own is not None and await _is_shown(kube, names.own_view),
-        "namespace": await kube.get(NAMESPACE, where),
+        "namespace": namespace,
+        "guard": await _guard(context, names, namespace),
+        "quotas": tuple(await kube.items(RESOURCE_QUOTA, where, labels=made_for_hub)),
+        "limit_ranges": tuple(await kube.items(LIMIT_RANGE, where, labels=made_for_hub)),
         "view": await kube.get(ARCHIVE_VIEW, view.name) if view else None,
         "claims": tuple(claims),
         "volumes": tuple(volumes),
@@ -141,6 +153,17 @@ async def _wanted(context: HubContext, names: Names, spec: PDSHubSpec) -> dict[s
         "database_volume": await kube.get(VOLUME, str(bound)) if bound else None,
         "storage_classes": tuple(await context.storage_classes()),
     }
+
+
+async def _guard(context: HubContext, names: Names, namespace: Object | None) -> Guard:
+    """Whether the namespace keeps privileged pods out: asked again when the namespace changed, or nobody knows."""
+    if namespace is None or (namespace.get("status") or {}).get("phase") == "Terminating":
+        return Guard()
+    memory, version = context.memory(names.namespace, names.name), str(namespace["metadata"].get("resourceVersion"))
+    if memory.guard is None or memory.guard[0] != version or memory.guard[1].enforced is None:
+        found = await read_guard(context.kube, names.namespace, context.installation.defaults.images.hub)
+        memory.guard = version, found
+    return memory.guard[1]
 
 
 async def _own_view(kube: Kube, names: Names) -> Object | None:
@@ -175,6 +198,15 @@ async def _named(
     return found or await kube.get(resource, name, namespace)
 
 
+def _sign_in_attempt(context: HubContext, names: Names, release: Release | None) -> SignInAttempt | None:
+    """What came of the attempt at this revision; one that told nothing is forgotten after a while."""
+    known = context.memory(names.namespace, names.name).sign_in_attempt
+    if known is None or release is None or known[0] != release.revision:
+        return None
+    _, at, attempt = known
+    return None if attempt.admitted is None and time.monotonic() - at > _TRY_AGAIN else attempt
+
+
 async def _running(context: HubContext, names: Names, seen: Observation) -> dict[str, Any]:
     """Pods, health and address of what runs, whatever the spec says now."""
     kube, found = context.kube, seen.release
@@ -186,6 +218,7 @@ async def _running(context: HubContext, names: Names, seen: Observation) -> dict
     up = hub.available and proxy.available
     shows = seen.spec is not None and seen.spec.archive is not None
     return {
+        "sign_in_attempt": _sign_in_attempt(context, names, found.newest),
         "hub_workload": hub,
         "proxy_workload": proxy,
         "health": await hub_api.healthy(kube, names.namespace, str(base or "/")) if up else None,

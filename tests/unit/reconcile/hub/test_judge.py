@@ -19,11 +19,13 @@ from pdshub.reconcile.hub import decide as decide_module
 from pdshub.reconcile.hub.act import ACTS, EVENT_REASONS
 from pdshub.reconcile.hub.decide import Action, Kind, decide
 from pdshub.reconcile.hub.facts import Attempt, Facts
+from pdshub.reconcile.hub.guard import Guard
 from pdshub.reconcile.hub.observation import Observation, ReleaseRead
 from pdshub.reconcile.hub.release import Release, UnreadableRelease
-from pdshub.render import archive
+from pdshub.render import archive, limits
 from pdshub.render.chart import digest
 from pdshub.render.names import Names
+from pdshub.render.signin_rules import Verdict
 
 NAMES = Names("ns", "demo")
 INSTALLATION = Installation.model_validate({"archive": {"allowedServers": ["10.0.0.0/8"]}})
@@ -66,6 +68,7 @@ def observed(spec: Mapping[str, Any] = SPEC, **more: Any) -> Observation:
         "namespace": named("ns", None, {"pdshub.dev/environment": "development"}),
         "keys_secret": named("demo-keys"),
         "sign_in_secret": secret("password", "x"),
+        "limit_ranges": (limits.limit_range(parsed, NAMES),),
     }
     return Observation(**{**settled, **more})
 
@@ -111,6 +114,23 @@ REFUSALS: list[tuple[str, Observation, Kind, str, list[str]]] = [
     ),
     ("suspended", observed({**SPEC, "suspend": True}), Kind.SUSPEND, "Suspended", []),
     ("development elsewhere", observed(namespace=named("ns", None)), Kind.STALL, "DevelopmentSignIn", ["label"]),
+    (
+        "a namespace that admits privileged pods",
+        observed(guard=Guard(False)),
+        Kind.STALL,
+        "NamespaceUnguarded",
+        ["kubectl label namespace ns pod-security.kubernetes.io/enforce=restricted"],
+    ),
+    (
+        "an open sign-in",
+        observed(
+            {"signIn": GOOGLE, "values": {"hub": {"config": {"GoogleOAuthenticator": {"allow_all": True}}}}},
+            namespace=named("ns", None),
+        ),
+        Kind.STALL,
+        "OpenSignIn",
+        ["spec.values.hub.config.GoogleOAuthenticator.allow_all"],
+    ),
     ("no namespace was found", observed(namespace=None), Kind.STALL, "DevelopmentSignIn", ["label"]),
     (
         "somebody's release",
@@ -307,6 +327,7 @@ def test_every_reason_to_stall_or_suspend_is_reached_by_the_table() -> None:
                 found.add(str(rest[0].value))
     assert found - reached == {"NoProgress"}, "that one is the loop's"
     assert {"NameTaken", "ValuesRefused", "ChartNotFound", "ChartNotAllowed", "SecretMissing"} <= reached
+    assert {"NamespaceUnguarded", "OpenSignIn"} <= reached
 
 
 def test_the_reasons_are_those_that_programs_know() -> None:
@@ -321,6 +342,7 @@ def test_the_reasons_are_those_that_programs_know() -> None:
         Kind.COLLECT_STALE: ({"stale": (("claim", "x"),)}, "Tidying"),
         Kind.PROTECT: ({"unprotected": ("pv",)}, "Protecting"),
         Kind.NOTIFY: ({"notice_pod": "hub-1"}, "Notifying"),
+        Kind.TRY_SIGN_IN: ({"sign_in": Verdict(by_code=("x",))}, "TryingSignIn"),
         Kind.COLLECT_DEPENDENTS: ({"deleting": True, "release": None, "dependents": (("pod", "x"),)}, "Deleting"),
         Kind.COLLECT_REVISIONS: ({"deleting": True, "broken_revisions": ("x",)}, "Deleting"),
         Kind.UNINSTALL: ({"deleting": True}, "Deleting"),
