@@ -32,6 +32,7 @@ OWNED = frozenset(
         "Deleting",
         "HomesEnforced",
         "Intact",
+        "NetworkEnforced",
         "PinnedDrift",
         "Ready",
         "Reconciling",

@@ -6,12 +6,23 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from pdshub.kube import ARCHIVE_VIEW, CLAIM, CONFIG_MAP, DEPLOYMENT, SECRET, SERVICE, VOLUME, Kube, Resource
+from pdshub.kube import (
+    ARCHIVE_VIEW,
+    CLAIM,
+    CONFIG_MAP,
+    DEPLOYMENT,
+    NETWORK_POLICY,
+    SECRET,
+    SERVICE,
+    VOLUME,
+    Kube,
+    Resource,
+)
 from pdshub.reconcile.common.objects import Step
 from pdshub.wellknown import MANAGER
 
 _RESOURCES: Mapping[str, Resource] = {
-    r.kind: r for r in (SECRET, ARCHIVE_VIEW, VOLUME, CLAIM, CONFIG_MAP, SERVICE, DEPLOYMENT)
+    r.kind: r for r in (SECRET, ARCHIVE_VIEW, VOLUME, CLAIM, CONFIG_MAP, SERVICE, DEPLOYMENT, NETWORK_POLICY)
 }
 
 

@@ -21,6 +21,7 @@ OWNED = (
     "Suspended",
     "ArchiveReady",
     "HomesEnforced",
+    "NetworkEnforced",
 )
 """Types of the conditions that the operator writes of hubs. All others belong to somebody else, and stay."""
 
@@ -92,6 +93,8 @@ def drafts(facts: Facts, action: Action) -> list[ConditionDraft]:
         found.append(("ArchiveReady", truth(archive.ready), archive.reason or "NoReport", archive.message))
     if facts.homes is not None:
         found.append(("HomesEnforced", truth(facts.homes.enforced), facts.homes.reason, facts.homes.message))
+    if facts.network is not None:
+        found.append(("NetworkEnforced", truth(facts.network.enforced), facts.network.reason, facts.network.message))
     return found
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from pdshub.kube import Object
 from pdshub.reconcile.common.context import Context
+from pdshub.reconcile.hub.api_server import ApiServerFinder
 from pdshub.reconcile.hub.observation import Attempt
 from pdshub.reconcile.hub.release import Release, UnreadableRelease
 
@@ -30,6 +31,7 @@ class HubContext(Context):
     """The API server, Helm, the installation's settings, and the memory of hubs."""
 
     hubs: dict[tuple[str, str], HubMemory] = field(default_factory=dict)
+    api_server: ApiServerFinder = field(default_factory=ApiServerFinder)
 
     def memory(self, namespace: str, name: str) -> HubMemory:
         """What is remembered of a hub."""
