@@ -1,6 +1,7 @@
 """``kubectl pdshub``: what PDSHub shows, and decisions about archive views.
 
-Exit codes: 0 done; 1 it failed (verify: files differ; explain: no such path; probe: what is closed was reached); 2 wrong use; 3 waiting took too long.
+Exit codes: 0 done; 1 it failed (verify: files differ; explain: no such path; probe: what is
+closed was reached); 2 wrong use; 3 waiting took too long.
 """
 
 from __future__ import annotations
