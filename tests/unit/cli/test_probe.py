@@ -201,17 +201,9 @@ def test_a_positive_control_makes_a_no_of_silence() -> None:
 
 
 def test_a_target_of_the_callers_replaces_or_adds() -> None:
-    answer, _, code = ask(
-        Cluster({**GOOD, USER: GOOD[USER] | {"web", "institution"}}),
-        *(
-            "--target",
-            "metadata=[fd00::1]:8080",
-            "--target",
-            "web=198.51.100.7:80",
-            "--target",
-            "institution=203.0.113.7:80",
-        ),
-    )
+    given = ("metadata=[fd00::1]:8080", "web=198.51.100.7:80", "institution=203.0.113.7:80")
+    cluster = Cluster({**GOOD, USER: GOOD[USER] | {"web", "institution"}})
+    answer, _, code = ask(cluster, *(word for text in given for word in ("--target", text)))
     rows = answer["matrix"]
     assert rows["web"][USER]["cell"] == YES and rows["institution"][USER]["cell"] == REACHED and code == 1
     assert list(rows).count("metadata") == 1
@@ -282,7 +274,6 @@ def test_a_pod_that_does_not_run_says_why_and_all_are_removed(
 ) -> None:
     cluster = Cluster(GOOD)
     cluster.fate[USER] = fate
-    monkeypatch.setattr(Pods, "sleep", lambda self, seconds: None)
     monkeypatch.setattr(probe, "Times", lambda settle: Times(settle=settle, start=0.0))
     monkeypatch.setattr(probe.Times, "settle", 0.0, raising=False)
     with pytest.raises(CliError, match=says):
