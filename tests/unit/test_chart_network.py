@@ -14,9 +14,8 @@ from tests.unit.chart import Document, rendered, run
 from tests.unit.netpol import Pod, reaches
 
 SYSTEM = "pdshub-system"
-OPERATOR = Pod(
-    "10.244.1.1", SYSTEM, rendered()["Deployment", "pdshub-operator"]["spec"]["template"]["metadata"]["labels"]
-)
+LABELS = {"app.kubernetes.io/name": "pdshub", "app.kubernetes.io/instance": "pdshub"}
+OPERATOR = Pod("10.244.1.1", SYSTEM, {**LABELS, "app.kubernetes.io/component": "operator"})
 SURVEYOR = Pod("10.244.1.2", SYSTEM, {"app.kubernetes.io/name": "pdshub", "app.kubernetes.io/component": "surveyor"})
 FAR_SURVEYOR = Pod("10.244.1.2", "surveyors", SURVEYOR.labels)
 PROXY = Pod("10.244.1.3", "hubs", {"component": "proxy"})
@@ -57,6 +56,11 @@ CASES: list[tuple[str, Pod, Pod, int, bool]] = [
 ]
 
 
+def test_the_labels_are_those_of_the_pods() -> None:
+    made = rendered()["Deployment", "pdshub-operator"]["spec"]["template"]["metadata"]["labels"]
+    assert OPERATOR.labels.items() <= made.items()
+
+
 @pytest.mark.parametrize(("source", "target", "port", "expected"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
 def test_who_reaches_whom(source: Pod, target: Pod, port: int, expected: bool) -> None:
     assert reaches(policies(), source, target, port) is expected
@@ -69,7 +73,7 @@ def test_who_reaches_whom(source: Pod, target: Pod, port: int, expected: bool) -
         ({"network": {"dns": {"addresses": ["169.254.20.10/32"]}}}, Pod("169.254.20.10"), 53),
         (
             {"network": {"dns": {"namespace": "dns", "labels": {"k8s-app": "kube-dns"}}}},
-            Pod("1", "dns", DNS.labels),
+            Pod("10.9.9.9", "dns", DNS.labels),
             53,
         ),
         ({"operator": {"networkPolicy": False}}, METADATA, 80),
