@@ -89,7 +89,7 @@ def closed_by(cidr: str, private: Iterable[str], allowed: Iterable[str]) -> str:
     if any(_within(net, whole) for whole in _nets(allowed)):
         return ""
     for shut in _nets([*CLOSED, *private]):
-        if shut.version == net.version and shut.overlaps(net):  # type: ignore[arg-type]
+        if shut.version == net.version and shut.overlaps(net):
             return str(shut)
     if not any(_within(net, ipaddress.ip_network(whole)) for whole in INTERNET):
         return f"what lies outside of {INTERNET[1]}"

@@ -333,8 +333,9 @@ def test_a_diff_that_takes_long_over_the_surveyors_own_server(tmp_path: Path, mo
             for _ in range(2):
                 assert await api.changes(OPERATOR, address, A, A) == Changes(datasets_added=1, files_added=5000)
             assert workers == ["diff"]
-            for limit, named in (("limit=2&", 2), ("", 1000), ("limit=9999&", 1000)):
-                _, raw = await api._request(OPERATOR, "GET", address, f"/diff?{limit}from={A}&to={A}")
+            given: list[tuple[dict[str, str], int]] = [({"limit": "2"}, 2), ({}, 1000), ({"limit": "9999"}, 1000)]
+            for limit, named in given:
+                _, raw = await api._request(OPERATOR, "GET", address, "/diff", query={**limit, "from": A, "to": A})
                 assert len(json.loads(raw)["files"]["added"]["paths"]) == named
             with pytest.raises(SurveyError, match="500: more memory is needed"):
                 await api.changes(OPERATOR, address, A, A[:-1] + "b")

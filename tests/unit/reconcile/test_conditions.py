@@ -16,6 +16,7 @@ from pdshub.reconcile.hub.conditions import OWNED as HUB_OWNED
 from pdshub.reconcile.hub.conditions import status, unobserved
 from pdshub.reconcile.hub.decide import BUDGET, decide
 from pdshub.reconcile.hub.facts import ArchiveState, Facts
+from pdshub.reconcile.hub.network_state import NetworkState
 from pdshub.reconcile.hub.release import UnreadableRelease
 from pdshub.render.archive import ViewRef
 from pdshub.render.homes import Enforcement
@@ -146,8 +147,9 @@ def test_the_caller_says_which_types_are_its_own() -> None:
 
 
 def test_every_condition_of_a_hub_is_known_as_the_operators() -> None:
-    homes = Enforcement(True, "Enforced", "x")
-    found = {kind for case in CASES for kind in conditions(case[1])} | set(conditions(facts(homes=homes)))
+    homes, network = Enforcement(True, "Enforced", "x"), NetworkState(True, "Probed", "x")
+    more = conditions(facts(homes=homes, network=network))
+    found = {kind for case in CASES for kind in conditions(case[1])} | set(more)
     assert found == set(HUB_OWNED) and found <= OWNED
 
 
