@@ -42,7 +42,7 @@ def _is_peer(peer: Document, policy: Document, other: Pod) -> bool:
     return _chosen(peer.get("podSelector", {}), other.labels)
 
 
-def _allows(rules: Iterable[Document], side: str, policy: Document, other: Pod, port: int, protocol: str) -> bool:
+def _allows(rules: Iterable[Document], side: str, policy: Document, other: Pod, port: int | str, protocol: str) -> bool:
     def fits(rule: Document) -> bool:
         ports = rule.get("ports")
         right = not ports or any((p["port"], p.get("protocol", "TCP")) == (port, protocol) for p in ports)
@@ -52,8 +52,8 @@ def _allows(rules: Iterable[Document], side: str, policy: Document, other: Pod, 
     return any(fits(rule) for rule in rules)
 
 
-def reaches(policies: Iterable[Document], source: Pod, target: Pod, port: int, protocol: str = "TCP") -> bool:
-    """Whether a connection is let through on both sides."""
+def reaches(policies: Iterable[Document], source: Pod, target: Pod, port: int | str, protocol: str = "TCP") -> bool:
+    """Whether a connection is let through on both sides. ``port``: its number, or its name where policies name it."""
     known = list(policies)
     for direction, side, pod, other in (("Egress", "to", source, target), ("Ingress", "from", target, source)):
         mine = [

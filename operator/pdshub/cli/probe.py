@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import secrets
 import signal
@@ -14,7 +13,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from pdshub import network_rules, ports
+from pdshub import network_rules, ports, rfc3339
 from pdshub.archive.findings import printable
 from pdshub.cli.archive import CliError, Said
 from pdshub.cli.kubectl import Kubectl, KubectlError
@@ -176,16 +175,12 @@ def run(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     finally:
         desk.notes += pods.remove(roles.values())
     matrix = Matrix(targets, declared, found, desk.notes)
-    answer = {**matrix.wire(), "hub": f"{args.hub}/{release}", "at": _now()}
+    answer = {**matrix.wire(), "hub": f"{args.hub}/{release}", "at": rfc3339.now()}
     text = matrix.text()
     if args.record:
         _record(desk, args.hub, matrix, answer["at"])
         text += f"\nkept: condition NetworkEnforced of {args.hub}/{release}"
     return answer, text, FOUND if matrix.reached else 0
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _record(desk: _Desk, namespace: str, matrix: Matrix, at: str) -> None:

@@ -122,7 +122,7 @@ def _roles(spec: PDSHubSpec, installation: Installation, api_server: ApiServer) 
         # zero-to-jupyterhub's own TLS, where values ask for it: certificates by ACME, kept in a Secret
         "autohttps": (
             AUTOHTTPS,
-            [{"ports": _tcp(8080, 8443)}],
+            [{"ports": [{"port": name, "protocol": "TCP"} for name in ("http", "https")]}],
             [_to(PROXY, PROXY_PORT), *dns, *api, *_internet(installation, 80, 443)],
         ),
     }

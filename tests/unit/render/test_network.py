@@ -84,7 +84,7 @@ def reached(found: list[dict[str, Any]], source: str) -> set[str]:
 
 @pytest.mark.parametrize("source", MATRIX)
 def test_the_whole_matrix(source: str) -> None:
-    also = {"proxy:8443", "autohttps:8443"} if source == "elsewhere" else set()
+    also = {"proxy:8443"} if source == "elsewhere" else set()
     assert reached(policies(), source) == MATRIX[source] | also
 
 
@@ -131,7 +131,8 @@ def test_nothing_comes_in_from_elsewhere_but_through_the_proxy() -> None:
             for name, port in INSIDE
             if PODS[name].namespace == "ns" and reaches(found, source, PODS[name], port)
         }
-        assert open_ == {("proxy", 8000), ("proxy", 8443), ("autohttps", 8443)}
+        assert open_ == {("proxy", 8000), ("proxy", 8443)}
+        assert reaches(found, source, PODS["autohttps"], "https") and not reaches(found, source, PODS[HUB], "https")
 
 
 def test_a_pod_of_no_role_reaches_nothing_and_is_reached_by_nobody() -> None:
