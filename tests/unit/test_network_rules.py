@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+from pathlib import Path
 
 import pytest
 
-from pdshub.network_rules import CLOSED, addresses, closed_by, internet, is_in, normal, policies_digest
+from pdshub.network_rules import CLOSED, INTERNET, addresses, closed_by, internet, is_in, normal, policies_digest
 
 PRIVATE = [
     "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "100.64.0.1", "100.127.255.254", "100.100.100.200",
@@ -95,3 +96,8 @@ def test_a_digest_is_of_what_policies_mean() -> None:
     assert normal(one) == normal(other) and policies_digest({"a": one}) == policies_digest({"a": other})
     assert policies_digest({"a": one}) != policies_digest({"b": one})
     assert policies_digest({"a": one}) != policies_digest({"a": {**one, "egress": [{}]}})
+
+
+def test_the_manual_lists_what_is_closed() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "network.md").read_text()
+    assert not [cidr for cidr in (*CLOSED, INTERNET[1]) if f"`{cidr}`" not in page]
