@@ -5,13 +5,15 @@ Written by the chart ``charts/pdshub`` into a ConfigMap; read by the operator an
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import yaml
 from pydantic import Field
 
-from pdshub.api.base import Model, Quantity, parse_quantity
+from pdshub import network_rules
+from pdshub.api.base import Cidr, Model, Quantity, parse_quantity
 from pdshub.api.view import Source
 from pdshub.mount_rules import LOCAL_PREFIXES, SERVERS, refusing_setting
 
@@ -70,12 +72,41 @@ class Surveyor(Model):
     """The largest store that a view may ask for: whoever may write a PDSHub may write a view inside of it."""
 
 
+class Dns(Model):
+    """The cluster's name service, as pods reach it."""
+
+    namespace: str = "kube-system"
+    labels: dict[str, str] = Field(default_factory=lambda: {"k8s-app": "kube-dns"})
+    ports: list[int] = Field(default_factory=lambda: [53])
+    """Ports on which its pods listen, UDP and TCP."""
+    addresses: list[Cidr] = Field(default_factory=list)
+    """Of a name service that is no pod of the cluster's network, like a cache on each node."""
+
+
+class Network(Model):
+    """What hubs may reach, and where what they need is."""
+
+    private_ranges: list[Cidr] = Field(default_factory=list)
+    """Addresses of the institution and the cluster that are closed beside the private ones."""
+    allowed_ranges: list[Cidr] = Field(default_factory=list)
+    """Closed addresses that a PDSHub may name in spec.network.cidrs all the same."""
+    api_server: Literal["found", "any"] | list[Cidr] = "found"
+    """Where hubs reach the API server: as Service kubernetes says, at any address, or in these ranges."""
+    dns: Dns = Field(default_factory=Dns)
+
+
 class Installation(Model):
     """The whole of installation.yaml."""
 
     defaults: Defaults = Field(default_factory=Defaults)
     archive: Allowed = Field(default_factory=Allowed)
     surveyor: Surveyor = Field(default_factory=Surveyor)
+    network: Network = Field(default_factory=Network)
+
+    @property
+    def private_ranges(self) -> list[str]:
+        """What is closed beside the addresses that always are: the installation's ranges, and the NFS servers."""
+        return [*self.network.private_ranges, *network_rules.addresses(self.archive.allowed_servers)]
 
 
 def load(path: Path = DEFAULT_PATH) -> Installation:
@@ -106,6 +137,17 @@ def refusal(source: Source, allowed: Allowed) -> str:
             f"source {source.name}: local path {PurePosixPath(source.local.path)} is not allowed by this installation: "
             f"add a prefix of it to {setting} of the pdshub chart"
         )
+    return ""
+
+
+def egress_refusal(cidrs: Iterable[str], installation: Installation) -> str:
+    """Why this installation does not let a hub's servers reach these ranges; empty where it does."""
+    for cidr in cidrs:
+        if met := network_rules.closed_by(cidr, installation.private_ranges, installation.network.allowed_ranges):
+            return (
+                f"spec.network.cidrs: {cidr} meets {met}, which is closed to servers: name public addresses, or "
+                f"add the range to network.allowedRanges of the pdshub chart"
+            )
     return ""
 
 

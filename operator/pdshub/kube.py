@@ -80,6 +80,7 @@ VOLUME = Resource("v1", "persistentvolumes", "PersistentVolume", namespaced=Fals
 NAMESPACE = Resource("v1", "namespaces", "Namespace", namespaced=False)
 NODE = Resource("v1", "nodes", "Node", namespaced=False)
 DEPLOYMENT = Resource("apps/v1", "deployments", "Deployment")
+NETWORK_POLICY = Resource("networking.k8s.io/v1", "networkpolicies", "NetworkPolicy")
 STORAGE_CLASS = Resource("storage.k8s.io/v1", "storageclasses", "StorageClass", namespaced=False)
 
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import ssl
 from typing import Any, TypeVar
-from urllib.parse import quote, urlencode
 
 import aiohttp
 from pydantic import ValidationError
+from yarl import URL
 
 from pdshub import tls_names
 from pdshub.api.generation import Changes
@@ -39,6 +39,12 @@ def reason(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
+def _url(address: str, path: str, query: dict[str, str]) -> URL:
+    """From parts, so that no part can name another host. Raises ValueError for an address that is not ip:port."""
+    host, _, port = address.rpartition(":")
+    return URL.build(scheme="https", host=host.strip("[]"), port=int(port), path=path, query=query)
+
+
 def _read(model: type[_Answer], data: bytes, what: str) -> _Answer:
     """An answer as its model. Raises SurveyError, which names the field that is refused."""
     try:
@@ -51,16 +57,24 @@ class SurveyApi:
     """Requests to surveyors. ``tls`` is the operator's context, ``address`` is ip:port."""
 
     async def _request(
-        self, tls: ssl.SSLContext, method: str, address: str, path: str, body: dict[str, Any] | None = None
+        self,
+        tls: ssl.SSLContext,
+        method: str,
+        address: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        query: dict[str, str] | None = None,
     ) -> tuple[int, bytes]:
-        """Status (below 300) and body of the answer. Raises SurveyError."""
+        """Status (below 300) and body of the answer; a redirect is an error. Raises SurveyError."""
         timeout = aiohttp.ClientTimeout(total=TIMEOUT)
-        url = f"https://{address}{path}"
         try:
+            url = _url(address, path, query or {})
             # a connection for each request: a kept one would outlive a renewed certificate
             async with (
                 aiohttp.ClientSession(timeout=timeout) as session,
-                session.request(method, url, json=body, ssl=tls, server_hostname=tls_names.SURVEYOR) as answer,
+                session.request(
+                    method, url, json=body, ssl=tls, server_hostname=tls_names.SURVEYOR, allow_redirects=False
+                ) as answer,
             ):
                 data = await answer.content.read(LIMIT + 1)
                 while len(data) <= LIMIT and (more := await answer.content.read(LIMIT + 1 - len(data))):
@@ -91,6 +105,6 @@ class SurveyApi:
 
         None while that is worked out. Raises SurveyError.
         """
-        query = urlencode({"from": before, "to": after, "limit": "0", "wait": str(DIFF_SECONDS)}, quote_via=quote)
-        status, data = await self._request(tls, "GET", address, f"/diff?{query}")
+        query = {"from": before, "to": after, "limit": "0", "wait": str(DIFF_SECONDS)}
+        status, data = await self._request(tls, "GET", address, "/diff", query=query)
         return None if status == STILL_AT_IT else _read(Diff, data, "diff").counted()

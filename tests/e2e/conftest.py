@@ -47,7 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 GROUPS = {
     "release": ("test_25_generations.py", "test_29_proof.py"),
-    "hub": ("test_10_apply.py", "test_20_archive.py", "test_30_homes.py", "test_40_bad_input.py"),
+    "hub": ("test_10_apply.py", "test_20_archive.py", "test_30_homes.py", "test_40_bad_input.py", "test_96_network.py"),
 }
 """Fixtures of the session that are worth making once, with the files that use them side by side."""
 FIRST = ("test_60_namespace.py", *GROUPS)

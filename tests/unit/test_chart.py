@@ -7,6 +7,7 @@ import pytest
 from pdshub import installation, kube, pki, ports
 from pdshub.object_cache import Scope
 from pdshub.reconcile.common import node_reports, watched
+from pdshub.reconcile.hub import api_server
 from pdshub.wellknown import DRIVER, SERVER_PRIORITY
 from tests.unit.chart import FULL, SYSTEM, VALUES, Document, pods, rendered
 
@@ -65,7 +66,7 @@ def test_least_rights(account: str) -> None:
 def test_rights_are_bound_to_the_two_accounts_and_there_are_no_others() -> None:
     objects = rendered()
     assert {name for kind, name in objects if kind == "ClusterRole"} == set(RIGHTS)
-    assert not [name for kind, name in objects if kind in ("Role", "RoleBinding")]
+    assert {name for kind, name in objects if kind in ("Role", "RoleBinding")} == {"pdshub-operator-api-server"}
     bound = {
         (d["roleRef"]["name"], subject["kind"], subject["name"], subject["namespace"])
         for (kind, _), d in objects.items()
@@ -102,6 +103,18 @@ def test_the_operator_may_hand_on_what_the_installation_adds() -> None:
     extra = {"apiGroups": ["scheduling.k8s.io"], "resources": ["priorityclasses"], "verbs": ["get"]}
     found = rights(rendered({"operator": {"extraRules": [extra]}})["ClusterRole", "pdshub-operator"]["rules"])
     assert found == {**OPERATOR, ("scheduling.k8s.io", "priorityclasses"): "get"}
+
+
+def test_the_operator_reads_where_the_api_server_is_and_no_other_endpoint() -> None:
+    objects = rendered()
+    role = objects["Role", "pdshub-operator-api-server"]
+    assert role["metadata"]["namespace"] == "default"
+    group, resource = api_server.SLICE.api.rpartition("/")[0], api_server.SLICE.plural
+    assert role["rules"] == [
+        {"apiGroups": [group], "resources": [resource], "resourceNames": ["kubernetes"], "verbs": ["get"]}
+    ]
+    (subject,) = objects["RoleBinding", "pdshub-operator-api-server"]["subjects"]
+    assert (subject["name"], subject["namespace"]) == ("pdshub-operator", SYSTEM)
 
 
 @pytest.mark.parametrize("resource", [r for r in vars(kube).values() if isinstance(r, kube.Resource)])

@@ -1,16 +1,76 @@
-"""A sign-in as people do it, against small hubs that each answer in a way of their own."""
+"""The operator's questions to a hub: to that hub and no other host, whatever values and answers say; a sign-in as
+people do it, against small hubs that each answer in a way of their own.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
-import aiohttp
 import pytest
 from aiohttp import web
+from yarl import URL
 
-from pdshub.hub_api import Credentials, SignInAttempt, _attempt, try_sign_in
+from pdshub import hub_api
+from pdshub.hub_api import Credentials, SignInAttempt, try_sign_in
+from pdshub.kube import Kube
 from tests.unit.apiserver import listening
+
+BASES: list[tuple[str, str]] = [
+    ("/", "/hub/health"),
+    ("", "/hub/health"),
+    ("/jupyter/", "/jupyter/hub/health"),
+    ("/a/b-c_d", "/a/b-c_d/hub/health"),
+    ("@169.254.169.254/", ""),
+    (":1@example.org/", ""),
+    ("x", ""),
+    ("//example.org/", ""),
+    ("/../../../api/v1/secrets?", ""),
+    ("/a/../b/", ""),
+    ("/./", ""),
+    ("/%2e%2e/", ""),
+    ("/a?b=/", ""),
+    ("/a#", ""),
+    ("/a\r\nHost: x/", ""),
+    ("/a b/", ""),
+    ("\\example.org/", ""),
+]
+
+
+@pytest.mark.parametrize(("base", "path"), BASES, ids=[repr(b[0]) for b in BASES])
+def test_the_base_url_is_a_path_and_nothing_else(base: str, path: str) -> None:
+    if not path:
+        with pytest.raises(ValueError, match="no plain path"):
+            hub_api.path_of(base)
+        asked: list[str] = []
+        kube = SimpleNamespace(in_cluster=False, raw=lambda method, url: asked.append(url))
+        said = asyncio.run(hub_api.healthy(cast(Kube, kube), "ns", base))
+        assert "hub.baseUrl" in said and not asked
+        return
+    assert hub_api.path_of(base) == path
+    url = hub_api._public("ns", path)
+    assert (url.scheme, url.host, url.port, url.path) == ("http", "proxy-public.ns.svc", 80, path)
+
+
+@pytest.mark.parametrize(
+    ("status", "says"), [(200, ""), (302, "answers 302"), (301, "answers 301"), (503, "answers 503")]
+)
+def test_redirects_are_answers_and_are_not_followed(monkeypatch: pytest.MonkeyPatch, status: int, says: str) -> None:
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked.append(request.path)
+        return web.Response(status=status, headers={"Location": f"http://{request.host}/elsewhere"})
+
+    async def test() -> str:
+        async with listening(answer, None) as port:
+            monkeypatch.setattr(hub_api, "_public", lambda namespace, path: URL(f"http://127.0.0.1:{port}{path}"))
+            return await hub_api.healthy(cast(Kube, SimpleNamespace(in_cluster=True)), "ns")
+
+    said: Any = asyncio.run(test())
+    assert asked == ["/hub/health"] and says in said and bool(said) is bool(says)
+
 
 WHO = Credentials("pdshub-stranger-1", "secret words")
 GOOGLE = "accounts.google.com"
@@ -53,9 +113,9 @@ class SmallHub:
 def attempt(hub: SmallHub, by: str = "", base: str = "/") -> SignInAttempt:
     async def main() -> SignInAttempt:
         async with listening(hub.handle) as port:
-            jar = aiohttp.CookieJar(unsafe=True)
-            async with aiohttp.ClientSession(cookie_jar=jar) as session:
-                return await _attempt(session, "127.0.0.1", port, base, WHO, by)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(hub_api, "_public", lambda namespace, path: URL(f"http://127.0.0.1:{port}{path}"))
+                return await try_sign_in(cast(Kube, SimpleNamespace(in_cluster=True)), "ns", base, WHO, by)
 
     return asyncio.run(main())
 
@@ -81,19 +141,25 @@ def test_an_attempt(hub: SmallHub, by: str, admitted: bool | None, says: str) ->
     assert WHO.password not in found.said
 
 
-@pytest.mark.parametrize("base", ["/base/", "base", "/base", "//base//"])
+@pytest.mark.parametrize("base", ["/base/", "/base"])
 def test_below_a_path(base: str) -> None:
     hub = SmallHub(admits=True)
     assert attempt(hub, base=base).admitted
     assert set(hub.asked) == {"GET /base/hub/login", "POST /base/hub/login", "GET /base/hub/home"}
 
 
-@pytest.mark.parametrize("base", ["@192.0.2.1/", "/@192.0.2.1:80/", "\\192.0.2.1", "?x=", "#x", "/%2e%2e/"])
-def test_a_base_url_leads_to_no_other_host(base: str) -> None:
+@pytest.mark.parametrize("base", [base for base, path in BASES if not path])
+def test_where_a_base_url_is_no_plain_path_nobody_signs_in(base: str) -> None:
+    hub = SmallHub(admits=True)
+    found = attempt(hub, base=base)
+    assert found.admitted is None and "hub.baseUrl" in found.said and not hub.asked
+
+
+def test_a_base_url_leads_to_no_other_host() -> None:
     """No redirect is followed either: the small hub sends whoever signed in to an address that nobody has."""
     hub = SmallHub(admits=True)
-    attempt(hub, base=base)
-    assert hub.asked and all("hub/" in asked for asked in hub.asked)
+    attempt(hub, base="/@192.0.2.1:80/")
+    assert hub.asked and all("/@192.0.2.1:80/hub/" in asked for asked in hub.asked)
 
 
 class Outside:

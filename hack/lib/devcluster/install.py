@@ -40,6 +40,8 @@ def values(world: World, images: Mapping[str, str]) -> dict[str, Any]:
         "imagePullPolicy": "IfNotPresent",
         "defaults": {"chart": chart, "images": named, "imagePullPolicy": "IfNotPresent"},
         "archive": {"allowedServers": [world.nas_ip], "allowedLocalPrefixes": ["/srv/archive"]},
+        # hack/test --chart: a chart repository that is a pod of the cluster
+        "operator": {"extraEgress": [{"ports": [{"port": 8000, "protocol": "TCP"}]}]},
     }
 
 

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 from pdshub.api.base import (
     DNS_LABEL,
     AbsolutePath,
+    Cidr,
     Model,
     Name,
     Quantity,
@@ -267,6 +268,34 @@ class Service(Model):
     node_port: int | None = Field(default=None, ge=1, le=65535, description="Port on every node, for type NodePort.")
 
 
+class Network(Model):
+    """What user servers reach beside hub, proxy and name service."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "(has(self.egress) && self.egress == 'cidrs') == (has(self.cidrs) && size(self.cidrs) > 0)",
+                "egress cidrs and a list cidrs go together: give both, or neither",
+            ),
+        )
+    )
+    egress: Literal["internet", "none", "cidrs"] = Field(
+        default="internet",
+        description="internet: public addresses alone; none: nothing; cidrs: the ranges listed in cidrs.",
+    )
+    cidrs: list[Cidr] = Field(
+        default_factory=list,
+        max_length=64,
+        description="Ranges that servers reach, with egress cidrs. Private ones need the installation's permission.",
+    )
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if (self.egress == "cidrs") != bool(self.cidrs):
+            raise ValueError("egress cidrs and a list cidrs go together: give both, or neither")
+        return self
+
+
 class Chart(Model):
     """The Helm chart that the hub is installed from; fields left out are the installation's."""
 
@@ -315,6 +344,7 @@ class PDSHubSpec(Model):
     quota: Quota | None = Field(default=None, description="What all servers together may use; none: no bound.")
     culling: Culling = Field(default_factory=Culling, description="Stopping idle servers.")
     service: Service = Field(default_factory=Service, description="How the hub is reached.")
+    network: Network = Field(default_factory=Network, description="What user servers reach.")
     chart: Chart = Field(default_factory=Chart, description="Helm chart of the hub.")
     values: dict[str, Any] = Field(
         default_factory=dict,

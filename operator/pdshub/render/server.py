@@ -177,9 +177,8 @@ def render(spec: PDSHubSpec, defaults: Defaults, names: Names, view: str, folder
         },
         "extraLabels": {"hub.jupyter.org/network-access-hub": "true", HUB_LABEL: names.name},
         "extraEnv": archive["env"],
-        # the chart's way needs a privileged init container; the network policy below does the same
+        # the chart's way needs a privileged init container; the hub's network policies do the same
         "cloudMetadata": {"blockWithIptables": False},
-        "networkPolicy": {"enabled": True, "egressAllowRules": {"cloudMetadataServer": False}},
         "profileList": [profile(spec, choice, default) for choice in choices],
     }
     return values

@@ -8,7 +8,7 @@ from typing import Any
 
 from pdshub.api.hub import PDSHubSpec
 from pdshub.installation import Defaults
-from pdshub.render import images, notice, reconnect, server, signin
+from pdshub.render import images, network, notice, reconnect, server, signin
 from pdshub.render.chart import ChartRef
 from pdshub.render.merge import merge
 from pdshub.render.names import Names
@@ -98,7 +98,6 @@ def rendered(
         # the database outlives the release: users, tokens and running servers are found again
         "db": {"type": "sqlite-pvc", "pvc": {"annotations": {"helm.sh/resource-policy": "keep"}, "storage": "1Gi"}},
         "resources": {"requests": dict(_CORE)},
-        "networkPolicy": {"enabled": True},
         "podSecurityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "containerSecurityContext": dict(_SEALED),
         **_full(spec),
@@ -116,7 +115,6 @@ def rendered(
             "chp": {
                 **_image(defaults.images.proxy, policy),
                 "resources": {"requests": dict(_PROXY)},
-                "networkPolicy": {"enabled": True},
                 "containerSecurityContext": dict(_SEALED),
             },
             "service": _service(spec),
@@ -158,6 +156,22 @@ def template_trouble(document: Mapping[str, Any]) -> str:
     return ""
 
 
+def _with_policies_off(merged: dict[str, Any], chart: ChartRef) -> dict[str, Any]:
+    """The values with the chart's policies switched off; a part that is no map stays, for the chart to refuse."""
+
+    def laid(over: Mapping[str, Any], below: Mapping[str, Any]) -> dict[str, Any]:
+        found = {}
+        for key, value in over.items():
+            if isinstance(value, Mapping) and key in below:
+                if isinstance(below[key], Mapping):
+                    found[key] = laid(value, below[key])
+            else:
+                found[key] = value
+        return found
+
+    return merge(merged, laid(network.chart_values(chart.source == "Repository"), merged))
+
+
 def values(
     spec: PDSHubSpec, defaults: Defaults, chart: ChartRef, names: Names, view: str = "", folder: str = ""
 ) -> dict[str, Any]:
@@ -168,6 +182,7 @@ def values(
 def laid_over(below: Mapping[str, Any], spec: PDSHubSpec, chart: ChartRef, names: Names) -> dict[str, Any]:
     """``spec.values`` over what was rendered.
 
-    The mark of ownership comes last: no value of a spec can take it away or give the release to another hub.
+    The mark of ownership and the network policies come last: no value of a spec can give the release to another hub,
+    or bring policies of the chart back, which would allow more.
     """
-    return merge(merge(below, spec.values), {"custom": mark(chart, names)})
+    return merge(_with_policies_off(merge(below, spec.values), chart), {"custom": mark(chart, names)})

@@ -17,6 +17,7 @@ from pdshub.reconcile.hub.conditions import status, unobserved
 from pdshub.reconcile.hub.decide import BUDGET, decide
 from pdshub.reconcile.hub.facts import ArchiveState, Facts
 from pdshub.reconcile.hub.guard import Guard
+from pdshub.reconcile.hub.network_state import NetworkState
 from pdshub.reconcile.hub.release import UnreadableRelease
 from pdshub.render.archive import ViewRef
 from pdshub.render.homes import Enforcement
@@ -147,9 +148,9 @@ def test_the_caller_says_which_types_are_its_own() -> None:
 
 
 def test_every_condition_of_a_hub_is_known_as_the_operators() -> None:
-    homes = Enforcement(True, "Enforced", "x")
+    homes, network = Enforcement(True, "Enforced", "x"), NetworkState(True, "Probed", "x")
     found = {kind for case in CASES for kind in conditions(case[1])}
-    found |= set(conditions(facts(homes=homes, guard=Guard(True))))
+    found |= set(conditions(facts(homes=homes, guard=Guard(True), network=network)))
     assert found == set(HUB_OWNED) and found <= OWNED
 
 

@@ -33,6 +33,7 @@ OWNED = frozenset(
         "HomesEnforced",
         "Intact",
         "NamespaceGuarded",
+        "NetworkEnforced",
         "PinnedDrift",
         "Ready",
         "Reconciling",

@@ -15,6 +15,7 @@ _GOOD = {
     "Released": "True",
     "SignInReady": "True",
     "ArchiveReady": "True",
+    "NetworkEnforced": "True",
     "Stalled": "False",
     "Surveyed": "True",
     "Intact": "True",

@@ -12,6 +12,7 @@ from pdshub.kube import (
     CONFIG_MAP,
     DEPLOYMENT,
     LIMIT_RANGE,
+    NETWORK_POLICY,
     RESOURCE_QUOTA,
     SECRET,
     SERVICE,
@@ -24,7 +25,18 @@ from pdshub.wellknown import MANAGER
 
 _RESOURCES: Mapping[str, Resource] = {
     r.kind: r
-    for r in (SECRET, ARCHIVE_VIEW, VOLUME, CLAIM, CONFIG_MAP, SERVICE, DEPLOYMENT, RESOURCE_QUOTA, LIMIT_RANGE)
+    for r in (
+        SECRET,
+        ARCHIVE_VIEW,
+        VOLUME,
+        CLAIM,
+        CONFIG_MAP,
+        SERVICE,
+        DEPLOYMENT,
+        RESOURCE_QUOTA,
+        LIMIT_RANGE,
+        NETWORK_POLICY,
+    )
 }
 
 

@@ -23,6 +23,7 @@ OWNED = (
     "ArchiveReady",
     "HomesEnforced",
     "NamespaceGuarded",
+    "NetworkEnforced",
 )
 """Types of the conditions that the operator writes of hubs. All others belong to somebody else, and stay."""
 
@@ -122,6 +123,8 @@ def drafts(facts: Facts, action: Action) -> list[ConditionDraft]:
         found.append(_guarded(facts))
     if facts.homes is not None:
         found.append(("HomesEnforced", truth(facts.homes.enforced), facts.homes.reason, facts.homes.message))
+    if facts.network is not None:
+        found.append(("NetworkEnforced", truth(facts.network.enforced), facts.network.reason, facts.network.message))
     return found
 
 

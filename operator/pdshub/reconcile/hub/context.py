@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pdshub.hub_api import SignInAttempt
 from pdshub.kube import Object
 from pdshub.reconcile.common.context import Context
+from pdshub.reconcile.hub.api_server import ApiServerFinder
 from pdshub.reconcile.hub.guard import Guard
 from pdshub.reconcile.hub.observation import Attempt
 from pdshub.reconcile.hub.release import Release, UnreadableRelease
@@ -36,6 +37,7 @@ class HubContext(Context):
     """The API server, Helm, the installation's settings, and the memory of hubs."""
 
     hubs: dict[tuple[str, str], HubMemory] = field(default_factory=dict)
+    api_server: ApiServerFinder = field(default_factory=ApiServerFinder)
 
     def memory(self, namespace: str, name: str) -> HubMemory:
         """What is remembered of a hub."""

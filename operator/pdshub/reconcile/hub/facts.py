@@ -10,6 +10,7 @@ from pdshub.api.hub import PDSHubSpec, PDSHubStatus
 from pdshub.hub_api import SignInAttempt
 from pdshub.reconcile.common.objects import Step, Workload
 from pdshub.reconcile.hub.guard import Guard
+from pdshub.reconcile.hub.network_state import NetworkState
 from pdshub.reconcile.hub.observation import Attempt
 from pdshub.reconcile.hub.release import Release, UnreadableRelease
 from pdshub.render.archive import ViewRef
@@ -92,6 +93,7 @@ class Facts:
     view: ViewRef | None = None
     archive: ArchiveState = field(default_factory=ArchiveState)
     homes: Enforcement | None = None
+    network: NetworkState | None = None
     dependents: tuple[tuple[str, str], ...] = ()
     """While deleting: what is still there, (kind, name)."""
     broken_revisions: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from pdshub.api.hub import PDSHubSpec, PDSHubStatus
 from pdshub.api.view import ArchiveViewSpec
-from pdshub.installation import Installation
+from pdshub.installation import Installation, egress_refusal
 from pdshub.kube import Object
 from pdshub.reconcile.common.context import BundledChart
 from pdshub.reconcile.common.objects import Step, filled
@@ -25,10 +25,12 @@ from pdshub.reconcile.hub.bounds import judge_bounds
 from pdshub.reconcile.hub.database import judge_database
 from pdshub.reconcile.hub.dependents import RELEASED, judge_dependents
 from pdshub.reconcile.hub.facts import ArchiveState, Attempt, Facts
+from pdshub.reconcile.hub.network_state import judge_network, judge_policies
 from pdshub.reconcile.hub.observation import Observation
-from pdshub.render import address, archive, chart, homes, keys, notice, signin, signin_rules, values
+from pdshub.render import address, archive, chart, homes, keys, network, notice, signin, signin_rules, values
 from pdshub.render.merge import same
 from pdshub.render.names import ENVIRONMENT_LABEL, FINALIZER, NOTICE_ANNOTATION, Names
+from pdshub.wellknown import PROBE_LABEL
 
 
 def parse_status(hub: Object) -> PDSHubStatus:
@@ -129,13 +131,17 @@ def _wanted(
     where = (view.name, view.folder) if view else ("", "")
     rendered = values.rendered(spec, defaults, ref, names, *where)
     wanted: dict[str, Any] = values.laid_over(rendered, spec, ref, names)
-    if trouble := values.template_trouble(wanted):
+    if trouble := values.template_trouble(wanted) or network.values_trouble(spec.values):
         return replace(facts, archive=ArchiveState(), refused=("ValuesRefused", trouble))
+    if trouble := egress_refusal(spec.network.cidrs, installation):
+        return replace(facts, archive=ArchiveState(), refused=("EgressNotAllowed", trouble))
     verdict = signin_rules.judge(rendered, wanted, ref)
     if verdict.open and not facts.development:
         return replace(facts, archive=ArchiveState(), sign_in=verdict, refused=(signin_rules.OPEN, verdict.open))
     facts = _with_volumes(facts, seen, spec)
     bounds = judge_bounds(spec, names, seen.storage_classes, seen.quotas, seen.limit_ranges)
+    uid = str(seen.hub["metadata"].get("uid", ""))
+    policies = network.policies(spec, names, uid, installation, seen.api_server)
     release, key = facts.release, f"{facts.generation}-{chart.digest(ref, wanted)}"
     ours = release is not None and release.owner == names.name
     database = judge_database(names, seen.database_claim, seen.database_volume, ours)
@@ -152,9 +158,16 @@ def _wanted(
         in_sync=release is not None and same(dict(release.values), wanted),
         key=key,
         attempt=_attempt(seen.attempt, facts.status),
-        steps=(*(database.steps if by_chart else ()), *bounds, *facts.steps),
+        # the policies first: no pod is there before them
+        steps=(
+            *judge_policies(policies, seen.policies),
+            *(database.steps if by_chart else ()),
+            *bounds,
+            *facts.steps,
+        ),
         database_conflict=database.conflict if by_chart else "",
         unprotected=database.unprotected if release else (),
+        network=judge_network(names.namespace, policies, seen.probes),
         homes=homes.enforcement(
             spec.server.home.storage_class_name,
             spec.server.home.size,
@@ -268,6 +281,8 @@ def _serving(facts: Facts, seen: Observation) -> Facts:
     hostname = facts.spec.hostname if facts.spec else None
     pod = ""
     for item in seen.hub_pods if facts.view else ():
+        if PROBE_LABEL in (item["metadata"].get("labels") or {}):
+            continue
         # a pod that was told nothing has what was there at its start; mostly that is nothing to tell
         told = (item["metadata"].get("annotations") or {}).get(NOTICE_ANNOTATION, keys.digest(""))
         if not item["metadata"].get("deletionTimestamp") and told != keys.digest(facts.notice):

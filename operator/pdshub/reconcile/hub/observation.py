@@ -11,6 +11,7 @@ from pdshub.kube import Object
 from pdshub.reconcile.common.objects import Workload
 from pdshub.reconcile.hub.guard import Guard
 from pdshub.reconcile.hub.release import Release, UnreadableRelease
+from pdshub.render.network import ApiServer
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,12 @@ class Observation:
     """The volume that has the name that the hub needs, whatever its marks."""
     notice: Object | None = None
     """The ConfigMap with what the hub's pages say."""
+    policies: tuple[Object, ...] = ()
+    """NetworkPolicies with the hub's marks."""
+    probes: Object | None = None
+    """The installation's ConfigMap with what probes of the network found."""
+    api_server: ApiServer = field(default_factory=ApiServer)
+    """Where hubs reach the API server."""
     keys_secret: Object | None = None
     """The Secret with the hub's keys: its metadata alone."""
     sign_in_secret: Object | None = None

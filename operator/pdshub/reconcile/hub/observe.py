@@ -19,6 +19,7 @@ from pdshub.kube import (
     CONFIG_MAP,
     LIMIT_RANGE,
     NAMESPACE,
+    NETWORK_POLICY,
     PDSHUB,
     POD,
     RESOURCE_QUOTA,
@@ -38,7 +39,7 @@ from pdshub.reconcile.hub.observation import Observation, ReleaseRead
 from pdshub.reconcile.hub.release import Release, UnreadableRelease, by_revision, read_release
 from pdshub.render import archive, signin
 from pdshub.render.names import DATABASE_CLAIM, HUB_LABEL, NAMESPACE_LABEL, VIEW_LABEL, Names
-from pdshub.wellknown import MANAGER
+from pdshub.wellknown import MANAGER, PROBED
 
 _Made = TypeVar("_Made")
 _TRY_AGAIN = 300.0
@@ -147,6 +148,7 @@ async def _wanted(context: HubContext, names: Names, spec: PDSHubSpec) -> dict[s
         "named_claim": await _named(kube, CLAIM, names.claim(view.name), where, claims) if view else None,
         "named_volume": await _named(kube, VOLUME, names.volume(view.name), None, volumes) if view else None,
         "notice": await kube.get(CONFIG_MAP, names.notice, where),
+        **await _network(context, names),
         "keys_secret": await kube.get_metadata(SECRET, names.keys, where),
         "sign_in_secret": await _sign_in_secret(context, names, spec),
         "database_claim": database,
@@ -164,6 +166,20 @@ async def _guard(context: HubContext, names: Names, namespace: Object | None) ->
         found = await read_guard(context.kube, names.namespace, context.installation.defaults.images.hub)
         memory.guard = version, found
     return memory.guard[1]
+
+
+async def _network(context: HubContext, names: Names) -> dict[str, Any]:
+    """The hub's network policies, what probes of them found, and where the API server is.
+
+    By their marks, as a list tells absence without a request.
+    """
+    kube, mine = context.kube, f"app.kubernetes.io/managed-by={MANAGER}"
+    probes = await kube.items(CONFIG_MAP, context.system, labels=mine)
+    return {
+        "policies": tuple(await kube.items(NETWORK_POLICY, names.namespace, labels=f"{mine},{HUB_LABEL}={names.name}")),
+        "probes": next((item for item in probes if item["metadata"]["name"] == PROBED), None),
+        "api_server": await context.api_server.find(kube, context.installation.network),
+    }
 
 
 async def _own_view(kube: Kube, names: Names) -> Object | None:

@@ -14,7 +14,7 @@ from pdshub.api.hub import PDSHubSpec
 from pdshub.installation import Installation
 from pdshub.reconcile.common.context import BundledChart
 from pdshub.reconcile.common.objects import Workload
-from pdshub.reconcile.hub import archive_state, database, judge, observation
+from pdshub.reconcile.hub import archive_state, database, judge, network_state, observation
 from pdshub.reconcile.hub import decide as decide_module
 from pdshub.reconcile.hub.act import ACTS, EVENT_REASONS
 from pdshub.reconcile.hub.decide import Action, Kind, decide
@@ -22,9 +22,10 @@ from pdshub.reconcile.hub.facts import Attempt, Facts
 from pdshub.reconcile.hub.guard import Guard
 from pdshub.reconcile.hub.observation import Observation, ReleaseRead
 from pdshub.reconcile.hub.release import Release, UnreadableRelease
-from pdshub.render import archive, limits
+from pdshub.render import archive, limits, network
 from pdshub.render.chart import digest
 from pdshub.render.names import Names
+from pdshub.render.network import ApiServer
 from pdshub.render.signin_rules import Verdict
 
 NAMES = Names("ns", "demo")
@@ -69,6 +70,7 @@ def observed(spec: Mapping[str, Any] = SPEC, **more: Any) -> Observation:
         "keys_secret": named("demo-keys"),
         "sign_in_secret": secret("password", "x"),
         "limit_ranges": (limits.limit_range(parsed, NAMES),),
+        "policies": tuple(network.policies(parsed, NAMES, "demo", INSTALLATION, ApiServer())),
     }
     return Observation(**{**settled, **more})
 
@@ -152,6 +154,20 @@ REFUSALS: list[tuple[str, Observation, Kind, str, list[str]]] = [
         Kind.STALL,
         "ReleaseUnreadable",
         ["sh.x", "namespace ns"],
+    ),
+    (
+        "a policy that the hub has no more",
+        observed(policies=()),
+        Kind.PREPARE,
+        "Preparing",
+        ["NetworkPolicy demo-network-deny", "NetworkPolicy demo-network-server"],
+    ),
+    (
+        "a range that is closed",
+        observed({**BARE, "network": {"egress": "cidrs", "cidrs": ["10.0.0.1/32"]}}),
+        Kind.STALL,
+        "EgressNotAllowed",
+        ["10.0.0.1/32", "network.allowedRanges"],
     ),
     ("a manager's view", observed(view=named("ns-demo", None)), Kind.STALL, "NameTaken", ["ArchiveView ns-demo"]),
     ("another hub's view", observed(view=named("ns-demo", None, THEIRS)), Kind.STALL, "NameTaken", ["other/hub"]),
@@ -424,6 +440,6 @@ def test_a_pod_is_told_of_a_notice_once(told: str | None, due: bool) -> None:
 
 
 def test_the_modules_that_judge_do_no_input_or_output() -> None:
-    for module in (judge, archive_state, database, decide_module, observation):
+    for module in (judge, archive_state, database, decide_module, network_state, observation):
         tree = ast.parse(inspect.getsource(module))
         assert not [node for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef | ast.Await)]
