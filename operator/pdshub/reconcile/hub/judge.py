@@ -11,6 +11,7 @@ from pdshub.api.hub import PDSHubSpec, PDSHubStatus
 from pdshub.api.view import ArchiveViewSpec
 from pdshub.installation import Installation
 from pdshub.kube import Object
+from pdshub.reconcile.common.conditions import VIEW_NOT_ALLOWED
 from pdshub.reconcile.common.context import BundledChart
 from pdshub.reconcile.common.objects import Step, filled
 from pdshub.reconcile.hub.archive_state import (
@@ -18,6 +19,7 @@ from pdshub.reconcile.hub.archive_state import (
     generation,
     judge_volumes,
     name_conflict,
+    not_allowed,
     notice_text,
     stale_own_view,
 )
@@ -123,7 +125,11 @@ def _wanted(
     )
     if conflict := _name_conflict(facts, seen):
         return replace(facts, archive=ArchiveState(), refused=("NameTaken", conflict))
-    ref = chart.choose(spec.chart, defaults.chart, bundled.path, bundled.version, bundled.digest)
+    if view is not None and (refused := not_allowed(view, seen.view, seen.namespace, names)):
+        why = ArchiveState(False, VIEW_NOT_ALLOWED, refused)
+        return replace(facts, archive=why, refused=(why.reason, refused))
+    carried = (bundled.path, bundled.version, bundled.digest)
+    ref = chart.choose(spec.chart, defaults.chart, *carried, development=facts.development)
     where = (view.name, view.folder) if view else ("", "")
     wanted: dict[str, Any] = values.values(spec, defaults, ref, names, *where)
     if trouble := values.template_trouble(wanted):

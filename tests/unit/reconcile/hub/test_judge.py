@@ -26,7 +26,7 @@ from pdshub.render.chart import digest
 from pdshub.render.names import Names
 
 NAMES = Names("ns", "demo")
-INSTALLATION = Installation.model_validate({"archive": {"allowedServers": ["10.0.0.0/8"]}})
+INSTALLATION = Installation.model_validate({"archive": {"allowed": [{"server": "10.0.0.0/8", "exports": ["/"]}]}})
 BUNDLED = BundledChart("/charts/airgap", "0.1.0", "abc")
 UP = Workload(exists=True, available=True, rolled_out=True)
 INLINE: dict[str, Any] = {
