@@ -27,7 +27,7 @@ from pdshub.reconcile.hub.database import judge_database
 from pdshub.reconcile.hub.dependents import RELEASED, judge_dependents
 from pdshub.reconcile.hub.facts import ArchiveState, Attempt, Facts
 from pdshub.reconcile.hub.observation import Observation
-from pdshub.render import address, archive, chart, homes, keys, notice, signin, values
+from pdshub.render import address, archive, chart, homes, hub_release, keys, notice, signin, values
 from pdshub.render.merge import same
 from pdshub.render.names import ENVIRONMENT_LABEL, FINALIZER, NOTICE_ANNOTATION, Names
 
@@ -134,6 +134,8 @@ def _wanted(
     wanted: dict[str, Any] = values.values(spec, defaults, ref, names, *where)
     if trouble := values.template_trouble(wanted):
         return replace(facts, archive=ArchiveState(), refused=("ValuesRefused", trouble))
+    if old := hub_release.outdated(ref, wanted):
+        return replace(facts, archive=ArchiveState(), refused=("HubOutdated", old))
     facts = _with_volumes(facts, seen, spec)
     release, key = facts.release, f"{facts.generation}-{chart.digest(ref, wanted)}"
     ours = release is not None and release.owner == names.name
