@@ -24,12 +24,12 @@ class ChartRef:
     version: str
     identity: str
     """Changes whenever the chart's content may have changed."""
-    digest: str = ""
-    """sha256:… of the packaged chart, where one is asked for."""
     trouble: str = ""
     """Why there is no such chart, or why it is not taken, where that is known without asking Helm."""
     reason: str = "ChartNotFound"
     """Of the trouble, as one word."""
+    digest: str = ""
+    """sha256:… of the packaged chart, where one is asked for."""
 
     @property
     def title(self) -> str:
@@ -69,7 +69,7 @@ def choose(
     if (repository, version) == (defaults.repository, defaults.version):
         wanted = wanted or defaults.digest
     identity = f"{repository}@{version}" + (f"@{wanted}" if wanted else "")
-    ref = ChartRef("Repository", "jupyterhub", repository, version, identity, wanted, reason="ChartNotAllowed")
+    ref = ChartRef("Repository", "jupyterhub", repository, version, identity, reason="ChartNotAllowed", digest=wanted)
     known = {one.rstrip("/") for one in (defaults.repository, *defaults.allowed_repositories)}
     if repository.rstrip("/") not in known:
         trouble = (
