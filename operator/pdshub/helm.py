@@ -5,9 +5,12 @@ Whether there is anything to do is never asked of Helm: releases are read from t
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyhelm3
@@ -112,6 +115,13 @@ def explain(stderr: str, chart: ChartRef) -> HelmError:
     return HelmError("HelmFailed", f"helm failed: {said}", permanent=False)
 
 
+def _only_file(folder: Path) -> tuple[Path, str]:
+    """The one file of a folder and its digest."""
+    (file,) = folder.iterdir()
+    with file.open("rb") as content:
+        return file, f"sha256:{hashlib.file_digest(content, 'sha256').hexdigest()}"
+
+
 class Helm:
     """Runs of the helm program; ``runs`` counts them."""
 
@@ -132,19 +142,34 @@ class Helm:
         Neither atomic (Helm would uninstall, and the database with it) nor waiting: pods are watched by reconcile.
         """
         self.runs += 1
-        try:
-            done: Any = await self._command.install_or_upgrade(
-                release,
-                chart.ref,
-                dict(values),
-                namespace=namespace,
-                create_namespace=False,
-                repo=chart.repository,
-                version=chart.version if chart.repository else None,
-            )
-        except pyhelm3.Error as error:
-            raise explain(error.stderr.decode(errors="replace"), chart) from error
+        with TemporaryDirectory(prefix="chart.") as folder:
+            try:
+                file = await self._fetched(chart, Path(folder)) if chart.digest else None
+                done: Any = await self._command.install_or_upgrade(
+                    release,
+                    file or chart.ref,
+                    dict(values),
+                    namespace=namespace,
+                    create_namespace=False,
+                    repo=None if file else chart.repository,
+                    version=chart.version if chart.repository and not file else None,
+                )
+            except pyhelm3.Error as error:
+                raise explain(error.stderr.decode(errors="replace"), chart) from error
         return int(done["version"])
+
+    async def _fetched(self, chart: ChartRef, folder: Path) -> Path:
+        """The packaged chart in a folder, checked against its digest before helm looks into it. Raises HelmError."""
+        where = ["--repo", chart.repository, "--version", chart.version, "--destination", str(folder)]
+        await self._command.run(["pull", chart.ref, *where])
+        file, found = await asyncio.to_thread(_only_file, folder)
+        if found != chart.digest:
+            message = (
+                f"{chart.title} is {found}, not {chart.digest}: it was not installed. Find out why the repository "
+                f"serves another one, then correct spec.chart.digest, or defaults.chart.digest of the pdshub chart"
+            )
+            raise HelmError("ChartDigestDiffers", message, permanent=True)
+        return file
 
     async def uninstall(self, release: str, namespace: str) -> None:
         """Remove a release, if there is one. Objects with resource-policy keep stay. Raises HelmError."""

@@ -6,16 +6,17 @@ Written by the chart ``charts/pdshub`` into a ConfigMap; read by the operator an
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Field
+from pydantic import Field, StrictInt, model_validator
 
 from pdshub import network_rules
 from pdshub.api.base import Cidr, Model, Quantity, parse_quantity
+from pdshub.api.hub import CHART_DIGEST, CHART_VERSION
 from pdshub.api.view import Source
-from pdshub.mount_rules import LOCAL_PREFIXES, SERVERS, refusing_setting
+from pdshub.mount_rules import NOBODY, MountRules, ServerRule
 
 DEFAULT_PATH = Path("/etc/pdshub/installation/installation.yaml")
 
@@ -25,7 +26,9 @@ class ChartDefaults(Model):
 
     source: Literal["Repository", "Airgap"] = "Repository"
     repository: str = "https://hub.jupyter.org/helm-chart/"
-    version: str = "4.4.0"
+    version: str = Field(default="4.4.0", pattern=CHART_VERSION)
+    digest: str = Field(default="", pattern=rf"{CHART_DIGEST}|^$")
+    """sha256:… of the packaged chart of ``repository`` and ``version``; empty: whatever the repository serves."""
     allowed_repositories: list[str] = Field(default_factory=list)
     """Those that a PDSHub may name beside ``repository``: the operator installs charts with its own rights."""
 
@@ -50,11 +53,40 @@ class Defaults(Model):
     )
 
 
+class AllowedServer(Model):
+    """What may be mounted from an NFS server, and read as whom."""
+
+    server: str
+    """A name, ``*.suffix``, an address or a CIDR range."""
+    exports: list[str]
+    """Directories of the server: they, and what lies below them."""
+    run_as: list[StrictInt | str] = Field(default_factory=list)
+    """Who may be named in a source's runAs, beside the default (mount_rules.Identities.parse, mount_rules.USERS)."""
+
+    @model_validator(mode="after")
+    def _is_a_rule(self) -> Self:
+        ServerRule.parse(self.wire())
+        return self
+
+
+class DefaultRunAs(Model):
+    """Who reads a source whose view names nobody: never root."""
+
+    uid: int = Field(default=NOBODY[0], ge=1, le=2**31 - 1)
+    gid: int = Field(default=NOBODY[1], ge=1, le=2**31 - 1)
+
+
 class Allowed(Model):
     """What node plugins may mount; nothing unless named here."""
 
-    allowed_servers: list[str] = Field(default_factory=list)
+    allowed: list[AllowedServer] = Field(default_factory=list)
+    default_run_as: DefaultRunAs = Field(default_factory=DefaultRunAs)
     allowed_local_prefixes: list[str] = Field(default_factory=list)
+
+    @property
+    def rules(self) -> MountRules:
+        """The same as the rules that the nodes obey."""
+        return MountRules.parse(self.wire())
 
 
 class Surveyor(Model):
@@ -106,7 +138,7 @@ class Installation(Model):
     @property
     def private_ranges(self) -> list[str]:
         """What is closed beside the addresses that always are: the installation's ranges, and the NFS servers."""
-        return [*self.network.private_ranges, *network_rules.addresses(self.archive.allowed_servers)]
+        return [*self.network.private_ranges, *network_rules.addresses(rule.server for rule in self.archive.allowed)]
 
 
 def load(path: Path = DEFAULT_PATH) -> Installation:
@@ -121,23 +153,13 @@ def load(path: Path = DEFAULT_PATH) -> Installation:
 
 def refusal(source: Source, allowed: Allowed) -> str:
     """Why this installation does not allow a source; empty when it does."""
-    setting = refusing_setting(
+    said = allowed.rules.refusal(
         server=source.nfs.server if source.nfs else "",
+        export=source.nfs.export if source.nfs else "",
         local=source.local.path if source.local else "",
-        servers=allowed.allowed_servers,
-        local_prefixes=allowed.allowed_local_prefixes,
+        run_as=(source.run_as.uid, source.run_as.gid) if source.run_as else None,
     )
-    if source.nfs and setting == SERVERS:
-        return (
-            f"source {source.name}: NFS server {source.nfs.server} is not allowed by this installation: "
-            f"add it to {setting} of the pdshub chart"
-        )
-    if source.local and setting == LOCAL_PREFIXES:
-        return (
-            f"source {source.name}: local path {PurePosixPath(source.local.path)} is not allowed by this installation: "
-            f"add a prefix of it to {setting} of the pdshub chart"
-        )
-    return ""
+    return said and f"source {source.name}: {said}"
 
 
 def egress_refusal(cidrs: Iterable[str], installation: Installation) -> str:

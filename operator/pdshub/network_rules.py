@@ -53,7 +53,7 @@ def _within(inner: Net, outer: Net) -> bool:
 
 
 def addresses(servers: Iterable[str]) -> list[str]:
-    """Those of ``archive.allowedServers`` that are addresses or ranges; names and very wide ranges are left out."""
+    """Those servers of ``archive.allowed`` that are addresses or ranges; names and very wide ranges are left out."""
     found = []
     for server in servers:
         try:

@@ -55,7 +55,10 @@ class Cluster:
         self.looks: Counter[Any] = Counter()
 
     def surroundings(self) -> Surroundings:
-        settings = {"archive": {"allowedServers": ["10.0.0.0/8"]}}
+        settings = {
+            "defaults": {"images": {"hub": "registry.example.org/hub:1"}},
+            "archive": {"allowed": [{"server": "10.0.0.0/8", "exports": ["/"]}]},
+        }
         chart = BundledChart("/charts/airgap", "0.1.0", "abc")
         made = Installation.model_validate({**settings, "surveyor": {"image": "pdshub:1"}})
         return Surroundings(cast(Helm, self.helm), made, chart, SYSTEM, cast(SurveyApi, self.surveys))

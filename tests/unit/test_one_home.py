@@ -49,7 +49,7 @@ def homes(fact: Any) -> set[str]:
         ("pdshub-operator-tls", {"tls_names.py"}),
         ("pdshub-surveyor-tls", {"tls_names.py"}),
         ("commonName", {"tls_names.py"}),
-        ("archive.allowedServers", {"mount_rules.py"}),
+        ("archive.allowed", {"mount_rules.py"}),
         ("archive.allowedLocalPrefixes", {"mount_rules.py"}),
         (wellknown.UID, {"wellknown.py"}),
         (ports.NFS, {"ports.py"}),

@@ -39,7 +39,10 @@ def values(world: World, images: Mapping[str, str]) -> dict[str, Any]:
         "image": images["operator"],
         "imagePullPolicy": "IfNotPresent",
         "defaults": {"chart": chart, "images": named, "imagePullPolicy": "IfNotPresent"},
-        "archive": {"allowedServers": [world.nas_ip], "allowedLocalPrefixes": ["/srv/archive"]},
+        "archive": {
+            "allowed": [{"server": world.nas_ip, "exports": ["/pds-main", "/pds-mission"], "runAs": [1000, "users"]}],
+            "allowedLocalPrefixes": ["/srv/archive"],
+        },
         # hack/test --chart: a chart repository that is a pod of the cluster
         "operator": {"extraEgress": [{"ports": [{"port": 8000, "protocol": "TCP"}]}]},
     }

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from pdshub import generation_id
 from pdshub.api.base import (
     DNS_LABEL,
     AbsolutePath,
@@ -268,6 +269,12 @@ class Service(Model):
     node_port: int | None = Field(default=None, ge=1, le=65535, description="Port on every node, for type NodePort.")
 
 
+CHART_VERSION = r"^v?\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$"
+"""One version by Semantic Versioning 2.0.0, whole: Helm takes more of a text for a range of versions."""
+CHART_DIGEST = f"^{generation_id.NAME.pattern}$"
+"""A SHA-256 digest as images and generations have them."""
+
+
 class Network(Model):
     """What user servers reach beside hub, proxy and name service."""
 
@@ -307,7 +314,13 @@ class Chart(Model):
         default=None, max_length=1024, pattern=r"^https?://", description="Address of the repository."
     )
     version: str | None = Field(
-        default=None, max_length=64, pattern=r"^v?\d+\.\d+\.\d+", description="Exact chart version."
+        default=None, max_length=64, pattern=CHART_VERSION, description="Exact chart version, never a range."
+    )
+    digest: str | None = Field(
+        default=None,
+        max_length=71,
+        pattern=CHART_DIGEST,
+        description="sha256:… of the packaged chart (.tgz) of that version; another one is not installed.",
     )
 
 

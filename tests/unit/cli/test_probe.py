@@ -50,7 +50,10 @@ HUB_OBJECT: dict[str, Any] = {
     "metadata": {"name": "demo", "namespace": "hubs", "creationTimestamp": "2026"},
     "spec": {"signIn": {"development": {}}, "archive": {"inline": {"sources": [{"nfs": {"server": "10.0.0.9"}}]}}},
 }
-SETTINGS = {"network": {"privateRanges": ["203.0.113.0/24"]}, "archive": {"allowedServers": ["192.0.2.7"]}}
+SETTINGS = {
+    "network": {"privateRanges": ["203.0.113.0/24"]},
+    "archive": {"allowed": [{"server": "192.0.2.7", "exports": ["/"]}]},
+}
 POLICY = {"metadata": {"name": "demo-network-deny", "namespace": "hubs"}, "spec": {"podSelector": {}}}
 
 

@@ -36,7 +36,10 @@ class Bench:
     def __init__(self, spec: dict[str, Any] | None = None, name: str = "demo", kube: FakeKube | None = None) -> None:
         self.kube = kube or FakeKube()
         self.helm = FakeHelm(self.kube)
-        settings = {"archive": {"allowedServers": ["10.0.0.0/8"]}}
+        settings = {
+            "defaults": {"images": {"hub": "registry.example.org/hub:1"}},
+            "archive": {"allowed": [{"server": "10.0.0.0/8", "exports": ["/"]}]},
+        }
         self.context = HubContext(
             cast(Kube, self.kube),
             cast(Helm, self.helm),

@@ -11,6 +11,7 @@ from pdshub.api.hub import PDSHubSpec, PDSHubStatus
 from pdshub.api.view import ArchiveViewSpec
 from pdshub.installation import Installation, egress_refusal
 from pdshub.kube import Object
+from pdshub.reconcile.common.conditions import VIEW_NOT_ALLOWED
 from pdshub.reconcile.common.context import BundledChart
 from pdshub.reconcile.common.objects import Step, filled
 from pdshub.reconcile.hub.archive_state import (
@@ -18,6 +19,7 @@ from pdshub.reconcile.hub.archive_state import (
     generation,
     judge_volumes,
     name_conflict,
+    not_allowed,
     notice_text,
     stale_own_view,
 )
@@ -27,7 +29,19 @@ from pdshub.reconcile.hub.dependents import RELEASED, judge_dependents
 from pdshub.reconcile.hub.facts import ArchiveState, Attempt, Facts
 from pdshub.reconcile.hub.network_state import judge_network, judge_policies
 from pdshub.reconcile.hub.observation import Observation
-from pdshub.render import address, archive, chart, homes, keys, network, notice, signin, signin_rules, values
+from pdshub.render import (
+    address,
+    archive,
+    chart,
+    homes,
+    hub_release,
+    keys,
+    network,
+    notice,
+    signin,
+    signin_rules,
+    values,
+)
 from pdshub.render.merge import same
 from pdshub.render.names import ENVIRONMENT_LABEL, FINALIZER, NOTICE_ANNOTATION, Names
 from pdshub.wellknown import PROBE_LABEL
@@ -127,7 +141,11 @@ def _wanted(
     )
     if conflict := _name_conflict(facts, seen):
         return replace(facts, archive=ArchiveState(), refused=("NameTaken", conflict))
-    ref = chart.choose(spec.chart, defaults.chart, bundled.path, bundled.version, bundled.digest)
+    if view is not None and (refused := not_allowed(view, seen.view, seen.namespace, names)):
+        why = ArchiveState(False, VIEW_NOT_ALLOWED, refused)
+        return replace(facts, archive=why, refused=(why.reason, refused))
+    carried = (bundled.path, bundled.version, bundled.digest)
+    ref = chart.choose(spec.chart, defaults.chart, *carried, development=facts.development)
     where = (view.name, view.folder) if view else ("", "")
     rendered = values.rendered(spec, defaults, ref, names, *where)
     wanted: dict[str, Any] = values.laid_over(rendered, spec, ref, names)
@@ -138,6 +156,8 @@ def _wanted(
     verdict = signin_rules.judge(rendered, wanted, ref)
     if verdict.open and not facts.development:
         return replace(facts, archive=ArchiveState(), sign_in=verdict, refused=(signin_rules.OPEN, verdict.open))
+    if old := hub_release.outdated(ref, wanted):
+        return replace(facts, archive=ArchiveState(), refused=("HubOutdated", old))
     facts = _with_volumes(facts, seen, spec)
     bounds = judge_bounds(spec, names, seen.storage_classes, seen.quotas, seen.limit_ranges)
     uid = str(seen.hub["metadata"].get("uid", ""))

@@ -29,7 +29,12 @@ from pdshub.render.network import ApiServer
 from pdshub.render.signin_rules import Verdict
 
 NAMES = Names("ns", "demo")
-INSTALLATION = Installation.model_validate({"archive": {"allowedServers": ["10.0.0.0/8"]}})
+INSTALLATION = Installation.model_validate(
+    {
+        "archive": {"allowed": [{"server": "10.0.0.0/8", "exports": ["/"]}]},
+        "defaults": {"images": {"hub": "registry.example.org/hub:1"}},
+    }
+)
 BUNDLED = BundledChart("/charts/airgap", "0.1.0", "abc")
 UP = Workload(exists=True, available=True, rolled_out=True)
 INLINE: dict[str, Any] = {

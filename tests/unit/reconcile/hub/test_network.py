@@ -95,7 +95,7 @@ def test_what_the_api_server_leaves_out_is_no_difference() -> None:
 # --- what is refused
 
 ALLOWING = Installation.model_validate(
-    {"archive": {"allowedServers": ["192.0.2.7"]}, "network": {"allowedRanges": ["10.9.0.0/16"]}}
+    {"archive": {"allowed": [{"server": "192.0.2.7", "exports": ["/"]}]}, "network": {"allowedRanges": ["10.9.0.0/16"]}}
 )
 CIDRS: list[tuple[list[str], Installation, list[str]]] = [
     (["198.51.100.0/24"], INSTALLATION, []),
