@@ -14,7 +14,7 @@ from pydantic import Field, StrictInt, model_validator
 
 from pdshub import network_rules
 from pdshub.api.base import Cidr, Model, Quantity, parse_quantity
-from pdshub.api.hub import CHART_DIGEST, CHART_VERSION
+from pdshub.api.hub_chart import CHART_DIGEST, CHART_VERSION
 from pdshub.api.view import Source
 from pdshub.mount_rules import NOBODY, MountRules, ServerRule
 

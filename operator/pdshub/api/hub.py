@@ -6,19 +6,19 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from pdshub import generation_id
 from pdshub.api.base import (
     DNS_LABEL,
     AbsolutePath,
-    Cidr,
     Model,
     Name,
     Quantity,
     SecretKey,
     StatusModel,
-    parse_quantity,
     rules,
 )
+from pdshub.api.hub_chart import Chart
+from pdshub.api.hub_limits import Bounds, Resources, ServerResources
+from pdshub.api.hub_network import Network
 from pdshub.api.quota import Quota, shortage
 from pdshub.api.status import Condition
 from pdshub.api.view import InlineArchive
@@ -126,44 +126,6 @@ class HubArchive(Model):
         return self
 
 
-_GUARANTEE = (
-    "!has(self.guarantee) || !has(self.limit) || !isQuantity(string(self.guarantee)) || "
-    "!isQuantity(string(self.limit)) || quantity(string(self.guarantee)).compareTo(quantity(string(self.limit))) <= 0",
-    "guarantee is above limit: lower the guarantee or raise the limit",
-)
-
-
-class Bounds(Model):
-    """A limit and what is guaranteed."""
-
-    model_config = ConfigDict(json_schema_extra=rules(_GUARANTEE))
-    limit: Quantity | None = Field(default=None, description="At most this much.")
-    guarantee: Quantity | None = Field(default=None, description="At least this much is kept free for the server.")
-
-    @model_validator(mode="after")
-    def _order(self) -> Self:
-        if self.limit and self.guarantee and parse_quantity(self.guarantee) > parse_quantity(self.limit):
-            raise ValueError(f"guarantee {self.guarantee} is above limit {self.limit}")
-        return self
-
-
-class Resources(Model):
-    """What one user server may use. Process limits belong to the node: kubelet podPidsLimit."""
-
-    cpu: Bounds | None = Field(default=None, description="Cores.")
-    memory: Bounds | None = Field(default=None, description="Bytes of memory.")
-    ephemeral_storage: Bounds | None = Field(default=None, description="Bytes of scratch space outside the home.")
-
-
-class ServerResources(Resources):
-    """What one user server may use; scratch space is limited unless the spec says otherwise."""
-
-    ephemeral_storage: Bounds | None = Field(
-        default=Bounds(limit="10Gi"),
-        description="Bytes of scratch space outside the home; {} means without a limit.",
-    )
-
-
 class Profile(Model):
     """A choice on the spawn page."""
 
@@ -267,61 +229,6 @@ class Service(Model):
         default="ClusterIP", description="Kubernetes Service type."
     )
     node_port: int | None = Field(default=None, ge=1, le=65535, description="Port on every node, for type NodePort.")
-
-
-CHART_VERSION = r"^v?\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$"
-"""One version by Semantic Versioning 2.0.0, whole: Helm takes more of a text for a range of versions."""
-CHART_DIGEST = f"^{generation_id.NAME.pattern}$"
-"""A SHA-256 digest as images and generations have them."""
-
-
-class Network(Model):
-    """What user servers reach beside hub, proxy and name service."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            (
-                "(has(self.egress) && self.egress == 'cidrs') == (has(self.cidrs) && size(self.cidrs) > 0)",
-                "egress cidrs and a list cidrs go together: give both, or neither",
-            ),
-        )
-    )
-    egress: Literal["internet", "none", "cidrs"] = Field(
-        default="internet",
-        description="internet: public addresses alone; none: nothing; cidrs: the ranges listed in cidrs.",
-    )
-    cidrs: list[Cidr] = Field(
-        default_factory=list,
-        max_length=64,
-        description="Ranges that servers reach, with egress cidrs. Private ones need the installation's permission.",
-    )
-
-    @model_validator(mode="after")
-    def _together(self) -> Self:
-        if (self.egress == "cidrs") != bool(self.cidrs):
-            raise ValueError("egress cidrs and a list cidrs go together: give both, or neither")
-        return self
-
-
-class Chart(Model):
-    """The Helm chart that the hub is installed from; fields left out are the installation's."""
-
-    source: Literal["Repository", "Airgap"] | None = Field(
-        default=None,
-        description="Repository: zero-to-jupyterhub from a Helm repository. Airgap: the small chart that PDSHub ships.",
-    )
-    repository: str | None = Field(
-        default=None, max_length=1024, pattern=r"^https?://", description="Address of the repository."
-    )
-    version: str | None = Field(
-        default=None, max_length=64, pattern=CHART_VERSION, description="Exact chart version, never a range."
-    )
-    digest: str | None = Field(
-        default=None,
-        max_length=71,
-        pattern=CHART_DIGEST,
-        description="sha256:… of the packaged chart (.tgz) of that version; another one is not installed.",
-    )
 
 
 class DeletionPolicy(Model):

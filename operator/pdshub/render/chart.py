@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from pdshub.api.hub import Chart
+from pdshub.api.hub_chart import Chart
 from pdshub.installation import ChartDefaults
 
 AIRGAP_PATH = "/usr/share/pdshub/charts/jupyterhub-airgap"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pdshub.api.base import parse_quantity
-from pdshub.api.hub import Bounds, PDSHubSpec, Profile, Resources
+from pdshub.api.hub import PDSHubSpec, Profile
+from pdshub.api.hub_limits import Bounds, Resources
 from pdshub.installation import Defaults
 from pdshub.render import images
 from pdshub.render.names import HUB_LABEL, Names

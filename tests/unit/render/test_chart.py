@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pdshub.api.hub import Chart
+from pdshub.api.hub_chart import Chart
 from pdshub.helm import Helm, HelmError
 from pdshub.installation import ChartDefaults
 from pdshub.render.chart import ChartRef, choose

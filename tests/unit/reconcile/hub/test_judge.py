@@ -14,7 +14,7 @@ from pdshub.api.hub import PDSHubSpec
 from pdshub.installation import Installation
 from pdshub.reconcile.common.context import BundledChart
 from pdshub.reconcile.common.objects import Workload
-from pdshub.reconcile.hub import archive_state, database, judge, network_state, observation
+from pdshub.reconcile.hub import archive_state, database, judge, judge_archive, judge_values, network_state, observation
 from pdshub.reconcile.hub import decide as decide_module
 from pdshub.reconcile.hub.act import ACTS, EVENT_REASONS
 from pdshub.reconcile.hub.decide import Action, Kind, decide
@@ -445,6 +445,7 @@ def test_a_pod_is_told_of_a_notice_once(told: str | None, due: bool) -> None:
 
 
 def test_the_modules_that_judge_do_no_input_or_output() -> None:
-    for module in (judge, archive_state, database, decide_module, network_state, observation):
+    modules = (judge, judge_archive, judge_values, archive_state, database, decide_module, network_state, observation)
+    for module in modules:
         tree = ast.parse(inspect.getsource(module))
         assert not [node for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef | ast.Await)]
