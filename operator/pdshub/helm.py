@@ -8,11 +8,15 @@ Whether there is anything to do is never asked of Helm: releases are read from t
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import pyhelm3
@@ -151,6 +155,13 @@ class HelmRelease:
         return cls(int(document.get("version") or 0), str(document.get("manifest") or ""), tuple(hooks), values)
 
 
+def _only_file(folder: Path) -> tuple[Path, str]:
+    """The one file of a folder and its digest."""
+    (file,) = folder.iterdir()
+    with file.open("rb") as content:
+        return file, f"sha256:{hashlib.file_digest(content, 'sha256').hexdigest()}"
+
+
 class Helm:
     """Runs of the helm program; ``runs`` counts them."""
 
@@ -176,19 +187,17 @@ class Helm:
         Neither atomic (Helm would uninstall, and the database with it) nor waiting: pods are watched by reconcile.
         """
         self.runs += 1
-        try:
+        async with self._found(namespace, chart) as (ref, repository, version):
             done: Any = await self._command(namespace).install_or_upgrade(
                 release,
-                chart.ref,
+                ref,
                 dict(values),
                 namespace=namespace,
                 create_namespace=False,
                 skip_crds=True,  # they are of the whole cluster, and in no manifest that could be looked at
-                repo=chart.repository,
-                version=chart.version if chart.repository else None,
+                repo=repository,
+                version=version,
             )
-        except pyhelm3.Error as error:
-            raise explain(error.stderr.decode(errors="replace"), chart) from error
         return HelmRelease.of(done)
 
     async def preview(self, release: str, namespace: str, chart: ChartRef, values: Mapping[str, Any]) -> HelmRelease:
@@ -197,9 +206,9 @@ class Helm:
         The API server is asked, as charts look up what is there; ``helm template`` finds nothing then. It does not
         say here what it thinks of the objects: the caller's judgement comes first.
         """
-        command = ["upgrade", release, chart.ref, "--install", "--dry-run=server", "--skip-crds", "--hide-notes"]
-        command += ["--disable-openapi-validation", "--output", "json", "--history-max", str(HISTORY)]
-        printed = await self._printed(command, namespace, chart, values)
+        options = ["--install", "--dry-run=server", "--skip-crds", "--hide-notes"]
+        options += ["--disable-openapi-validation", "--output", "json", "--history-max", str(HISTORY)]
+        printed = await self._printed("upgrade", release, namespace, chart, values, options)
         try:
             return HelmRelease.of(json.loads(printed))
         except (ValueError, RecursionError) as error:
@@ -207,19 +216,56 @@ class Helm:
 
     async def render(self, release: str, namespace: str, chart: ChartRef, values: Mapping[str, Any]) -> str:
         """What the chart makes of values, hooks among it, without asking the API server. Raises HelmError."""
-        command = ["template", release, chart.ref, "--skip-crds", "--kube-version", KUBERNETES]
-        printed = await self._printed(command, namespace, chart, values)
+        options = ["--skip-crds", "--kube-version", KUBERNETES]
+        printed = await self._printed("template", release, namespace, chart, values, options)
         return printed.decode(errors="replace")
 
-    async def _printed(self, command: list[str], namespace: str, chart: ChartRef, values: Mapping[str, Any]) -> bytes:
+    async def _printed(
+        self,
+        verb: str,
+        release: str,
+        namespace: str,
+        chart: ChartRef,
+        values: Mapping[str, Any],
+        options: Sequence[str],
+    ) -> bytes:
         self.runs += 1
-        where = ["--repo", chart.repository, "--version", chart.version] if chart.repository else []
-        try:
+        async with self._found(namespace, chart) as (ref, repository, version):
+            where = ["--repo", repository] if repository else []
+            where += ["--version", version] if version else []
             return await self._command(namespace).run(
-                [*command, "--namespace", namespace, *where, "--values", "-"], json.dumps(values).encode()
+                [verb, release, str(ref), *options, "--namespace", namespace, *where, "--values", "-"],
+                json.dumps(values).encode(),
             )
+
+    @asynccontextmanager
+    async def _found(self, namespace: str, chart: ChartRef) -> AsyncIterator[tuple[str | Path, str | None, str | None]]:
+        """What helm is told of a chart: a name or a file, a repository, and a version.
+
+        A chart with a digest is fetched for each run and checked before helm looks into it. Raises HelmError, also for
+        what fails within.
+        """
+        try:
+            if not chart.digest:
+                yield chart.ref, chart.repository, chart.version if chart.repository else None
+                return
+            with TemporaryDirectory(prefix="chart.") as folder:
+                yield await self._fetched(namespace, chart, Path(folder)), None, None
         except pyhelm3.Error as error:
             raise explain(error.stderr.decode(errors="replace"), chart) from error
+
+    async def _fetched(self, namespace: str, chart: ChartRef, folder: Path) -> Path:
+        """The packaged chart in a folder, checked against its digest. Raises HelmError, pyhelm3.Error."""
+        where = ["--repo", str(chart.repository), "--version", chart.version, "--destination", str(folder)]
+        await self._command(namespace).run(["pull", chart.ref, *where])
+        file, found = await asyncio.to_thread(_only_file, folder)
+        if found != chart.digest:
+            message = (
+                f"{chart.title} is {found}, not {chart.digest}: it was not installed. Find out why the repository "
+                f"serves another one, then correct spec.chart.digest, or defaults.chart.digest of the pdshub chart"
+            )
+            raise HelmError("ChartDigestDiffers", message, permanent=True)
+        return file
 
     async def uninstall(self, release: str, namespace: str) -> None:
         """Remove a release, if there is one. Objects with resource-policy keep stay. Raises HelmError.

@@ -5,16 +5,18 @@ Written by the chart ``charts/pdshub`` into a ConfigMap; read by the operator an
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Field
+from pydantic import Field, StrictInt, model_validator
 
-from pdshub.api.base import Model, Quantity, parse_quantity
+from pdshub import network_rules
+from pdshub.api.base import Cidr, Model, Quantity, parse_quantity
+from pdshub.api.hub_chart import CHART_DIGEST, CHART_VERSION
 from pdshub.api.view import Source
-from pdshub.mount_rules import LOCAL_PREFIXES, SERVERS, refusing_setting
+from pdshub.mount_rules import NOBODY, MountRules, ServerRule
 from pdshub.wellknown import GROUP
 
 DEFAULT_PATH = Path("/etc/pdshub/installation/installation.yaml")
@@ -25,7 +27,9 @@ class ChartDefaults(Model):
 
     source: Literal["Repository", "Airgap"] = "Repository"
     repository: str = "https://hub.jupyter.org/helm-chart/"
-    version: str = "4.4.0"
+    version: str = Field(default="4.4.0", pattern=CHART_VERSION)
+    digest: str = Field(default="", pattern=rf"{CHART_DIGEST}|^$")
+    """sha256:… of the packaged chart of ``repository`` and ``version``; empty: whatever the repository serves."""
     allowed_repositories: list[str] = Field(default_factory=list)
     """Those that a PDSHub may name beside ``repository``: a chart is installed with the rights of the hub's account."""
 
@@ -50,11 +54,40 @@ class Defaults(Model):
     )
 
 
+class AllowedServer(Model):
+    """What may be mounted from an NFS server, and read as whom."""
+
+    server: str
+    """A name, ``*.suffix``, an address or a CIDR range."""
+    exports: list[str]
+    """Directories of the server: they, and what lies below them."""
+    run_as: list[StrictInt | str] = Field(default_factory=list)
+    """Who may be named in a source's runAs, beside the default (mount_rules.Identities.parse, mount_rules.USERS)."""
+
+    @model_validator(mode="after")
+    def _is_a_rule(self) -> Self:
+        ServerRule.parse(self.wire())
+        return self
+
+
+class DefaultRunAs(Model):
+    """Who reads a source whose view names nobody: never root."""
+
+    uid: int = Field(default=NOBODY[0], ge=1, le=2**31 - 1)
+    gid: int = Field(default=NOBODY[1], ge=1, le=2**31 - 1)
+
+
 class Allowed(Model):
     """What node plugins may mount; nothing unless named here."""
 
-    allowed_servers: list[str] = Field(default_factory=list)
+    allowed: list[AllowedServer] = Field(default_factory=list)
+    default_run_as: DefaultRunAs = Field(default_factory=DefaultRunAs)
     allowed_local_prefixes: list[str] = Field(default_factory=list)
+
+    @property
+    def rules(self) -> MountRules:
+        """The same as the rules that the nodes obey."""
+        return MountRules.parse(self.wire())
 
 
 class Surveyor(Model):
@@ -87,6 +120,29 @@ class Hubs(Model):
     namespaces: list[str] = Field(default_factory=list)
 
 
+class Dns(Model):
+    """The cluster's name service, as pods reach it."""
+
+    namespace: str = "kube-system"
+    labels: dict[str, str] = Field(default_factory=lambda: {"k8s-app": "kube-dns"})
+    ports: list[int] = Field(default_factory=lambda: [53])
+    """Ports on which its pods listen, UDP and TCP."""
+    addresses: list[Cidr] = Field(default_factory=list)
+    """Of a name service that is no pod of the cluster's network, like a cache on each node."""
+
+
+class Network(Model):
+    """What hubs may reach, and where what they need is."""
+
+    private_ranges: list[Cidr] = Field(default_factory=list)
+    """Addresses of the institution and the cluster that are closed beside the private ones."""
+    allowed_ranges: list[Cidr] = Field(default_factory=list)
+    """Closed addresses that a PDSHub may name in spec.network.cidrs all the same."""
+    api_server: Literal["found", "any"] | list[Cidr] = "found"
+    """Where hubs reach the API server: as Service kubernetes says, at any address, or in these ranges."""
+    dns: Dns = Field(default_factory=Dns)
+
+
 class Installation(Model):
     """The whole of installation.yaml."""
 
@@ -94,6 +150,12 @@ class Installation(Model):
     archive: Allowed = Field(default_factory=Allowed)
     surveyor: Surveyor = Field(default_factory=Surveyor)
     hubs: Hubs = Field(default_factory=Hubs)
+    network: Network = Field(default_factory=Network)
+
+    @property
+    def private_ranges(self) -> list[str]:
+        """What is closed beside the addresses that always are: the installation's ranges, and the NFS servers."""
+        return [*self.network.private_ranges, *network_rules.addresses(rule.server for rule in self.archive.allowed)]
 
 
 def load(path: Path = DEFAULT_PATH) -> Installation:
@@ -108,22 +170,23 @@ def load(path: Path = DEFAULT_PATH) -> Installation:
 
 def refusal(source: Source, allowed: Allowed) -> str:
     """Why this installation does not allow a source; empty when it does."""
-    setting = refusing_setting(
+    said = allowed.rules.refusal(
         server=source.nfs.server if source.nfs else "",
+        export=source.nfs.export if source.nfs else "",
         local=source.local.path if source.local else "",
-        servers=allowed.allowed_servers,
-        local_prefixes=allowed.allowed_local_prefixes,
+        run_as=(source.run_as.uid, source.run_as.gid) if source.run_as else None,
     )
-    if source.nfs and setting == SERVERS:
-        return (
-            f"source {source.name}: NFS server {source.nfs.server} is not allowed by this installation: "
-            f"add it to {setting} of the pdshub chart"
-        )
-    if source.local and setting == LOCAL_PREFIXES:
-        return (
-            f"source {source.name}: local path {PurePosixPath(source.local.path)} is not allowed by this installation: "
-            f"add a prefix of it to {setting} of the pdshub chart"
-        )
+    return said and f"source {source.name}: {said}"
+
+
+def egress_refusal(cidrs: Iterable[str], installation: Installation) -> str:
+    """Why this installation does not let a hub's servers reach these ranges; empty where it does."""
+    for cidr in cidrs:
+        if met := network_rules.closed_by(cidr, installation.private_ranges, installation.network.allowed_ranges):
+            return (
+                f"spec.network.cidrs: {cidr} meets {met}, which is closed to servers: name public addresses, or "
+                f"add the range to network.allowedRanges of the pdshub chart"
+            )
     return ""
 
 

@@ -74,12 +74,15 @@ CONFIG_MAP = Resource("v1", "configmaps", "ConfigMap")
 SERVICE = Resource("v1", "services", "Service")
 POD = Resource("v1", "pods", "Pod")
 EVENT = Resource("v1", "events", "Event")
+RESOURCE_QUOTA = Resource("v1", "resourcequotas", "ResourceQuota")
+LIMIT_RANGE = Resource("v1", "limitranges", "LimitRange")
 CLAIM = Resource("v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 VOLUME = Resource("v1", "persistentvolumes", "PersistentVolume", namespaced=False)
 NAMESPACE = Resource("v1", "namespaces", "Namespace", namespaced=False)
 NODE = Resource("v1", "nodes", "Node", namespaced=False)
 DEPLOYMENT = Resource("apps/v1", "deployments", "Deployment")
 ROLE_BINDING = Resource("rbac.authorization.k8s.io/v1", "rolebindings", "RoleBinding")
+NETWORK_POLICY = Resource("networking.k8s.io/v1", "networkpolicies", "NetworkPolicy")
 STORAGE_CLASS = Resource("storage.k8s.io/v1", "storageclasses", "StorageClass", namespaced=False)
 
 
@@ -156,7 +159,7 @@ class Kube:
         accept: str = "application/json",
     ) -> str:
         """One request; returns the answer's text. Raises KubeError."""
-        if method != "GET":
+        if method != "GET" and "dryRun" not in (query or {}):
             self.writes += 1
         headers: dict[str, str] = {"Accept": accept, "Content-Type": kind or "application/json"}
         with unanswered("the API server did not answer"):
@@ -258,6 +261,10 @@ class Kube:
             if error.conflict:
                 return None
             raise
+
+    async def dry_run(self, resource: Resource, body: Object) -> None:
+        """Ask whether an object would be created; nothing is kept. Raises KubeError with why it would not."""
+        await self.raw("POST", resource.path(body["metadata"].get("namespace")), body, query={"dryRun": "All"})
 
     async def apply(self, resource: Resource, body: Object, manager: str) -> Object:
         """Server-side apply with force: the fields of ``body`` are ours."""

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import ssl
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import quote, urlencode
 
 import aiohttp
 from pydantic import ValidationError
+from yarl import URL
 
 from pdshub import tls_names
 from pdshub.api.decision import plain
@@ -51,6 +51,12 @@ def reason(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
+def _url(address: str, path: str, query: dict[str, str]) -> URL:
+    """From parts, so that no part can name another host. Raises ValueError for an address that is not ip:port."""
+    host, _, port = address.rpartition(":")
+    return URL.build(scheme="https", host=host.strip("[]"), port=int(port), path=path, query=query)
+
+
 def _read(model: type[_Answer], data: bytes, what: str) -> _Answer:
     """An answer as its model. Raises SurveyError, which names the field that is refused."""
     if values_at_most(data) > MAX_VALUES:
@@ -65,15 +71,22 @@ class SurveyApi:
     """Requests to surveyors. ``tls`` is the operator's context."""
 
     async def _request(
-        self, tls: ssl.SSLContext, method: str, where: Where, path: str, body: dict[str, Any] | None = None
+        self,
+        tls: ssl.SSLContext,
+        method: str,
+        where: Where,
+        path: str,
+        body: dict[str, Any] | None = None,
+        query: dict[str, str] | None = None,
     ) -> tuple[int, bytes]:
         """Status (below 300) and body of the answer. Raises SurveyError.
 
         A redirect is an error, as it could lead anywhere, and nothing is unpacked, as a little could become much.
         """
         timeout = aiohttp.ClientTimeout(total=TIMEOUT)
-        url, name = f"https://{where.address}{path}", tls_names.surveyor(where.view)
+        name = tls_names.surveyor(where.view)
         try:
+            url = _url(where.address, path, query or {})
             # a connection for each request: a kept one would outlive a renewed certificate
             async with (
                 aiohttp.ClientSession(timeout=timeout, auto_decompress=False, headers=_PLAIN) as session,
@@ -108,6 +121,6 @@ class SurveyApi:
 
         None while that is worked out. Raises SurveyError.
         """
-        query = urlencode({"from": before, "to": after, "limit": "0", "wait": str(DIFF_SECONDS)}, quote_via=quote)
-        status, data = await self._request(tls, "GET", where, f"/diff?{query}")
+        query = {"from": before, "to": after, "limit": "0", "wait": str(DIFF_SECONDS)}
+        status, data = await self._request(tls, "GET", where, "/diff", query=query)
         return None if status == STILL_AT_IT else _read(Diff, data, "diff").counted()

@@ -53,6 +53,7 @@ GROUPS = {
         "test_20_archive.py",
         "test_30_homes.py",
         "test_40_bad_input.py",
+        "test_96_network.py",
         "test_97_secrets.py",
         "test_98_escape.py",
     ),
@@ -117,9 +118,25 @@ def manifest(cluster: Cluster) -> dict[str, Any]:
     return found
 
 
-def namespace(cluster: Cluster, name: str, *, development: bool = True) -> str:
-    """Make a namespace for a test; a development one unless told otherwise."""
-    labels = {"pdshub.dev/hubs": "allowed", **({"pdshub.dev/environment": "development"} if development else {})}
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+
+
+UNPRIVILEGED = {
+    "runAsNonRoot": True,
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+"""What the ``restricted`` standard asks of a container."""
+
+
+def namespace(cluster: Cluster, name: str, *, development: bool = True, guarded: bool = True) -> str:
+    """Make a namespace for a test; unless told otherwise a development one, which enforces Pod Security."""
+    labels = {
+        "pdshub.dev/hubs": "allowed",
+        **({"pdshub.dev/environment": "development"} if development else {}),
+        **(RESTRICTED if guarded else {}),
+    }
     when = "jsonpath={.metadata.deletionTimestamp}"
     if cluster.kubectl("get", "namespace", name, "--ignore-not-found", "-o", when).strip():
         # the last run has just left it
@@ -151,6 +168,7 @@ def chart(
                 "image": cluster.facts["IMAGE_OPERATOR"],
                 "command": ["python3", "-m", "http.server", "-d", "/repo", "8000"],
                 "volumeMounts": [{"name": "repo", "mountPath": "/repo"}],
+                "securityContext": UNPRIVILEGED,
             }
         ],
         "volumes": [{"name": "repo", "configMap": {"name": name}}],

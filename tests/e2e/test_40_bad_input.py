@@ -103,7 +103,7 @@ IN_A_CONDITION: list[tuple[str, dict[str, Any], str, list[str]]] = [
         "server not allowed",
         archive([nfs(server="203.0.113.9")], [layer(".")]),
         "ArchiveReady",
-        ["203.0.113.9", "not allowed", "archive.allowedServers"],
+        ["203.0.113.9", "not allowed", "archive.allowed of"],
     ),
     ("no such view", {"archive": {"viewRef": "nowhere"}}, "ArchiveReady", ["nowhere", "viewRef"]),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.e2e.cluster import Cluster, CommandFailed, eventually
-from tests.e2e.conftest import namespace
+from tests.e2e.conftest import UNPRIVILEGED, namespace
 
 SPACE = "e2e-network"
 ASK = "import urllib.request as u; print(u.urlopen('http://{ip}:8000/', timeout=4).status)"
@@ -20,7 +20,14 @@ def pod(cluster: Cluster, name: str, command: list[str]) -> dict[str, Any]:
         "spec": {
             "automountServiceAccountToken": False,
             "terminationGracePeriodSeconds": 0,
-            "containers": [{"name": name, "image": cluster.facts["IMAGE_OPERATOR"], "command": command}],
+            "containers": [
+                {
+                    "name": name,
+                    "image": cluster.facts["IMAGE_OPERATOR"],
+                    "command": command,
+                    "securityContext": UNPRIVILEGED,
+                }
+            ],
         },
     }
 

@@ -69,7 +69,8 @@ class Node:
         self._surveys = 0
         for path in (self.layout.kubelet, self.views, self.generations):
             path.mkdir(parents=True)
-        (folder / "installation.yaml").write_text(yaml.safe_dump({"archive": {"allowedServers": [ADDRESS]}}))
+        rule = {"server": ADDRESS, "exports": ["/"], "runAs": ["1-65534", "users"]}
+        (folder / "installation.yaml").write_text(yaml.safe_dump({"archive": {"allowed": [rule]}}))
         self._holder = subprocess.Popen(
             ["unshare", "--mount", "--propagation", "private", "sh", "-c", _HOLD, self.layout.kubelet],
             stdout=subprocess.PIPE,
@@ -199,6 +200,13 @@ class Node:
         found = json.loads(self.look(target / ".pdshub/health.json").read_text())
         assert isinstance(found, dict)
         return found
+
+    def told(self, target: Path) -> str:
+        """What the kubelet is told of the volume's condition: the words for administrators."""
+        request = csi.NodeGetVolumeStatsRequest(volume_id="lab", volume_path=str(target))
+        with self.channel() as channel:
+            answer = services.NodeStub(channel).NodeGetVolumeStats(request, timeout=60)
+        return str(answer.volume_condition.message)
 
     def ready(self, target: Path) -> dict[str, Any]:
         """Wait until the view is complete; answers its health."""

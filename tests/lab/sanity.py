@@ -60,7 +60,10 @@ def prepare(directory: Path, nfs: str) -> list[str]:
     (directory / "views").mkdir()
     (directory / "views/sanity.yaml").write_text(yaml.safe_dump(view(directory, nfs)))
     server = re.split(r"[:/]", nfs)[0] if nfs else ""
-    allowed = {"allowedServers": [server] if server else [], "allowedLocalPrefixes": [str(directory)]}
+    allowed = {
+        "allowed": [{"server": server, "exports": ["/"]}] if server else [],
+        "allowedLocalPrefixes": [str(directory)],
+    }
     (directory / "installation.yaml").write_text(yaml.safe_dump({"archive": allowed}))
     return [
         sys.executable, "-m", "pdshub.node.main", "--kubelet-dir", str(directory / "kubelet"),

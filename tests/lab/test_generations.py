@@ -201,7 +201,7 @@ def test_nas_away_while_mounting(nas: Nas, node: Node, kernel: tuple[int, int]) 
             assert (seen / "f").stat().st_size == 5
         with pytest.raises(OSError, match=r"not connected|Input/output"):
             (seen / "f").read_text()
-        eventually("it says so", lambda: "127.0.0.1" in node.health(target)["message"])
+        eventually("it says so", lambda: "127.0.0.1" in node.told(target))
     finally:
         nas.start()
     node.ready(target)

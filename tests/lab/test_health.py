@@ -240,7 +240,7 @@ def test_another_export_under_the_same_name(nas: Nas, hourly: Node) -> None:
     sh("exportfs", "-f")
     health = eventually("the wrong export is noticed", lambda: not (h := hourly.health(target))["ready"] and h)
     print("said:", health["message"])
-    words = eventually("it is called wrong", lambda: "right export" in (m := hourly.health(target)["message"]) and m)
+    words = eventually("it is called wrong", lambda: "right export" in (m := hourly.told(target)) and m)
     assert "the marker marker is not there" in words
     sh("umount", "-l", server)
     sh("exportfs", "-f")

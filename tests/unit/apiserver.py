@@ -17,7 +17,7 @@ from typing import Any
 from aiohttp import web
 
 from pdshub.kube import Kube, Object, Resource
-from tests.unit.reconcile.fakes import matches, merged
+from tests.unit.reconcile.fakes import matches, merged, violates_pod_security
 
 TOKEN = "Bearer a-token"
 OWN = ("pdshub-system", "pdshub-surveyors", "default")
@@ -239,6 +239,10 @@ class ApiServer:
 
     def _post(self, asked: Asked) -> web.Response:
         meta = asked.body["metadata"]
+        if "dryRun" in asked.query:
+            where = self.objects.get(f"/api/v1/namespaces/{meta['namespace']}", {"metadata": {}})
+            refused = violates_pod_security(where, asked.body)
+            return _refusal(403, refused) if refused else web.json_response(asked.body, status=201)
         name = meta.get("name") or f"{meta['generateName']}{self._version}"
         path = f"{asked.path}/{name}"
         if path in self.objects:

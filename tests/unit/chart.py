@@ -61,7 +61,18 @@ FULL: Document = {
         "images": {"hub": "h:1", "proxy": "p:1", "user": "u:1"},
         "enforcesHomeSize": True,
     },
-    "archive": {"allowedServers": ["nas.example.org", "10.0.0.0/8"], "allowedLocalPrefixes": ["/srv/archive"]},
+    "archive": {
+        "allowed": [
+            {
+                "server": "nas.example.org",
+                "exports": ["/pds", "/volume1/pds/"],
+                "runAs": [1000, "2000-2999:100", "users"],
+            },
+            {"server": "10.0.0.0/8", "exports": ["/"], "runAs": [0]},
+        ],
+        "defaultRunAs": {"uid": 4000, "gid": 4001},
+        "allowedLocalPrefixes": ["/srv/archive"],
+    },
     "operator": {"nodeSelector": {"a": "b"}, "tolerations": [{"operator": "Exists"}], "affinity": {"podAffinity": {}}},
     "hubs": {"namespaces": ["planets"], "allowLoadBalancers": True},
     "nodePlugin": {"kubeletDir": "/var/lib/k0s/kubelet/", "nodeSelector": {"a": "b"}},

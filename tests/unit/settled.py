@@ -58,7 +58,10 @@ class Cluster:
         self.looks: Counter[Any] = Counter()
 
     def surroundings(self) -> Surroundings:
-        settings = {"archive": {"allowedServers": ["10.0.0.0/8"]}}
+        settings = {
+            "defaults": {"images": {"hub": "registry.example.org/hub:1"}},
+            "archive": {"allowed": [{"server": "10.0.0.0/8", "exports": ["/"]}]},
+        }
         chart = BundledChart("/charts/airgap", "0.1.0", "abc")
         made = Installation.model_validate({**settings, "surveyor": {"image": "pdshub:1"}})
         return Surroundings(cast(Helm, self.helm), made, chart, SYSTEM, cast(SurveyApi, self.surveys))
@@ -74,7 +77,11 @@ class Cluster:
             self.put(ROLE_BINDING, tenant.binding(namespace))
 
     def hub(self, namespace: str, name: str = "hub", view: str = "sbn") -> Object:
-        labels = {"pdshub.dev/environment": "development", "pdshub.dev/hubs": "allowed"}
+        labels = {
+            "pdshub.dev/environment": "development",
+            "pdshub.dev/hubs": "allowed",
+            "pod-security.kubernetes.io/enforce": "restricted",
+        }
         self.put(NAMESPACE, {"metadata": {"name": namespace, "labels": labels}})
         self.put(POD, {"metadata": {"name": "hub-1", "namespace": namespace, "labels": {"component": "hub"}}})
         spec = {"signIn": {"development": {}}, "users": {"allowed": ["ada"]}, "archive": {"viewRef": view}}

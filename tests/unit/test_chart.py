@@ -16,8 +16,8 @@ from pdshub.api.base import parse_quantity
 from pdshub.node.report import heartbeat
 from pdshub.object_cache import Scope
 from pdshub.reconcile.common import node_reports, watched
-from pdshub.reconcile.hub import dependents, seal
-from pdshub.wellknown import DRIVER, HELM_ACCOUNT, HUB_ROLE, UID
+from pdshub.reconcile.hub import api_server, dependents, seal
+from pdshub.wellknown import DRIVER, HELM_ACCOUNT, HUB_ROLE, PROBED, SERVER_PRIORITY, UID
 from tests.unit.chart import FULL, ROOT, SURVEYORS, SYSTEM, VALUES, Document, pods, rendered
 from tests.unit.node.machine import eventually
 from tests.unit.test_airgap_chart import CASES, case
@@ -32,9 +32,9 @@ OPERATOR: Rules = {
     ("pdshub.dev", "pdshubs"): f"{READ} patch",
     ("pdshub.dev", "archiveviews"): WRITE,
     **{
-        ("pdshub.dev", f"{kind}/{part}"): "get patch update"
+        ("pdshub.dev", f"{kind}/{part}"): verb
         for kind in ("pdshubs", "archiveviews")
-        for part in ("status", "finalizers")
+        for part, verb in (("status", "patch"), ("finalizers", "update"))
     },
     ("", "persistentvolumes"): WRITE,
     ("", "namespaces"): READ,
@@ -54,6 +54,7 @@ HUB: Rules = {
     **{("networking.k8s.io", kind): WRITE for kind in ("networkpolicies", "ingresses")},
     ("policy", "poddisruptionbudgets"): WRITE,
     **{(RBAC, kind): WRITE for kind in ("roles", "rolebindings")},
+    **{("", kind): WRITE for kind in ("resourcequotas", "limitranges")},
 }
 """In a hub's namespace, as its account."""
 INSTALLATION: Rules = {
@@ -61,6 +62,10 @@ INSTALLATION: Rules = {
     ("", "pods"): "list watch",
 }
 """In the installation's own namespace."""
+PROBES: Rules = {("", f"configmaps[{PROBED}]"): READ}
+"""There, too: what probes of the network have found."""
+API_SERVER: Rules = {("discovery.k8s.io", "endpointslices[kubernetes]"): "get"}
+"""In ``default``: where the API server is."""
 IN_SURVEYORS: Rules = {
     **{("", kind): WRITE for kind in ("persistentvolumeclaims", "services", "secrets")},
     ("apps", "deployments"): WRITE,
@@ -74,6 +79,8 @@ CLUSTER_ROLES = {
 }
 ROLES = {
     "pdshub-operator-installation": INSTALLATION,
+    "pdshub-operator-probes": PROBES,
+    "pdshub-operator-api-server": API_SERVER,
     "pdshub-operator-surveyors": IN_SURVEYORS,
     "pdshub-operator-events": {("", "events"): "create"},
 }
@@ -111,8 +118,10 @@ def test_rights_are_bound_to_the_two_accounts_and_there_are_no_others() -> None:
     assert {name for kind, name in objects if kind == "ClusterRole"} == set(CLUSTER_ROLES)
     assert {name: d["metadata"]["namespace"] for (kind, name), d in objects.items() if kind == "Role"} == {
         "pdshub-operator-installation": SYSTEM,
+        "pdshub-operator-probes": SYSTEM,
         "pdshub-operator-surveyors": SURVEYORS,
         "pdshub-operator-events": "default",
+        "pdshub-operator-api-server": "default",
     }
     bound = {
         (kind, d["metadata"].get("namespace"), d["roleRef"]["kind"], d["roleRef"]["name"], s["name"], s["namespace"])
@@ -123,8 +132,10 @@ def test_rights_are_bound_to_the_two_accounts_and_there_are_no_others() -> None:
     assert bound == {
         *(("ClusterRoleBinding", None, "ClusterRole", name, name, SYSTEM) for name in ACCOUNTS),
         ("RoleBinding", SYSTEM, "Role", "pdshub-operator-installation", "pdshub-operator", SYSTEM),
+        ("RoleBinding", SYSTEM, "Role", "pdshub-operator-probes", "pdshub-operator", SYSTEM),
         ("RoleBinding", SURVEYORS, "Role", "pdshub-operator-surveyors", "pdshub-operator", SYSTEM),
         ("RoleBinding", "default", "Role", "pdshub-operator-events", "pdshub-operator", SYSTEM),
+        ("RoleBinding", "default", "Role", "pdshub-operator-api-server", "pdshub-operator", SYSTEM),
     }
     assert {name: spec.get("serviceAccountName") for name, spec in pods().items()} == {
         "pdshub-operator": "pdshub-operator",
@@ -183,6 +194,18 @@ def test_the_node_plugin_writes_nothing_and_reads_no_secret() -> None:
 
 
 KINDS = [r for r in vars(kube).values() if isinstance(r, kube.Resource)]
+
+
+def test_the_operator_reads_where_the_api_server_is_and_no_other_endpoint() -> None:
+    objects = rendered()
+    role = objects["Role", "pdshub-operator-api-server"]
+    assert role["metadata"]["namespace"] == "default"
+    group, resource = api_server.SLICE.api.rpartition("/")[0], api_server.SLICE.plural
+    assert role["rules"] == [
+        {"apiGroups": [group], "resources": [resource], "resourceNames": ["kubernetes"], "verbs": ["get"]}
+    ]
+    (subject,) = objects["RoleBinding", "pdshub-operator-api-server"]["subjects"]
+    assert (subject["name"], subject["namespace"]) == ("pdshub-operator", SYSTEM)
 
 
 def may(resource: kube.Resource, namespace: str, verbs: str) -> bool:
@@ -376,6 +399,11 @@ def test_the_programs_find_each_other() -> None:
     for kind, name in (("Deployment", "pdshub-operator"), ("DaemonSet", "pdshub-node")):
         mounts = objects[kind, name]["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
         assert str(installation.DEFAULT_PATH.parent) in {m["mountPath"] for m in mounts}
+
+
+def test_servers_yield_to_hubs_and_push_nobody_off_a_node() -> None:
+    found = rendered()["PriorityClass", SERVER_PRIORITY]
+    assert found["value"] < 0 and not found["globalDefault"] and found["preemptionPolicy"] == "Never"
 
 
 def test_the_helper_can_be_left_out() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -35,11 +36,11 @@ def test_programs_read_what_was_installed(tmp_path: Path, values: Document) -> N
     file = tmp_path / "installation.yaml"
     file.write_text(rendered(values)["ConfigMap", "pdshub-installation"]["data"]["installation.yaml"])
     found, archive = installation.load(file), values.get("archive", {})
-    assert found.archive.allowed_servers == archive.get("allowedServers", [])
+    assert [rule.wire() for rule in found.archive.allowed] == [{"runAs": [], **r} for r in archive.get("allowed", [])]
+    assert found.archive.default_run_as.wire() == archive.get("defaultRunAs", {"uid": 65534, "gid": 65534})
+    assert Policy.parse(yaml.safe_load(file.read_text())).rules == found.archive.rules
     assert found.defaults.enforces_home_size is values.get("defaults", {}).get("enforcesHomeSize")
-    assert Policy.parse(yaml.safe_load(file.read_text())).local_prefixes == tuple(
-        archive.get("allowedLocalPrefixes", [])
-    )
+    assert found.archive.rules.local_prefixes == tuple(archive.get("allowedLocalPrefixes", []))
 
 
 @pytest.mark.parametrize(
@@ -69,17 +70,40 @@ def local(path: str) -> Document:
     return {"archive": {"allowedLocalPrefixes": [path]}}
 
 
+def allowed(**changed: Any) -> Document:
+    rule = {"server": "nas", "exports": ["/x"], **changed}
+    return {"archive": {"allowed": [{key: value for key, value in rule.items() if value is not None}]}}
+
+
 REFUSED: list[tuple[str, Document, str]] = [
     ("unknown at the top", {"nosuch": 1}, "nosuch"),
     ("misspelt", {"archive": {"allowedServer": ["nas"]}}, "allowedServer"),
+    (
+        "the name of before",
+        {"archive": {"allowedServers": ["nas"]}},
+        "archive.allowed: [{server: NAME, exports: [/PATH]}]",
+    ),
+    ("the name of before, empty", {"archive": {"allowedServers": []}}, "archive.allowed: [{server"),
     ("unknown part of the node plugin", {"nodePlugin": {"nosuch": 1}}, "nosuch"),
     ("no image", {"image": ""}, "/image"),
     ("source of the chart", {"defaults": {"chart": {"source": "Git"}}}, "/defaults/chart/source"),
     ("version of the chart", {"defaults": {"chart": {"version": "latest"}}}, "/defaults/chart/version"),
     ("repository", {"defaults": {"chart": {"repository": "oci://x"}}}, "/defaults/chart/repository"),
     ("a word for a truth", {"defaults": {"enforcesHomeSize": "no"}}, "/defaults/enforcesHomeSize"),
-    ("one server instead of a list", {"archive": {"allowedServers": "nas"}}, "/archive/allowedServers"),
-    ("an empty server", {"archive": {"allowedServers": [""]}}, "/archive/allowedServers/0"),
+    ("one server instead of a list", {"archive": {"allowed": "nas"}}, "/archive/allowed"),
+    ("a server without exports", allowed(exports=None), "/archive/allowed/0"),
+    ("an empty server", allowed(server=""), "/archive/allowed/0/server"),
+    ("no export", allowed(exports=[]), "/archive/allowed/0/exports"),
+    *(
+        (f"export: {e}", allowed(exports=[e]), "/archive/allowed/0/exports/0")
+        for e in ("", "x", "/x/../y", "/.", "//x")
+    ),
+    *(
+        (f"runAs: {item}", allowed(runAs=[item]), "/archive/allowed/0/runAs/0")
+        for item in (-1, "0-5", "root", "5:0-9", "", 1.5, "007")
+    ),
+    ("root by default", {"archive": {"defaultRunAs": {"uid": 0}}}, "/archive/defaultRunAs/uid"),
+    ("root's group by default", {"archive": {"defaultRunAs": {"gid": 0}}}, "/archive/defaultRunAs/gid"),
     ("no image", {"image": ""}, "./hack/images --push REGISTRY/PATH"),
     ("no size", {"surveyor": {"maxStorage": "much"}}, "/surveyor/maxStorage"),
     ("no store at all", {"surveyor": {"maxStorage": "0"}}, "/surveyor/maxStorage"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -14,10 +16,40 @@ ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "images"
 
 
+def locked(name: str) -> list[str]:
+    """The lines of images/NAME/requirements.txt without the first, which says what made it."""
+    return [x for x in (IMAGES / name / "requirements.txt").read_text().splitlines() if not x.startswith("#")]
+
+
+@pytest.mark.parametrize("name", ["operator", "hub", "proxy", "user"])
+def test_what_goes_into_an_image_is_named_by_its_digest(name: str) -> None:
+    lines = locked(name)
+    assert lines and len(lines) % 2 == 0
+    for pin, digest in zip(lines[::2], lines[1::2], strict=True):
+        assert re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+ \\", pin), pin
+        assert re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}", digest), pin
+
+
+def test_nothing_is_installed_without_a_digest() -> None:
+    """pip asks for digests, npm for its lock, and nothing turns off Go's check of what it fetches."""
+    for file in (*IMAGES.rglob("Dockerfile"), IMAGES / "common/python-venv"):
+        for line in file.read_text().replace("\\\n", " ").splitlines():
+            if re.search(r"pip\"? install", line) and not line.startswith("#"):
+                assert "--require-hashes" in line or "--no-index" in line, f"{file}: {line}"
+            assert not re.search(r"npm(-cli.js\")? install", line), f"{file}: {line}"
+    for source in (ROOT / "hack").rglob("*.py"):
+        text = source.read_text()
+        assert not any(word in text for word in ("GONOSUMDB", "GONOSUMCHECK", "GOFLAGS=-insecure", "GOINSECURE")), (
+            source
+        )
+    lock = json.loads((IMAGES / "proxy/package-lock.json").read_text())
+    for path, package in lock["packages"].items():
+        assert not path or package["integrity"].startswith("sha512-"), path
+
+
 def pins(name: str) -> dict[str, str]:
     """Versions by package of images/NAME/requirements.txt."""
-    lines = (IMAGES / name / "requirements.txt").read_text().splitlines()
-    pairs = (line.split("==") for line in lines if line and not line.startswith("#"))
+    pairs = (line.removesuffix(" \\").split("==") for line in locked(name)[::2])
     return {canonicalize_name(package): version for package, version in pairs}
 
 

@@ -48,11 +48,11 @@ def test_stores(storage: str, limit: str | None, refused: bool) -> None:
 
 def test_a_missing_file_allows_nothing(tmp_path: Path) -> None:
     assert load(tmp_path / "none.yaml") == Installation()
-    assert load(tmp_path / "none.yaml").archive.allowed_servers == []
+    assert load(tmp_path / "none.yaml").archive.allowed == []
 
 
 def test_a_misspelt_setting_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "installation.yaml"
-    file.write_text("archive: {allowedServer: [nas]}\n")
-    with pytest.raises(ValidationError, match="allowedServer"):
+    file.write_text("archive: {allowedServers: [nas]}\n")
+    with pytest.raises(ValidationError, match="allowedServers"):
         load(file)

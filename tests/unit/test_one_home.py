@@ -50,7 +50,7 @@ def homes(fact: Any) -> set[str]:
         ("surveyor.pdshub", {"tls_names.py"}),
         ("pdshub-surveyors", {"installation.py"}),
         ("commonName", {"tls_names.py"}),
-        ("archive.allowedServers", {"mount_rules.py"}),
+        ("archive.allowed", {"mount_rules.py"}),
         ("archive.allowedLocalPrefixes", {"mount_rules.py"}),
         (wellknown.UID, {"wellknown.py"}),
         (ports.NFS, {"ports.py"}),

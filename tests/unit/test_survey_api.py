@@ -226,6 +226,30 @@ def test_what_is_no_answer(body: str, status: int, says: str) -> None:
         asyncio.run(with_surveyor(text(body, status), state))
 
 
+def test_a_redirect_is_no_answer_and_is_not_followed() -> None:
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked.append(request.path)
+        raise web.HTTPTemporaryRedirect(f"https://{request.host}/elsewhere")
+
+    with pytest.raises(SurveyError, match="answers GET /state with 307"):
+        asyncio.run(with_surveyor(answer, state))
+    assert asked == ["/state"]
+
+
+@pytest.mark.parametrize("address", ["", "x", "10.0.0.1", "10.0.0.1:1/x", "a@127.0.0.1:1", "127.0.0.1:1?", "a/b:1"])
+def test_an_address_names_a_host_and_a_port_and_nothing_else(address: str) -> None:
+    with pytest.raises(SurveyError, match="does not answer"):
+        asyncio.run(state(SurveyApi(), address))
+
+
+def test_addresses_of_both_families() -> None:
+    for address in ("10.0.0.1:9810", "[fd00::1]:9810"):
+        url = survey_api._url(address, "/diff", {"from": "a&b", "to": "c"})
+        assert str(url) == f"https://{address}/diff?from=a%26b&to=c"
+
+
 def test_nobody_there() -> None:
     with pytest.raises(SurveyError, match="does not answer"):
         asyncio.run(SurveyApi().state(OPERATOR, Where("127.0.0.1:1", "sbn")))
@@ -309,8 +333,9 @@ def test_a_diff_that_takes_long_over_the_surveyors_own_server(tmp_path: Path, mo
             for _ in range(2):
                 assert await api.changes(OPERATOR, where, A, A) == Changes(datasets_added=1, files_added=5000)
             assert workers == ["diff"]
-            for limit, named in (("limit=2&", 2), ("", 1000), ("limit=9999&", 1000)):
-                _, raw = await api._request(OPERATOR, "GET", where, f"/diff?{limit}from={A}&to={A}")
+            given: list[tuple[dict[str, str], int]] = [({"limit": "2"}, 2), ({}, 1000), ({"limit": "9999"}, 1000)]
+            for limit, named in given:
+                _, raw = await api._request(OPERATOR, "GET", where, "/diff", query={**limit, "from": A, "to": A})
                 assert len(json.loads(raw)["files"]["added"]["paths"]) == named
             with pytest.raises(SurveyError, match="500: more memory is needed"):
                 await api.changes(OPERATOR, where, A, A[:-1] + "b")

@@ -38,6 +38,14 @@ app.kubernetes.io/component: {{ .component }}
 {{- uniq $found | toJson }}
 {{- end }}
 
+{{- /* What nodes may mount. The name of before stands for servers whole, read as root: nobody has that by an upgrade. */}}
+{{- define "pdshub.archive" -}}
+{{- if hasKey .Values.archive "allowedServers" }}
+{{- fail "archive.allowedServers is archive.allowed now, which names exports too: write archive.allowed: [{server: NAME, exports: [/PATH]}] instead, with runAs: [UID] where sources name who reads them (docs/install.md)" }}
+{{- end }}
+{{- toYaml .Values.archive }}
+{{- end }}
+
 {{- /* The image of all programs. There is none to fall back on: said here, not by a pod that can't be pulled. */}}
 {{- define "pdshub.image" -}}
 {{ required "image is empty: `./hack/images --push REGISTRY/PATH --values images.yaml` builds, pushes and writes it; then add --values images.yaml" .Values.image }}

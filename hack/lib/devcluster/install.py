@@ -39,7 +39,12 @@ def values(world: World, images: Mapping[str, str]) -> dict[str, Any]:
         "image": images["operator"],
         "imagePullPolicy": "IfNotPresent",
         "defaults": {"chart": chart, "images": named, "imagePullPolicy": "IfNotPresent"},
-        "archive": {"allowedServers": [world.nas_ip], "allowedLocalPrefixes": ["/srv/archive"]},
+        "archive": {
+            "allowed": [{"server": world.nas_ip, "exports": ["/pds-main", "/pds-mission"], "runAs": [1000, "users"]}],
+            "allowedLocalPrefixes": ["/srv/archive"],
+        },
+        # hack/test --chart: a chart repository that is a pod of the cluster
+        "operator": {"extraEgress": [{"ports": [{"port": 8000, "protocol": "TCP"}]}]},
     }
 
 
@@ -137,8 +142,7 @@ def demo_hub(world: World) -> None:
             "labels": {
                 "pdshub.dev/hubs": "allowed",
                 "pdshub.dev/environment": "development",
-                "pod-security.kubernetes.io/enforce": "baseline",
-                "pod-security.kubernetes.io/warn": "restricted",
+                "pod-security.kubernetes.io/enforce": "restricted",
             },
         },
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -144,6 +145,29 @@ RelativePath = Annotated[
     ),
 ]
 """A path below something else: no leading slash, no '..', '.' for the top itself."""
+
+
+def _checked_cidr(text: str) -> str:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no range of addresses: {error}; write for example 192.0.2.0/24") from None
+    if "/" not in text:
+        raise ValueError(f"{text!r} has no length: write {text}/{128 if ':' in text else 32} for this one address")
+    return text
+
+
+Cidr = Annotated[
+    str,
+    AfterValidator(_checked_cidr),
+    Field(
+        max_length=43,
+        json_schema_extra=rules(
+            ("self.matches('^[0-9a-fA-F:.]+/[0-9]{1,3}$')", "not a range of addresses: write for example 192.0.2.0/24"),
+        ),
+    ),
+]
+"""A range of IPv4 or IPv6 addresses in CIDR notation (RFC 4632), without host bits."""
 
 
 class SecretKey(Model):

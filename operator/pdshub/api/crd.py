@@ -40,6 +40,9 @@ def structural(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str,
         schema = {**schema, "enum": [schema["const"]]}
     out: dict[str, Any] = {}
     for key, value in schema.items():
+        if key == "additionalProperties" and isinstance(value, dict):
+            out[key] = structural(value, definitions)
+            continue
         if key in _DROPPED or key == "const" or value is None:
             continue
         if key == "properties":

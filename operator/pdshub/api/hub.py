@@ -14,9 +14,12 @@ from pdshub.api.base import (
     Quantity,
     SecretKey,
     StatusModel,
-    parse_quantity,
     rules,
 )
+from pdshub.api.hub_chart import Chart
+from pdshub.api.hub_limits import Bounds, Resources, ServerResources
+from pdshub.api.hub_network import Network
+from pdshub.api.quota import Quota, shortage
 from pdshub.api.status import Condition
 from pdshub.api.view import InlineArchive
 
@@ -123,35 +126,6 @@ class HubArchive(Model):
         return self
 
 
-_GUARANTEE = (
-    "!has(self.guarantee) || !has(self.limit) || !isQuantity(string(self.guarantee)) || "
-    "!isQuantity(string(self.limit)) || quantity(string(self.guarantee)).compareTo(quantity(string(self.limit))) <= 0",
-    "guarantee is above limit: lower the guarantee or raise the limit",
-)
-
-
-class Bounds(Model):
-    """A limit and what is guaranteed."""
-
-    model_config = ConfigDict(json_schema_extra=rules(_GUARANTEE))
-    limit: Quantity | None = Field(default=None, description="At most this much.")
-    guarantee: Quantity | None = Field(default=None, description="At least this much is kept free for the server.")
-
-    @model_validator(mode="after")
-    def _order(self) -> Self:
-        if self.limit and self.guarantee and parse_quantity(self.guarantee) > parse_quantity(self.limit):
-            raise ValueError(f"guarantee {self.guarantee} is above limit {self.limit}")
-        return self
-
-
-class Resources(Model):
-    """What one user server may use. Process limits belong to the node: kubelet podPidsLimit."""
-
-    cpu: Bounds | None = Field(default=None, description="Cores.")
-    memory: Bounds | None = Field(default=None, description="Bytes of memory.")
-    ephemeral_storage: Bounds | None = Field(default=None, description="Bytes of scratch space outside the home.")
-
-
 class Profile(Model):
     """A choice on the spawn page."""
 
@@ -175,7 +149,17 @@ class Home(Model):
     )
 
 
-_DEFAULT_RESOURCES = Resources(cpu=Bounds(limit="2", guarantee="50m"), memory=Bounds(limit="4Gi", guarantee="256Mi"))
+def _limit(bounds: Bounds | None) -> str | None:
+    return bounds.limit if bounds else None
+
+
+def _named(profiles: list[Profile]) -> list[tuple[str, Resources]]:
+    return [(f"the limit of profile {profile.name}", profile.resources) for profile in profiles]
+
+
+_DEFAULT_RESOURCES = ServerResources(
+    cpu=Bounds(limit="2", guarantee="50m"), memory=Bounds(limit="4Gi", guarantee="256Mi")
+)
 
 
 class Server(Model):
@@ -192,7 +176,7 @@ class Server(Model):
     )
     image: Image | None = Field(default=None, description="Container image; default: the installation's user image.")
     home: Home = Field(default_factory=Home, description="Homes.")
-    resources: Resources = Field(default=_DEFAULT_RESOURCES, description="What a server may use.")
+    resources: ServerResources = Field(default=_DEFAULT_RESOURCES, description="What a server may use.")
     profiles: list[Profile] = Field(
         default_factory=list,
         max_length=16,
@@ -247,21 +231,6 @@ class Service(Model):
     node_port: int | None = Field(default=None, ge=1, le=65535, description="Port on every node, for type NodePort.")
 
 
-class Chart(Model):
-    """The Helm chart that the hub is installed from; fields left out are the installation's."""
-
-    source: Literal["Repository", "Airgap"] | None = Field(
-        default=None,
-        description="Repository: zero-to-jupyterhub from a Helm repository. Airgap: the small chart that PDSHub ships.",
-    )
-    repository: str | None = Field(
-        default=None, max_length=1024, pattern=r"^https?://", description="Address of the repository."
-    )
-    version: str | None = Field(
-        default=None, max_length=64, pattern=r"^v?\d+\.\d+\.\d+", description="Exact chart version."
-    )
-
-
 class DeletionPolicy(Model):
     """What deleting the PDSHub does to data."""
 
@@ -292,8 +261,10 @@ class PDSHubSpec(Model):
     users: Users = Field(default_factory=Users, description="Who may sign in.")
     archive: HubArchive | None = Field(default=None, description="The archive in user pods.")
     server: Server = Field(default_factory=Server, description="User servers: image, sizes, choices.")
+    quota: Quota | None = Field(default=None, description="What all servers together may use; none: no bound.")
     culling: Culling = Field(default_factory=Culling, description="Stopping idle servers.")
     service: Service = Field(default_factory=Service, description="How the hub is reached.")
+    network: Network = Field(default_factory=Network, description="What user servers reach.")
     chart: Chart = Field(default_factory=Chart, description="Helm chart of the hub.")
     values: dict[str, Any] = Field(
         default_factory=dict,
@@ -311,6 +282,16 @@ class PDSHubSpec(Model):
     def _sign_in(self) -> Self:
         if self.sign_in is None:
             raise ValueError("signIn is missing: add signIn.google (or signIn.development in a development namespace)")
+        return self
+
+    @model_validator(mode="after")
+    def _room_for_one(self) -> Self:
+        """A quota that no server fits into would only be found out by whoever starts one."""
+        for field, name in (("cpu", "cpu"), ("memory", "memory"), ("ephemeral_storage", "ephemeralStorage")):
+            known = [(f"server.resources.{name}.limit", self.server.resources), *_named(self.server.profiles)]
+            limits = [(where, _limit(getattr(resources, field))) for where, resources in known]
+            if self.quota and (trouble := shortage(name, getattr(self.quota, field), limits)):
+                raise ValueError(trouble)
         return self
 
 

@@ -23,6 +23,7 @@ from pdshub.api.generation import (
     SurveyStatus,
     VolumePolicy,
 )
+from pdshub.api.namespaces import AllowedNamespaces, SelectedNamespaces
 from pdshub.api.status import Condition
 
 _DECISION = (
@@ -58,7 +59,7 @@ class LocalSource(Model):
 
 
 class RunAs(Model):
-    """The identity that the source is read with (an export with root_squash turns root into nobody)."""
+    """The identity that the source is read with: one that the installation allows for it."""
 
     uid: int = Field(ge=0, le=2**31 - 1, description="Numeric user id.")
     gid: int = Field(ge=0, le=2**31 - 1, description="Numeric group id.")
@@ -82,7 +83,9 @@ class Source(Model):
     name: Name = Field(description="Name of the source inside this view.")
     nfs: NFSSource | None = Field(default=None, description="An NFS export.")
     local: LocalSource | None = Field(default=None, description="A directory of the node; ArchiveView only.")
-    run_as: RunAs | None = Field(default=None, description="Identity to read the source with; default root.")
+    run_as: RunAs | None = Field(
+        default=None, description="Identity to read the source with; default: the installation's, which is nobody."
+    )
     marker: Marker | None = Field(default=None, description="A file that proves that this is the right export.")
 
     @model_validator(mode="after")
@@ -186,6 +189,11 @@ class ArchiveViewSpec(Model):
     pin: GenerationRef | None = Field(
         default=None, description="Generation that the view is held at; pinning an earlier one rolls back."
     )
+    allowed_namespaces: AllowedNamespaces | None = Field(
+        default=None,
+        description="Namespaces whose hubs may show the view. Default: every one; of a view inside of a PDSHub: its "
+        "own namespace, which is always among them.",
+    )
 
     @property
     def cataloged(self) -> bool:
@@ -286,6 +294,9 @@ class ArchiveViewStatus(StatusModel):
     generations: list[KeptGeneration] = Field(default_factory=list, description="Kept generations, newest first.")
     survey: SurveyStatus | None = None
     volumes: list[VolumePolicy] = Field(default_factory=list, description="How hubs take up a new generation.")
+    selected_namespaces: SelectedNamespaces | None = Field(
+        default=None, description="What spec.allowedNamespaces.selector chooses, for the nodes."
+    )
     sources: list[SourceStatus] = Field(default_factory=list)
     nodes: list[NodeStatus] = Field(default_factory=list)
     conditions: list[Condition] = Field(default_factory=list)

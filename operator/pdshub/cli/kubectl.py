@@ -32,13 +32,13 @@ class Kubectl:
     flags: tuple[str, ...] = ()
     program: str = ""
 
-    def run(self, *arguments: str, seconds: float | None = SECONDS) -> str:
-        """What kubectl prints. Raises KubectlError."""
+    def run(self, *arguments: str, seconds: float | None = SECONDS, stdin: str = "") -> str:
+        """What kubectl prints; ``stdin`` is what it reads. Raises KubectlError."""
         program = self._program()
         try:
             done = subprocess.run(
                 [program, *self.flags, *arguments],
-                stdin=subprocess.DEVNULL,
+                input=stdin,
                 capture_output=True,
                 encoding="utf-8",
                 errors="replace",

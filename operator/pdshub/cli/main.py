@@ -1,6 +1,7 @@
 """``kubectl pdshub``: what PDSHub shows, and decisions about archive views.
 
-Exit codes: 0 done; 1 it failed (verify: files differ; explain: no such path); 2 wrong use; 3 waiting took too long.
+Exit codes: 0 done; 1 it failed (verify: files differ; explain: no such path; probe: what is
+closed was reached); 2 wrong use; 3 waiting took too long.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 
-from pdshub.cli import archive, preview, terminal, words
+from pdshub.cli import archive, preview, probe, terminal, words
 from pdshub.cli.choose import ChoiceError
 from pdshub.cli.kubectl import Kubectl, KubectlError
 from pdshub.cli.terminal import safe
@@ -46,6 +47,8 @@ def parser() -> argparse.ArgumentParser:
     areas = top.add_subparsers(dest="area", required=True, metavar="COMMAND")
     overview = areas.add_parser("status", parents=[common], help="hubs and archive views at a glance")
     overview.set_defaults(run=_overview)
+    network = areas.add_parser("probe", parents=[common], help="who reaches whom: pods in each role try it")
+    probe.arguments(network)
     commands = areas.add_parser("archive", help="archive views and their generations").add_subparsers(
         dest="command", required=True, metavar="COMMAND"
     )

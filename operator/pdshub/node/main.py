@@ -85,11 +85,12 @@ async def plugin(options: argparse.Namespace) -> None:
     policy, helper = PolicyFile(options.installation), HelperRequests(layout)
     sources = SourceManager(MountContext(layout, policy.current, helper, woken.set, options.probe_seconds))
     informer: Informer
+    reader = policy.current().default_run_as  # another one comes with a restart: the chart sees to it
     if options.views_from:
-        informer = DirectoryInformer(options.views_from, woken.set)
+        informer = DirectoryInformer(options.views_from, woken.set, reader)
         informer.look()
     else:
-        informer = ApiInformer(layout.cache, woken.set)
+        informer = ApiInformer(layout.cache, woken.set, reader)
     findings = Findings(options.proof_seconds)
     reconciler = Reconciler(layout, sources, cache, informer, woken, options.hold_seconds, findings.of)
     node = Node(options.node_name, layout, reconciler, options.surveyor_namespace)

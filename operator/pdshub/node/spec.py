@@ -21,8 +21,10 @@ from pdshub.api.authority import Authority
 from pdshub.api.base import Model
 from pdshub.api.generation import ReleasedGeneration, Survey, SurveyorStatus, VolumePolicy
 from pdshub.api.lenient import read
+from pdshub.api.namespaces import AllowedNamespaces, SelectedNamespaces, shows
 from pdshub.api.view import Layer, TreeEntry
 from pdshub.generation_id import is_name
+from pdshub.mount_rules import NOBODY, Identity
 from pdshub.node import hardening
 from pdshub.node.hardening import SpecError, relative
 
@@ -33,9 +35,13 @@ _Model = TypeVar("_Model", bound=Model)
 
 @dataclass(frozen=True)
 class Source:
-    """A checked source of a view. `model`: the API's; everything else is derived from it."""
+    """A checked source of a view. `model`: the API's; everything else is derived from it.
+
+    `default`: who reads it where the view says nothing, by the installation.
+    """
 
     model: api.Source
+    default: Identity = NOBODY
 
     @property
     def name(self) -> str:
@@ -68,9 +74,14 @@ class Source:
         return self.model.nfs.version if self.model.nfs else "4.2"
 
     @property
-    def run_as(self) -> tuple[int, int] | None:
-        """The uid and gid that it is read with; None: root's."""
-        return (self.model.run_as.uid, self.model.run_as.gid) if self.model.run_as else None
+    def run_as(self) -> Identity:
+        """The uid and gid that it is read with."""
+        return (self.model.run_as.uid, self.model.run_as.gid) if self.model.run_as else self.default
+
+    @property
+    def names_reader(self) -> bool:
+        """Whether the view says who reads it."""
+        return self.model.run_as is not None
 
     @property
     def marker(self) -> tuple[str, str] | None:
@@ -105,6 +116,17 @@ class View:
     surveyor: str = ""
     """Address and port of the surveyor that has generations."""
     update_policies: tuple[VolumePolicy, ...] = ()
+    allowed_namespaces: AllowedNamespaces | None = None
+    selected_namespaces: SelectedNamespaces | None = None
+
+    @property
+    def shows_sources(self) -> bool:
+        """Whether it is the sources themselves, for the surveyor."""
+        return self.name.endswith(SOURCES)
+
+    def may_show_in(self, namespace: str) -> bool:
+        """Whether pods of a namespace may have it mounted."""
+        return shows(self.allowed_namespaces, self.selected_namespaces, namespace)
 
     @property
     def cataloged(self) -> bool:
@@ -157,25 +179,29 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def parse_view(document: Mapping[str, Any]) -> View:
-    """An ArchiveView object as JSON -> View. Raises SpecError, whatever the document holds."""
+def parse_view(document: Mapping[str, Any], default: Identity = NOBODY) -> View:
+    """An ArchiveView object as JSON -> View. `default`: who reads a source whose view says nothing of it.
+
+    Raises SpecError, whatever the document holds.
+    """
     try:
         metadata, status = document["metadata"], document.get("status") or {}
         name = relative(metadata["name"], "metadata.name")
         number = int(metadata.get("generation") or 0)
-        spec = read(api.ArchiveViewSpec, document["spec"], "folder", "form", "sources", "tree")
+        spec = read(api.ArchiveViewSpec, document["spec"], "folder", "form", "sources", "tree", "allowed_namespaces")
         folder = relative(spec.folder or name, "spec.folder")
         if "/" in name or "/" in folder or folder.startswith("."):
             raise SpecError("spec.folder: one plain name is needed")
         if name.startswith(".") or "#" in name:
             raise SpecError("metadata.name: one plain name is needed")
-        sources = tuple(map(Source, hardening.sources(spec.sources)))
+        sources = tuple(Source(model, default) for model in hardening.sources(spec.sources))
         tree = hardening.tree(spec.tree, {source.name for source in sources})
         # A form that this plugin does not know is not live: that would show what a survey has hidden.
         cataloged = spec.form != "live" and not all(entry.live for entry in tree)
         released = _released(status.get("generation")) if cataloged else None
         address = read(SurveyorStatus, status["surveyor"]).address if status.get("surveyor") else ""
         policies = tuple(read(VolumePolicy, raw) for raw in status.get("volumes") or [])
+        selected = read(SelectedNamespaces, raw) if (raw := status.get("selectedNamespaces")) else None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise SpecError(f"not an ArchiveView: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
@@ -183,7 +209,9 @@ def parse_view(document: Mapping[str, Any]) -> View:
         raise
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise SpecError(f"not an ArchiveView: {error!r}") from error
-    return View(name, number, folder, sources, tree, document, released, address, policies)
+    return View(
+        name, number, folder, sources, tree, document, released, address, policies, spec.allowed_namespaces, selected
+    )
 
 
 def _released(raw: Any) -> ReleasedGeneration | None:

@@ -37,6 +37,9 @@ def own_view(spec: PDSHubSpec, names: Names) -> dict[str, Any]:
     assert spec.archive is not None and spec.archive.inline is not None  # noqa: S101 - the caller asked view_of
     body = spec.archive.inline.wire()
     body["folder"] = body.get("folder") or names.name
+    # what is written inside of a hub is that hub's: others show it where it says so
+    allowed = body.get("allowedNamespaces") or {}
+    body["allowedNamespaces"] = {**allowed, "names": sorted({*allowed.get("names", ()), names.namespace})}
     return {
         "apiVersion": API_VERSION,
         "kind": "ArchiveView",

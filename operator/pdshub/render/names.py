@@ -52,6 +52,21 @@ class Names:
         return short(self.name, "notice")
 
     @property
+    def server_quota(self) -> str:
+        """ResourceQuota of what servers use together."""
+        return short(self.name, "servers")
+
+    @property
+    def storage_quota(self) -> str:
+        """ResourceQuota of the namespace's volumes."""
+        return short(self.name, "storage")
+
+    @property
+    def limit_range(self) -> str:
+        """LimitRange for containers that name no bounds."""
+        return short(self.name, "defaults")
+
+    @property
     def own_view(self) -> str:
         """ArchiveView that the operator keeps for an inline archive."""
         return short(self.namespace, self.name)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from pdshub.api.base import parse_quantity
-from pdshub.api.hub import Bounds, PDSHubSpec, Profile, Resources
+from pdshub.api.hub import PDSHubSpec, Profile
+from pdshub.api.hub_limits import Bounds, Resources
 from pdshub.installation import Defaults
 from pdshub.render import images
 from pdshub.render.names import HUB_LABEL, Names
 from pdshub.render.quantity import spawner_bytes, spawner_cores
+from pdshub.wellknown import SERVER_PRIORITY
 
 UID = 1000
 HOME = "/home/jovyan"
@@ -17,6 +19,9 @@ HOME = "/home/jovyan"
 SPAWNER = {
     # deleting a user must not delete files
     "delete_pvc": False,
+    "automount_service_account_token": False,
+    # a node under pressure ends servers before hubs
+    "priority_class_name": SERVER_PRIORITY,
     "pod_security_context": {
         "runAsNonRoot": True,
         # a recursive chown of a large home would make every start slow
@@ -173,9 +178,8 @@ def render(spec: PDSHubSpec, defaults: Defaults, names: Names, view: str, folder
         },
         "extraLabels": {"hub.jupyter.org/network-access-hub": "true", HUB_LABEL: names.name},
         "extraEnv": archive["env"],
-        # the chart's way needs a privileged init container; the network policy below does the same
+        # the chart's way needs a privileged init container; the hub's network policies do the same
         "cloudMetadata": {"blockWithIptables": False},
-        "networkPolicy": {"enabled": True, "egressAllowRules": {"cloudMetadataServer": False}},
         "profileList": [profile(spec, choice, default) for choice in choices],
     }
     return values

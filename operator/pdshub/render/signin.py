@@ -11,11 +11,23 @@ PASSWORD_ENV = "PDSHUB_DEVELOPMENT_PASSWORD"  # noqa: S105 - the name of a varia
 CLIENT_SECRET_ENV = "PDSHUB_GOOGLE_CLIENT_SECRET"  # noqa: S105 - the name of a variable
 PASSWORD_KEY = "password"  # noqa: S105 - the name of a key
 
+TOKEN_SECONDS = 90 * 24 * 3600
+"""Longest life of an API token that somebody asks for, and that of one for which no life was asked."""
+
+# is_admin of JupyterHub 5 says None of whoever is not on the list, which leaves the database as it was
 _FROM_ENV = """\
 import os
 c.{section}.{trait} = os.environ["{variable}"].strip()
 if not c.{section}.{trait}:
     raise SystemExit("{variable} is empty: fill the Secret that spec.signIn names")
+
+
+def _admin_again(authenticator, handler, auth_model):
+    auth_model["admin"] = bool(auth_model.get("admin"))
+    return auth_model
+
+
+c.Authenticator.post_auth_hook = _admin_again
 """
 
 
@@ -49,11 +61,12 @@ def render(spec: PDSHubSpec, names: Names) -> dict[str, Any]:
         # true would let in everybody who is in the database, also those taken off the list
         "allow_existing_users": False,
     }
-    config: dict[str, Any] = {"Authenticator": authenticator}
+    hub: dict[str, Any] = {"token_expires_in_max_seconds": TOKEN_SECONDS}
+    config: dict[str, Any] = {"Authenticator": authenticator, "JupyterHub": hub}
     google = spec.sign_in.google if spec.sign_in else None
     if google:
         callback = google.callback_url or (f"https://{spec.hostname}/hub/oauth_callback" if spec.hostname else None)
-        config["JupyterHub"] = {"authenticator_class": "google"}
+        hub["authenticator_class"] = "google"
         config["GoogleOAuthenticator"] = {
             "client_id": google.client_id,
             # with one hosted domain the name would lose it, and be another than the one on the allow list
@@ -63,10 +76,12 @@ def render(spec: PDSHubSpec, names: Names) -> dict[str, Any]:
         }
         section, trait, variable = "GoogleOAuthenticator", "client_secret", CLIENT_SECRET_ENV
     else:
-        config["JupyterHub"] = {"authenticator_class": "dummy"}
+        hub["authenticator_class"] = "dummy"
         section, trait, variable = "DummyAuthenticator", "password", PASSWORD_ENV
     return {
         "config": config,
+        # the hub makes these admins at its start, and nobody else, whatever its database says
+        "loadRoles": {"admin": {"users": sorted(set(spec.users.admins))}},
         "extraEnv": {variable: _from_secret(secret, key)},
         "extraConfig": {"10-pdshub-sign-in": _FROM_ENV.format(section=section, trait=trait, variable=variable)},
     }

@@ -8,13 +8,27 @@ from typing import Any
 
 from pdshub.api.hub import PDSHubSpec
 from pdshub.installation import Defaults
-from pdshub.render import images, notice, reconnect, server, signin
+from pdshub.render import images, network, notice, reconnect, server, signin
 from pdshub.render.chart import ChartRef
 from pdshub.render.merge import merge
 from pdshub.render.names import Names
 
 _CORE: Mapping[str, Any] = {"cpu": "50m", "memory": "200Mi"}
 _PROXY: Mapping[str, Any] = {"cpu": "20m", "memory": "64Mi"}
+_RESTRICTED: Mapping[str, Any] = {
+    "runAsNonRoot": True,
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+"""What the ``restricted`` Pod Security Standard asks of a container, said for each: charts differ in their defaults."""
+_SEALED: Mapping[str, Any] = {**_RESTRICTED, "readOnlyRootFilesystem": True}
+"""The same for one that writes to its volumes only."""
+_SCRATCH: Mapping[str, Any] = {
+    "extraVolumes": [{"name": "pdshub-tmp", "emptyDir": {"sizeLimit": "256Mi"}}],
+    "extraVolumeMounts": [{"name": "pdshub-tmp", "mountPath": "/tmp"}],  # noqa: S108 - a path in the hub's container
+}
+"""What the hub may write beside its database."""
 
 
 def _culling(spec: PDSHubSpec) -> dict[str, Any]:
@@ -42,6 +56,25 @@ def pull_ahead(spec: PDSHubSpec, defaults: Defaults, chart: ChartRef) -> bool:
     return chart.source == "Repository" and all(images.pullable(image) for image in chosen)
 
 
+def _pullers(chart: ChartRef) -> dict[str, Any]:
+    """What the pods that pull images ahead may do; the small chart has none."""
+    if chart.source != "Repository":
+        return {}
+    return {"containerSecurityContext": dict(_RESTRICTED), "pause": {"containerSecurityContext": dict(_RESTRICTED)}}
+
+
+def _full(spec: PDSHubSpec) -> dict[str, Any]:
+    """How the hub meets a quota: it says itself that as many servers run as may, before Kubernetes refuses a pod.
+
+    What Kubernetes refuses counts as a start that failed, and after five of them the hub would end: whoever tries often
+    enough in a full namespace would restart it.
+    """
+    if spec.quota is None:
+        return {}
+    servers = spec.quota.servers
+    return {"consecutiveFailureLimit": 0, **({} if servers is None else {"activeServerLimit": servers})}
+
+
 def mark(chart: ChartRef, names: Names) -> dict[str, Any]:
     """The value ``custom``, a free place of the chart's schema: whose release this is, and of which chart.
 
@@ -65,11 +98,16 @@ def rendered(
         # the database outlives the release: users, tokens and running servers are found again
         "db": {"type": "sqlite-pvc", "pvc": {"annotations": {"helm.sh/resource-policy": "keep"}, "storage": "1Gi"}},
         "resources": {"requests": dict(_CORE)},
-        "networkPolicy": {"enabled": True},
+        "podSecurityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containerSecurityContext": dict(_SEALED),
+        **_full(spec),
     }
-    parts = (spawner, signin.render(spec, names), notice.render(names, bool(view)), reconnect.render())
+    told = notice.render(names, bool(view))
+    parts = (spawner, signin.render(spec, names), told, reconnect.render())
     for part in parts:
         hub = merge(hub, part)
+    # lists would replace each other
+    hub |= {key: [*told[key], *_SCRATCH[key]] for key in _SCRATCH}
     return {
         "custom": mark(chart, names),
         "hub": hub,
@@ -77,7 +115,7 @@ def rendered(
             "chp": {
                 **_image(defaults.images.proxy, policy),
                 "resources": {"requests": dict(_PROXY)},
-                "networkPolicy": {"enabled": True},
+                "containerSecurityContext": dict(_SEALED),
             },
             "service": _service(spec),
         },
@@ -91,6 +129,7 @@ def rendered(
         "prePuller": {
             "hook": {"enabled": False},
             "continuous": {"enabled": pull_ahead(spec, defaults, chart)},
+            **_pullers(chart),
         },
         "cull": _culling(spec),
     }
@@ -103,7 +142,8 @@ TEMPLATES = (("hub", "command"), ("hub", "args"), ("proxy", "chp", "extraCommand
 def template_trouble(document: Mapping[str, Any]) -> str:
     """Which value would be run as a template; empty when none would.
 
-    ``lookup`` works in templates: whoever writes a PDSHub could read every Secret with the operator's rights.
+    ``lookup`` works in templates: whoever writes a PDSHub could read Secrets of the namespace with the rights of its
+    account.
     """
     for path in TEMPLATES:
         found: Any = document
@@ -111,18 +151,37 @@ def template_trouble(document: Mapping[str, Any]) -> str:
             found = found.get(key) if isinstance(found, Mapping) else None
         if "{{" in json.dumps(found):
             field = ".".join(("spec.values", *path))
-            return (
-                f"{field} is refused: the chart would run it as a template with the operator's rights: leave out '{{{{'"
-            )
+            return f"{field} is refused: the chart would run it as a template, which can read Secrets: leave out '{{{{'"
     return ""
+
+
+def _with_policies_off(merged: dict[str, Any], chart: ChartRef) -> dict[str, Any]:
+    """The values with the chart's policies switched off; a part that is no map stays, for the chart to refuse."""
+
+    def laid(over: Mapping[str, Any], below: Mapping[str, Any]) -> dict[str, Any]:
+        found = {}
+        for key, value in over.items():
+            if isinstance(value, Mapping) and key in below:
+                if isinstance(below[key], Mapping):
+                    found[key] = laid(value, below[key])
+            else:
+                found[key] = value
+        return found
+
+    return merge(merged, laid(network.chart_values(chart.source == "Repository"), merged))
 
 
 def values(
     spec: PDSHubSpec, defaults: Defaults, chart: ChartRef, names: Names, view: str = "", folder: str = ""
 ) -> dict[str, Any]:
-    """What Helm gets: the rendered values with ``spec.values`` laid over them by Helm's rules.
+    """What Helm gets: the rendered values with ``spec.values`` laid over them by Helm's rules."""
+    return laid_over(rendered(spec, defaults, chart, names, view, folder), spec, chart, names)
 
-    The mark of ownership comes last: no value of a spec can take it away or give the release to another hub.
+
+def laid_over(below: Mapping[str, Any], spec: PDSHubSpec, chart: ChartRef, names: Names) -> dict[str, Any]:
+    """``spec.values`` over what was rendered.
+
+    The mark of ownership and the network policies come last: no value of a spec can give the release to another hub,
+    or bring policies of the chart back, which would allow more.
     """
-    merged = merge(rendered(spec, defaults, chart, names, view, folder), spec.values)
-    return merge(merged, {"custom": mark(chart, names)})
+    return merge(_with_policies_off(merge(below, spec.values), chart), {"custom": mark(chart, names)})

@@ -78,18 +78,19 @@ def wrong_export(folder: Path) -> None:
             (nas / "aside").rename(nas / other)
 
         swap("vol", "other")
-        text = eventually(lambda: "not the right export" in m.health()["message"] and m.health()["message"])
+        text = eventually(lambda: "not the right export" in (said := m.told()) and said)
         assert "the marker marker is not there" in text, text
         assert (target / "sbn/a/f").read_text() == "right", "what was mounted stays"
         notes = m.kubelet / "plugins/archive.pdshub.dev/canary"
         eventually(lambda: any('"changed": "2' in note.read_text() for note in notes.glob("*.json")))
         (nas / "vol/marker").write_text("another archive")
-        eventually(lambda: "the marker marker has another content" in m.health()["message"])
+        eventually(lambda: "the marker marker has another content" in m.told())
+        assert m.health()["sources"]["main"]["message"] == "is not the right export"
         swap("vol", "other")
         eventually(lambda: m.health()["ready"])
         (nas / "vol/marker").unlink()
         (nas / "vol/marker").symlink_to("/etc/hostname")
-        eventually(lambda: "the marker marker is not there" in m.health()["message"])
+        eventually(lambda: "the marker marker is not there" in m.told())
     finally:
         m.stop()
 

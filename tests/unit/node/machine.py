@@ -56,10 +56,12 @@ class Machine:
         self.options: tuple[str, ...] = ()
         self.pods = 0
 
-    def allow(self, prefixes: list[str] | None = None, servers: list[str] | None = None) -> None:
+    def allow(
+        self, prefixes: list[str] | None = None, servers: list[str] | None = None, exports: tuple[str, ...] = ("/",)
+    ) -> None:
         archive = {
             "allowedLocalPrefixes": [str(self.directory / "nas")] if prefixes is None else prefixes,
-            "allowedServers": servers or ["127.0.0.1"],
+            "allowed": [{"server": server, "exports": [*exports]} for server in servers or ["127.0.0.1"]],
         }
         new = self.directory / "new"
         new.write_text(yaml.safe_dump({"archive": archive}))
@@ -130,15 +132,16 @@ class Machine:
 
     def view(
         self, tree: dict[str, list[str]], name: str = "sbn", status: Any = None, live: tuple[str, ...] = (),
-        **sources: Any,
+        allowed: Any = None, **sources: Any,
     ) -> None:  # fmt: skip
         """`tree`: path -> layers as "source" or "source:path". `sources`: name -> local path below nas/, or spec.
-        `live`: paths of the tree that are shown live."""
+        `live`: paths of the tree that are shown live. `allowed`: spec.allowedNamespaces."""
         document = {
             "apiVersion": "pdshub.dev/v1alpha1",
             "kind": "ArchiveView",
             "metadata": {"name": name, "generation": 1},
             "spec": {
+                **({} if allowed is None else {"allowedNamespaces": allowed}),
                 "sources": [
                     {"name": key, **({"local": {"path": str(self.directory / "nas" / v)}} if isinstance(v, str) else v)}
                     for key, v in sources.items()
@@ -191,6 +194,10 @@ class Machine:
     def stats(self, pod: str = "one") -> Any:
         request = csi.NodeGetVolumeStatsRequest(volume_id="v", volume_path=str(self.target(pod)))
         return self.node.NodeGetVolumeStats(request, timeout=20)
+
+    def told(self, pod: str = "one") -> str:
+        """What the kubelet is told of the volume's condition: the words for administrators."""
+        return str(self.stats(pod).volume_condition.message)
 
     def pod(self, script: str, pod: str = "one", **options: Any) -> subprocess.Popen[Any]:
         """A shell whose /archive ($A) is the target, in a namespace that only receives mounts."""

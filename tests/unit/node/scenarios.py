@@ -4,6 +4,7 @@ mount namespace of its own."""
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -234,12 +235,15 @@ def not_allowed(m: Machine) -> None:
     )  # fmt: skip
     m.start()
     target = m.publish()
-    tree_health = eventually(lambda: "source a" in m.health()["message"] and m.health()["tree"])
+    eventually(lambda: "source a" in m.health()["message"])
     eventually(lambda: "no directory" in m.health()["tree"]["sbn/d"])
+    said = eventually(lambda: "symbolic link" in (text := m.told()) and text)
+    assert "source a: local path /etc" in said and "allowedLocalPrefixes" in said, said
+    assert "source c: NFS server 10.1.2.3" in said and "archive.allowed " in said, said
     tree_health = m.health()["tree"]
-    assert "allowedLocalPrefixes" in tree_health["sbn/a"], tree_health
-    assert "symbolic link" in tree_health["sbn/b"], tree_health
-    assert "allowedServers" in tree_health["sbn/c"] and "10.1.2.3" in tree_health["sbn/c"], tree_health
+    assert tree_health["sbn/a"] == "source a is not allowed by this installation", tree_health
+    assert tree_health["sbn/b"] == "source b is not reached", tree_health
+    assert tree_health["sbn/c"] == "source c is not allowed by this installation", tree_health
     for name in tree:
         assert list((target / "sbn" / name).iterdir()) == []
     m.allow([str(m.directory)])
@@ -248,19 +252,138 @@ def not_allowed(m: Machine) -> None:
     eventually(lambda: (target / "sbn/a/f").exists())
 
 
+def other_namespaces(m: Machine) -> None:
+    """A view that names namespaces is published in no other one; who has it mounted when the list shrinks keeps it."""
+    m.file("main/f", "f")
+    m.view({"d": ["main"]}, main="main", allowed={"names": ["users"]})
+    m.start()
+    eventually(lambda: m.health()["ready"])
+    target = m.publish()
+    assert (target / "sbn/d/f").read_text() == "f"
+    text = refused(grpc.StatusCode.PERMISSION_DENIED, lambda: m.publish("two", namespace="others"))
+    assert "namespace others" in text and "spec.allowedNamespaces" in text
+    assert not m.mounts("two") and not m.target("two").exists()
+    sources = m.publish("survey", namespace="pdshub-system", content="sources")
+    eventually(lambda: (sources / "main/f").exists(), text="PDSHub's own surveyor always sees the sources")
+    m.view({"d": ["main"]}, main="main", allowed={"names": ["others"]})
+    eventually(lambda: refused(grpc.StatusCode.PERMISSION_DENIED, lambda: m.publish("three")))
+    m.publish("two", namespace="others")
+    assert (target / "sbn/d/f").read_text() == "f"
+    for pod in ("one", "two", "three", "survey"):
+        m.unpublish(pod)
+
+
+def nothing_for_users_to_read(m: Machine) -> None:
+    """Every file that users find beside the archive, while sources fail in every way: no server, export, path of the
+    node or id stands in any of them, and all of it in what administrators are told."""
+    m.allow(exports=("/volume9/pds",))
+    m.file("good/f", "f")
+    (m.directory / "nas/closed").mkdir(mode=0o700)
+    reader = {"runAs": {"uid": 47110, "gid": 47111}}
+    m.view(
+        {"a": ["good"], "b": ["server"], "c": ["export"], "d": ["reader"], "e": ["silent"], "f": ["gone"],
+         "g": ["marked"], "h": ["good:nowhere"], "i": ["closed:."], "j": ["good", "closed"]},
+        good="good", gone="gone-directory",
+        server={"nfs": {"server": "10.47.11.3", "export": "/volume9/pds"}},
+        export={"nfs": {"server": "127.0.0.1", "export": "/homes9"}},
+        reader={"nfs": {"server": "127.0.0.1", "export": "/volume9/pds/x"}, **reader},
+        silent={"nfs": {"server": "127.0.0.1", "export": "/volume9/pds", "port": 9}},
+        marked={"local": {"path": str(m.directory / "nas/good")}, "marker": {"path": "m", "sha256": "0" * 64}},
+        closed={"local": {"path": str(m.directory / "nas/closed")}, **reader},
+    )  # fmt: skip
+    m.options = ("--proof-seconds", "1", "--canary-seconds", "1")
+    m.start()
+    target = m.publish()
+    names = ("10.47.11.3", "127.0.0.1", "volume9", "homes9", "4711", str(m.directory))
+    eventually(lambda: all(name in m.told() for name in names[:4]) and "port 9" in m.told(), 30, "administrators")
+    eventually(lambda: "proof" in m.health(), 30)
+    eventually(lambda: (target / "sbn/a/f").exists())
+    m.view({"a": ["a"]}, "broken", a={"nfs": {"server": "10.47.11.3 volume9", "export": "/homes9"}})
+    broken = m.publish("two", "broken")
+    eventually(lambda: "10.47.11.3" in m.told("two"))
+    files = [p for top in (target, broken) for p in top.rglob("*") if p.is_file() and "sbn" not in p.parts]
+    found = {path.name for path in files}
+    assert {"view.json", "health.json", "generation.json", "ARCHIVE-UNAVAILABLE.txt"} <= found, found
+    for path in files:
+        text = path.read_text()
+        assert not [name for name in names if name in text], (path, text)
+    said = m.health()["sources"]
+    assert {name: said[name]["message"] for name in ("server", "export", "reader")} == dict.fromkeys(
+        ("server", "export", "reader"), "is not allowed by this installation"
+    )
+    document = json.loads((target / ".pdshub/view.json").read_text())
+    assert document["tree"][7] == {"path": "h", "live": False, "layers": [{"source": "good", "path": "nowhere"}]}
+
+
+def several_readers(m: Machine) -> None:
+    """Layers of one entry are each read as their own source says, also where one of them may read what the other
+    may not."""
+    for name, uid in (("one", 1234), ("two", 1235)):
+        m.file(f"{name}/{name}", name)
+        os.chown(m.directory / "nas" / name / name, uid, uid)
+        (m.directory / "nas" / name / name).chmod(0o640)
+        m.file(f"{name}/other-{name}", "not theirs")
+        other = m.directory / "nas" / name / f"other-{name}"
+        os.chown(other, 1234 + 1235 - uid, 1000)
+        other.chmod(0o640)
+    paths = {name: {"local": {"path": str(m.directory / "nas" / name)}} for name in ("one", "two")}
+    m.view(
+        {"d": ["one", "two"], "e": ["one"]},
+        **{
+            n: {**p, "runAs": {"uid": uid, "gid": uid}} for (n, p), uid in zip(paths.items(), (1234, 1235), strict=True)
+        },
+    )
+    m.start()
+    eventually(lambda: m.health()["ready"])
+    target = m.publish()
+    for path, text in (("d/one", "one"), ("d/two", "two"), ("e/one", "one")):
+        assert (target / "sbn" / path).read_text() == text
+    for path in ("d/other-one", "d/other-two", "e/other-one"):
+        try:
+            (target / "sbn" / path).read_text()
+        except PermissionError:
+            pass
+        else:
+            raise AssertionError(f"{path} read as somebody else")
+    entries = m.kubelet / "plugins/archive.pdshub.dev/views/sbn/entries"
+    assert all(sorted(p.name for p in e.iterdir()) == ["entry.json", "mnt"] for e in entries.iterdir())
+
+
+def nobody_reads(m: Machine) -> None:
+    """A source that names nobody is not read as root where layers are merged."""
+    m.file("one/f", "f")
+    m.file("two/secret", "root's own")
+    (m.directory / "nas/two/secret").chmod(0o600)
+    m.file("two/homes/of/somebody", "x")
+    os.chown(m.directory / "nas/two/homes", 1000, 1000)
+    (m.directory / "nas/two/homes").chmod(0o700)
+    m.view({"d": ["one", "two"]}, one="one", two="two")
+    m.start()
+    eventually(lambda: m.health()["ready"])
+    target = m.publish()
+    assert (target / "sbn/d/f").read_text() == "f"
+    for look in (lambda: (target / "sbn/d/secret").read_text(), lambda: list((target / "sbn/d/homes").iterdir())):
+        try:
+            look()
+        except PermissionError:
+            pass
+        else:
+            raise AssertionError("read as root")
+
+
 def foreign_mount(m: Machine) -> None:
     """Something else is mounted where a source belongs: reported, not used, not touched."""
     m.file("main/f", "main")
     m.view({"d": ["main"]}, main={"nfs": {"server": "127.0.0.1", "port": 9, "export": "/x"}})
     m.start()
     target = m.publish()
-    eventually(lambda: "port 9" in m.health()["message"])
+    eventually(lambda: "port 9" in m.told())
 
     digest = nfs("main", "127.0.0.1", "/x", port=9).digest
     place = m.kubelet / "plugins/archive.pdshub.dev/sources" / digest
     place.mkdir(exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,nosuid,nodev", "tmpfs", place], check=True)
-    eventually(lambda: "type tmpfs" in m.health()["message"])
+    eventually(lambda: "type tmpfs" in m.told())
     assert list((target / "sbn/d").iterdir()) == [] and os.path.ismount(place)
 
 
@@ -328,7 +451,7 @@ def nfs_server_and_helper_come_and_go(m: Machine) -> None:
     m.start()
     helper = m.spawn(*m.command("nfs-helper"))
     target = m.publish()
-    eventually(lambda: f"port {port}" in m.health()["message"] or "127.0.0.1:/pds" in m.health()["message"])
+    eventually(lambda: f"port {port}" in (text := m.told()) or "127.0.0.1:/pds" in text)
     ganesha = server()
     eventually(lambda: m.health()["ready"], 40)
     mode = m.health()["sources"]["n"]["mode"]
@@ -399,9 +522,9 @@ def old_kernel(m: Machine) -> None:
     point.mkdir()
 
     def built(name: str, *layers: str, run_as: list[int] | None = None) -> str:
-        found = [[str(nas), layer, worker_main.identity((nas / layer).stat())] for layer in layers]
+        found = [[str(nas), layer, worker_main.identity((nas / layer).stat()), run_as] for layer in layers]
         made = m.directory / "entries" / name / "mnt"
-        how = worker_main.build(found, run_as, str(made), str(empty), {})
+        how = worker_main.build(found, str(made), str(empty), {})
         assert how == ("overlay" if len(layers) > 1 or run_as else "bind")
         return str(made)
 
@@ -447,6 +570,7 @@ ALL = {
     f.__name__: f
     for f in (
         publish_and_unpublish, restart, one_at_a_time, precedence, absent_then_back, switch_under_readers, not_allowed,
+        other_namespaces, nothing_for_users_to_read, several_readers, nobody_reads,
         foreign_mount, many_targets, nfs_server_and_helper_come_and_go, old_kernel,
     )
 }  # fmt: skip

@@ -50,7 +50,7 @@ class Place:
         self.layout = Layout(folder)
         self.layout.prepare()
         installation = folder / "installation.yaml"
-        installation.write_text("archive: {allowedServers: [127.0.0.1]}\n")
+        installation.write_text("archive: {allowed: [{server: 127.0.0.1, exports: [/]}]}\n")
         self.policy = PolicyFile(installation)
         self.requests = HelperRequests(self.layout)
         self.kernel_nfs = KernelNFS()
@@ -78,7 +78,7 @@ async def until(what: Callable[[], object], seconds: float = 10) -> None:
 
 
 @pytest.mark.parametrize(
-    ("server", "says"), [("127.0.0.1", "refused"), ("10.9.9.9", "archive.allowedServers")], ids=["no answer", "refused"]
+    ("server", "says"), [("127.0.0.1", "refused"), ("10.9.9.9", "archive.allowed ")], ids=["no answer", "refused"]
 )
 def test_the_first_failure_ends_connecting(place: Place, port: int, server: str, says: str) -> None:
     async def test() -> None:

@@ -116,9 +116,7 @@ def test_plan(want: Want, actual: Actual, steps: list[Step]) -> None:
 
 def test_what_is_covered_stays_built() -> None:
     assert plan({"v": C}, there(WHOLE_AT)) == [Attach("t", "v", "c"), Drop("n")]
-    assert plan({"v": C}, Actual({"w": WHOLE_AT}, {"t": {"v": (WHOLE_AT,)}})) == [
-        Build("c", LAYERS, None, G2, cover=True)
-    ]
+    assert plan({"v": C}, Actual({"w": WHOLE_AT}, {"t": {"v": (WHOLE_AT,)}})) == [Build("c", LAYERS, G2, cover=True)]
     assert Drop("c") in plan({"v": W}, there(WHOLE_AT))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -73,7 +74,11 @@ def test_who_gives_up_waiting_leaves_no_lock() -> None:
 
 
 class Reconciler:
-    """No view is ever wanted."""
+    """No view is ever wanted, and none is known."""
+
+    informer = SimpleNamespace(views={})
+
+    def view_of(self, name: str) -> None: ...
 
     def expect(self, name: str) -> None: ...
 

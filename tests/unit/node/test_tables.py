@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from pdshub.api.view import RunAs
+from pdshub.mount_rules import MountRules
 from pdshub.node.hardening import SpecError
 from pdshub.node.mount import mountinfo
 from pdshub.node.reconcile.desired import tell, want
 from pdshub.node.reconcile.plan import Actual, Attach, Build, Detach, Drop, LayerAt, Step, Switch, Want, plan
+from pdshub.node.reconcile.view_health import Showing, health_document, view_document
 from pdshub.node.report.server import is_operator
 from pdshub.node.source.policy import Policy
-from pdshub.node.source.source_mount import State, mismatch
-from pdshub.node.spec import View, parse_view
+from pdshub.node.source.source_mount import Lack, State, direct, mismatch
+from pdshub.node.spec import Source, View, parse_view
 from tests.unit.node.views import entry, layer, local, nfs
 
 LAYERS = (LayerAt("s", "d", "0:1:2"),)
 NEW, OLD, OTHER = ("0:9", "/"), ("0:8", "/"), ("0:7", "/x")
 K = Want("k", LAYERS)
-BUILD = Build("k", LAYERS, None)
+BUILD = Build("k", LAYERS)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +135,7 @@ def test_mountinfo() -> None:
     [("/srv/archive", True), ("/srv/archive/x", True), ("/srv/archives", False), ("/etc", False), ("/srv", False)],
 )
 def test_local_rules(path: str, allowed: bool) -> None:
-    refusal = Policy(local_prefixes=("/srv/archive",)).refusal(local("s", path))
+    refusal = Policy(MountRules(local_prefixes=("/srv/archive",))).refusal(local("s", path))
     assert (not refusal) is allowed and (allowed or "allowedLocalPrefixes" in refusal)
 
 
@@ -189,6 +194,81 @@ def test_wants(states: dict[str, State], known: bool, healthy: bool, reason: str
     one = want(VIEW, VIEW.tree[0], states)
     assert (one.key is not None, one.healthy or one.pending, one.reason) == (known, healthy, reason)
     assert tell("v", {"v/d": one}, "", frozenset({"v/d"}), {}).pending is one.pending
+
+
+OWN = Source(B.model.model_copy(update={"run_as": RunAs(uid=7, gid=8)}))
+DIRECT = replace(READY, direct=True)
+NOBODY, SEVEN = (65534, 65534), (7, 8)
+
+
+@pytest.mark.parametrize(
+    ("view", "layers", "states", "readers"),
+    [
+        pytest.param("v", [A], {"a": READY}, [NOBODY], id="nobody is named"),
+        pytest.param("v", [OWN], {"b": READY}, [SEVEN], id="who is named"),
+        pytest.param("v", [A], {"a": DIRECT}, [None], id="one layer that may be shown as it is"),
+        pytest.param("v", [A, B], {"a": DIRECT, "b": DIRECT}, [NOBODY, NOBODY], id="two are merged as nobody"),
+        pytest.param("v", [A, OWN], {"a": READY, "b": READY}, [NOBODY, SEVEN], id="each as its own"),
+        pytest.param("v#sources", [A], {"a": READY}, [None], id="the surveyor reads as itself"),
+        pytest.param("v#sources", [OWN], {"b": READY}, [SEVEN], id="or as who is named"),
+        pytest.param("v#sources", [Source(A.model, (5, 6))], {"a": READY}, [(5, 6)], id="or by default"),
+    ],
+)
+def test_who_reads(view: str, layers: list[Source], states: dict[str, State], readers: list[Any]) -> None:
+    one = entry("d", *(layer(source.name, "x") for source in layers))
+    assert [source.names_reader for source in layers] == [source.model.run_as is not None for source in layers]
+    found = want(View(view, 1, "v", tuple(layers), (one,)), one, states)
+    assert [at.run_as for at in found.layers] == readers
+    other = Source(layers[0].model.model_copy(update={"run_as": RunAs(uid=9, gid=9)}))
+    again = want(View(view, 1, "v", (other, *layers[1:]), (one,)), one, states)
+    assert again.key != found.key, "another reader is another content"
+
+
+@pytest.mark.parametrize(
+    ("source", "mode", "direct_"),
+    [
+        (A, "kernel-nfs", False),
+        (nfs("a", "nas", "/open/x"), "kernel-nfs", True),
+        (A, "user-space-nfs", True),
+        (OWN, "user-space-nfs", False),
+        (local("l", "/srv/archive"), "local", True),
+        (A, "", False),
+    ],
+)
+def test_what_may_be_shown_as_it_is(source: Source, mode: str, direct_: bool) -> None:
+    rules = [{"server": "nas", "exports": ["/"]}, {"server": "nas", "exports": ["/open"], "runAs": ["users"]}]
+    assert direct(source, mode, Policy.parse({"archive": {"allowed": rules}})) is direct_
+
+
+SECRET = "mount of nas7:/export7 (NFS 4.2) as 4711: Permission denied (/var/lib/kubelet/x)"
+TOLD: list[tuple[State, str]] = [
+    (State(), "is being connected"),
+    (State(False, "kernel-nfs", SECRET), "is not reached"),
+    (State(False, "kernel-nfs", SECRET, pending=True), "is being connected"),
+    (State(False, "kernel-nfs", SECRET, away=True), "does not answer"),
+    (State(False, "", SECRET, lack=Lack.REFUSED), "is not allowed by this installation"),
+    (State(False, "local", SECRET, lack=Lack.WRONG), "is not the right export"),
+    (State(False, "local", SECRET, lack=Lack.SILENT), "does not answer"),
+    (State(True, "local", ""), ""),
+    (State(True, "local", "", layers={"x": None}), ""),
+]
+
+
+@pytest.mark.parametrize(("state", "says"), TOLD)
+def test_users_read_names_of_sources_alone(state: State, says: str) -> None:
+    """Whatever a message holds, what is published beside the archive is made of other words."""
+    raw = {"runAs": {"uid": 4711, "gid": 4711}, "nfs": {"server": "nas7", "export": "/export7"}, "name": "a"}
+    document = view_of(sources=[raw], tree=[{"path": "d", "layers": [{"source": "a", "path": "x"}]}])
+    view = parse_view(document)
+    wanted = {"v/d": want(view, view.tree[0], {"a": state})}
+    failed = {wanted["v/d"].key or "k": SECRET}
+    story = tell("v", wanted, "", frozenset(), failed)
+    health = health_document(story, {"a": state}, wanted, failed)
+    told = json.dumps([health, story.notice, view_document("v", view, Showing())])
+    assert not [word for word in ("nas7", "export7", "4711", "kubelet", "Permission") if word in told], told
+    assert health["sources"]["a"]["message"] == says and (not says or f"source a {says}" in health["message"])
+    refused = tell("v", {}, SECRET, frozenset(), {}, refused=True)
+    assert refused.message == SECRET and SECRET not in refused.notice + refused.told
 
 
 def test_order_and_repetition_of_layers() -> None:

@@ -46,6 +46,13 @@ def matches(item: Object, labels: str) -> bool:
     return True
 
 
+def violates_pod_security(namespace: Object, pod: Object) -> str:
+    """What Pod Security Admission says of a privileged pod where ``baseline`` or more is enforced; empty: nothing."""
+    enforced = (namespace["metadata"].get("labels") or {}).get("pod-security.kubernetes.io/enforce")
+    privileged = any(c["securityContext"].get("privileged") for c in pod["spec"]["containers"])
+    return f'violates PodSecurity "{enforced}:latest": privileged' if privileged and enforced else ""
+
+
 class FakeKube:
     """Objects by resource, namespace and name; finalizers and resource versions as the API server has them."""
 
@@ -55,6 +62,8 @@ class FakeKube:
         self.in_cluster, self.own = False, ("pdshub-system", "pdshub-surveyors", "default")
         self.healthy = True
         self.counter = 0
+        self.tried: list[Object] = []
+        self.refuses_all: KubeError | None = None
 
     def _key(self, resource: Resource, name: str, namespace: str | None) -> Key:
         return resource.plural, (namespace or "") if resource.namespaced else "", name
@@ -106,6 +115,15 @@ class FakeKube:
             return False
         self.put(resource, {**copy.deepcopy(body), "metadata": {**meta, "name": name}})
         return True
+
+    async def dry_run(self, resource: Resource, body: Object) -> None:
+        """As Pod Security Admission decides: by the label of the namespace."""
+        self.tried.append(body)
+        if self.refuses_all is not None:
+            raise self.refuses_all
+        where = self.objects.get(("namespaces", "", body["metadata"]["namespace"]), {"metadata": {}})
+        if refused := violates_pod_security(where, body):
+            raise KubeError(403, refused)
 
     async def apply(self, resource: Resource, body: Object, manager: str) -> Object:
         meta = body["metadata"]

@@ -38,7 +38,10 @@ class Bench:
     def __init__(self, spec: dict[str, Any] | None = None, name: str = "demo", kube: FakeKube | None = None) -> None:
         self.kube = kube or FakeKube()
         self.helm = FakeHelm(self.kube)
-        settings = {"archive": {"allowedServers": ["10.0.0.0/8"]}}
+        settings = {
+            "defaults": {"images": {"hub": "registry.example.org/hub:1"}},
+            "archive": {"allowed": [{"server": "10.0.0.0/8", "exports": ["/"]}]},
+        }
         self.context = HubContext(
             cast(Kube, self.kube),
             cast(Helm, self.helm),
@@ -47,7 +50,11 @@ class Bench:
             "pdshub-system",
             cast(Any, None),
         )
-        labels = {"pdshub.dev/environment": "development", "pdshub.dev/hubs": "allowed"}
+        labels = {
+            "pdshub.dev/environment": "development",
+            "pdshub.dev/hubs": "allowed",
+            "pod-security.kubernetes.io/enforce": "restricted",
+        }
         self.kube.put(NAMESPACE, {"metadata": {"name": "ns", "labels": labels}})
         self.kube.put(ROLE_BINDING, tenant.binding("ns"))
         self.kube.put(STORAGE_CLASS, {"metadata": {"name": "standard"}, "provisioner": "rancher.io/local-path"})

@@ -31,7 +31,7 @@ SPEC = ArchiveViewSpec.model_validate(
         "tree": [{"path": "pds4", "layers": [{"source": "main"}, {"source": "mission"}]}],
     }
 )
-ALLOWED = Allowed(allowed_servers=["10.0.0.0/24"])
+ALLOWED = Allowed.model_validate({"allowed": [{"server": "10.0.0.0/24", "exports": ["/"]}]})
 INSTALLATION = Installation(archive=ALLOWED)
 NOW = 1000.0
 
@@ -170,7 +170,7 @@ def test_view_status(reports: dict[str, NodeReport], ready: str, reason: str, sa
 def test_a_server_that_is_not_allowed_is_named_with_the_fix() -> None:
     found = status({"n1": report()}, Allowed())
     assert found.conditions[0].reason == "NotAllowed"
-    assert "archive.allowedServers" in found.conditions[0].message
+    assert "archive.allowed " in found.conditions[0].message
     assert not any(row.ready for row in found.sources)
 
 
@@ -236,7 +236,7 @@ def test_users_are_told_whether_to_wait(reason: str, itself: bool) -> None:
 
 def test_an_inline_archive_of_a_server_that_is_not_allowed() -> None:
     judged = archive_state(OWN, seen("True"), SPEC, Installation())
-    assert judged.ready is False and "10.0.0.1" in judged.message and "archive.allowedServers" in judged.message
+    assert judged.ready is False and "10.0.0.1" in judged.message and "archive.allowed " in judged.message
 
 
 @pytest.mark.parametrize("ready", ["True", "False", "Unknown"])

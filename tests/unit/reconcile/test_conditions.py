@@ -18,6 +18,8 @@ from pdshub.reconcile.hub.conditions import status, unobserved
 from pdshub.reconcile.hub.decide import BUDGET, decide
 from pdshub.reconcile.hub.drift import Drift, Drifted
 from pdshub.reconcile.hub.facts import ArchiveState, Facts
+from pdshub.reconcile.hub.guard import Guard
+from pdshub.reconcile.hub.network_state import NetworkState
 from pdshub.reconcile.hub.release import UnreadableRelease
 from pdshub.reconcile.hub.trust import Trust
 from pdshub.render.archive import ViewRef
@@ -158,8 +160,9 @@ def test_the_caller_says_which_types_are_its_own() -> None:
 
 
 def test_every_condition_of_a_hub_is_known_as_the_operators() -> None:
-    homes = Enforcement(True, "Enforced", "x")
-    found = {kind for case in CASES for kind in conditions(case[1])} | set(conditions(facts(homes=homes)))
+    homes, network = Enforcement(True, "Enforced", "x"), NetworkState(True, "Probed", "x")
+    found = {kind for case in CASES for kind in conditions(case[1])}
+    found |= set(conditions(facts(homes=homes, guard=Guard(True), network=network)))
     assert found == set(HUB_OWNED) and found <= OWNED
 
 

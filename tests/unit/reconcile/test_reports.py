@@ -81,6 +81,12 @@ async def tells(_: web.Request) -> web.StreamResponse:
     return web.json_response(WORD)
 
 
+async def redirects(request: web.Request) -> web.StreamResponse:
+    if request.path == "/elsewhere":
+        return web.json_response(WORD)
+    raise web.HTTPTemporaryRedirect(f"https://{request.host}/elsewhere")
+
+
 async def refuses(_: web.Request) -> web.StreamResponse:
     raise web.HTTPForbidden
 
@@ -133,6 +139,7 @@ ANSWERS: list[tuple[str, str, Handler, str]] = [
     ("an expired certificate", "expired", tells, "certificate verify failed"),
     ("the node trusts another authority", "trusts another authority", tells, "does not answer"),
     ("refused", "", refuses, "answers 403"),
+    ("sent elsewhere", "", redirects, "answers 307"),
     ("no JSON", "", babbles, "does not answer"),
     ("silence", "", dawdles, "did not answer within"),
     ("half an answer", "", dawdles_midway, "did not answer within"),

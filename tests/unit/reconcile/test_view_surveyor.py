@@ -49,7 +49,7 @@ REFUSALS: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
         {},
         {"sources": [{"name": "main", "nfs": {"server": "192.168.0.1", "export": "/pds"}}]},
         "NotAllowed",
-        "allowedServers",
+        "archive.allowed ",
     ),
 ]
 

@@ -121,7 +121,7 @@ class Bench:
 
     def start(self, image: str = "pdshub:1") -> ViewContext:
         """A new process of the operator."""
-        settings = {"archive": {"allowedServers": ["10.0.0.0/8"]}, "surveyor": {"image": image}}
+        settings = {"archive": {"allowed": [{"server": "10.0.0.0/8", "exports": ["/"]}]}, "surveyor": {"image": image}}
         self.context = ViewContext(
             cast(Kube, self.kube),
             cast(Helm, None),

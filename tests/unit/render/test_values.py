@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jsonschema
@@ -49,6 +50,10 @@ SPECS: dict[str, dict[str, Any]] = {
     "by reference": {"signIn": DEVELOPMENT, "archive": {"viewRef": "sbn", "mountPath": "/data/archive"}},
     "profiles": {"signIn": DEVELOPMENT, "server": {"profiles": PROFILES, "defaultProfile": "large"}},
     "no limits": {"signIn": DEVELOPMENT, "server": {"resources": {}}},
+    "quota": {"signIn": DEVELOPMENT, "quota": {"servers": 20, "memory": "100Gi"}},
+    "quota of storage": {"signIn": DEVELOPMENT, "quota": {"storage": "1Ti"}},
+    "no scratch limit": {"signIn": DEVELOPMENT, "server": {"resources": {"ephemeralStorage": {}}}},
+    "admins": {"signIn": DEVELOPMENT, "users": {"allowed": ["ada"], "admins": ["root", "bela"]}},
     "odd sizes": {
         "signIn": DEVELOPMENT,
         "server": {
@@ -160,6 +165,24 @@ CASES: list[tuple[str, str, Any]] = [
         {"claimName": "demo-archive", "readOnly": True},
     ),
     ("archive", "singleuser/storage/extraVolumeMounts/archive/mountPropagation", "HostToContainer"),
+    ("least", "hub/containerSecurityContext/readOnlyRootFilesystem", True),
+    ("least", "proxy/chp/containerSecurityContext/readOnlyRootFilesystem", True),
+    ("least", "hub/extraVolumeMounts/1", {"name": "pdshub-tmp", "mountPath": "/tmp"}),
+    ("least", "hub/config/KubeSpawner/automount_service_account_token", False),
+    ("least", "hub/config/KubeSpawner/priority_class_name", "pdshub-servers"),
+    ("least", "hub/config/JupyterHub/token_expires_in_max_seconds", 7776000),
+    ("least", "hub/loadRoles", {"admin": {"users": []}}),
+    ("least", "hub/activeServerLimit", {}),
+    ("least", "hub/consecutiveFailureLimit", {}),
+    ("quota", "hub/activeServerLimit", 20),
+    ("quota", "hub/consecutiveFailureLimit", 0),
+    ("quota of storage", "hub/activeServerLimit", {}),
+    ("quota of storage", "hub/consecutiveFailureLimit", 0),
+    ("admins", "hub/loadRoles", {"admin": {"users": ["bela", "root"]}}),
+    ("admins", "hub/config/Authenticator/admin_users", ["bela", "root"]),
+    ("least", "singleuser/extraResource/limits", {"ephemeral-storage": "10Gi"}),
+    ("no limits", "singleuser/extraResource/limits", {"ephemeral-storage": "10Gi"}),
+    ("no scratch limit", "singleuser/extraResource/limits", {}),
     ("archive", "singleuser/extraEnv/PDSHUB_ARCHIVE", "/archive/demo"),
     ("by reference", "singleuser/storage/extraVolumeMounts/archive/mountPath", "/data/archive"),
     ("profiles", "singleuser/profileList/0/kubespawner_override/mem_limit", "4G"),
@@ -216,6 +239,42 @@ def test_user_images_are_pulled_ahead_where_a_registry_has_them(
 def test_no_secret_is_in_values() -> None:
     assert "client_secret" not in render(SPECS["google"])["hub"]["config"]["GoogleOAuthenticator"]
     assert "DummyAuthenticator" not in render(SPECS["least"])["hub"]["config"]
+
+
+RESTRICTED = {
+    "runAsNonRoot": True,
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+
+
+@pytest.mark.parametrize("installation", INSTALLATIONS)
+@pytest.mark.parametrize("name", SPECS)
+def test_every_container_is_told_what_the_restricted_standard_asks(name: str, installation: str) -> None:
+    document = render(SPECS[name], INSTALLATIONS[installation])
+    where = ["hub/containerSecurityContext", "proxy/chp/containerSecurityContext"]
+    if installation == "public":
+        where += ["prePuller/containerSecurityContext", "prePuller/pause/containerSecurityContext"]
+    for path in where:
+        assert RESTRICTED.items() <= dig(document, path).items()
+    spawner = document["hub"]["config"]["KubeSpawner"]["container_security_context"]
+    assert RESTRICTED.items() <= spawner.items()
+    assert document["singleuser"]["cloudMetadata"]["blockWithIptables"] is False, "its container has NET_ADMIN"
+
+
+class Handler:
+    """What JupyterHub's Authenticator is to a hook: nothing."""
+
+
+@pytest.mark.parametrize(("known", "after"), [(True, True), (None, False), (False, False)])
+def test_an_admin_is_one_at_each_sign_in_anew(known: bool | None, after: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """JupyterHub itself leaves the database as it was (None) where a name is not on the list."""
+    c: Any = SimpleNamespace(DummyAuthenticator=SimpleNamespace(), Authenticator=SimpleNamespace())
+    monkeypatch.setenv("PDSHUB_DEVELOPMENT_PASSWORD", "x")
+    exec(render(SPECS["least"])["hub"]["extraConfig"]["10-pdshub-sign-in"], {"c": c})  # noqa: S102
+    model = {"name": "ada", "admin": known}
+    assert c.Authenticator.post_auth_hook(Handler(), Handler(), model) == {"name": "ada", "admin": after}
 
 
 @pytest.mark.parametrize("name", SPECS)

@@ -126,8 +126,8 @@ class Node(services.NodeServicer):
         """Show a view at target_path, read-only; its trees follow, at once if its sources are healthy.
 
         Idempotent. Aborts with INVALID_ARGUMENT for what is malformed, PERMISSION_DENIED for content `sources` outside
-        of the namespace of surveyors, ALREADY_EXISTS where something else is mounted, and INTERNAL for errors of
-        mounting, after which the kubelet tries again.
+        of the namespace of surveyors and for namespaces that the view does not allow, ALREADY_EXISTS where something
+        else is mounted, and INTERNAL for errors of mounting, after which the kubelet tries again.
         """
         started = time.monotonic()
         wrong = refusal(request)
@@ -142,6 +142,8 @@ class Node(services.NodeServicer):
                     "content 'sources' is for pods of the namespace of surveyors only",
                 )
             view += SOURCES
+        elif wrong := self._forbidden(view, request.volume_context.get(f"{POD_INFO}pod.namespace", "")):
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, wrong)
         if not target.startswith(f"{self._layout.kubelet}/"):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"target_path must lie in {self._layout.kubelet}")
         self._reconciler.expect(view)
@@ -161,6 +163,18 @@ class Node(services.NodeServicer):
         self.last_publish_seconds = time.monotonic() - started
         log.info("published %s at %s in %.0f ms", view, target, self.last_publish_seconds * 1000)
         return csi.NodePublishVolumeResponse()
+
+    def _forbidden(self, name: str, namespace: str) -> str:
+        """Why a view may not be shown to pods of a namespace; empty where it may, or where no view is known.
+
+        The kubelet names the namespace (podInfoOnMount of the CSIDriver), and no volume can be made inside of a pod's
+        spec (volumeLifecycleModes: Persistent).
+        """
+        # the newest that is known: the reconciler takes it up at its next turn
+        view = self._reconciler.informer.views.get(name) or self._reconciler.view_of(name)
+        if view is None or view.may_show_in(namespace):
+            return ""
+        return f"ArchiveView {name} may not be shown in namespace {namespace}: spec.allowedNamespaces does not have it"
 
     def _publish(self, view: str, target: str) -> str:
         """Mount the volume's root at the target. Answers what else is there already, if anything is."""

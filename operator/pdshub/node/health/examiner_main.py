@@ -15,7 +15,8 @@ from typing import Any
 from pdshub.archive import synced_stat
 from pdshub.node import unprivileged
 from pdshub.node.health import write_probe
-from pdshub.node.mount import catalog, syscalls, worker_main
+from pdshub.node.mount import syscalls, worker_main
+from pdshub.node.mount.reader import acting
 from pdshub.node.mount.reading import REPLACED, digest, open_file
 
 
@@ -60,7 +61,7 @@ class Sources:
             return {"error": "ENODEV"}
         base, run_as = self._open[source]
         try:
-            with catalog.acting(run_as):
+            with acting(run_as):
                 return self._look(base, path)
         except OSError as error:
             return {"error": errno.errorcode.get(error.errno or errno.EIO, str(error.errno))}

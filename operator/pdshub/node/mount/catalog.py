@@ -18,8 +18,8 @@ from __future__ import annotations
 import errno
 import os
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +27,7 @@ from pdshub.node.layout import KEPT
 from pdshub.node.mount import mountinfo, syscalls, targets
 from pdshub.node.mount.broken_layer import broken_layer
 from pdshub.node.mount.loop import loop_device
+from pdshub.node.mount.reader import acting
 
 CATALOG, MERGED = "catalog", "catalog-merged"
 MOUNT = "mnt"  # in the entry's folder
@@ -88,19 +89,6 @@ def _kept(base: str, nfs: dict[str, Any] | None, place: str, mount_nfs: MountNfs
         mount_nfs(**nfs, point=place, more=KEPT_OPTIONS)
         return place
     return f"{base}/{KEPT}{uuid.uuid4().hex}"
-
-
-@contextmanager
-def acting(run_as: tuple[int, int] | None) -> Iterator[None]:
-    """Access files as that user: whoever creates an overlay is who reads its layers."""
-    if not run_as:
-        yield
-        return
-    syscalls.set_filesystem_ids(*run_as)
-    try:
-        yield
-    finally:
-        syscalls.set_filesystem_ids(0, 0)
 
 
 def build(

@@ -2,8 +2,8 @@
 
 One JSON object a line on standard input, one JSON answer a line on standard output: {"ok": …} or
 {"error": text, "errno": number}. The parent kills it when it takes too long (worker.py). It imports
-nothing but the standard library, files.py, syscalls.py, nfs_versions.py and targets.py, so that it starts within
-some 30 ms.
+nothing but the standard library, files.py, syscalls.py, reader.py, nfs_versions.py and targets.py, so that it starts
+within some 30 ms.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 from pdshub.files import partial, write_json
 from pdshub.node import nfs_versions
 from pdshub.node.mount import syscalls
+from pdshub.node.mount.reader import acting
 from pdshub.node.mount.targets import attach, detach, put, switch
 
 #: Bounded waiting: 5 s, then 10 s, then an error to the reader (nfs(5): timeo in tenths of a second).
@@ -119,42 +120,63 @@ def probe(point: str, layers: list[str], server: str = "", port: int = 0, local:
         os.close(base)
 
 
-def build(layers: list[list[str]], run_as: list[int] | None, point: str, empty: str, note: dict[str, Any]) -> str:
+def build(layers: list[Any], point: str, empty: str, note: dict[str, Any]) -> str:
     """Mount an entry's content at `point`; answers "bind" or "overlay".
 
-    One layer is its source's directory itself: no overlay, so that a file replaced on the NAS is simply seen
-    (an overlay answers ESTALE for it). Layers are opened without following links, then given to overlayfs as
-    /proc/self/fd/N, so nobody on the NAS can swap one for a link in between, and nothing needs escaping.
+    `layers`: where the source is mounted, the directory in it, that directory's identity, and uid and gid that read it
+    or null. One layer that nobody is named for is its source's directory itself: no overlay, so that a file replaced
+    on the NAS is simply seen (an overlay answers ESTALE for it). Layers are opened without following links, then given
+    to overlayfs as /proc/self/fd/N, so nobody on the NAS can swap one for a link in between, and nothing needs
+    escaping. Whoever creates an overlay is who reads its layers, so layers of several readers get one each, below.
     """
-    bases = [os.open(base, os.O_PATH | os.O_DIRECTORY) for base, _, _ in layers]
+    bases = [os.open(base, os.O_PATH | os.O_DIRECTORY) for base, *_ in layers]
     empty_fd = os.open(empty, os.O_PATH | os.O_DIRECTORY)
     Path(point).mkdir(parents=True, exist_ok=True)
-    Path(point).parent.joinpath("entry.json").write_text(json.dumps(note))
-    os.chdir(point)  # the kubelet's directories are root's: as another user "." is the only way to the point
-    if run_as:  # whoever creates an overlay is who reads its layers: root is nobody on a root_squash export
-        syscalls.set_filesystem_ids(*run_as)
-    opened = []
-    for base, (_, path, expected) in zip(bases, layers, strict=True):
-        directory = syscalls.open_beneath(base, path)
+    folder = Path(point).parent
+    folder.joinpath("entry.json").write_text(json.dumps(note))
+    os.chdir(folder)  # the kubelet's directories are root's: as another user relative names are the only way
+    opened, readers = [], [tuple(run_as) if run_as else None for *_, run_as in layers]
+    for base, reader, (_, path, expected, _) in zip(bases, readers, layers, strict=True):
+        with acting(reader):
+            directory = syscalls.open_beneath(base, path)
         if identity(os.fstat(directory)) != expected:
             raise OSError(errno.ESTALE, f"layer {path} changed while it was mounted")
         opened.append(directory)
-    if len(opened) == 1 and not run_as:
+    if readers == [None]:
         put(opened[0], point)
         return "bind"
-    opened.append(empty_fd)
+    name, nothing = Path(point).name, f"/proc/self/fd/{empty_fd}"
     lowers = [f"/proc/self/fd/{directory}" for directory in opened]
-    made = _overlay(lowers)
-    if made is None:
-        flags = syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOATIME
-        syscalls.mount("pdshub", ".", "overlay", flags, "redirect_dir=nofollow,lowerdir=" + ":".join(lowers))
-    else:
-        syscalls.attach(made, ".")
-        os.close(made)
+    if len(set(readers)) == 1:
+        _overlay(name, [*lowers, nothing], readers[0])
+        return "overlay"
+    parts = [f"reader{number}" for number in range(len(lowers))]
+    try:
+        for part, reader, lower in zip(parts, readers, lowers, strict=True):
+            Path(part).mkdir(exist_ok=True)
+            _overlay(part, [lower, nothing], reader)
+        _overlay(name, [*parts, nothing], None)
+    finally:
+        for part in parts:
+            unmount(part)
     return "overlay"
 
 
-def _overlay(lowers: list[str]) -> int | None:
+def _overlay(place: str, lowers: list[str], reader: tuple[int, ...] | None) -> None:
+    """An overlay at the directory `place`, read as uid and gid `reader`, or as root."""
+    with acting(reader):
+        made = _new_overlay(lowers)
+        if made is None:
+            flags = syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOATIME
+            syscalls.mount("pdshub", place, "overlay", flags, "redirect_dir=nofollow,lowerdir=" + ":".join(lowers))
+            return
+        try:
+            syscalls.attach(made, place)
+        finally:
+            os.close(made)
+
+
+def _new_overlay(lowers: list[str]) -> int | None:
     """The new way (Linux >= 6.8: `lowerdir+`); None where the kernel only knows the option string."""
     options: list[tuple[str, str | None]] = [("source", "pdshub"), ("ro", None), ("redirect_dir", "nofollow")]
     try:

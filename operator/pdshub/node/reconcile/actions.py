@@ -89,9 +89,11 @@ class Actions:
             else:
                 how = await worker.once(
                     "build", _BUILD_SECONDS,
-                    layers=[[str(self._layout.source(d["source"])), d["path"], d["identity"]] for d in described],
-                    run_as=list(step.run_as) if step.run_as else None, point=point,
-                    empty=str(self._layout.empty), note={"layers": described, "runAs": step.run_as},
+                    layers=[
+                        [str(self._layout.source(d["source"])), d["path"], d["identity"], d["run_as"]]
+                        for d in described
+                    ],
+                    point=point, empty=str(self._layout.empty), note={"layers": described},
                 )  # fmt: skip
         except OSError as error:
             text = f"mounting failed: {error.strerror or error}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pdshub.api.view import Layer, TreeEntry
+from pdshub.mount_rules import NOBODY
+from pdshub.node.reconcile.for_users import REFUSED_VIEW, UNMOUNTABLE, no_directory, source_words
 from pdshub.node.reconcile.plan import LayerAt, Want
 from pdshub.node.source.source_mount import State
 from pdshub.node.spec import View, digest
@@ -16,6 +18,7 @@ def want(view: View, entry: TreeEntry, states: Mapping[str, State]) -> Want:
     without it is not what was decided."""
     layers: list[LayerAt] = []
     reasons: list[str] = []
+    told: list[str] = []
     healthy, pending = True, True
     # The same directory twice says nothing more, and overlayfs refuses it (ELOOP).
     wanted: dict[tuple[str, str], Layer] = {}
@@ -26,21 +29,35 @@ def want(view: View, entry: TreeEntry, states: Mapping[str, State]) -> Want:
         if not state.ready:
             healthy = pending = False
             reasons.append(f"source {source.name}: {state.message}")
+            told.append(source_words(source.name, state))
         identity = state.layers.get(layer.path)
         if identity is None:
             if state.ready and layer.path in state.layers:
                 pending = False
                 reasons.append(f"source {source.name}: {source.device_name} has no directory {layer.path}")
+                told.append(no_directory(source.name, layer.path))
             elif state.ready:
                 reasons.append(f"source {source.name}: {layer.path} not looked at yet")
+                told.append(f"source {source.name}: {layer.path} not looked at yet")
             continue
-        layers.append(LayerAt(source.digest, layer.path, identity))
-    reason = "; ".join(dict.fromkeys(reasons))
+        layers.append(LayerAt(source.digest, layer.path, identity, source.run_as))
+    reason, for_users = ("; ".join(dict.fromkeys(texts)) for texts in (reasons, told))
     if len(layers) != len(wanted):
-        return Want(None, healthy=False, reason=reason, pending=pending)
-    run_as = next((view.source(layer.source).run_as for layer in entry.layers), None)
-    key = digest([[layer.source, layer.path, layer.identity] for layer in layers] + [run_as])
-    return Want(key, tuple(layers), run_as, healthy, reason)
+        return Want(None, healthy=False, reason=reason, told=for_users, pending=pending)
+    if len(layers) == 1 and _as_it_is(view, entry.layers[0].source, states):
+        layers = [replace(layers[0], run_as=None)]
+    key = digest([[layer.source, layer.path, layer.identity, layer.run_as] for layer in layers])
+    return Want(key, tuple(layers), healthy, reason, told=for_users)
+
+
+def _as_it_is(view: View, name: str, states: Mapping[str, State]) -> bool:
+    """Whether an entry of one layer is its source's directory itself: then a file that is replaced on the NAS is seen
+    at once, where an overlay answers ESTALE, or goes on with the old one.
+
+    The surveyor's pod is nobody in particular, as the default is: it reads as itself.
+    """
+    source, state = view.source(name), states.get(name, State())
+    return state.direct or (view.shows_sources and not source.names_reader and source.run_as == NOBODY)
 
 
 def wants(view: View, states: Mapping[str, State]) -> dict[str, Want]:
@@ -53,32 +70,44 @@ _MOUNTING = "being mounted"
 
 @dataclass(frozen=True)
 class Story:
-    """What people read: `message` in one line, `notice` the text of ARCHIVE-UNAVAILABLE.txt (empty: none)."""
+    """`message`: for administrators and data managers, in one line. `told`: the same for users, who read no names of
+    servers, exports and ids; `notice`: the text of ARCHIVE-UNAVAILABLE.txt (empty: none)."""
 
     ready: bool
     message: str
     notice: str
     pending: bool = False
     """Nothing is wrong: what is missing is on its way."""
+    told: str = ""
 
 
 def tell(
-    name: str, wanted: Mapping[str, Want], problem: str, mounted: frozenset[str], failed: Mapping[str, str]
+    name: str,
+    wanted: Mapping[str, Want],
+    problem: str,
+    mounted: frozenset[str],
+    failed: Mapping[str, str],
+    refused: bool = False,
 ) -> Story:
-    """`mounted`: mount points that have what is wanted in every target; `failed`: key -> why it can't be built."""
+    """`problem`: why the view is not known; `refused`: because its spec is, with words of it in the problem. `mounted`:
+    mount points that have what is wanted in every target; `failed`: key -> why it can't be built."""
     if problem:
-        return Story(False, problem, _notice(name, [problem]))
-    lines, reasons, pending = [], [], True
+        told = REFUSED_VIEW if refused else problem
+        return Story(False, problem, _notice(name, [told]), told=told)
+    lines, reasons, words_told, pending = [], [], [], True
     for at, one in wanted.items():
-        reason = one.reason or ("" if at in mounted else failed.get(one.key or "", _MOUNTING))
+        build = "" if at in mounted else failed.get(one.key or "", _MOUNTING)
+        reason = one.reason or build
         if reason:
             reasons.append(reason)
             pending = pending and (one.pending or (not one.reason and reason == _MOUNTING))
-            lines.append(f"/{at} {_how(one, at in mounted)}: {reason}")
+            words = one.told or (build if build in ("", _MOUNTING) else UNMOUNTABLE)
+            words_told.append(words)
+            lines.append(f"/{at} {_how(one, at in mounted)}: {words}")
     if not lines:
         return Story(True, "", "")
     unique = dict.fromkeys(reasons)
-    return Story(False, "; ".join(unique), _notice(name, lines), pending=pending)
+    return Story(False, "; ".join(unique), _notice(name, lines), pending, "; ".join(dict.fromkeys(words_told)))
 
 
 def _how(one: Want, mounted: bool) -> str:

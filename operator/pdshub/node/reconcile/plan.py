@@ -19,6 +19,8 @@ class LayerAt:
     source: str  # Source.digest
     path: str
     identity: str  # empty: left out, its source is away
+    run_as: tuple[int, int] | None = None
+    """uid and gid that read it; None: it is shown as it is, or as its catalog's part says."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,6 @@ class Want:
 
     key: str | None
     layers: tuple[LayerAt, ...] = ()
-    run_as: tuple[int, int] | None = None
     healthy: bool = True
     reason: str = ""
     generation: str = ""
@@ -44,6 +45,7 @@ class Want:
     covers: str = ""  # key of the content below it, which stays built
     pending: bool = False
     """Nothing is wrong: what `reason` speaks of is about to be looked at."""
+    told: str = ""  # the reason, as users read it
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,6 @@ class Build:
 
     key: str
     layers: tuple[LayerAt, ...]
-    run_as: tuple[int, int] | None
     generation: str = ""
     cover: bool = False
 
@@ -137,7 +138,7 @@ def plan(
     needed = list(dict.fromkeys(want for one in (wants, *own.values()) if one is not None for want in one.values()))
     for want in needed:
         if want.key and want.healthy and want.key not in actual.entries and want.key not in actual.notes:
-            build = Build(want.key, want.layers, want.run_as, want.generation, want.cover)
+            build = Build(want.key, want.layers, want.generation, want.cover)
             if build not in steps:
                 steps.append(build)
     contents = {**actual.entries, **actual.notes}

@@ -18,6 +18,7 @@ from pdshub.node.reconcile.actions import Actions, Point
 from pdshub.node.reconcile.desired import Story, tell
 from pdshub.node.reconcile.eviction import Eviction
 from pdshub.node.reconcile.failures import Failures
+from pdshub.node.reconcile.for_users import FAILED
 from pdshub.node.reconcile.hold import Holds
 from pdshub.node.reconcile.observe import built, cataloged, leftovers, note_key, observe, scaffolding, shown
 from pdshub.node.reconcile.plan import Actual, Want, plan
@@ -171,7 +172,7 @@ class Reconciler:
                 yield
             except Exception as error:
                 self.failing.note(name, error)
-                self.remember(name, Story(False, self.failing.said(name), ""), connecting=False)
+                self.remember(name, Story(False, self.failing.said(name), "", told=FAILED), connecting=False)
                 raise
             self.failing.clear(name)
 
@@ -205,7 +206,7 @@ class Reconciler:
             self.target_count[name] = len(actual.targets)
             self._holds.forget(actual, held)
             mounted = view_health.mounted_points(decision, actual)
-            self.remember(name, tell(name, decision.wants, problem, mounted, self.actions.failed), connecting)
+            self.remember(name, self._tell(name, decision, problem, mounted), connecting)
             self._arrange(name, view, decision, problem)
 
     def _look(self, name: str, view: View | None, problem: str) -> tuple[Decision, Actual]:
@@ -257,9 +258,13 @@ class Reconciler:
                     self._children[key, directories] = {top: tuple(names) for top, names in found.items()}
                     self._woken.set()
 
+    def _tell(self, name: str, decision: Decision, problem: str, mounted: frozenset[str]) -> Story:
+        refused = name in self.informer.problems
+        return tell(name, decision.wants, problem, mounted, self.actions.failed, refused)
+
     def _arrange(self, name: str, view: View | None, decision: Decision, problem: str) -> None:
         failed = self.actions.failed
-        story = self.stories.get(name) or tell(name, decision.wants, problem, frozenset(), failed)
+        story = self.stories.get(name) or self._tell(name, decision, problem, frozenset())
         health = view_health.health_document(
             story, self.sources.states(view) if view else {}, decision.wants, failed
         ) | self._health(name)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from pdshub.api.view import TreeEntry
 from pdshub.node.reconcile.desired import want, wants
+from pdshub.node.reconcile.for_users import no_directory, source_words
 from pdshub.node.reconcile.plan import LayerAt, Want
 from pdshub.node.source.source_mount import State
 from pdshub.node.spec import View, digest
@@ -78,6 +79,7 @@ def catalog(view: View, generation: Generation, known: Known) -> Want:
     found = _layers(view, generation, known)
     layers = [one.at for one in found]
     reason = "; ".join(dict.fromkeys(one.reason for one in found if one.reason))
+    told = "; ".join(dict.fromkeys(one.told for one in found if one.told))
     built = {key: one for key, one in known.built.items() if key not in known.worn}
 
     def fitting(cover: bool) -> str:
@@ -94,25 +96,27 @@ def catalog(view: View, generation: Generation, known: Known) -> Want:
         key = cover or digest([generation.name, "cover", [[at.source, at.path, at.identity] for at in layers]])
         below = tuple(built[cover].layers) if cover else tuple(layers)
         return Want(
-            key, below, None, True, reason, generation.name, waits=not whole and waits(below), cover=True, covers=whole
-        )
+            key, below, True, reason, generation.name,
+            waits=not whole and waits(below), cover=True, covers=whole, told=told,
+        )  # fmt: skip
     if whole:
         layers = list(built[whole].layers)
-        return Want(whole, tuple(layers), None, True, reason, generation.name, waits=waits(layers))
+        return Want(whole, tuple(layers), True, reason, generation.name, waits=waits(layers), told=told)
     if any(one.unknown for one in found):
         pending = all(one.unknown for one in found if one.reason)
-        return Want(None, healthy=False, reason=reason, pending=pending, generation=generation.name)
+        return Want(None, healthy=False, reason=reason, pending=pending, generation=generation.name, told=told)
     key = digest([generation.name, known.renewals, [[at.source, at.path, at.identity] for at in layers]])
-    return Want(key, tuple(layers), None, True, reason, generation.name, waits=waits(layers))
+    return Want(key, tuple(layers), True, reason, generation.name, waits=waits(layers), told=told)
 
 
 @dataclass(frozen=True)
 class _Found:
-    """One layer as it is now. `certain`: it has been looked at; `unknown`: it will be; `lacking`: its NFS server gave
-    no answer; `away`: nor when asked again."""
+    """One layer as it is now. `told`: the reason, as users read it. `certain`: it has been looked at; `unknown`: it
+    will be; `lacking`: its NFS server gave no answer; `away`: nor when asked again."""
 
     at: LayerAt
     reason: str = ""
+    told: str = ""
     certain: bool = False
     unknown: bool = False
     lacking: bool = False
@@ -126,7 +130,7 @@ def _layers(view: View, generation: Generation, known: Known) -> list[_Found]:
         source = next((s for s in view.sources if s.name == layer.source), None)
         if source is None:
             reason = f"the view has no source {layer.source} any more"
-            found.append(_Found(LayerAt(layer.source, layer.path, ""), reason))
+            found.append(_Found(LayerAt(layer.source, layer.path, ""), reason, reason))
             continue
         state = known.states.get(source.name, State())
         looked = state.ready and layer.path in state.layers
@@ -134,17 +138,18 @@ def _layers(view: View, generation: Generation, known: Known) -> list[_Found]:
             # it may hang as well, and so would who mounts it now: first it has to answer once more
             looked = False
         identity = (state.layers[layer.path] or "") if looked else ""
-        reason = ""
+        reason = told = ""
         if not state.ready:
-            reason = f"source {source.name}: {state.message}"
+            reason, told = f"source {source.name}: {state.message}", source_words(source.name, state)
         elif not looked:
-            reason = f"source {source.name}: {layer.path} not looked at yet"
+            reason = told = f"source {source.name}: {layer.path} not looked at yet"
         elif not identity:
             reason = f"source {source.name}: {source.device_name} has no directory {layer.path}"
+            told = no_directory(source.name, layer.path)
         unknown = not looked and (state.ready or source.name in known.connecting or state == State())
         at = LayerAt(source.digest, layer.path, identity)
         lacking = bool(source.server) and not looked and not unknown
-        found.append(_Found(at, reason, looked, unknown, lacking, state.away))
+        found.append(_Found(at, reason, told, looked, unknown, lacking, state.away))
     return found
 
 
@@ -221,7 +226,8 @@ def decide(view: View, known: Known) -> Decision:
     if name:
         default = frames(name)
     else:
-        absent = Want(None, healthy=False, reason=known.fetching or "its generation is being fetched")
+        coming = "its generation is being fetched"
+        absent = Want(None, healthy=False, reason=known.fetching or coming, told=coming)
         default = {view.folder: absent, **live}
     own: dict[str, Mapping[str, Want] | None] = {}
     for target, showing in known.shown.items():

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pdshub.node.reconcile.desired import Story
+from pdshub.node.reconcile.for_users import UNMOUNTABLE, source_state
 from pdshub.node.reconcile.plan import Actual, Want
 from pdshub.node.reconcile.select_generation import LIVE, Decision, Known
 from pdshub.node.source.source_mount import State
@@ -60,22 +61,35 @@ def documents(
 
 
 def view_document(name: str, view: View | None, showing: Showing) -> dict[str, Any]:
-    """view.json."""
+    """view.json: the tree by names of sources. Where these are, and who reads them, is not for users."""
     if view is None:
         return {"name": name}
-    form = report(showing)["form"]
-    return {"name": name, "generation": view.spec_generation, "form": form, "spec": view.raw.get("spec")}
+    return {
+        "name": name,
+        "generation": view.spec_generation,
+        "form": report(showing)["form"],
+        "folder": view.folder,
+        "sources": [source.name for source in view.sources],
+        "tree": [
+            {
+                "path": entry.path,
+                "live": entry.live,
+                "layers": [{"source": layer.source, "path": layer.path} for layer in entry.layers],
+            }
+            for entry in view.tree
+        ],
+    }
 
 
 def health_document(
-    story: Story, states: Mapping[str, State], wants: Mapping[str, Want], failed: Mapping[str, str]
+    story: Story, states: Mapping[str, State], wants: Mapping[str, Want], failed: Collection[str]
 ) -> dict[str, Any]:
-    """health.json. `failed`: an entry's key -> why it could not be built."""
+    """health.json, in words for users. `failed`: keys of entries that could not be built."""
     return {
         "ready": story.ready,
-        "message": story.message,
-        "sources": {n: {"ready": s.ready, "mode": s.mode, "message": s.message} for n, s in states.items()},
-        "tree": {at: one.reason or failed.get(one.key or "") or "ready" for at, one in wants.items()},
+        "message": story.told,
+        "sources": {n: {"ready": s.ready, "mode": s.mode, "message": source_state(s)} for n, s in states.items()},
+        "tree": {at: one.told or (UNMOUNTABLE if one.key in failed else "ready") for at, one in wants.items()},
     }
 
 

@@ -48,7 +48,7 @@ class IdentityCheck:
         source = self.source
         found = await self._flight.once(
             "source", TIMEOUT, point=point, marker=list(source.marker) if source.marker else None,
-            run_as=list(source.run_as) if source.run_as else None,
+            run_as=list(source.run_as),
         )  # fmt: skip
         self.seconds = float(found["seconds"])
         self._next = time.monotonic() + EVERY

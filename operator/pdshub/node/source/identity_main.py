@@ -29,7 +29,7 @@ def file_system(directory: int) -> str:
     return f"{os.fstatvfs(directory).f_fsid & (2**64 - 1):x}"
 
 
-def source(point: str, marker: list[str] | None, run_as: list[int] | None) -> dict[str, Any]:
+def source(point: str, marker: list[str] | None, run_as: list[int]) -> dict[str, Any]:
     """Which file system is it, and is the marker there? `marker`: path, SHA-256 in hexadecimal digits.
 
     Answers identity (file system and inode of the root), seconds, and `wrong`, why it is not the right export
@@ -40,8 +40,7 @@ def source(point: str, marker: list[str] | None, run_as: list[int] | None) -> di
     os.statvfs(base)  # always a call to the server
     identity = f"{file_system(base)} {os.fstat(base).st_ino}"
     wrong = ""
-    if run_as:
-        syscalls.set_filesystem_ids(*run_as)
+    syscalls.set_filesystem_ids(*run_as)
     if marker:
         path, expected = marker
         try:

@@ -33,7 +33,7 @@ def request(source: Source, layout: Layout) -> dict[str, Any]:
         "server": source.server,
         "export": source.export,
         "port": source.port,
-        "runAs": list(source.run_as) if source.run_as else None,
+        "runAs": list(source.run_as),
         "device": source.device_name,
         "point": str(layout.source(source.digest)),
     }

@@ -5,49 +5,47 @@ Source: `archive` of /etc/pdshub/installation/installation.yaml (the Helm value 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pdshub.mount_rules import LOCAL_PREFIXES, SERVERS, prefix_of, refusing_setting
+from pdshub.mount_rules import Identity, MountRules, prefix_of
 from pdshub.node.spec import Source
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Policy:
     """Without a rule nothing may be mounted."""
 
-    servers: tuple[str, ...] = ()
-    local_prefixes: tuple[str, ...] = ()
+    rules: MountRules = field(default_factory=MountRules)
 
     @classmethod
     def parse(cls, document: Any) -> Policy:
         """The policy of an installation file's content; without `archive` nothing is allowed.
 
-        Raises AttributeError or TypeError for what is no installation file.
+        Raises AttributeError, TypeError or ValueError for what is no installation file.
         """
-        archive = (document or {}).get("archive") or {}
-        return cls(
-            tuple(str(item) for item in archive.get("allowedServers") or ()),
-            tuple(str(item) for item in archive.get("allowedLocalPrefixes") or ()),
-        )
+        return cls(MountRules.parse((document or {}).get("archive") or {}))
+
+    @property
+    def default_run_as(self) -> Identity:
+        """Who reads a source whose view names nobody."""
+        return self.rules.default
 
     def prefix_for(self, path: str) -> str | None:
         """The allowed prefix that `path` lies in; links are looked at when the path is opened."""
-        return prefix_of(path, self.local_prefixes)
+        return prefix_of(path, self.rules.local_prefixes)
 
     def refusal(self, source: Source) -> str:
         """Why the source may not be mounted; empty if it may."""
-        setting = refusing_setting(
-            server=source.server, local=source.local, servers=self.servers, local_prefixes=self.local_prefixes
-        )
-        if setting == LOCAL_PREFIXES:
-            known = ", ".join(self.local_prefixes) or "none set"
-            return f"local path {source.local} is in none of the installation's {setting} ({known})"
-        if setting == SERVERS:
-            known = ", ".join(self.servers) or "none set"
-            return f"NFS server {source.server} is not among the installation's {setting} ({known})"
-        return ""
+        return self.rules.refusal(server=source.server, export=source.export, local=source.local, run_as=source.run_as)
+
+    def read_by_users(self, source: Source) -> bool:
+        """Whether users' own processes may read an NFS export as themselves."""
+        return bool(source.server) and self.rules.read_by_users(server=source.server, export=source.export)
 
 
 class PolicyFile:
@@ -70,7 +68,8 @@ class PolicyFile:
 
             try:
                 self._policy = Policy.parse(yaml.safe_load(self._path.read_text()))
-            except (yaml.YAMLError, AttributeError, TypeError, OSError):
+            except (yaml.YAMLError, AttributeError, TypeError, ValueError, OSError) as error:
+                log.warning("%s: nothing may be mounted: %s", self._path, error)
                 self._policy = Policy()
             self._seen = (stat.st_mtime_ns, stat.st_ino)
         return self._policy

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Protocol
 
 from pdshub.node import nfs_versions
@@ -30,6 +31,18 @@ ABSENT_SECONDS = 600.0
 KERNEL, USER_SPACE, LOCAL = "kernel-nfs", "user-space-nfs", "local"
 
 
+class Lack(Enum):
+    """Why a source is not ready."""
+
+    REFUSED = "refused"
+    """This installation does not allow it."""
+    SILENT = "silent"
+    """It gives no answer within its time."""
+    WRONG = "wrong"
+    """Something else is in its place: its marker says so."""
+    UNREACHED = "unreached"
+
+
 @dataclass(frozen=True)
 class State:
     """What is known of a source. `layers`: path -> identity of that directory, None if it does not exist."""
@@ -43,6 +56,10 @@ class State:
     """An attempt to mount it is under way elsewhere: in the user-space helper."""
     away: bool = False
     """An NFS server did not answer twice in a row: whoever asks it waits in vain."""
+    lack: Lack = Lack.UNREACHED
+    """What is in the way of a source that is not ready, without its message's words."""
+    direct: bool = False
+    """A directory of it may be shown as it is: who reads it there is who may read it, see `direct`."""
     at: float = field(default=0.0, compare=False)
     """Monotonic time: when the last look that was answered began, or the first of those that were not."""
 
@@ -89,6 +106,18 @@ def mode_of(source: Source, mount: mountinfo.Mount) -> str:
     if source.local:
         return LOCAL
     return USER_SPACE if mount.fstype == FUSE_TYPE else KERNEL
+
+
+def direct(source: Source, mode: str, policy: Policy) -> bool:
+    """Whether users may be shown a directory of a source as it is, and not through an overlay that reads as `run_as`.
+
+    A process that opens a file of it is who the NAS sees: so it may where the installation says so, where the client
+    of NFS speaks for one identity only, and in local directories, which only an administrator of the cluster names.
+    A source whose view names its reader is read by nobody else.
+    """
+    if source.names_reader:
+        return False
+    return mode in (LOCAL, USER_SPACE) or (mode == KERNEL and policy.read_by_users(source))
 
 
 class KernelNFS:
@@ -176,16 +205,17 @@ class SourceMount:
                 state, unanswered, at = self.state, self._unanswered, self.state.at
             except (OSError, TimeoutError) as error:
                 unanswered = self._unanswered + 1
-                text = error.strerror or str(error)
+                text, lack = error.strerror or str(error), Lack.UNREACHED
                 if isinstance(error, TimeoutError):
-                    text = f"{self.source.device_name} does not answer ({text})"
-                state = State(False, self.state.mode, text, 0.0, self.state.layers)
+                    text, lack = f"{self.source.device_name} does not answer ({text})", Lack.SILENT
+                state = State(False, self.state.mode, text, 0.0, self.state.layers, lack=lack)
             except Exception as error:
                 log.exception("source %s", self.source.device_name)
                 state = State(False, self.state.mode, repr(error), 0.0, self.state.layers)
             self._unanswered = unanswered
             away = bool(self.source.server) and unanswered > 1
-            state = replace(state, away=away, at=self.state.at if unanswered > 1 else at)
+            shown_as_is = direct(self.source, state.mode, self._policy()) if state.mode else self.state.direct
+            state = replace(state, away=away, direct=shown_as_is, at=self.state.at if unanswered > 1 else at)
             old, self.state = self.state, state
             ended, self._tried = not (self._tried or state.pending), self._tried or not state.pending
             if ended or replace(old, latency=0.0, pending=False) != replace(state, latency=0.0, pending=False):
@@ -205,7 +235,7 @@ class SourceMount:
         source, policy = self.source, self._policy()
         refusal = policy.refusal(source)
         if refusal:
-            return State(False, "", refusal)
+            return State(False, "", refusal, lack=Lack.REFUSED)
         mount = mountinfo.top(mountinfo.read(), self.point)
         if mount is None:
             await self._mount(policy)
@@ -236,7 +266,7 @@ class SourceMount:
             await worker.once("unmount", 10, point=self.point)
             return State(False, LOCAL, f"{source.local} was replaced by another directory; mounting it anew")
         if wrong:
-            return State(False, mode_of(source, mount), wrong, 0.0, self.state.layers)
+            return State(False, mode_of(source, mount), wrong, 0.0, self.state.layers, lack=Lack.WRONG)
         return State(True, mode_of(source, mount), "", time.monotonic() - started, found["layers"])
 
     async def _mount(self, policy: Policy) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pdshub.files import write_text
+from pdshub.mount_rules import NOBODY, Identity
 from pdshub.node.hardening import SpecError
 from pdshub.node.spec import View, parse_view
 from pdshub.wellknown import GROUP, VERSION
@@ -22,15 +23,17 @@ from pdshub.wellknown import GROUP, VERSION
 log = logging.getLogger(__name__)
 
 #: What a node needs of a status: the rest of it changes too often to be written to disk.
-STATUS = ("generation", "surveyor", "volumes")
+STATUS = ("generation", "surveyor", "volumes", "selectedNamespaces")
 PLURAL = "archiveviews"
 
 
 class Informer:
     """The known views by name. `problems`: views that can't be used and why. `synced`: it is current."""
 
-    def __init__(self, changed: Callable[[], None]) -> None:
-        """`changed` is called whenever a view has changed, or could not be read."""
+    def __init__(self, changed: Callable[[], None], default_run_as: Identity = NOBODY) -> None:
+        """`changed` is called whenever a view has changed, or could not be read. `default_run_as`: who reads a source
+        of which a view does not say it."""
+        self._default_run_as = default_run_as
         self.views: dict[str, View] = {}
         self.problems: dict[str, str] = {}
         self.synced = False
@@ -40,7 +43,7 @@ class Informer:
         """Take up an ArchiveView object. One that can't be used is a problem; the view of before stays."""
         name = str(document.get("metadata", {}).get("name", ""))
         try:
-            view = parse_view(document)
+            view = parse_view(document, self._default_run_as)
         except SpecError as error:
             log.warning("ArchiveView %s: %s", name, error)
             self.problems[name] = str(error)
@@ -65,9 +68,9 @@ class Informer:
 class DirectoryInformer(Informer):
     """Every *.yaml of a directory, read again when one has changed: for the lab and for development."""
 
-    def __init__(self, directory: Path, changed: Callable[[], None]) -> None:
-        """`directory`: holds the *.yaml files. `changed`: as an Informer's."""
-        super().__init__(changed)
+    def __init__(self, directory: Path, changed: Callable[[], None], default_run_as: Identity = NOBODY) -> None:
+        """`directory`: holds the *.yaml files. The others: as an Informer's."""
+        super().__init__(changed, default_run_as)
         self._directory = directory
         self._seen: object = None
 
@@ -104,9 +107,9 @@ class DirectoryInformer(Informer):
 class ApiInformer(Informer):
     """LIST, then WATCH, again and again; needs get, list and watch on archiveviews.pdshub.dev."""
 
-    def __init__(self, cache: Path, changed: Callable[[], None]) -> None:
-        """`cache`: directory of copies, read at once and written at each change. `changed`: as an Informer's."""
-        super().__init__(changed)
+    def __init__(self, cache: Path, changed: Callable[[], None], default_run_as: Identity = NOBODY) -> None:
+        """`cache`: directory of copies, read at once and written at each change. The others: as an Informer's."""
+        super().__init__(changed, default_run_as)
         self._cache = cache
         self._written: dict[str, str] = {}
         for path in sorted(cache.glob("*.json")):

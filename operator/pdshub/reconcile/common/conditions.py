@@ -18,6 +18,8 @@ ENTRY_EMPTY = "EntryEmpty"
 """Reason: an entry shows nothing."""
 LAYER_MISSING = "LayerMissing"
 """Reason: an entry shows something, but a layer of it is not there: what it would hide may shine through."""
+VIEW_NOT_ALLOWED = "ViewNotAllowed"
+"""Reason: a hub refers to a view that may not be shown in its namespace."""
 _LONGEST = 2000
 
 
@@ -33,6 +35,8 @@ OWNED = frozenset(
         "Drifted",
         "HomesEnforced",
         "Intact",
+        "NamespaceGuarded",
+        "NetworkEnforced",
         "PinnedDrift",
         "Ready",
         "Reconciling",

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from pdshub import ports, tls_names
 from pdshub.api.report import Report
@@ -66,10 +67,6 @@ async def _answer(response: aiohttp.ClientResponse) -> dict[str, Any]:
     return found
 
 
-def _host(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
-
-
 class Reports:
     """All nodes' reports; ``changed`` is called after each round in which one of them changed."""
 
@@ -116,9 +113,10 @@ class Reports:
         old = self.nodes.get(node, NodeReport(node))
         if not address:
             return NodeReport(node, old._report, old.at, "its pod has not started")
-        url = f"https://{_host(address)}:{ports.NODE_REPORT}/report"
         try:
-            async with session.get(url, ssl=tls, server_hostname=tls_names.NODE) as answer:
+            url = URL.build(scheme="https", host=address, port=ports.NODE_REPORT, path="/report")
+            asking = session.get(url, ssl=tls, server_hostname=tls_names.NODE, allow_redirects=False)
+            async with asking as answer:
                 if answer.status != 200:
                     return NodeReport(node, old._report, old.at, f"the node plugin answers {answer.status}")
                 return NodeReport(node, await _answer(answer), time.monotonic())

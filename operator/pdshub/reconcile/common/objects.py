@@ -30,7 +30,9 @@ class Step:
     what: str
     body: Mapping[str, Any]
     how: str = "create"
-    """create, apply, adopt (metadata alone), rebind or resize; certify: apply, with a certificate that is made then."""
+    """create, apply, delete, adopt (metadata alone), rebind or resize; certify: apply, with a certificate that is made
+    then.
+    """
 
 
 def filled(value: Any) -> bool:

@@ -1,10 +1,11 @@
 """What is watched, so that a look at what is settled asks the API server nothing.
 
 In the whole cluster: hubs and views, whose watch is kopf's, volumes, namespaces, nodes, storage classes, and the
-RoleBindings by which namespaces hold hubs. In the installation's own namespace the pods of the node plugin, in that of
-surveyors what these are made of. In each namespace that such a RoleBinding opens, and in no other: by the labels that
-hub charts and the operator set, pods of hubs, the claims, of Secrets their metadata, and Deployments, Services and
-ConfigMaps that Helm made; all as the namespace's account.
+RoleBindings by which namespaces hold hubs. In the installation's own namespace the pods of the node plugin and the
+record of network probes, in that of surveyors what these are made of. In each namespace that such a RoleBinding opens,
+and in no other: by the labels that hub charts and the operator set, pods of hubs, the claims, of Secrets their
+metadata, Deployments, Services and ConfigMaps that Helm made, and the operator's own network policies and bounds; all
+as the namespace's account.
 
 A part without the label that its chart should give it costs a request a look, and nothing else: that something is
 absent is asked.
@@ -20,10 +21,13 @@ from pdshub.kube import (
     CLAIM,
     CONFIG_MAP,
     DEPLOYMENT,
+    LIMIT_RANGE,
     NAMESPACE,
+    NETWORK_POLICY,
     NODE,
     PDSHUB,
     POD,
+    RESOURCE_QUOTA,
     ROLE_BINDING,
     SECRET,
     SERVICE,
@@ -34,7 +38,7 @@ from pdshub.kube import (
 from pdshub.object_cache import Scope
 from pdshub.reconcile.common.node_reports import SELECTOR
 from pdshub.render.names import VIEW_LABEL
-from pdshub.wellknown import HUB_ROLE, MANAGER
+from pdshub.wellknown import HUB_ROLE, MANAGER, PROBED
 
 
 def without_managers(item: Object) -> Object:
@@ -52,6 +56,11 @@ def slim_node(item: Object) -> Object:
     status: dict[str, Any] = item.get("status") or {}
     kept = {k: v for k, v in without_managers(item).items() if k not in ("spec", "status")}
     return {**kept, "status": {"addresses": status.get("addresses", [])}}
+
+
+def slim_quota(item: Object) -> Object:
+    """A ResourceQuota without its status, which changes with every server."""
+    return {k: v for k, v in without_managers(item).items() if k != "status"}
 
 
 HUBS = Scope(PDSHUB, slim=without_managers)
@@ -85,11 +94,17 @@ def of_release(namespace: str) -> Sequence[Scope]:
     )
 
 
+MADE_BY_US = f"app.kubernetes.io/managed-by={MANAGER}"
+
+
 def of_hub(namespace: str) -> Sequence[Scope]:
     """What else is watched in the namespace of a hub."""
     return (
         Scope(SECRET, namespace, metadata_only=True, slim=without_managers),
-        Scope(CONFIG_MAP, namespace, f"app.kubernetes.io/managed-by={MANAGER}", slim=without_managers),
+        Scope(CONFIG_MAP, namespace, MADE_BY_US, slim=without_managers),
+        Scope(NETWORK_POLICY, namespace, MADE_BY_US, slim=without_managers),
+        Scope(RESOURCE_QUOTA, namespace, MADE_BY_US, slim=slim_quota),
+        Scope(LIMIT_RANGE, namespace, MADE_BY_US, slim=without_managers),
         Scope(POD, namespace, "component in (hub,proxy)", slim=slim_pod),
     )
 
@@ -101,7 +116,7 @@ def claims_of_surveyors(namespace: str) -> Scope:
 
 def of_surveyors(namespace: str) -> Sequence[Scope]:
     """What else is watched in the namespace of surveyors; of the Secrets of their certificates the metadata."""
-    surveyors = f"app.kubernetes.io/managed-by={MANAGER},app.kubernetes.io/component=surveyor"
+    surveyors = f"{MADE_BY_US},app.kubernetes.io/component=surveyor"
     return (
         Scope(DEPLOYMENT, namespace, surveyors, slim=without_managers),
         Scope(SERVICE, namespace, surveyors, slim=without_managers),
@@ -110,5 +125,8 @@ def of_surveyors(namespace: str) -> Sequence[Scope]:
 
 
 def of_installation(namespace: str) -> Sequence[Scope]:
-    """What is watched in the installation's own namespace: the pods of the node plugin."""
-    return (Scope(POD, namespace, SELECTOR, slim=slim_pod),)
+    """What is watched in the installation's own namespace: the pods of the node plugin, and what probes have found."""
+    return (
+        Scope(POD, namespace, SELECTOR, slim=slim_pod),
+        Scope(CONFIG_MAP, namespace, fields=f"metadata.name={PROBED}", slim=without_managers),
+    )

@@ -6,12 +6,37 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from pdshub.kube import ARCHIVE_VIEW, CLAIM, CONFIG_MAP, DEPLOYMENT, SECRET, SERVICE, VOLUME, Kube, Resource
+from pdshub.kube import (
+    ARCHIVE_VIEW,
+    CLAIM,
+    CONFIG_MAP,
+    DEPLOYMENT,
+    LIMIT_RANGE,
+    NETWORK_POLICY,
+    RESOURCE_QUOTA,
+    SECRET,
+    SERVICE,
+    VOLUME,
+    Kube,
+    Resource,
+)
 from pdshub.reconcile.common.objects import Step
 from pdshub.wellknown import MANAGER
 
 _RESOURCES: Mapping[str, Resource] = {
-    r.kind: r for r in (SECRET, ARCHIVE_VIEW, VOLUME, CLAIM, CONFIG_MAP, SERVICE, DEPLOYMENT)
+    r.kind: r
+    for r in (
+        SECRET,
+        ARCHIVE_VIEW,
+        VOLUME,
+        CLAIM,
+        CONFIG_MAP,
+        SERVICE,
+        DEPLOYMENT,
+        RESOURCE_QUOTA,
+        LIMIT_RANGE,
+        NETWORK_POLICY,
+    )
 }
 
 
@@ -21,6 +46,8 @@ async def write(kube: Kube, step: Step) -> bool:
     meta, resource = body["metadata"], _RESOURCES[str(body["kind"])]
     if step.how == "apply":
         await kube.apply(resource, body, MANAGER)
+    elif step.how == "delete":
+        await kube.delete(resource, meta["name"], meta.get("namespace"))
     elif step.how == "rebind":
         free = {
             "metadata": {"resourceVersion": meta["resourceVersion"]},

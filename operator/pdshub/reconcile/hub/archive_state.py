@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from pdshub.api.namespaces import AllowedNamespaces
 from pdshub.api.view import ArchiveViewSpec, observed_tree
 from pdshub.generation_id import is_name
 from pdshub.installation import Allowed, Installation, refusal, storage_refusal
@@ -56,6 +57,27 @@ def _state(view: ViewRef, seen: Object | None, inline: ArchiveViewSpec | None, a
         return ArchiveState(None, "NoReport", f"no node has reported on ArchiveView {view.name} yet")
     known = {"True": True, "False": False}.get(ready["status"])
     return ArchiveState(known, str(ready.get("reason", "")), str(ready.get("message", "")))
+
+
+def not_allowed(view: ViewRef, seen: Object | None, namespace: Object | None, names: Names) -> str:
+    """Why a hub may not show the view that it refers to, and who can change that; empty when it may.
+
+    A view of its own it always may. One that cannot be read is shown to nobody who is not known to be allowed.
+    """
+    raw = ((seen or {}).get("spec") or {}).get("allowedNamespaces")
+    if view.owned or raw is None:
+        return ""
+    labels = ((namespace or {}).get("metadata") or {}).get("labels") or {}
+    try:
+        if AllowedNamespaces.model_validate(raw).allows(names.namespace, labels):
+            return ""
+    except ValidationError:
+        pass
+    return (
+        f"ArchiveView {view.name} may not be shown in namespace {names.namespace}: whoever rules the view adds the "
+        f"namespace to its spec.allowedNamespaces, or its label where that has a selector; or name another view in "
+        f"spec.archive.viewRef"
+    )
 
 
 def _current(seen: Object, status: Mapping[str, Any]) -> bool:

@@ -10,9 +10,10 @@ from pdshub.reconcile.common.conditions import CONNECTING, ConditionDraft, merge
 from pdshub.reconcile.hub.decide import Action, Kind
 from pdshub.reconcile.hub.drift import Drift
 from pdshub.reconcile.hub.facts import Facts
+from pdshub.reconcile.hub.guard import UNGUARDED, unguarded
 from pdshub.reconcile.hub.judge import installed
 from pdshub.reconcile.hub.trust import Trust
-from pdshub.render import signin
+from pdshub.render import signin, signin_rules
 
 OWNED = (
     "Ready",
@@ -24,6 +25,8 @@ OWNED = (
     "ArchiveReady",
     "HomesEnforced",
     "Drifted",
+    "NamespaceGuarded",
+    "NetworkEnforced",
 )
 """Types of the conditions that the operator writes of hubs. All others belong to somebody else, and stay."""
 
@@ -52,16 +55,42 @@ def _released(facts: Facts, action: Action) -> ConditionDraft:
     return "Released", "False", action.reason or "NotInstalled", action.message or "the hub is not installed"
 
 
+def _by_code(facts: Facts) -> ConditionDraft:
+    """A sign-in about which code decides: what was tried tells more than what is written."""
+    values, attempt = ", ".join(facts.sign_in.by_code), facts.sign_in_attempt
+    if attempt is not None and attempt.admitted:
+        message = f"{attempt.said}: look at {values}, which decide who gets in, and at /hub/admin for who came in"
+        return "SignInReady", "False", signin_rules.OPEN, message
+    tried = attempt.said if attempt is not None else "no sign-in was tried yet"
+    message = f"{values} can change who gets in, and what code does is not known from its text; {tried}"
+    return "SignInReady", "Unknown", signin_rules.BY_CODE, message
+
+
+def _guarded(facts: Facts) -> ConditionDraft:
+    guard = facts.guard
+    if guard.enforced is False:
+        return "NamespaceGuarded", "False", UNGUARDED, unguarded(facts.names.namespace)
+    if guard.enforced is None:
+        return "NamespaceGuarded", "Unknown", "NotJudged", guard.why
+    return "NamespaceGuarded", "True", "Enforced", "the namespace refuses privileged pods"
+
+
 def _sign_in(facts: Facts, action: Action) -> ConditionDraft:
     if facts.spec is None or facts.spec.sign_in is None:
         return "SignInReady", "Unknown", "InvalidSpec", "the spec is refused"
-    if action.reason == "DevelopmentSignIn":
+    if action.reason in ("DevelopmentSignIn", signin_rules.OPEN):
         return "SignInReady", "False", action.reason, action.message
     if facts.conflicting_hub:
         return "SignInReady", "Unknown", action.reason, "the hub is not installed"
     if facts.missing_secret:
         return "SignInReady", "False", "SecretMissing", facts.missing_secret
+    if facts.sign_in.by_code:
+        return _by_code(facts)
     name, key = signin.required_secret(facts.spec, facts.names)
+    if facts.sign_in.open:
+        return "SignInReady", "True", "Development", f"in a namespace for development: {facts.sign_in.open}"
+    if facts.spec.sign_in.google and facts.sign_in.authenticator not in ("", "google"):
+        return "SignInReady", "True", "Google", f"people sign in by {facts.sign_in.authenticator}, as spec.values say"
     if facts.spec.sign_in.google:
         return "SignInReady", "True", "Google", "people sign in with Google"
     return "SignInReady", "True", "Development", f"everybody's password is in Secret {name}, key {key}"
@@ -106,8 +135,12 @@ def drafts(facts: Facts, action: Action) -> list[ConditionDraft]:
         found.append(("ArchiveReady", truth(archive.ready), archive.reason or "NoReport", archive.message))
     if facts.drift is not None:
         found.append(_drifted(facts, facts.drift))
+    if facts.guard.enforced is not None or facts.guard.why:
+        found.append(_guarded(facts))
     if facts.homes is not None:
         found.append(("HomesEnforced", truth(facts.homes.enforced), facts.homes.reason, facts.homes.message))
+    if facts.network is not None:
+        found.append(("NetworkEnforced", truth(facts.network.enforced), facts.network.reason, facts.network.message))
     return found
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pdshub.hub_api import SignInAttempt
 from pdshub.kube import Object
 from pdshub.reconcile.common.context import Context
+from pdshub.reconcile.hub.api_server import ApiServerFinder
 from pdshub.reconcile.hub.drift import DriftMemory
+from pdshub.reconcile.hub.guard import Guard
 from pdshub.reconcile.hub.observation import Attempt
 from pdshub.reconcile.hub.release import Release, UnreadableRelease
 from pdshub.reconcile.hub.seal import SealKey
@@ -28,6 +31,10 @@ class HubMemory:
     own: tuple[str, str] | None = None
     """Release Secret and digest of its content, as this process saw helm make it."""
     drift: DriftMemory = field(default_factory=DriftMemory)
+    guard: tuple[str, Guard] | None = None
+    """resourceVersion of the namespace, and whether it keeps privileged pods out."""
+    sign_in_attempt: tuple[int, float, SignInAttempt] | None = None
+    """Revision of the release, time.monotonic(), and how a name that nobody allowed fared at its sign-in."""
     sign_in: tuple[str, str, Object] | None = None
     """Secret of the sign-in method, its resourceVersion, and the Secret without its content (see without_content)."""
 
@@ -38,6 +45,7 @@ class HubContext(Context):
 
     hubs: dict[tuple[str, str], HubMemory] = field(default_factory=dict)
     seals: SealKey = field(default_factory=SealKey)
+    api_server: ApiServerFinder = field(default_factory=ApiServerFinder)
 
     async def seal_key(self) -> bytes:
         """The key of the seals of this installation's releases. Raises KubeError."""

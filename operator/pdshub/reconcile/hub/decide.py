@@ -9,6 +9,7 @@ from typing import Any
 
 from pdshub.reconcile.hub.drift import in_words
 from pdshub.reconcile.hub.facts import Facts
+from pdshub.reconcile.hub.guard import UNGUARDED, unguarded
 from pdshub.reconcile.hub.trust import Trust
 
 BUDGET = 5
@@ -33,6 +34,7 @@ class Kind(Enum):
     REPAIR = "repair"
     PROTECT = "protect"
     NOTIFY = "notify"
+    TRY_SIGN_IN = "try-sign-in"
     COLLECT_STALE = "collect-stale"
     WAIT = "wait"
     COLLECT_REVISIONS = "collect-revisions"
@@ -66,6 +68,7 @@ class Action:
             Kind.SUSPEND,
             Kind.WAIT,
             Kind.NOTIFY,
+            Kind.TRY_SIGN_IN,
             Kind.COLLECT_STALE,
             Kind.PROTECT,
             Kind.SEAL,
@@ -132,6 +135,8 @@ def _refuse(facts: Facts) -> Action | None:
             f"namespace for development (kubectl label namespace {facts.names.namespace} "
             f"pdshub.dev/environment=development)",
         )
+    if facts.guard.enforced is False:
+        return Action(Kind.STALL, UNGUARDED, unguarded(facts.names.namespace))
     if facts.release is not None and facts.release.owner != name:
         whose = f"of PDSHub {facts.release.owner}" if facts.release.owner else "that PDSHub did not install"
         return Action(
@@ -219,6 +224,8 @@ def _keep(facts: Facts) -> Action:
     if not (facts.hub.rolled_out and facts.proxy.rolled_out) or not facts.serving:
         trouble = facts.hub.trouble or facts.proxy.trouble or facts.unhealthy or "its pods are being replaced"
         return Action(Kind.WAIT, "Starting", f"the hub is starting: {trouble}")
+    if facts.sign_in.by_code and facts.sign_in_attempt is None:
+        return Action(Kind.TRY_SIGN_IN, "TryingSignIn", "a name that nobody allowed tries to sign in")
     if facts.stale:
         return Action(Kind.COLLECT_STALE, "Tidying", "what was made for an earlier archive is removed")
     return Action(Kind.NOTHING)

@@ -13,7 +13,10 @@ from pdshub.kube import (
     CLAIM,
     CONFIG_MAP,
     DEPLOYMENT,
+    LIMIT_RANGE,
+    NETWORK_POLICY,
     POD,
+    RESOURCE_QUOTA,
     SECRET,
     SERVICE,
     VOLUME,
@@ -31,6 +34,7 @@ from pdshub.render.names import (
     VIEW_LABEL,
     Names,
 )
+from pdshub.wellknown import MANAGER
 
 Found = tuple[tuple[str, str], ...]
 """(kind, name) of each object, kind being a key of RESOURCES."""
@@ -42,7 +46,7 @@ RELEASED: Mapping[str, Resource] = {
     "job": Resource("batch/v1", "jobs", "Job"),
     "service": SERVICE,
     "ingress": Resource("networking.k8s.io/v1", "ingresses", "Ingress"),
-    "networkpolicy": Resource("networking.k8s.io/v1", "networkpolicies", "NetworkPolicy"),
+    "networkpolicy": NETWORK_POLICY,
     "disruptionbudget": Resource("policy/v1", "poddisruptionbudgets", "PodDisruptionBudget"),
     "configmap": CONFIG_MAP,
     "secret": SECRET,
@@ -60,6 +64,8 @@ RESOURCES: Mapping[str, Resource] = {
     "volume": VOLUME,
     "kept": VOLUME,
     "view": ARCHIVE_VIEW,
+    "quota": RESOURCE_QUOTA,
+    "limitrange": LIMIT_RANGE,
 }
 """``data`` is a claim whose content is to go too, ``kept`` the volume of such a claim where the claim itself cannot be
 read; ``claim`` is one that only points to the archive."""
@@ -74,11 +80,13 @@ async def read_dependents(kube: Kube, names: Names, broken_release: bool) -> dic
 
     ``broken_release``: a revision of its release cannot be read, so its objects have to be found without Helm.
     """
-    mine = f"{HUB_LABEL}={names.name}"
+    mine, made = f"{HUB_LABEL}={names.name}", f"{MANAGED_BY}={MANAGER}"
     found: dict[str, list[Object]] = {
         "servers": await kube.items(POD, names.namespace, labels=f"{mine},{_labels(**SERVER_LABELS)}"),
         "claims": await kube.items(CLAIM, names.namespace, labels=f"{mine},{VIEW_LABEL}"),
         "volumes": await kube.items(VOLUME, labels=f"{mine},{NAMESPACE_LABEL}={names.namespace},{VIEW_LABEL}"),
+        "quotas": await kube.items(RESOURCE_QUOTA, names.namespace, labels=f"{made},{mine}"),
+        "limit_ranges": await kube.items(LIMIT_RANGE, names.namespace, labels=f"{made},{mine}"),
         "homes": await kube.items(CLAIM, names.namespace, labels=f"{mine},{_labels(**HOME_LABELS)}"),
     }
     for role, resource, name in (
@@ -132,6 +140,7 @@ def judge_dependents(names: Names, spec: PDSHubSpec | None, left: Mapping[str, t
     """What has to be removed with a hub and is not going yet. A spec that cannot be read keeps all data."""
     policy = spec.deletion_policy if spec else DeletionPolicy()
     asked = [("pod", "servers"), ("claim", "claims"), ("volume", "volumes"), ("configmap", "notice")]
+    asked += [("quota", "quotas"), ("limitrange", "limit_ranges")]
     if policy.database == "Delete":
         asked += [("data", "database"), ("secret", "keys"), ("secret", "sign-in")]
     found = [(kind, item) for kind, role in asked for item in left.get(role, ())]

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pdshub.api.hub import PDSHubSpec, PDSHubStatus
+from pdshub.hub_api import SignInAttempt
 from pdshub.reconcile.common.objects import Step, Workload
 from pdshub.reconcile.hub.drift import Drift
+from pdshub.reconcile.hub.guard import Guard
+from pdshub.reconcile.hub.network_state import NetworkState
 from pdshub.reconcile.hub.observation import Attempt
 from pdshub.reconcile.hub.release import Release, UnreadableRelease
 from pdshub.reconcile.hub.trust import Trust
@@ -16,6 +19,7 @@ from pdshub.render.archive import ViewRef
 from pdshub.render.chart import ChartRef
 from pdshub.render.homes import Enforcement
 from pdshub.render.names import Names
+from pdshub.render.signin_rules import Verdict
 
 __all__ = ["ArchiveState", "Attempt", "Facts"]
 
@@ -55,6 +59,12 @@ class Facts:
     """Whether the namespace's account may act in it: before that nothing in the namespace is known."""
     development: bool = False
     """Whether the namespace is labelled for development."""
+    guard: Guard = field(default_factory=Guard)
+    """Whether the namespace keeps privileged pods out."""
+    sign_in: Verdict = field(default_factory=Verdict)
+    """What the values make of sign-in."""
+    sign_in_attempt: SignInAttempt | None = None
+    """How a name that nobody allowed fared at the sign-in of the present revision; None: it was not tried."""
     missing_secret: str = ""
     """What the sign-in method lacks."""
     release: Release | None = None
@@ -95,6 +105,7 @@ class Facts:
     view: ViewRef | None = None
     archive: ArchiveState = field(default_factory=ArchiveState)
     homes: Enforcement | None = None
+    network: NetworkState | None = None
     dependents: tuple[tuple[str, str], ...] = ()
     """While deleting: what is still there, (kind, name)."""
     broken_revisions: tuple[str, ...] = ()

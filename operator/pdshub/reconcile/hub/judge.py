@@ -4,31 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
-from typing import Any
 
 from pydantic import ValidationError
 
 from pdshub.api.hub import PDSHubSpec, PDSHubStatus
-from pdshub.api.view import ArchiveViewSpec
 from pdshub.installation import Installation, namespace_refusal
 from pdshub.kube import Object
+from pdshub.reconcile.common.conditions import VIEW_NOT_ALLOWED
 from pdshub.reconcile.common.context import BundledChart
-from pdshub.reconcile.common.objects import Step, filled
+from pdshub.reconcile.common.objects import filled
 from pdshub.reconcile.hub.archive_state import (
     archive_state,
-    generation,
-    judge_volumes,
-    name_conflict,
-    notice_text,
-    stale_own_view,
+    not_allowed,
 )
+from pdshub.reconcile.hub.bounds import judge_bounds
 from pdshub.reconcile.hub.database import judge_database
 from pdshub.reconcile.hub.dependents import RELEASED, judge_dependents
 from pdshub.reconcile.hub.facts import ArchiveState, Attempt, Facts
+from pdshub.reconcile.hub.judge_archive import taken_name, with_archive
+from pdshub.reconcile.hub.judge_values import judge_values
+from pdshub.reconcile.hub.network_state import judge_network, judge_policies
 from pdshub.reconcile.hub.observation import Observation, terminating
-from pdshub.render import address, archive, chart, homes, keys, notice, signin, values
+from pdshub.render import (
+    address,
+    archive,
+    homes,
+    keys,
+    network,
+    signin,
+)
 from pdshub.render.merge import same
 from pdshub.render.names import ENVIRONMENT_LABEL, FINALIZER, NOTICE_ANNOTATION, Names
+from pdshub.wellknown import PROBE_LABEL
 
 
 def parse_status(hub: Object) -> PDSHubStatus:
@@ -131,32 +138,43 @@ def _wanted(
     state = ArchiveState()
     if view is not None and spec.archive is not None:
         state = archive_state(view, seen.view, spec.archive.inline, installation)
-    facts = replace(facts, view=view, archive=state)
-    if conflict := _name_conflict(facts, seen):
+    facts = replace(facts, guard=seen.guard, view=view, archive=state)
+    if conflict := taken_name(facts, seen):
         return replace(facts, archive=ArchiveState(), refused=("NameTaken", conflict))
-    ref = chart.choose(spec.chart, defaults.chart, bundled.path, bundled.version, bundled.digest)
-    where = (view.name, view.folder) if view else ("", "")
-    wanted: dict[str, Any] = values.values(spec, defaults, ref, names, *where)
-    if trouble := values.template_trouble(wanted):
-        return replace(facts, archive=ArchiveState(), refused=("ValuesRefused", trouble))
-    facts = _with_volumes(facts, seen, spec)
-    release, key = facts.release, f"{facts.generation}-{chart.digest(ref, wanted)}"
+    if view is not None and (refused := not_allowed(view, seen.view, seen.namespace, names)):
+        why = ArchiveState(False, VIEW_NOT_ALLOWED, refused)
+        return replace(facts, archive=why, refused=(why.reason, refused))
+    found = judge_values(spec, names, view, installation, bundled, facts.development)
+    facts = replace(facts, sign_in=found.sign_in, sign_in_attempt=seen.sign_in_attempt)
+    if found.refused[0]:
+        return replace(facts, archive=ArchiveState(), refused=found.refused)
+    facts = with_archive(facts, seen, spec)
+    bounds = judge_bounds(spec, names, seen.storage_classes, seen.quotas, seen.limit_ranges)
+    uid = str(seen.hub["metadata"].get("uid", ""))
+    policies = network.policies(spec, names, uid, installation, seen.api_server)
+    release, key = facts.release, f"{facts.generation}-{found.digest}"
     ours = release is not None and release.owner == names.name
     database = judge_database(names, seen.database_claim, seen.database_volume, ours)
-    by_chart = isinstance(wanted.get("hub"), dict) and _database_type(wanted["hub"]) == "sqlite-pvc"
     return replace(
         facts,
         missing_secret=_secret_trouble(spec, names, seen.sign_in_secret),
         new_secrets=_new_secrets(spec, names, seen),
-        chart=ref,
-        values=wanted,
+        chart=found.chart,
+        values=found.values,
         resumed=seen.resumed,
-        in_sync=release is not None and same(dict(release.values), wanted),
+        in_sync=release is not None and same(dict(release.values), found.values),
         key=key,
         attempt=_attempt(seen.attempt, facts.status),
-        steps=(*(database.steps if by_chart else ()), *facts.steps),
-        database_conflict=database.conflict if by_chart else "",
+        # the policies first: no pod is there before them
+        steps=(
+            *judge_policies(policies, seen.policies),
+            *(database.steps if found.has_database else ()),
+            *bounds,
+            *facts.steps,
+        ),
+        database_conflict=database.conflict if found.has_database else "",
         unprotected=database.unprotected if release else (),
+        network=judge_network(names.namespace, policies, seen.probes),
         homes=homes.enforcement(
             spec.server.home.storage_class_name,
             spec.server.home.size,
@@ -164,68 +182,6 @@ def _wanted(
             defaults.enforces_home_size,
         ),
     )
-
-
-def _database_type(hub: dict[str, Any]) -> str:
-    database = hub.get("db")
-    return str(database.get("type")) if isinstance(database, dict) else ""
-
-
-def _name_conflict(facts: Facts, seen: Observation) -> str:
-    """Which object of somebody else has a name that this hub needs; empty when none has."""
-    if facts.view is None:
-        return ""
-    return (
-        (name_conflict("ArchiveView", seen.view, facts.names) if facts.view.owned else "")
-        or name_conflict("PersistentVolume", seen.named_volume, facts.names)
-        or name_conflict("PersistentVolumeClaim", seen.named_claim, facts.names)
-    )
-
-
-def _with(items: tuple[Object, ...], named: Object | None) -> list[Object]:
-    """The objects with the hub's marks, and the one of the hub's name, once."""
-    known = {item["metadata"]["name"] for item in items}
-    return [*items, *([named] if named is not None and named["metadata"]["name"] not in known else [])]
-
-
-def _with_volumes(facts: Facts, seen: Observation, spec: PDSHubSpec) -> Facts:
-    """The steps of the archive: the hub's own view, its volume and claim, and what its pages say."""
-    names, view, state = facts.names, facts.view, facts.archive
-    steps = []
-    if view is not None and view.owned and _view_differs(spec, names, seen.view):
-        steps.append(Step(f"ArchiveView {view.name} is written", archive.own_view(spec, names), "apply"))
-    volumes = judge_volumes(names, view, _with(seen.claims, seen.named_claim), _with(seen.volumes, seen.named_volume))
-    steps += volumes.steps
-    if volumes.unbound and state.ready is not False:
-        state = ArchiveState(None, "Binding", volumes.unbound)
-    message = notice_text(state) if view else ""
-    shown = generation(seen.view) if view else ""
-    wanted = notice.config_map(names, message, shown)
-    if (seen.notice or {}).get("data") != wanted["data"]:
-        steps.append(Step("the notice of the hub's pages is written", wanted, "apply"))
-    return replace(
-        facts,
-        archive=state,
-        steps=tuple(steps),
-        settling=volumes.settling,
-        stale=(
-            *volumes.stale,
-            *stale_own_view(names, seen.own_view, seen.own_view_shown, [*seen.claims, *seen.volumes]),
-        ),
-        notice=notice.content(message, shown) if message or shown else "",
-    )
-
-
-def _view_differs(spec: PDSHubSpec, names: Names, seen: Object | None) -> bool:
-    if seen is None:
-        return True
-    wanted = archive.own_view(spec, names)
-    # what a data manager decided about the view is not the hub's to take back
-    have = {key: value for key, value in seen["spec"].items() if key not in ("pin", "approved", "rejected")}
-    try:
-        return ArchiveViewSpec.model_validate(have) != ArchiveViewSpec.model_validate(wanted["spec"])
-    except ValidationError:
-        return True
 
 
 def _secret_trouble(spec: PDSHubSpec, names: Names, secret: Object | None) -> str:
@@ -270,6 +226,8 @@ def _serving(facts: Facts, seen: Observation) -> Facts:
     hostname = facts.spec.hostname if facts.spec else None
     pod = ""
     for item in seen.hub_pods if facts.view else ():
+        if PROBE_LABEL in (item["metadata"].get("labels") or {}):
+            continue
         # a pod that was told nothing has what was there at its start; mostly that is nothing to tell
         told = (item["metadata"].get("annotations") or {}).get(NOTICE_ANNOTATION, keys.digest(""))
         if not item["metadata"].get("deletionTimestamp") and told != keys.digest(facts.notice):

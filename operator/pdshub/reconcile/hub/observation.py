@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pdshub.api.hub import PDSHubSpec
+from pdshub.hub_api import SignInAttempt
 from pdshub.kube import Object
 from pdshub.reconcile.common.objects import Workload
 from pdshub.reconcile.hub.drift import Drift
+from pdshub.reconcile.hub.guard import Guard
 from pdshub.reconcile.hub.release import Release, UnreadableRelease
 from pdshub.reconcile.hub.trust import Trust
+from pdshub.render.network import ApiServer
 
 
 def terminating(namespace: Object | None) -> bool:
@@ -66,6 +69,12 @@ class Observation:
     granted: bool = True
     """Whether the namespace's account may act in it; without that nothing else of the namespace was read."""
     release: ReleaseRead = field(default_factory=ReleaseRead)
+    guard: Guard = field(default_factory=Guard)
+    """Whether the namespace keeps privileged pods out."""
+    quotas: tuple[Object, ...] = ()
+    """ResourceQuotas with the hub's marks."""
+    limit_ranges: tuple[Object, ...] = ()
+    """LimitRanges with the hub's marks."""
     view: Object | None = None
     """The ArchiveView that the spec asks for."""
     own_view: Object | None = None
@@ -82,6 +91,12 @@ class Observation:
     """The volume that has the name that the hub needs, whatever its marks."""
     notice: Object | None = None
     """The ConfigMap with what the hub's pages say."""
+    policies: tuple[Object, ...] = ()
+    """NetworkPolicies with the hub's marks."""
+    probes: Object | None = None
+    """The installation's ConfigMap with what probes of the network found."""
+    api_server: ApiServer = field(default_factory=ApiServer)
+    """Where hubs reach the API server."""
     keys_secret: Object | None = None
     """The Secret with the hub's keys: its metadata alone."""
     sign_in_secret: Object | None = None
@@ -98,6 +113,8 @@ class Observation:
     """The Service in front of the proxy."""
     health: str | None = None
     """What the hub answered when asked for its health: empty when it is well, None when it was not asked."""
+    sign_in_attempt: SignInAttempt | None = None
+    """How a name that nobody allowed fared at the sign-in of the present revision; None: it was not tried."""
     attempt: Attempt = field(default_factory=Attempt)
     """Failed runs of helm that this process remembers."""
     resumed: bool = False

@@ -12,13 +12,17 @@ from pydantic import ValidationError
 from pdshub import hub_api, tenant
 from pdshub.api.hub import PDSHubSpec
 from pdshub.api.refusal import refusal_words
+from pdshub.hub_api import SignInAttempt
 from pdshub.kube import (
     ARCHIVE_VIEW,
     CLAIM,
     CONFIG_MAP,
+    LIMIT_RANGE,
     NAMESPACE,
+    NETWORK_POLICY,
     PDSHUB,
     POD,
+    RESOURCE_QUOTA,
     ROLE_BINDING,
     SECRET,
     SERVICE,
@@ -34,14 +38,18 @@ from pdshub.reconcile.hub import drift, revisions
 from pdshub.reconcile.hub.context import HubContext, HubMemory
 from pdshub.reconcile.hub.dependents import read_dependents, read_unbound
 from pdshub.reconcile.hub.drift import Drift
+from pdshub.reconcile.hub.guard import Guard, read_guard
 from pdshub.reconcile.hub.judge import parse_status
 from pdshub.reconcile.hub.observation import Observation, ReleaseRead, terminating
+from pdshub.reconcile.hub.release import Release
 from pdshub.reconcile.hub.trust import Trust
 from pdshub.render import archive, signin
 from pdshub.render.names import DATABASE_CLAIM, HUB_LABEL, NAMESPACE_LABEL, VIEW_LABEL, Names
-from pdshub.wellknown import HUB_ROLE
+from pdshub.wellknown import HUB_ROLE, MANAGER, PROBED
 
 _Made = TypeVar("_Made")
+_TRY_AGAIN = 300.0
+"""Seconds after which a sign-in that told nothing is tried again."""
 
 
 def names_of(hub: Object) -> Names:
@@ -94,7 +102,7 @@ async def _inside(context: HubContext, names: Names, memory: HubMemory, seen: Ob
         broken = read.newest is None and read.older is None
         return replace(seen, left=await read_dependents(context.kube, names, broken))
     if seen.spec is not None:
-        wanted = await _wanted(context, names, seen.spec)
+        wanted = await _wanted(context, names, seen.spec, seen.namespace)
         seen = replace(seen, resumed=_resumed(memory, seen.hub, seen.spec), **wanted)
     return replace(seen, drift=await _drift(context, names, seen.release), **await _running(context, names, seen))
 
@@ -129,11 +137,12 @@ async def _read_once(
     return None if secret is None else (name, version, make(secret))
 
 
-async def _wanted(context: HubContext, names: Names, spec: PDSHubSpec) -> dict[str, Any]:
+async def _wanted(context: HubContext, names: Names, spec: PDSHubSpec, namespace: Object | None) -> dict[str, Any]:
     """What only matters for a hub that is to run."""
     kube, where = context.kube, names.namespace
     view = archive.view_of(spec, names)
     mine = f"{HUB_LABEL}={names.name},{VIEW_LABEL}"
+    made_for_hub = f"app.kubernetes.io/managed-by={MANAGER},{HUB_LABEL}={names.name}"
     claims = await kube.items(CLAIM, where, labels=mine)
     volumes = await kube.items(VOLUME, labels=f"{mine},{NAMESPACE_LABEL}={where}")
     database = await kube.get(CLAIM, DATABASE_CLAIM, where)
@@ -142,17 +151,47 @@ async def _wanted(context: HubContext, names: Names, spec: PDSHubSpec) -> dict[s
     return {
         "own_view": own,
         "own_view_shown": own is not None and await _is_shown(kube, names.own_view),
+        "guard": await _guard(context, names, namespace),
+        "quotas": tuple(await kube.items(RESOURCE_QUOTA, where, labels=made_for_hub)),
+        "limit_ranges": tuple(await kube.items(LIMIT_RANGE, where, labels=made_for_hub)),
         "view": await kube.get(ARCHIVE_VIEW, view.name) if view else None,
         "claims": tuple(claims),
         "volumes": tuple(volumes),
         "named_claim": await _named(kube, CLAIM, names.claim(view.name), where, claims) if view else None,
         "named_volume": await _named(kube, VOLUME, names.volume(view.name), None, volumes) if view else None,
         "notice": await kube.get(CONFIG_MAP, names.notice, where),
+        **await _network(context, names),
         "keys_secret": await kube.get_metadata(SECRET, names.keys, where),
         "sign_in_secret": await _sign_in_secret(context, names, spec),
         "database_claim": database,
         "database_volume": await kube.get(VOLUME, str(bound)) if bound else None,
         "storage_classes": tuple(await context.storage_classes()),
+    }
+
+
+async def _guard(context: HubContext, names: Names, namespace: Object | None) -> Guard:
+    """Whether the namespace keeps privileged pods out: asked again when the namespace changed, or nobody knows."""
+    if namespace is None or terminating(namespace):
+        return Guard()
+    memory, version = context.memory(names.namespace, names.name), str(namespace["metadata"].get("resourceVersion"))
+    if memory.guard is None or memory.guard[0] != version or memory.guard[1].enforced is None:
+        found = await read_guard(context.kube, names.namespace, context.installation.defaults.images.hub)
+        memory.guard = version, found
+    return memory.guard[1]
+
+
+async def _network(context: HubContext, names: Names) -> dict[str, Any]:
+    """The hub's network policies, what probes of them found, and where the API server is.
+
+    By their marks, as a list tells absence without a request; the probes by their name, as the operator sees no other
+    ConfigMap there.
+    """
+    kube, mine = context.kube, f"app.kubernetes.io/managed-by={MANAGER},{HUB_LABEL}={names.name}"
+    probes = await kube.items(CONFIG_MAP, context.system, fields=f"metadata.name={PROBED}")
+    return {
+        "policies": tuple(await kube.items(NETWORK_POLICY, names.namespace, labels=mine)),
+        "probes": next(iter(probes), None),
+        "api_server": await context.api_server.find(kube, context.installation.network),
     }
 
 
@@ -188,6 +227,15 @@ async def _named(
     return found or await kube.get(resource, name, namespace)
 
 
+def _sign_in_attempt(context: HubContext, names: Names, release: Release | None) -> SignInAttempt | None:
+    """What came of the attempt at this revision; one that told nothing is forgotten after a while."""
+    known = context.memory(names.namespace, names.name).sign_in_attempt
+    if known is None or release is None or known[0] != release.revision:
+        return None
+    _, at, attempt = known
+    return None if attempt.admitted is None and time.monotonic() - at > _TRY_AGAIN else attempt
+
+
 async def _running(context: HubContext, names: Names, seen: Observation) -> dict[str, Any]:
     """Pods, health and address of what runs, whatever the spec says now."""
     kube, found = context.kube, seen.release
@@ -199,6 +247,7 @@ async def _running(context: HubContext, names: Names, seen: Observation) -> dict
     up = hub.available and proxy.available
     shows = seen.spec is not None and seen.spec.archive is not None
     return {
+        "sign_in_attempt": _sign_in_attempt(context, names, found.newest),
         "hub_workload": hub,
         "proxy_workload": proxy,
         "health": await hub_api.healthy(kube, names.namespace, str(base or "/")) if up else None,

@@ -13,6 +13,7 @@ from pdshub.helm import HelmRelease
 from pdshub.kube import SECRET, Object
 from pdshub.reconcile.hub.context import HubContext, HubMemory
 from pdshub.reconcile.hub.manifest.documents import ManifestError, documents
+from pdshub.reconcile.hub.manifest.kinds import ONCE_APPLIED
 from pdshub.reconcile.hub.manifest.rules import judge, of_release
 from pdshub.reconcile.hub.observation import ReleaseRead
 from pdshub.reconcile.hub.release import (
@@ -185,5 +186,5 @@ def _violates(secret: Object, names: Names) -> str:
         document = HelmRelease.of(payload(secret))
     except (TypeError, ValueError) as error:
         return str(error)
-    found = judge(document.manifest, of_release(document), names, document.values)
+    found = judge(document.manifest, of_release(document), names, document.values, ONCE_APPLIED)
     return found.words if found else ""

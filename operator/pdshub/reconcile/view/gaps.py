@@ -53,7 +53,10 @@ def _describe(spec: ArchiveViewSpec, gap: Gap) -> str:
         case "missing":
             what, todo = "is no directory", f"correct {field}, or make the directory"
         case "denied":
-            what, todo = "may not be read", "correct its permissions on the server, or the source's runAs"
+            what, todo = (
+                "may not be read",
+                "correct its permissions on the server, or the source's runAs",
+            )
         case "settling":
             what, todo = "holds only what is still being copied", "the next survey looks again"
         case _:

@@ -8,6 +8,7 @@ from enum import Enum
 
 from pdshub.api.decision import Decision
 from pdshub.api.generation import VolumePolicy
+from pdshub.api.namespaces import SelectedNamespaces
 from pdshub.api.survey import State
 from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus
 from pdshub.installation import Allowed
@@ -85,6 +86,8 @@ class Observation:
     """Why the spec is refused, field by field."""
     decisions: tuple[Decision, ...] = ()
     volumes: tuple[VolumePolicy, ...] = ()
+    selected: SelectedNamespaces | None = None
+    """What the selector of spec.allowedNamespaces chooses, where there is one."""
     reports: Mapping[str, NodeReport] = field(default_factory=dict)
     allowed: Allowed = field(default_factory=Allowed)
     surveyor: SurveyorSeen | None = None

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from pdshub.api.refusal import refusal_words
 from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus
-from pdshub.kube import PDSHUB, Object
+from pdshub.kube import NAMESPACE, PDSHUB, Object
 from pdshub.reconcile.common.node_reports import NodeReport
-from pdshub.reconcile.view import decisions, deletion, surveyor_objects, surveyor_sync, volume_policies
+from pdshub.reconcile.view import audience, decisions, deletion, surveyor_objects, surveyor_sync, volume_policies
 from pdshub.reconcile.view.context import ObjectsSeen, ViewContext
 from pdshub.reconcile.view.observation import Observation, SurveyorSeen
 from pdshub.reconcile.view.surveyor_objects import SurveyorObjects
@@ -62,7 +62,15 @@ async def observe(context: ViewContext, view: Object, reports: Mapping[str, Node
     except ValidationError as error:
         return replace(seen, invalid=refusal_words(error))
     seen = replace(seen, spec=spec, decisions=tuple(decisions.decisions(view, spec)))
+    if spec.allowed_namespaces and spec.allowed_namespaces.selector:
+        labels = {where: await _labels(context, where) for where in audience.namespaces_of(name, hubs)}
+        seen = replace(seen, selected=audience.selected(spec.allowed_namespaces, labels))
     return replace(seen, surveyor=await surveyor(context, seen, spec)) if spec.cataloged else seen
+
+
+async def _labels(context: ViewContext, namespace: str) -> dict[str, str]:
+    found = await context.kube.get(NAMESPACE, namespace)
+    return dict((found or {"metadata": {}})["metadata"].get("labels") or {})
 
 
 async def surveyor(context: ViewContext, seen: Observation, spec: ArchiveViewSpec) -> SurveyorSeen:

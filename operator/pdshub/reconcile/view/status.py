@@ -48,6 +48,7 @@ def status_of(seen: Observation, stamp: str) -> ArchiveViewStatus:
         sources=[source.status for source in sources],
         nodes=nodes,
         volumes=list(seen.volumes),
+        selected_namespaces=seen.selected,
         decisions=list(seen.decisions),
         conditions=merge_conditions(drafts, seen.before.conditions, seen.metadata_generation, stamp),
         **fields,

@@ -14,21 +14,29 @@ from pdshub.api.hub import PDSHubSpec
 from pdshub.installation import Installation
 from pdshub.reconcile.common.context import BundledChart
 from pdshub.reconcile.common.objects import Workload
-from pdshub.reconcile.hub import archive_state, database, judge, observation
+from pdshub.reconcile.hub import archive_state, database, judge, judge_archive, judge_values, network_state, observation
 from pdshub.reconcile.hub import decide as decide_module
 from pdshub.reconcile.hub.act import ACTS, EVENT_REASONS
 from pdshub.reconcile.hub.decide import Action, Kind, decide
 from pdshub.reconcile.hub.drift import Drift, Drifted
 from pdshub.reconcile.hub.facts import Attempt, Facts
+from pdshub.reconcile.hub.guard import Guard
 from pdshub.reconcile.hub.observation import Observation, ReleaseRead
 from pdshub.reconcile.hub.release import Release, UnreadableRelease
 from pdshub.reconcile.hub.trust import Trust
-from pdshub.render import archive
+from pdshub.render import archive, limits, network
 from pdshub.render.chart import digest
 from pdshub.render.names import Names
+from pdshub.render.network import ApiServer
+from pdshub.render.signin_rules import Verdict
 
 NAMES = Names("ns", "demo")
-INSTALLATION = Installation.model_validate({"archive": {"allowedServers": ["10.0.0.0/8"]}})
+INSTALLATION = Installation.model_validate(
+    {
+        "archive": {"allowed": [{"server": "10.0.0.0/8", "exports": ["/"]}]},
+        "defaults": {"images": {"hub": "registry.example.org/hub:1"}},
+    }
+)
 BUNDLED = BundledChart("/charts/airgap", "0.1.0", "abc")
 UP = Workload(exists=True, available=True, rolled_out=True)
 INLINE: dict[str, Any] = {
@@ -71,6 +79,8 @@ def observed(spec: Mapping[str, Any] = SPEC, **more: Any) -> Observation:
         "namespace": named("ns", None, {"pdshub.dev/environment": "development", **ALLOWED}),
         "keys_secret": named("demo-keys"),
         "sign_in_secret": secret("password", "x"),
+        "limit_ranges": (limits.limit_range(parsed, NAMES),),
+        "policies": tuple(network.policies(parsed, NAMES, "demo", INSTALLATION, ApiServer())),
     }
     return Observation(**{**settled, **more})
 
@@ -123,6 +133,23 @@ REFUSALS: list[tuple[str, Observation, Kind, str, list[str]]] = [
         "DevelopmentSignIn",
         ["label"],
     ),
+    (
+        "a namespace that admits privileged pods",
+        observed(guard=Guard(False)),
+        Kind.STALL,
+        "NamespaceUnguarded",
+        ["kubectl label namespace ns pod-security.kubernetes.io/enforce=restricted"],
+    ),
+    (
+        "an open sign-in",
+        observed(
+            {"signIn": GOOGLE, "values": {"hub": {"config": {"GoogleOAuthenticator": {"allow_all": True}}}}},
+            namespace=named("ns", None, ALLOWED),
+        ),
+        Kind.STALL,
+        "OpenSignIn",
+        ["spec.values.hub.config.GoogleOAuthenticator.allow_all"],
+    ),
     ("no namespace was found", observed(namespace=None), Kind.STALL, "NamespaceNotAllowed", ["kubectl label"]),
     ("a namespace without hubs", observed(namespace=named("ns", None)), Kind.STALL, "NamespaceNotAllowed", ["label"]),
     ("a namespace that is not opened yet", observed(granted=False), Kind.GRANT, "Preparing", ["namespace ns"]),
@@ -153,6 +180,20 @@ REFUSALS: list[tuple[str, Observation, Kind, str, list[str]]] = [
         Kind.STALL,
         "ReleaseForged",
         ["sh.x", "namespace ns", "no data of users", "kubectl delete secret sh.x -n ns"],
+    ),
+    (
+        "a policy that the hub has no more",
+        observed(policies=()),
+        Kind.PREPARE,
+        "Preparing",
+        ["NetworkPolicy demo-network-deny", "NetworkPolicy demo-network-server"],
+    ),
+    (
+        "a range that is closed",
+        observed({**BARE, "network": {"egress": "cidrs", "cidrs": ["10.0.0.1/32"]}}),
+        Kind.STALL,
+        "EgressNotAllowed",
+        ["10.0.0.1/32", "network.allowedRanges"],
     ),
     ("a manager's view", observed(view=named("ns-demo", None)), Kind.STALL, "NameTaken", ["ArchiveView ns-demo"]),
     ("another hub's view", observed(view=named("ns-demo", None, THEIRS)), Kind.STALL, "NameTaken", ["other/hub"]),
@@ -328,6 +369,7 @@ def test_every_reason_to_stall_or_suspend_is_reached_by_the_table() -> None:
                 found.add(str(rest[0].value))
     assert found - reached == {"NoProgress"}, "that one is the loop's"
     assert {"NameTaken", "ValuesRefused", "ChartNotFound", "ChartNotAllowed", "SecretMissing"} <= reached
+    assert {"NamespaceUnguarded", "OpenSignIn"} <= reached
 
 
 def test_the_reasons_are_those_that_programs_know() -> None:
@@ -345,6 +387,7 @@ def test_the_reasons_are_those_that_programs_know() -> None:
         Kind.REPAIR: ({"drift": Drift((LOST,), (LOST,))}, "Repairing"),
         Kind.SEAL: ({"trust": Trust.OWN}, "Sealing"),
         Kind.NOTIFY: ({"notice_pod": "hub-1"}, "Notifying"),
+        Kind.TRY_SIGN_IN: ({"sign_in": Verdict(by_code=("x",))}, "TryingSignIn"),
         Kind.COLLECT_DEPENDENTS: ({"deleting": True, "release": None, "dependents": (("pod", "x"),)}, "Deleting"),
         Kind.COLLECT_REVISIONS: ({"deleting": True, "broken_revisions": ("x",)}, "Deleting"),
         Kind.UNINSTALL: ({"deleting": True}, "Deleting"),
@@ -426,6 +469,7 @@ def test_a_pod_is_told_of_a_notice_once(told: str | None, due: bool) -> None:
 
 
 def test_the_modules_that_judge_do_no_input_or_output() -> None:
-    for module in (judge, archive_state, database, decide_module, observation):
+    modules = (judge, judge_archive, judge_values, archive_state, database, decide_module, network_state, observation)
+    for module in modules:
         tree = ast.parse(inspect.getsource(module))
         assert not [node for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef | ast.Await)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from pdshub.reconcile.hub.act import collect, finalizer, grant, notify, prepare, protect, release, repair
+from pdshub.reconcile.hub.act import collect, finalizer, grant, notify, prepare, protect, release, repair, try_sign_in
 from pdshub.reconcile.hub.context import HubContext
 from pdshub.reconcile.hub.decide import Kind
 from pdshub.reconcile.hub.facts import Facts
@@ -25,6 +25,7 @@ ACTS: Mapping[Kind, Act] = {
     Kind.UNINSTALL: release.uninstall,
     Kind.PROTECT: protect.act,
     Kind.NOTIFY: notify.act,
+    Kind.TRY_SIGN_IN: try_sign_in.act,
     Kind.COLLECT_REVISIONS: collect.collect_revisions,
     Kind.COLLECT_STALE: collect.collect_stale,
     Kind.COLLECT_DEPENDENTS: collect.collect_dependents,

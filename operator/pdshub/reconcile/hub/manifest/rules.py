@@ -6,7 +6,7 @@ many values without quoting them. Both what Helm would apply and what an older r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,18 +91,25 @@ def of_release(release: HelmRelease) -> tuple[Hook, ...]:
     )
 
 
-def judge(manifest: str, hooks: Iterable[Hook], names: Names, values: Mapping[str, Any]) -> Violation | None:
+def judge(
+    manifest: str,
+    hooks: Iterable[Hook],
+    names: Names,
+    values: Mapping[str, Any],
+    kinds: Container[str] = KINDS,
+) -> Violation | None:
     """The first object that Helm must not apply for a hub; None when there is none.
 
-    ``manifest`` and ``hooks`` are those of a release document, ``values`` what the chart is rendered with.
+    ``manifest`` and ``hooks`` are those of a release document, ``values`` what the chart is rendered with, ``kinds``
+    those that it may hold.
     """
     try:
         for document in documents(manifest):
-            if why := _trouble(document, names) or _unexpected_hook(document):
+            if why := _trouble(document, names, kinds) or _unexpected_hook(document):
                 return _violation(document, why)
         for hook in hooks:
             for document in documents(hook.manifest):
-                if why := _trouble(document, names) or _hook_trouble(hook, document, values):
+                if why := _trouble(document, names, kinds) or _hook_trouble(hook, document, values):
                     return _violation(document, why)
     except ManifestError as error:
         return Violation("", str(error), source=error.source)
@@ -114,7 +121,7 @@ def judge_rendered(text: str, names: Names, values: Mapping[str, Any]) -> Violat
     try:
         for document in documents(text):
             hook = Hook(document.source, "", tuple(e.strip() for e in _annotation(document, HOOK).split(",")))
-            if why := _trouble(document, names) or (
+            if why := _trouble(document, names, KINDS) or (
                 _hook_trouble(hook, document, values) if _annotation(document, HOOK) else ""
             ):
                 return _violation(document, why)
@@ -150,9 +157,9 @@ def _hook_trouble(hook: Hook, document: Document, values: Mapping[str, Any]) -> 
     return "it is a hook that is not the chart's own"
 
 
-def _trouble(document: Document, names: Names) -> str:
+def _trouble(document: Document, names: Names, kinds: Container[str]) -> str:
     """Why one object must not be applied; empty when it may."""
-    if document.kind not in KINDS:
+    if document.kind not in kinds:
         return "a hub has no objects of this kind"
     meta = document.body.get("metadata")
     if not isinstance(meta, Mapping) or not isinstance(meta.get("name"), str) or not meta["name"]:
