@@ -18,7 +18,11 @@ LOG = "/var/log/kubernetes"
 OPERATOR, NODE = f"{SYSTEM}/pdshub-operator", f"{SYSTEM}/pdshub-node"
 SURVEYORS = "pdshub-surveyors"
 
-UNUSED: dict[str, str] = {}
+_OWNERS = "clusters with OwnerReferencesPermissionEnforcement ask for it of whoever makes what such an object owns"
+UNUSED: dict[str, str] = {
+    "pdshub-operator: update archiveviews/finalizers.pdshub.dev": _OWNERS,
+    "pdshub-operator: update pdshubs/finalizers.pdshub.dev": _OWNERS,
+}
 """Rights that no test uses, and why they are given all the same."""
 
 EXPECTED: tuple[tuple[str, str], ...] = (
@@ -51,6 +55,13 @@ def test_every_right_is_used(cluster: Cluster, made: list[audit.Use], request: p
         *audit.unused(given(cluster, "clusterrole", "pdshub-operator"), own),
         *audit.unused(
             given(cluster, "role", "pdshub-operator-installation", SYSTEM), [u for u in own if u.namespace == SYSTEM]
+        ),
+        *audit.unused(
+            given(cluster, "role", "pdshub-operator-probes", SYSTEM), [u for u in own if u.namespace == SYSTEM]
+        ),
+        *audit.unused(
+            given(cluster, "role", "pdshub-operator-api-server", "default"),
+            [u for u in own if u.namespace == "default"],
         ),
         *audit.unused(
             given(cluster, "role", "pdshub-operator-surveyors", SURVEYORS), [u for u in own if u.namespace == SURVEYORS]

@@ -64,8 +64,10 @@ INSTALLATION: Rules = {
 """In the installation's own namespace."""
 PROBES: Rules = {("", f"configmaps[{PROBED}]"): READ}
 """There, too: what probes of the network have found."""
+VIEW_EVENTS: Rules = {("", "events"): "create"}
+"""In ``default``: events of what lies in no namespace."""
 API_SERVER: Rules = {("discovery.k8s.io", "endpointslices[kubernetes]"): "get"}
-"""In ``default``: where the API server is."""
+"""There, too: where the API server is."""
 IN_SURVEYORS: Rules = {
     **{("", kind): WRITE for kind in ("persistentvolumeclaims", "services", "secrets")},
     ("apps", "deployments"): WRITE,
@@ -82,7 +84,7 @@ ROLES = {
     "pdshub-operator-probes": PROBES,
     "pdshub-operator-api-server": API_SERVER,
     "pdshub-operator-surveyors": IN_SURVEYORS,
-    "pdshub-operator-events": {("", "events"): "create"},
+    "pdshub-operator-events": VIEW_EVENTS,
 }
 ACCOUNTS = {"pdshub-operator", "pdshub-node"}
 
@@ -176,7 +178,8 @@ def test_the_decision_counts_the_rights_as_they_are() -> None:
     for where, rules in (
         ("the whole cluster", OPERATOR),
         ("a hub's namespace", HUB),
-        ("`pdshub-system`", INSTALLATION),
+        ("`pdshub-system`", {**INSTALLATION, **PROBES}),
+        ("`default`", {**VIEW_EVENTS, **API_SERVER}),
         ("`pdshub-surveyors`", IN_SURVEYORS),
     ):
         (row,) = [line for line in text.splitlines() if line.startswith(f"| {where}")]

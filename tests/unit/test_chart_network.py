@@ -10,14 +10,13 @@ import yaml
 from pdshub import ports
 from pdshub.installation import Installation
 from pdshub.render import network
-from tests.unit.chart import Document, rendered, run
+from tests.unit.chart import SURVEYORS, SYSTEM, Document, rendered, run
 from tests.unit.netpol import Pod, reaches
 
-SYSTEM = "pdshub-system"
 LABELS = {"app.kubernetes.io/name": "pdshub", "app.kubernetes.io/instance": "pdshub"}
 OPERATOR = Pod("10.244.1.1", SYSTEM, {**LABELS, "app.kubernetes.io/component": "operator"})
-SURVEYOR = Pod("10.244.1.2", SYSTEM, {"app.kubernetes.io/name": "pdshub", "app.kubernetes.io/component": "surveyor"})
-FAR_SURVEYOR = Pod("10.244.1.2", "surveyors", SURVEYOR.labels)
+SURVEYOR = Pod("10.244.1.2", SURVEYORS, {"app.kubernetes.io/name": "pdshub", "app.kubernetes.io/component": "surveyor"})
+FAR_SURVEYOR = Pod("10.244.1.2", "elsewhere", SURVEYOR.labels)
 PROXY = Pod("10.244.1.3", "hubs", {"component": "proxy"})
 SERVER = Pod("10.244.1.4", "hubs", {"component": "singleuser-server"})
 DNS = Pod("10.244.1.5", "kube-system", {"k8s-app": "kube-dns"})
@@ -25,8 +24,7 @@ NODE, PUBLIC, METADATA = Pod("172.18.0.2"), Pod("1.1.1.1"), Pod("169.254.169.254
 
 
 def policies(**values: Any) -> list[Document]:
-    found = [d for (kind, _), d in rendered(values).items() if kind == "NetworkPolicy"]
-    return [{**d, "metadata": {**d["metadata"], "namespace": SYSTEM}} for d in found]
+    return [d for (kind, _), d in rendered(values).items() if kind == "NetworkPolicy"]
 
 
 CASES: list[tuple[str, Pod, Pod, int, bool]] = [
@@ -40,7 +38,7 @@ CASES: list[tuple[str, Pod, Pod, int, bool]] = [
     ("metadata", OPERATOR, METADATA, 80, False),
     ("NAS", OPERATOR, Pod("10.0.0.9"), ports.NFS, False),
     ("surveyor", OPERATOR, SURVEYOR, ports.SURVEYOR, True),
-    ("surveyor of another namespace", OPERATOR, FAR_SURVEYOR, ports.SURVEYOR, True),
+    ("what calls itself a surveyor elsewhere", OPERATOR, FAR_SURVEYOR, ports.SURVEYOR, False),
     ("proxy", OPERATOR, PROXY, network.PROXY_PORT, True),
     ("proxy's API", OPERATOR, PROXY, network.PROXY_API_PORT, False),
     ("a server", OPERATOR, SERVER, network.SERVER_PORT, False),

@@ -15,6 +15,7 @@ from pdshub.object_cache import Scope
 from pdshub.reconcile.common import watched
 from pdshub.reconcile.hub.seal import KEY_SECRET
 from pdshub.render import surveyor
+from pdshub.wellknown import PROBED
 from tests.unit import chart
 from tests.unit.chart import FULL, ROOT, SYSTEM, Document
 
@@ -92,6 +93,7 @@ ROLES: dict[str, list[tuple[str, set[str], set[str], set[str]]]] = {
     SYSTEM: [
         ("", {"secrets"}, {pki.CA, pki.NODE, pki.OPERATOR, KEY_SECRET}, {"get", "create", "patch"}),
         ("", {"pods"}, set(), {"list", "watch"}),
+        ("", {"configmaps"}, {PROBED}, {"get", "list", "watch"}),
     ],
 }
 """By namespace: API group, resources, names (all where there is none), verbs."""
@@ -99,18 +101,20 @@ ROLES: dict[str, list[tuple[str, set[str], set[str], set[str]]]] = {
 
 @pytest.mark.parametrize("namespace", ROLES)
 def test_roles_of_the_operator(namespace: str) -> None:
-    ((name, role),) = (
-        (n, o) for (kind, n), o in rendered().items() if kind == "Role" and o["metadata"]["namespace"] == namespace
-    )
+    objects = rendered()
+    roles = [o for (kind, _), o in objects.items() if kind == "Role" and o["metadata"]["namespace"] == namespace]
     found = [
         (group, {*rule["resources"]}, {*rule.get("resourceNames", [])}, {*rule["verbs"]})
+        for role in roles
         for rule in role["rules"]
         for group in rule["apiGroups"]
     ]
-    assert found == ROLES[namespace]
-    binding = rendered()["RoleBinding", name]
-    assert binding["metadata"]["namespace"] == namespace and binding["roleRef"]["name"] == name
-    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "pdshub-operator", "namespace": SYSTEM}]
+    assert len(found) == len(ROLES[namespace]) and all(rule in ROLES[namespace] for rule in found)
+    for role in roles:
+        name = role["metadata"]["name"]
+        binding = objects["RoleBinding", name]
+        assert binding["metadata"]["namespace"] == namespace and binding["roleRef"]["name"] == name
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "pdshub-operator", "namespace": SYSTEM}]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +127,10 @@ def test_roles_of_the_operator(namespace: str) -> None:
 def test_the_operator_may_watch_what_it_keeps_a_copy_of(scope: Scope, namespace: str) -> None:
     group = scope.resource.api.rpartition("/")[0]
     assert any(
-        api == group and scope.resource.plural in resources and not names and {"list", "watch"} <= verbs
+        api == group
+        and scope.resource.plural in resources
+        and scope.fields == "".join(f"metadata.name={name}" for name in names)
+        and {"list", "watch"} <= verbs
         for api, resources, names, verbs in ROLES[namespace]
     )
 

@@ -29,7 +29,7 @@ def _overview(kubectl: Kubectl, args: argparse.Namespace) -> archive.Said:
 def _common() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("-o", "--output", choices=("text", "json"), default="text")
-    where = "where surveyors live, if not where the view says (status: of the hubs)"
+    where = "where surveyors live, if not where the view says (status: of the hubs; probe: of PDSHub itself)"
     common.add_argument("-n", "--namespace", default="", help=where)
     common.add_argument("--context", default="", help="context of the kubeconfig")
     common.add_argument("--kubeconfig", default="", metavar="FILE")

@@ -29,6 +29,8 @@ _OPERATOR = "app.kubernetes.io/name=pdshub,app.kubernetes.io/component=operator"
 _SURVEYOR = "app.kubernetes.io/name=pdshub,app.kubernetes.io/component=surveyor"
 _SERVER_PORT = 8888
 MOST_TARGETS = 64
+SYSTEM = "pdshub-system"
+"""The namespace of the installation, where nobody says another."""
 
 
 def target(text: str) -> Target:
@@ -64,17 +66,18 @@ class _Desk:
         if not hubs:
             raise CliError(f"there is no PDSHub in namespace {args.hub}")
         self.hub = min(hubs, key=lambda item: str(item["metadata"].get("creationTimestamp", "")))
-        where = ["-n", args.namespace] if args.namespace else ["--all-namespaces"]
-        self.operator = self._tried("deployments.apps", *where, "-l", _OPERATOR)
-        self.system = args.namespace or str(self.operator[0]["metadata"]["namespace"] if self.operator else "")
+        # its own namespace and no other: elsewhere others may label what they like
+        self.system = args.namespace or SYSTEM
+        self.operator = self._tried("deployments.apps", "-n", self.system, "-l", _OPERATOR)
+        self.installation = self._installation()
         containers = self.operator[0]["spec"]["template"]["spec"]["containers"] if self.operator else [{}]
         self.image = args.image or str(containers[0].get("image") or "")
         if not self.image:
             raise CliError(
-                "the installation's image is not known: say where PDSHub is with -n, or name one with --image"
+                f"the installation's image is not known: say where PDSHub is with -n, if not in {SYSTEM}, or name one "
+                f"with --image"
             )
-        policies = self._tried("networkpolicies.networking.k8s.io", "--all-namespaces", "-l", _SURVEYOR)
-        self.surveyors = str(policies[0]["metadata"]["namespace"]) if policies else ""
+        self.surveyors = self._surveyors()
 
     def _tried(self, *what: str) -> list[Json]:
         try:
@@ -83,15 +86,25 @@ class _Desk:
             self.notes.append(f"not read: {printable(str(error))[:200]}")
             return []
 
-    def private(self) -> list[str]:
-        """What the installation closes beside what always is."""
+    def _installation(self) -> Installation | None:
+        """The installation's settings; None where they cannot be read."""
         try:
-            found = self.kubectl.get("configmap", "pdshub-installation", "-n", self.system) if self.system else {}
+            found = self.kubectl.get("configmap", "pdshub-installation", "-n", self.system)
             text = (found.get("data") or {}).get("installation.yaml") or ""
-            return Installation.model_validate(yaml.safe_load(text) or {}).private_ranges
+            return Installation.model_validate(yaml.safe_load(text) or {})
         except (KubectlError, ValidationError, yaml.YAMLError) as error:
             self.notes.append(f"network.privateRanges are not known: {printable(str(error))[:200]}")
-            return []
+            return None
+
+    def _surveyors(self) -> str:
+        """Where surveyors live, if a policy keeps them in; else empty."""
+        where = (self.installation or Installation()).surveyor.namespace
+        return where if self._tried("networkpolicies.networking.k8s.io", "-n", where, "-l", _SURVEYOR) else ""
+
+    @property
+    def private(self) -> list[str]:
+        """What the installation closes beside what always is."""
+        return self.installation.private_ranges if self.installation else []
 
     def _pod(self, name: str, port: int, kind: str, *chosen: str) -> list[Target]:
         for item in self._tried("pods", *chosen):
@@ -112,7 +125,7 @@ class _Desk:
         ]
         if self.surveyors:
             found += self._pod("surveyor", ports.SURVEYOR, "surveyor", "-n", self.surveyors, "-l", _SURVEYOR)
-        if self.system and self.operator:
+        if self.operator:
             found += self._pod("operator", ports.OPERATOR_HEALTH, "operator", "-n", self.system, "-l", _OPERATOR)
         named = {one.name: one for one in given}
         kept = [self._replaced(one, named.pop(one.name, one)) for one in found]
@@ -155,7 +168,7 @@ def run(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     """Answers ``probe``; code 1 where something that is closed was reached. Raises CliError, KubectlError."""
     desk = _Desk(kubectl, args)
     release = str(desk.hub["metadata"]["name"])
-    declared = Declared.of(desk.hub.get("spec") or {}, desk.private())
+    declared = Declared.of(desk.hub.get("spec") or {}, desk.private)
     targets = desk.targets(args.target)
     pods = Pods(kubectl, secrets.token_hex(3), desk.image, release, Times(settle=max(0.0, min(args.settle, 60.0))))
     roles = {role: args.hub for role in (USER, HUB, PROXY, STRANGER)}
@@ -184,9 +197,7 @@ def run(kubectl: Kubectl, args: argparse.Namespace) -> Said:
 
 
 def _record(desk: _Desk, namespace: str, matrix: Matrix, at: str) -> None:
-    """Keeps the result where only who administers the installation may write. Raises CliError, KubectlError."""
-    if not desk.system:
-        raise CliError("the result is not kept: say where PDSHub is installed with -n")
+    """Keeps the result where only who administers the installation may write. Raises KubectlError."""
     chosen = f"{GROUP}/hub={desk.hub['metadata']['name']},app.kubernetes.io/managed-by={MANAGER}"
     policies = desk.kubectl.items("networkpolicies.networking.k8s.io", "-n", namespace, "-l", chosen)
     said = {

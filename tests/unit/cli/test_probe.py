@@ -297,7 +297,7 @@ def test_whatever_happens_the_pods_are_removed(monkeypatch: pytest.MonkeyPatch, 
         ask(cluster)
     assert cluster.pods == {}
     removed = [call for call in cluster.calls if call[0] == "delete"]
-    assert {call[call.index("-n") + 1] for call in removed} == {"hubs"}
+    assert {call[call.index("-n") + 1] for call in removed} == {"hubs", "pdshub-surveyors"}
     assert all(re.fullmatch(r"pdshub.dev/probe=[0-9a-f]+", call[call.index("-l") + 1]) for call in removed)
 
 
@@ -314,6 +314,17 @@ def test_an_installation_that_is_not_found_needs_an_image() -> None:
     cluster.objects["deployments.apps"] = []
     with pytest.raises(CliError, match="--image"):
         ask(cluster)
+
+
+@pytest.mark.parametrize(("given", "system"), [((), "pdshub-system"), (("-n", "elsewhere"), "elsewhere")])
+def test_only_the_installations_namespaces_are_asked(given: tuple[str, ...], system: str) -> None:
+    """Whoever rules another one could name an image that runs in the place of surveyors."""
+    cluster = Cluster(GOOD)
+    ask(cluster, *given)
+    asked = {call[1]: call[call.index("-n") + 1] for call in cluster.calls if call[0] == "get" and "-n" in call}
+    assert not [call for call in cluster.calls if "--all-namespaces" in call]
+    assert (asked["deployments.apps"], asked["configmap"]) == (system, system)
+    assert asked["networkpolicies.networking.k8s.io"] == "pdshub-surveyors"
 
 
 def test_no_hub() -> None:
