@@ -62,7 +62,7 @@ INSTALLATION: Rules = {
     ("", "pods"): "list watch",
 }
 """In the installation's own namespace."""
-PROBES: Rules = {("", f"configmaps[{PROBED}]"): READ}
+PROBE_RECORD: Rules = {("", f"configmaps[{PROBED}]"): READ}
 """There, too: what probes of the network have found."""
 VIEW_EVENTS: Rules = {("", "events"): "create"}
 """In ``default``: events of what lies in no namespace."""
@@ -81,7 +81,7 @@ CLUSTER_ROLES = {
 }
 ROLES = {
     "pdshub-operator-installation": INSTALLATION,
-    "pdshub-operator-probes": PROBES,
+    "pdshub-operator-probes": PROBE_RECORD,
     "pdshub-operator-api-server": API_SERVER,
     "pdshub-operator-surveyors": IN_SURVEYORS,
     "pdshub-operator-events": VIEW_EVENTS,
@@ -178,7 +178,7 @@ def test_the_decision_counts_the_rights_as_they_are() -> None:
     for where, rules in (
         ("the whole cluster", OPERATOR),
         ("a hub's namespace", HUB),
-        ("`pdshub-system`", {**INSTALLATION, **PROBES}),
+        ("`pdshub-system`", {**INSTALLATION, **PROBE_RECORD}),
         ("`default`", {**VIEW_EVENTS, **API_SERVER}),
         ("`pdshub-surveyors`", IN_SURVEYORS),
     ):

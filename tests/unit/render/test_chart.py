@@ -121,54 +121,61 @@ def pulled(folder: Path) -> None:
 
 
 class Command:
-    """helm, which pulls one file and remembers what it installs."""
+    """helm, which pulls one file and remembers what it runs: what of, from which repository, in which version."""
 
     def __init__(self) -> None:
         self.pulled: list[list[str]] = []
-        self.installed: list[tuple[Any, Any, Any]] = []
+        self.ran: list[tuple[Any, Any, Any]] = []
 
-    async def run(self, command: list[str]) -> bytes:
-        self.pulled.append(command)
-        pulled(Path(command[command.index("--destination") + 1]))
-        return b""
+    async def run(self, command: list[str], given: bytes = b"") -> bytes:
+        if command[0] == "pull":
+            self.pulled.append(command)
+            pulled(Path(command[command.index("--destination") + 1]))
+            return b""
+        told = [command[command.index(flag) + 1] if flag in command else None for flag in ("--repo", "--version")]
+        self._saw(Path(command[2]) if "/" in command[2] else command[2], *told)
+        return b'{"version": 6}'
 
     async def install_or_upgrade(self, release: str, ref: Any, values: Any, **more: Any) -> Any:
-        content = ref.read_bytes() if isinstance(ref, Path) else b""
-        self.installed.append((content or ref, more["repo"], more["version"]))
+        self._saw(ref, more["repo"], more["version"])
         return {"version": 7}
+
+    def _saw(self, ref: Any, repository: Any, version: Any) -> None:
+        self.ran.append((ref.read_bytes() if isinstance(ref, Path) else ref, repository, version))
 
 
 def helm() -> tuple[Helm, Command]:
-    made, command = Helm(), Command()
-    made._command = command
+    made, command = Helm(lambda namespace: Path(namespace)), Command()
+    made._command = lambda namespace: command  # type: ignore[method-assign, assignment, return-value]
     return made, command
 
 
-def test_a_chart_with_a_digest_is_looked_at_before_it_is_installed() -> None:
+async def all_of_it(made: Helm, chart: ChartRef) -> int:
+    """Everything for which helm looks into a chart; returns the revision that was installed."""
+    await made.preview("r", "ns", chart, {})
+    await made.render("r", "ns", chart, {})
+    return (await made.install_or_upgrade("r", "ns", chart, {})).revision
+
+
+def test_a_chart_with_a_digest_is_looked_at_before_helm_opens_it() -> None:
     made, command = helm()
     right = f"sha256:{hashlib.sha256(b'chart').hexdigest()}"
-    assert asyncio.run(made.install_or_upgrade("r", "ns", chosen({"digest": right}), {})) == 7
-    assert command.installed == [(b"chart", None, None)]
-    assert command.pulled[0][:6] == [
-        "pull",
-        "jupyterhub",
-        "--repo",
-        "https://hub.jupyter.org/helm-chart/",
-        "--version",
-        "4.4.0",
-    ]
+    assert asyncio.run(all_of_it(made, chosen({"digest": right}))) == 7
+    assert command.ran == [(b"chart", None, None)] * 3 and made.runs == 3
+    for pull in command.pulled:
+        assert pull[:6] == ["pull", "jupyterhub", "--repo", "https://hub.jupyter.org/helm-chart/", "--version", "4.4.0"]
 
 
-def test_another_chart_is_not_installed() -> None:
+@pytest.mark.parametrize("verb", [Helm.preview, Helm.render, Helm.install_or_upgrade], ids=lambda verb: verb.__name__)
+def test_another_chart_is_not_opened(verb: Any) -> None:
     made, command = helm()
     with pytest.raises(HelmError, match=r"spec\.chart\.digest") as refused:
-        asyncio.run(made.install_or_upgrade("r", "ns", chosen({"digest": DIGEST}), {}))
-    assert refused.value.reason == "ChartDigestDiffers" and refused.value.permanent and command.installed == []
+        asyncio.run(verb(made, "r", "ns", chosen({"digest": DIGEST}), {}))
+    assert refused.value.reason == "ChartDigestDiffers" and refused.value.permanent and command.ran == []
 
 
 def test_without_a_digest_helm_fetches_by_itself() -> None:
     made, command = helm()
-    asyncio.run(made.install_or_upgrade("r", "ns", chosen({}), {}))
-    assert command.pulled == [] and command.installed == [
-        ("jupyterhub", "https://hub.jupyter.org/helm-chart/", "4.4.0")
-    ]
+    asyncio.run(all_of_it(made, chosen({})))
+    assert command.pulled == []
+    assert command.ran == [("jupyterhub", "https://hub.jupyter.org/helm-chart/", "4.4.0")] * 3
