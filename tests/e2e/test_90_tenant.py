@@ -13,7 +13,7 @@ import pytest
 
 from pdshub.wellknown import HELM_ACCOUNT, HUB_ROLE
 from tests.e2e.cluster import Cluster, CommandFailed, eventually
-from tests.e2e.conftest import SYSTEM, namespace, variant, wait_ready
+from tests.e2e.conftest import RESTRICTED, SYSTEM, namespace, variant, wait_ready
 
 pytestmark = pytest.mark.alone
 
@@ -275,7 +275,7 @@ def test_the_operator_changes_volumes_of_hubs_only(cluster: Cluster, tenant: dic
 
 
 def test_a_hub_is_only_where_the_installation_allows_it(cluster: Cluster, sample: dict[str, Any]) -> None:
-    labels = {"pdshub.dev/environment": "development"}
+    labels = {"pdshub.dev/environment": "development", **RESTRICTED}
     meta = {"name": LEAVING, "labels": labels}
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
     try:

@@ -13,7 +13,9 @@ from pdshub.helm import Helm, HelmError
 from pdshub.helm_memory import MEMORY_MIB, LimitedCommand
 from pdshub.reconcile.hub.manifest.rules import judge_rendered
 from pdshub.render.chart import ChartRef
+from pdshub.render.merge import merge
 from pdshub.render.names import Names
+from pdshub.render.network import chart_values
 from tests.unit.test_airgap_chart import CHART, LEAST, helm
 
 ROOT = Path(__file__).parents[2]
@@ -82,8 +84,9 @@ def test_what_is_no_release_is_said(tmp_path: Path) -> None:
 
 
 def test_the_charts_fit_below_the_limit() -> None:
-    text = asyncio.run(door_of(helm()).render("demo", "ns", AIRGAP, LEAST))
-    assert "kind: Deployment" in text and judge_rendered(text, Names("ns", "demo"), LEAST) is None
+    values = merge(LEAST, chart_values(is_public=False))
+    text = asyncio.run(door_of(helm()).render("demo", "ns", AIRGAP, values))
+    assert "kind: Deployment" in text and judge_rendered(text, Names("ns", "demo"), values) is None
 
 
 def test_the_limit_holds(tmp_path: Path) -> None:

@@ -241,7 +241,7 @@ def test_a_redirect_is_no_answer_and_is_not_followed() -> None:
 @pytest.mark.parametrize("address", ["", "x", "10.0.0.1", "10.0.0.1:1/x", "a@127.0.0.1:1", "127.0.0.1:1?", "a/b:1"])
 def test_an_address_names_a_host_and_a_port_and_nothing_else(address: str) -> None:
     with pytest.raises(SurveyError, match="does not answer"):
-        asyncio.run(state(SurveyApi(), address))
+        asyncio.run(state(SurveyApi(), Where(address, "sbn")))
 
 
 def test_addresses_of_both_families() -> None:

@@ -144,7 +144,7 @@ def _turns(m: Machine, nas: Path, target: Path, expected: str, shown: set[str]) 
     def bound() -> None:
         point = m.directory / "entries/one/mnt"
         assert (
-            worker_main.build([[str(nas), "main/d", expected]], None, str(point), str(m.directory / "empty"), {})
+            worker_main.build([[str(nas), "main/d", expected, None]], str(point), str(m.directory / "empty"), {})
             == "bind"
         )
         os.chdir(m.directory)

@@ -18,10 +18,11 @@ from tests.unit.reconcile.test_decide import GOOGLE, facts
 
 CODE = {"hub": {"extraConfig": {"99-x": "pass"}}}
 ENFORCE = "pod-security.kubernetes.io/enforce"
+HUBS = {"pdshub.dev/hubs": "allowed"}
 
 
 def guarded(bench: Bench, level: str | None) -> None:
-    labels = {"pdshub.dev/environment": "development", **({ENFORCE: level} if level else {})}
+    labels = {**HUBS, "pdshub.dev/environment": "development", **({ENFORCE: level} if level else {})}
     bench.kube.put(NAMESPACE, {"metadata": {"name": "ns", "labels": labels}})
 
 
@@ -130,7 +131,7 @@ OAUTH: dict[str, Any] = {
 
 def outside(bench: Bench) -> None:
     """The namespace is not for development."""
-    bench.kube.put(NAMESPACE, {"metadata": {"name": "ns", "labels": {ENFORCE: "restricted"}}})
+    bench.kube.put(NAMESPACE, {"metadata": {"name": "ns", "labels": {**HUBS, ENFORCE: "restricted"}}})
 
 
 def test_values_that_open_the_sign_in_are_refused_outside_of_development() -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pdshub.kube import POD, Kube, KubeError
+from pdshub.wellknown import UID
 
 UNGUARDED = "NamespaceUnguarded"
 """Reason: the namespace admits privileged pods, by which whoever writes a PDSHub would rule its nodes."""
@@ -31,7 +32,7 @@ class Guard:
 def _pod(namespace: str, image: str, privileged: bool) -> dict[str, Any]:
     restricted = {
         "runAsNonRoot": True,
-        "runAsUser": 65532,
+        "runAsUser": UID,
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
         "seccompProfile": {"type": "RuntimeDefault"},
