@@ -17,7 +17,7 @@ import pytest
 
 from pdshub.reconcile.hub.manifest.documents import ManifestError, documents
 from pdshub.reconcile.hub.manifest.kinds import ONCE_APPLIED
-from pdshub.reconcile.hub.manifest.rules import judge
+from pdshub.reconcile.hub.manifest.rules import judge, judge_rendered
 from pdshub.render.names import Names
 from tests.unit.test_airgap_chart import CHART, LEAST, helm, merged
 
