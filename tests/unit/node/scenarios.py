@@ -263,7 +263,7 @@ def other_namespaces(m: Machine) -> None:
     text = refused(grpc.StatusCode.PERMISSION_DENIED, lambda: m.publish("two", namespace="others"))
     assert "namespace others" in text and "spec.allowedNamespaces" in text
     assert not m.mounts("two") and not m.target("two").exists()
-    sources = m.publish("survey", namespace="pdshub-system", content="sources")
+    sources = m.publish("survey", namespace="pdshub-surveyors", content="sources")
     eventually(lambda: (sources / "main/f").exists(), text="PDSHub's own surveyor always sees the sources")
     m.view({"d": ["main"]}, main="main", allowed={"names": ["others"]})
     eventually(lambda: refused(grpc.StatusCode.PERMISSION_DENIED, lambda: m.publish("three")))
