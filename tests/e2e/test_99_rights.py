@@ -33,7 +33,7 @@ def made(cluster: Cluster) -> list[audit.Use]:
     """Every request of PDSHub's accounts since the installation's last release."""
     releases = cluster.items("secrets", SYSTEM, "owner=helm,name=pdshub")
     since = max(item["metadata"]["creationTimestamp"] for item in releases)
-    text = cluster.node("sh", "-c", f"cat {LOG}/audit-*.log {LOG}/audit.log 2>/dev/null", timeout=300)
+    text = cluster.node("sh", "-c", f"cat {LOG}/audit*.log", timeout=300)
     return audit.uses(text.splitlines(), since.removesuffix("Z"))
 
 
