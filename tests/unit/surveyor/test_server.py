@@ -26,7 +26,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from pdshub import pki
 from pdshub.generation_id import digits
 from pdshub.node.health import sample
-from pdshub.node.store import fetch, generations
+from pdshub.node.image.inspection import Inspector
+from pdshub.node.store import fetch, generations, room
+from pdshub.node.store.cache import MAX_BYTES
 from pdshub.reconcile.common.tls import context
 from pdshub.survey_api import SurveyApi, SurveyError, Where
 from pdshub.surveyor.bounds import memory_bound
@@ -242,7 +244,9 @@ def test_the_operators_own_client(program: Running, newest: str) -> None:
 def test_the_nodes_own_client(program: Running, newest: str, tmp_path: Path) -> None:
     shop = fetch.SurveyorOrigin(fetch.Where(f"127.0.0.1:{program.port}", "sbn"), program.keys["node"])
     name = f"sha256:{newest}"
-    found = fetch.Fetch(name, shop, generations.Store(tmp_path)).run()
+    store = generations.Store(tmp_path)
+    # its own look at the image, too: what surveyors make is not refused
+    found = fetch.Fetch(name, shop, store, room.Room(store, MAX_BYTES), Inspector()).run()
     assert found.name == name and found.counts["files"] == 15
     assert {k.path for k in sample.read(tmp_path / newest / "proof.json")} >= {"a/x/data/added.dat", "b/y/readme.txt"}
 
