@@ -50,12 +50,15 @@ class Secret(NamedTuple):
 
 
 def forms(value: bytes) -> tuple[str, ...]:
-    """What of a value can be met in a text: a line of a key, a value, and either in base64."""
+    """What of a value can be met in a text: a line of a key, a value, and either in base64.
+
+    Of a document, as the chart's rendered values, only the whole: its lines are words that stand anywhere.
+    """
     text = value.decode(errors="replace").strip()
-    lines = [line.strip() for line in text.splitlines()]
+    found = [text]
     if text.startswith("-----BEGIN"):
-        lines = [line for line in lines if not line.startswith("-----")][1:2]
-    found = [line for line in lines if len(line) >= SHORTEST]
+        found = [line.strip() for line in text.splitlines() if not line.startswith("-----")][1:2]
+    found = [line for line in found if len(line) >= SHORTEST]
     whole = base64.b64encode(value).decode().rstrip("=")
     return (*found, *([whole[: len(whole) - 4]] if found else []))
 
