@@ -36,9 +36,13 @@ class Grant:
     resource: str
     names: tuple[str, ...] = ()
 
+    @property
+    def kind(self) -> str:
+        """The resource as kubectl calls it, with its group."""
+        return f"{self.resource}.{self.group}" if self.group else self.resource
+
     def __str__(self) -> str:
-        where = f"{self.resource}.{self.group}" if self.group else self.resource
-        return f"{self.role}: {self.verb} {where}{' ' + ','.join(self.names) if self.names else ''}"
+        return f"{self.role}: {self.verb} {self.kind}{' ' + ','.join(self.names) if self.names else ''}"
 
 
 def uses(lines: Iterable[str], since: str) -> list[Use]:

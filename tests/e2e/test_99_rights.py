@@ -61,10 +61,8 @@ def made(cluster: Cluster) -> list[audit.Use]:
 
 def is_explained(grant: audit.Grant) -> bool:
     """Whether it is said above why a right is given that a run need not use."""
-    where = f"{grant.resource}.{grant.group}" if grant.group else grant.resource
     return any(
-        (role, verb in ("*", grant.verb), resource in ("*", where)) == (grant.role, True, True)
-        for role, verb, resource in UNUSED
+        role == grant.role and verb in ("*", grant.verb) and kind in ("*", grant.kind) for role, verb, kind in UNUSED
     )
 
 
