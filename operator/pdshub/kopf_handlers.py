@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import kopf
 
 from pdshub.kube import ARCHIVE_VIEW, PDSHUB, Object, Resource
+from pdshub.tenant_kubeconfig import api_server
 from pdshub.wellknown import GROUP, VERSION
 
 WATCH_SECONDS = 300
@@ -35,12 +36,10 @@ def by_address(info: kopf.ConnectionInfo | None, environ: Mapping[str, str]) -> 
     """The service account's login with the API server's address for its name.
 
     kopf goes to kubernetes.default.svc: a cluster whose DNS is down, or not up yet, would have no operator.
-    Source: Kubernetes, "Accessing the API from within a Pod" (the certificate names the address, too).
     """
-    host, port = environ.get("KUBERNETES_SERVICE_HOST", ""), environ.get("KUBERNETES_SERVICE_PORT", "443")
-    if info is None or not host:
+    if info is None or not environ.get("KUBERNETES_SERVICE_HOST"):
         return info
-    return dataclasses.replace(info, server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}")
+    return dataclasses.replace(info, server=api_server(environ))
 
 
 def registry(make: Callable[[], Awaitable[Hosted]], grace: float) -> kopf.OperatorRegistry:

@@ -26,11 +26,18 @@ Login = tuple[Mapping[str, Any], Mapping[str, Any]]
 """``cluster`` and ``user`` of a kubeconfig."""
 
 
+def api_server(environ: Mapping[str, str]) -> str:
+    """The API server's URL by its address, which needs no DNS. Raises KeyError outside a cluster.
+
+    Source: Kubernetes, Accessing the API from within a Pod (the certificate names the address, too).
+    """
+    host, port = environ["KUBERNETES_SERVICE_HOST"], environ.get("KUBERNETES_SERVICE_PORT", "443")
+    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+
+
 def of_pod(environ: Mapping[str, str]) -> Login:
     """The login of the pod's service account. Raises KeyError outside a cluster."""
-    host, port = environ["KUBERNETES_SERVICE_HOST"], environ.get("KUBERNETES_SERVICE_PORT", "443")
-    server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-    cluster = {"server": server, "certificate-authority": str(ACCOUNT_FILES / "ca.crt")}
+    cluster = {"server": api_server(environ), "certificate-authority": str(ACCOUNT_FILES / "ca.crt")}
     return cluster, {"tokenFile": str(ACCOUNT_FILES / "token")}
 
 

@@ -36,9 +36,13 @@ class Grant:
     resource: str
     names: tuple[str, ...] = ()
 
+    @property
+    def kind(self) -> str:
+        """The resource as kubectl calls it, with its group."""
+        return f"{self.resource}.{self.group}" if self.group else self.resource
+
     def __str__(self) -> str:
-        where = f"{self.resource}.{self.group}" if self.group else self.resource
-        return f"{self.role}: {self.verb} {where}{' ' + ','.join(self.names) if self.names else ''}"
+        return f"{self.role}: {self.verb} {self.kind}{' ' + ','.join(self.names) if self.names else ''}"
 
 
 def uses(lines: Iterable[str], since: str) -> list[Use]:
@@ -85,7 +89,16 @@ def grants(role: Mapping[str, Any]) -> list[Grant]:
     ]
 
 
+READS = ("get", "list", "watch")
+
+
 def unused(given: Iterable[Grant], made: Iterable[Use]) -> list[Grant]:
-    """Grants that none of the requests needed."""
+    """Grants that none of the requests needed.
+
+    The three verbs that read tell the same, so one of them is use enough for all. A server-side apply is a patch in the
+    log, and needs the right to create as well.
+    """
     seen = {(use.verb, use.group, use.resource) for use in made}
+    seen |= {(verb, group, what) for did, group, what in seen for verb in READS if did in READS}
+    seen |= {("create", group, what) for did, group, what in seen if did == "patch"}
     return sorted({grant for grant in given if (grant.verb, grant.group, grant.resource) not in seen})

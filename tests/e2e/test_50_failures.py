@@ -96,7 +96,7 @@ def test_a_restarted_kubelet_disturbs_nobody(cluster: Cluster, ada: Person) -> N
 
 
 def test_a_nas_that_is_down_at_start_is_said_and_heals(cluster: Cluster, sample: dict[str, Any]) -> None:
-    where = namespace(cluster, "e2e-nas")
+    where = namespace(cluster, "e2e-late")  # not that of test_28, whose database stays there
     cluster.engine("stop", "-t", "2", cluster.facts["NAS_CONTAINER"])
     try:
         cluster.apply(variant(sample, "late", where))

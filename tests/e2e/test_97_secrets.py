@@ -19,12 +19,16 @@ from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.conftest import NAMESPACE, SYSTEM, namespace, variant
 from tests.e2e.hubclient import Person
 
-SPACE = "e2e-secrets"
+SPACES = {"google": "e2e-secrets-google", "password": "e2e-secrets-password"}
+"""Hub -> its namespace: one holds one hub only."""
 SHORTEST = 12
 """Characters of what is looked for: shorter values are words that stand anywhere."""
-PUBLIC = ("tls.crt", "ca.crt")
+PUBLIC = ("tls.crt", "ca.crt", "values.yaml")
+"""Certificates, and the chart's values as the hub reads them: these are looked through themselves, in the release."""
 OURS = "app.kubernetes.io/name=pdshub"
-PLANTED = {kind: f"planted-{kind}-{secrets.token_hex(16)}" for kind in ("password", "client-secret")}
+PLANTED = {"google": "client-secret", "password": "password"}
+"""Hub -> name of the Secret with a value of ours."""
+PLACES = {f"{SPACES[hub]}/{name}[key]" for hub, name in PLANTED.items()}
 PROCESSES = (
     "for p in /proc/[0-9]*; do"
     ' printf "\\n=%s=%s=%s\\n" "$1" "${p#/proc/}" "$(tr "\\n" " " < "$p/cgroup" 2>/dev/null)";'
@@ -47,12 +51,15 @@ class Secret(NamedTuple):
 
 
 def forms(value: bytes) -> tuple[str, ...]:
-    """What of a value can be met in a text: a line of a key, a value, and either in base64."""
+    """What of a value can be met in a text: a line of a key, a value, and either in base64.
+
+    Of a document, as the chart's rendered values, only the whole: its lines are words that stand anywhere.
+    """
     text = value.decode(errors="replace").strip()
-    lines = [line.strip() for line in text.splitlines()]
+    found = [text]
     if text.startswith("-----BEGIN"):
-        lines = [line for line in lines if not line.startswith("-----")][1:2]
-    found = [line for line in lines if len(line) >= SHORTEST]
+        found = [line.strip() for line in text.splitlines() if not line.startswith("-----")][1:2]
+    found = [line for line in found if len(line) >= SHORTEST]
     whole = base64.b64encode(value).decode().rstrip("=")
     return (*found, *([whole[: len(whole) - 4]] if found else []))
 
@@ -78,12 +85,14 @@ def leaks(text: str, planted: list[Secret]) -> list[str]:
 
 def started(cluster: Cluster, name: str) -> None:
     """Wait until a hub of ours is released and its pod runs; a hub that signs in by Google needs no Google for that."""
-    release = ["get", "secret", "-n", SPACE, "-l", f"owner=helm,name={name}", "-o", "name"]
+    release = ["get", "secret", "-n", SPACES[name], "-l", f"owner=helm,name={name}", "-o", "name"]
     eventually(lambda: cluster.kubectl(*release).strip(), within=240, what=f"the release of {name}")
 
     def running() -> bool:
-        pods = [pod for pod in cluster.items("pods", SPACE, "component=hub") if pod["status"]["phase"] == "Running"]
-        return any(name in pod["metadata"]["labels"].values() for pod in pods)
+        pods = [
+            pod for pod in cluster.items("pods", SPACES[name], "component=hub") if pod["status"]["phase"] == "Running"
+        ]
+        return bool(pods)
 
     eventually(running, within=240, what=f"the hub of {name} runs")
 
@@ -91,17 +100,24 @@ def started(cluster: Cluster, name: str) -> None:
 @pytest.fixture(scope="module")
 def google(cluster: Cluster, sample: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Two hubs with secrets of ours: one signs in by Google, one by a password; both hubs' pods have started."""
-    namespace(cluster, SPACE)
-    for kind, value in PLANTED.items():
-        meta = {"name": kind, "namespace": SPACE}
-        cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": {"key": value}})
+    for hub, name in PLANTED.items():
+        meta = {"name": name, "namespace": namespace(cluster, SPACES[hub])}
+        value = {"key": f"planted-{name}-{secrets.token_hex(16)}"}
+        cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": value})
     oauth = {"clientId": "x.apps.googleusercontent.com", "clientSecretRef": {"name": "client-secret", "key": "key"}}
     hubs = [
-        variant(sample, "google", SPACE, signIn={"google": oauth}, hostname="planted.example.org", archive=None),
+        variant(
+            sample,
+            "google",
+            SPACES["google"],
+            signIn={"google": oauth},
+            hostname="planted.example.org",
+            archive=None,
+        ),
         variant(
             sample,
             "password",
-            SPACE,
+            SPACES["password"],
             signIn={"development": {"passwordSecretRef": {"name": "password", "key": "key"}}},
             archive=None,
         ),
@@ -112,15 +128,15 @@ def google(cluster: Cluster, sample: dict[str, Any]) -> Iterator[dict[str, Any]]
             started(cluster, hub["metadata"]["name"])
         yield {"hubs": hubs}
     finally:
-        cluster.kubectl("delete", "pdshub", "--all", "-n", SPACE, "--timeout=180s", timeout=190)
-        cluster.kubectl("delete", "namespace", SPACE, "--wait=false")
+        for hub, space in SPACES.items():
+            cluster.dismiss(space, hub)
 
 
 @pytest.fixture(scope="module")
 def spaces(cluster: Cluster) -> list[str]:
     """Namespaces of the installation, of its surveyors, and of the hubs that are looked at."""
     parts = {item["metadata"]["namespace"] for item in cluster.items("pods", selector=OURS)}
-    return sorted(parts | {SYSTEM, NAMESPACE, SPACE})
+    return sorted(parts | {SYSTEM, NAMESPACE, *SPACES.values()})
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +144,7 @@ def planted(cluster: Cluster, google: dict[str, Any], hub: dict[str, Any], space
     """All values, and proof that both of ours, the operator's and the installation's are among them."""
     found = kept(cluster, spaces)
     places = {one.place for one in found}
-    assert {f"{SPACE}/password[key]", f"{SPACE}/client-secret[key]"} <= places
+    assert places >= PLACES
     assert any(place.startswith(f"{SYSTEM}/pdshub-ca[") for place in places)
     assert any("CryptKeeper" in place for place in places) and any("cookie_secret" in place for place in places)
     assert f"{NAMESPACE}/demo-sign-in[password]" in places
@@ -244,7 +260,7 @@ def test_in_no_environment_but_of_who_is_meant_to_have_it(cluster: Cluster, plan
         else:
             name = pod["metadata"]["name"] if pod else cgroup
             assert found == [], f"environment of {name}"
-    assert {f"{SPACE}/password[key]", f"{SPACE}/client-secret[key]"} <= seen, "the search reads environments"
+    assert seen >= PLACES, "the search reads environments"
 
 
 def test_in_no_file_that_users_or_nodes_read(cluster: Cluster, planted: list[Secret], ada: Person) -> None:
@@ -259,7 +275,10 @@ def test_in_no_file_that_users_or_nodes_read(cluster: Cluster, planted: list[Sec
         ).ok()
     assert "ready" in text and leaks(text, planted) == []
     kept_there = "find /var/lib/kubelet/plugins/archive.pdshub.dev -xdev -type f -size -4096k -exec cat {} +"
-    assert leaks(cluster.node("sh", "-c", f"{kept_there} 2>/dev/null; true"), planted) == []
+    assert (
+        leaks(cluster.node("sh", "-c", f"({kept_there}) 2>/dev/null | LC_ALL=C tr -cd '[:print:]\\n'; true"), planted)
+        == []
+    )
 
 
 def test_metrics_say_none(cluster: Cluster, planted: list[Secret], spaces: list[str]) -> None:

@@ -20,8 +20,10 @@ VIEW = "/archive/demo"
 
 
 def attempts(ada: Person, code: str, file: str) -> dict[str, str]:
+    quiet = "import warnings; warnings.simplefilter('ignore')"  # Python's own, of fork() beside threads
     with ada.kernel() as kernel:
-        found: dict[str, str] = json.loads(kernel.run(f"VIEW, FILE = {VIEW!r}, {file!r}\n{PRELUDE}\n{code}").ok())
+        said = kernel.run(f"{quiet}\nVIEW, FILE = {VIEW!r}, {file!r}\n{PRELUDE}\n{code}").ok()
+    found: dict[str, str] = json.loads(said)
     return found
 
 

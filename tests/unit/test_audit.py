@@ -40,17 +40,23 @@ def test_a_role_is_verbs_on_resources() -> None:
     ("lines", "left"),
     [
         ([], 5),
-        ([event("get", "pods")], 4),
-        ([event("get", "pods", sub="log")], 4),
-        ([event("patch", "deployments", group="apps"), event("list", "pods")], 3),
+        ([event("get", "pods")], 3),
+        ([event("watch", "pods", sub="log")], 3),
+        ([event("patch", "deployments", group="apps"), event("list", "pods")], 2),
         ([event("patch", "deployments", group="extensions")], 5),
         ([event("get", "pods", requestReceivedTimestamp="2025-01-01T00:00:00Z")], 5),
         (['{"cut": "sho'], 5),
     ],
-    ids=["nothing", "one", "a subresource", "two", "another group", "before", "cut short"],
+    ids=["nothing", "one that reads", "a subresource", "two", "another group", "before", "cut short"],
 )
 def test_what_was_never_used(lines: list[str], left: int) -> None:
     assert len(unused(grants(ROLE), uses(lines, "2026-01-01T00:00:00Z"))) == left
+
+
+def test_an_apply_needs_the_right_to_create() -> None:
+    rule = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create", "patch", "delete"]}
+    given = grants({"metadata": {"name": "r"}, "rules": [rule]})
+    assert [grant.verb for grant in unused(given, uses([event("patch", "secrets")], ""))] == ["delete"]
 
 
 def test_who_acted_as_whom_and_what_was_said() -> None:
