@@ -6,6 +6,7 @@ Written by the chart ``charts/pdshub`` into a ConfigMap; read by the operator an
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -141,6 +142,25 @@ class Network(Model):
     api_server: Literal["found", "any"] | list[Cidr] = "found"
     """Where hubs reach the API server: as Service kubernetes says, at any address, or in these ranges."""
     dns: Dns = Field(default_factory=Dns)
+    ip_families: Literal["found"] | list[Literal["IPv4", "IPv6"]] = "found"
+    """Families of pods' addresses: as the operator's own pod has them, or these."""
+
+    def versions(self) -> frozenset[int]:
+        """4, 6, or both, where nobody knows.
+
+        Policies name addresses of these alone: engines of one family fail at a rule of the other, and then open every
+        pod of the cluster (kube-router 2.11 without IPv6).
+        """
+        if self.ip_families == "found":
+            return frozenset((4, 6))
+        return frozenset(int(family.removeprefix("IPv")) for family in self.ip_families)
+
+    def found_families(self, pod_ips: str) -> Self:
+        """The same, with the families of a pod's addresses where it names none. ``pod_ips``: joined by commas."""
+        if self.ip_families != "found" or not pod_ips:
+            return self
+        versions = {ip_address(address.strip()).version for address in pod_ips.split(",")}
+        return self.model_copy(update={"ip_families": [f"IPv{version}" for version in sorted(versions)]})
 
 
 class Installation(Model):
@@ -158,14 +178,16 @@ class Installation(Model):
         return [*self.network.private_ranges, *network_rules.addresses(rule.server for rule in self.archive.allowed)]
 
 
-def load(path: Path = DEFAULT_PATH) -> Installation:
+def load(path: Path = DEFAULT_PATH, pod_ips: str = "") -> Installation:
     """Read the installation's settings; a missing file means defaults, which allow no mounts.
 
-    Raises pydantic.ValidationError when the file is no valid installation.
+    ``pod_ips``: addresses of the program's own pod, joined by commas, where they are known (Kubernetes, downward API,
+    status.podIPs). Raises pydantic.ValidationError when the file is no valid installation, ValueError for an address
+    that is none.
     """
-    if not path.exists():
-        return Installation()
-    return Installation.model_validate(yaml.safe_load(path.read_text()) or {})
+    text = path.read_text() if path.exists() else ""
+    found = Installation.model_validate(yaml.safe_load(text) or {})
+    return found.model_copy(update={"network": found.network.found_families(pod_ips)})
 
 
 def refusal(source: Source, allowed: Allowed) -> str:
@@ -181,7 +203,14 @@ def refusal(source: Source, allowed: Allowed) -> str:
 
 def egress_refusal(cidrs: Iterable[str], installation: Installation) -> str:
     """Why this installation does not let a hub's servers reach these ranges; empty where it does."""
+    versions = installation.network.versions()
     for cidr in cidrs:
+        if (version := ip_network(cidr, strict=False).version) not in versions:
+            other = "IPv6" if version == 4 else "IPv4"
+            return (
+                f"spec.network.cidrs: {cidr} is an IPv{version} range, and pods of this cluster have {other} addresses "
+                f"only: leave it out (network.ipFamilies of the pdshub chart says which families they have)"
+            )
         if met := network_rules.closed_by(cidr, installation.private_ranges, installation.network.allowed_ranges):
             return (
                 f"spec.network.cidrs: {cidr} meets {met}, which is closed to servers: name public addresses, or "

@@ -274,7 +274,7 @@ async def run(options: argparse.Namespace) -> None:
         small_buffers()
         around = Surroundings(
             Helm(Kubeconfigs(os.environ).path),
-            installation.load(options.installation),
+            installation.load(options.installation, os.environ.get("POD_IPS", "")),
             BundledChart.read(options.airgap_chart),
             options.namespace,
         )

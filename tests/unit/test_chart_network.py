@@ -88,12 +88,14 @@ def test_the_operator_reads_what_was_installed() -> None:
             "privateRanges": ["192.0.2.0/24"],
             "allowedRanges": ["10.9.0.0/16"],
             "apiServer": ["172.18.0.0/16"],
+            "ipFamilies": ["IPv6"],
             "dns": {"namespace": "dns", "ports": [5353], "addresses": ["169.254.20.10/32"]},
         }
     }
     text = rendered(values)["ConfigMap", "pdshub-installation"]["data"]["installation.yaml"]
     found = Installation.model_validate(yaml.safe_load(text)).network
     assert found.private_ranges == ["192.0.2.0/24"] and found.allowed_ranges == ["10.9.0.0/16"]
+    assert found.versions() == {6}
     assert found.api_server == ["172.18.0.0/16"] and found.dns.labels == {"k8s-app": "kube-dns"}
     assert (found.dns.namespace, found.dns.ports, found.dns.addresses) == ("dns", [5353], ["169.254.20.10/32"])
     usual = rendered()["ConfigMap", "pdshub-installation"]["data"]["installation.yaml"]
@@ -108,6 +110,8 @@ def test_the_operator_reads_what_was_installed() -> None:
         ({"network": {"apiServer": "somewhere"}}, "/network/apiServer"),
         ({"network": {"apiServer": []}}, "/network/apiServer"),
         ({"network": {"dns": {"ports": [0]}}}, "/network/dns/ports/0"),
+        ({"network": {"ipFamilies": ["IPv5"]}}, "/network/ipFamilies"),
+        ({"network": {"ipFamilies": []}}, "/network/ipFamilies"),
         ({"network": {"egress": "none"}}, "egress"),
     ],
     ids=str,

@@ -8,7 +8,15 @@ import pytest
 from pydantic import ValidationError
 
 from pdshub.api.view import Source
-from pdshub.installation import Allowed, Installation, Surveyor, load, refusal, storage_refusal
+from pdshub.installation import (
+    Allowed,
+    Installation,
+    Surveyor,
+    egress_refusal,
+    load,
+    refusal,
+    storage_refusal,
+)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +52,34 @@ def test_stores(storage: str, limit: str | None, refused: bool) -> None:
     said = storage_refusal(storage, Surveyor(**{"max_storage": limit} if limit else {}), "spec.where")
     assert bool(said) is refused
     assert not refused or (said.startswith(f"spec.where: {storage} is more") and "surveyor.maxStorage" in said)
+
+
+FAMILIES = [
+    ("found", "10.244.0.7", {4}),
+    ("found", "10.244.0.7,fd00::7", {4, 6}),
+    ("found", "fd00::7", {6}),
+    ("found", "", {4, 6}),
+    ('["IPv4", "IPv6"]', "10.244.0.7", {4, 6}),
+]
+
+
+@pytest.mark.parametrize(("said", "pod", "versions"), FAMILIES, ids=[f"{c[0]} {c[1]}" for c in FAMILIES])
+def test_families_are_those_of_the_operators_own_pod(said: str, pod: str, versions: set[int], tmp_path: Path) -> None:
+    (tmp_path / "installation.yaml").write_text(f"network: {{ipFamilies: {said}}}")
+    assert load(tmp_path / "installation.yaml", pod).network.versions() == versions
+
+
+@pytest.mark.parametrize(
+    ("cidr", "pod", "says"),
+    [
+        ("2606:4700::/32", "10.244.0.7", "have IPv4 addresses only"),
+        ("1.1.1.0/24", "fd00::7", "have IPv6 addresses only"),
+        ("2606:4700::/32", "10.244.0.7,fd00::7", ""),
+    ],
+)
+def test_a_range_of_a_family_that_pods_lack_is_refused(cidr: str, pod: str, says: str, tmp_path: Path) -> None:
+    said = egress_refusal([cidr], load(tmp_path / "none.yaml", pod))
+    assert (says in said and cidr in said) if says else not said
 
 
 def test_a_missing_file_allows_nothing(tmp_path: Path) -> None:

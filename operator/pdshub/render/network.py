@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Any
 
 from pdshub import network_rules
@@ -38,6 +39,23 @@ class ApiServer:
     def of(cls, ranges: Iterable[str]) -> ApiServer:
         """In these ranges, at the ports that API servers have."""
         return cls(tuple((cidr, port) for cidr in ranges for port in _API_SERVER_PORTS))
+
+
+def _of_families(rules: Iterable[Rule], versions: frozenset[int]) -> list[Rule]:
+    """Rules without addresses of a family that pods do not have. One that has nothing else is left out: a rule without
+    peers would allow everybody."""
+    found = []
+    for rule in rules:
+        side = next((key for key in ("from", "to") if key in rule), "")
+        peers = [peer for peer in rule.get(side, ()) if _version(peer) in (0, *versions)]
+        if peers or not side:
+            found.append({**rule, side: peers} if side else rule)
+    return found
+
+
+def _version(peer: Rule) -> int:
+    """4 or 6 for addresses, 0 for what is chosen by labels."""
+    return ip_network(peer["ipBlock"]["cidr"]).version if "ipBlock" in peer else 0
 
 
 def _tcp(*ports: int) -> list[Rule]:
@@ -132,13 +150,14 @@ def policies(
     spec: PDSHubSpec, names: Names, uid: str, installation: Installation, api_server: ApiServer
 ) -> list[dict[str, Any]]:
     """Every NetworkPolicy of a hub. ``uid`` is the PDSHub's: Kubernetes removes them with it."""
+    versions = installation.network.versions()
     found = [_policy(names, uid, "deny", {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]})]
     for role, (component, ingress, egress) in _roles(spec, installation, api_server).items():
         body = {
             "podSelector": {"matchLabels": {"component": component}},
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": ingress,
-            "egress": egress,
+            "ingress": _of_families(ingress, versions),
+            "egress": _of_families(egress, versions),
         }
         found.append(_policy(names, uid, role, body))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from pdshub import network_rules, ports
 from pdshub.api.hub import PDSHubSpec
 from pdshub.cli.probe_pods import LABELS
 from pdshub.cli.reach import FIXED, HUB, PROXY, ROLES, STRANGER, SURVEYOR, USER, Declared, Target
-from pdshub.installation import Installation
+from pdshub.installation import Installation, Network
 from pdshub.render import network
 from pdshub.render.names import Names
 from pdshub.render.network import ApiServer
@@ -102,6 +103,31 @@ def test_what_servers_reach_is_the_specs_and_nobody_elses(egress: dict[str, Any]
     found = policies(**egress)
     assert reached(found, USER) == (MATRIX[USER] - INTERNET) | opens
     assert reached(found, HUB) == MATRIX[HUB] and reached(found, PROXY) == MATRIX[PROXY]
+
+
+@pytest.mark.parametrize(
+    ("families", "versions"), [(["IPv4"], {4}), (["IPv6"], {6}), (["IPv4", "IPv6"], {4, 6}), ("found", {4, 6})], ids=str
+)
+def test_policies_name_addresses_of_the_pods_families_alone(families: Any, versions: set[int]) -> None:
+    """An engine of IPv4 alone fails at the first rule of IPv6, and then keeps nobody in: kube-router did."""
+    network_settings = {**INSTALLATION.network.model_dump(), "ip_families": families}
+    installation = INSTALLATION.model_copy(update={"network": Network.model_validate(network_settings)})
+    spec = PDSHubSpec.model_validate({"signIn": GOOGLE, "network": {"egress": "internet"}})
+    api = ApiServer((*API.addresses, ("fd00::1/128", 6443)))
+    found = network.policies(spec, NAMES, "uid-1", installation, api)
+    rules = [rule for policy in found for side in ("ingress", "egress") for rule in policy["spec"].get(side, [])]
+    named = {
+        ip_network(cidr).version
+        for rule in rules
+        for peer in (*rule.get("from", ()), *rule.get("to", ()))
+        for cidr in (peer.get("ipBlock", {}).get("cidr"), *peer.get("ipBlock", {}).get("except", ()))
+        if cidr
+    }
+    assert named == versions
+    assert not [rule for rule in rules if rule.get("to") == [] or rule.get("from") == []], "that would be everybody"
+    assert reached(found, STRANGER) == set()
+    other = {"internet 6"} if 4 not in versions else {"internet", "internet web"}
+    assert reached(found, USER) & INTERNET == (INTERNET if len(versions) == 2 else other)
 
 
 @pytest.mark.parametrize(
