@@ -197,7 +197,7 @@ class Operator:
     def _of_hub(self, namespace: str) -> Sequence[tuple[Scope, Changed]]:
         """What is watched in the namespace of a hub alone."""
         heard = [(watched.claims_of_hub(namespace), self.on_claim)]
-        heard += [(scope, self.on_released) for scope in watched.of_release(namespace)]
+        heard += [(scope, self.on_part) for scope in watched.parts_of_hub(namespace)]
         return [*heard, *((scope, _unheard) for scope in watched.of_hub(namespace))]
 
     def _open(self) -> set[str]:
@@ -228,8 +228,8 @@ class Operator:
             for name in {triggers.shown_view(old), triggers.shown_view(new)} - {""}:
                 self.views.enqueue(name)
 
-    def on_released(self, old: Object | None, new: Object | None, own: bool) -> None:
-        """An object of a hub's release changed: it may have to be put back."""
+    def on_part(self, old: Object | None, new: Object | None, own: bool) -> None:
+        """An object of a hub's release or a policy of a hub changed: it may have to be put back."""
         for key in () if own else self.index.of_part(old, new):
             self.hubs.enqueue(key)
 

@@ -109,6 +109,7 @@ def test_every_no_is_a_no_to_what_answers_somebody(measured: tuple[dict[str, Any
         for name in NEVER:
             if name not in allowed.get(role, set()):
                 assert mine[name] == "no", (role, name, mine[name])
+    assert cells(answer, "proxy")["proxy"] in ("no", "own") and cells(answer, "surveyor")["surveyor"] in ("no", "own")
 
 
 def test_every_yes_is_reached(measured: tuple[dict[str, Any], int]) -> None:
@@ -182,7 +183,9 @@ def test_a_policy_that_somebody_deletes_is_back(cluster: Cluster, hub: dict[str,
     for name in ("demo-network-deny", "demo-network-server"):
         before = cluster.get("networkpolicy", name, NAMESPACE)
         cluster.kubectl("delete", "networkpolicy", name, "-n", NAMESPACE)
-        after = eventually(lambda name=name: cluster.get("networkpolicy", name, NAMESPACE), what=f"{name} is back")
+        after = eventually(
+            lambda name=name: cluster.get("networkpolicy", name, NAMESPACE), within=120, what=f"{name} is back"
+        )
         assert after["spec"] == before["spec"] and after["metadata"]["uid"] != before["metadata"]["uid"]
 
 

@@ -194,7 +194,7 @@ def test_the_operator_keeps_a_copy_of_what_it_reads_of_a_hub(name: str) -> None:
     )
     for kind, part in read:
         labels = case(name)[kind, part]["metadata"]["labels"]
-        kept = (watched.claims_of_hub("ns"), *watched.of_hub("ns"), *watched.of_release("ns"))
+        kept = (watched.claims_of_hub("ns"), *watched.of_hub("ns"), *watched.parts_of_hub("ns"))
         scopes = [scope for scope in kept if scope.resource.kind == kind]
         assert any(Selector.parse(scope.labels).matches(labels) for scope in scopes), (kind, part)
     for part in ("hub", "proxy"):

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from pdshub import operator as program
-from pdshub.kube import ARCHIVE_VIEW, CLAIM, PDSHUB, VOLUME
+from pdshub.kube import ARCHIVE_VIEW, CLAIM, NETWORK_POLICY, PDSHUB, VOLUME
 from pdshub.operator import Operator
 from pdshub.reconcile.common import workqueue
 from tests.unit.settled import SURVEYORS, Cluster, eventually, heard, no_look, running
 
 LABELS = {"pdshub.dev/hub": "hub", "pdshub.dev/view": "sbn"}
+MADE = {"app.kubernetes.io/managed-by": "pdshub"}
 HOME = {"component": "singleuser-storage", "pdshub.dev/hub": "hub"}
 
 
@@ -54,6 +55,8 @@ CHANGES: list[tuple[str, Callable[[Cluster], Any], set[Any]]] = [
     ("a view that goes", lambda c: c.server.remove(ARCHIVE_VIEW, "sbn"), {"sbn", HUB1, HUB2}),
     ("a hub's claim", lambda c: c.put(CLAIM, claim("a", "ns1", LABELS)), {HUB1}),
     ("a surveyor's claim", lambda c: c.put(CLAIM, claim("a", SURVEYORS, {"pdshub.dev/view": "sbn"})), {"sbn"}),
+    ("a wall of a hub", lambda c: c.put(NETWORK_POLICY, claim("hub-network-deny", "ns1", MADE)), {HUB1, SECOND}),
+    ("somebody's policy", lambda c: c.put(NETWORK_POLICY, claim("own", "ns1", {})), set()),
     ("somebody's claim", lambda c: c.put(CLAIM, claim("a", "ns1", {})), set()),
 ]
 

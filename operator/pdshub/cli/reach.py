@@ -30,9 +30,13 @@ _REACHED_BY: Mapping[str, frozenset[str]] = {
     "surveyor": frozenset(),
     "operator": frozenset(),
 }
-YES, NO, UNPROVEN, REACHED, MISSED, ABSENT = "yes", "no", "no?", "REACHED", "yes, silent", "-"
+_OWN: Mapping[str, str] = {PROXY: "proxy", SURVEYOR: "surveyor"}
+"""Roles whose policy lets anybody come in at a port, and the kind of that target. Engines that look at both directions
+of a policy at once (kube-router) let pods of such a role reach each other there: what anybody may knock at."""
+YES, NO, UNPROVEN, REACHED, OWN, MISSED, ABSENT = "yes", "no", "no?", "REACHED", "own", "yes, silent", "-"
 """Cells of the matrix: reached and declared; closed though somebody else is answered; closed, and nobody is answered;
-reached though closed; declared and not reached; not tried."""
+reached though closed; reached though closed, but a pod of the same role at a port that is open to anybody; declared and
+not reached; not tried."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,7 @@ class Matrix:
         if self._declared(role, target):
             return YES if result == OPEN else MISSED
         if result == OPEN:
-            return REACHED
+            return OWN if _OWN.get(role) == target.kind else REACHED
         return NO if self._answers(target) else UNPROVEN
 
     @property

@@ -29,6 +29,7 @@ from pdshub.cli.reach import (
     HUB,
     MISSED,
     NO,
+    OWN,
     PROXY,
     REACHED,
     ROLES,
@@ -235,6 +236,27 @@ CELLS: list[tuple[dict[str, dict[str, tuple[str, str]]], str]] = [
 def test_cells(found: dict[str, dict[str, tuple[str, str]]], cell: str) -> None:
     target = Target("t", "host.example", 80)
     assert Matrix([target], Declared.of({}, []), found).cell(USER, target) == cell
+
+
+@pytest.mark.parametrize(
+    ("role", "kind", "result", "cell"),
+    [
+        (PROXY, "proxy", "open", OWN),
+        (PROXY, "proxy", "closed", NO),
+        (SURVEYOR, "surveyor", "open", OWN),
+        (STRANGER, "proxy", "open", REACHED),
+        (STRANGER, "surveyor", "open", REACHED),
+        (PROXY, "surveyor", "open", REACHED),
+        (SURVEYOR, "proxy", "open", REACHED),
+        (HUB, "hub", "open", REACHED),
+        (USER, "server", "open", REACHED),
+    ],
+)
+def test_a_pod_of_the_same_role_at_a_port_for_anybody_is_no_hole(role: str, kind: str, result: str, cell: str) -> None:
+    target = Target("t", "10.0.0.1", 8000, kind)
+    found = {role: {"t": (result, "10.0.0.1")}, CONTROL: {"t": ("open", "10.0.0.1")}}
+    matrix = Matrix([target], Declared.of({}, []), found)
+    assert matrix.cell(role, target) == cell and bool(matrix.reached) is (cell == REACHED)
 
 
 # --- pods

@@ -97,12 +97,16 @@ def of_release(namespace: str) -> Sequence[Scope]:
 MADE_BY_US = f"app.kubernetes.io/managed-by={MANAGER}"
 
 
+def parts_of_hub(namespace: str) -> Sequence[Scope]:
+    """What somebody may change or take away by hand, and who does is to be heard: the release, and the hub's walls."""
+    return (*of_release(namespace), Scope(NETWORK_POLICY, namespace, MADE_BY_US, slim=without_managers))
+
+
 def of_hub(namespace: str) -> Sequence[Scope]:
     """What else is watched in the namespace of a hub."""
     return (
         Scope(SECRET, namespace, metadata_only=True, slim=without_managers),
         Scope(CONFIG_MAP, namespace, MADE_BY_US, slim=without_managers),
-        Scope(NETWORK_POLICY, namespace, MADE_BY_US, slim=without_managers),
         Scope(RESOURCE_QUOTA, namespace, MADE_BY_US, slim=slim_quota),
         Scope(LIMIT_RANGE, namespace, MADE_BY_US, slim=without_managers),
         Scope(POD, namespace, "component in (hub,proxy)", slim=slim_pod),
