@@ -12,10 +12,11 @@ from pdshub import operator as program
 from pdshub.kube import ARCHIVE_VIEW, CLAIM, NETWORK_POLICY, PDSHUB, VOLUME
 from pdshub.operator import Operator
 from pdshub.reconcile.common import workqueue
+from pdshub.wellknown import MANAGER
 from tests.unit.settled import SURVEYORS, Cluster, eventually, heard, no_look, running
 
 LABELS = {"pdshub.dev/hub": "hub", "pdshub.dev/view": "sbn"}
-MADE = {"app.kubernetes.io/managed-by": "pdshub"}
+MADE = {"app.kubernetes.io/managed-by": MANAGER}
 HOME = {"component": "singleuser-storage", "pdshub.dev/hub": "hub"}
 
 
