@@ -26,7 +26,10 @@ DRIFT = "drift"
 def measured(report: Report) -> Json:
     """A report as it is kept in walls.json."""
     by_text: Json = {
-        text: {how.name: sum(found is how for (_, tried), found in report.outcomes.items() if tried == text) for how in Outcome}
+        text: {
+            how.name: sum(found is how for (_, tried), found in report.outcomes.items() if tried == text)
+            for how in Outcome
+        }
         for text in PAYLOADS
     }
     return {
@@ -46,11 +49,11 @@ def page(document: Json) -> str:
     lines = [
         "# Attacks tried and refused: figures",
         "",
-        "Written by `./hack/bench walls --chart CHART.tgz`, with walls.json beside it. Do not edit. Every value that a chart's",
-        f"schema lets be a text is given {len(PAYLOADS)} texts that hide a Kubernetes object or a part of one",
-        "(`tests/hostile_values`), with all parts of the chart switched on. Helm renders it, offline; the operator's own rules",
-        "judge what comes out ([decision 14](../decisions/0014-what-helm-would-apply.md)), and what they let pass is read once",
-        "more by other code, in every way in which YAML, Helm and Kubernetes end a line.",
+        "Written by `./hack/bench walls --chart CHART.tgz`, with walls.json beside it. Do not edit. Every value that",
+        f"a chart's schema lets be a text is given {len(PAYLOADS)} texts that hide a Kubernetes object or a part of one",
+        "(`tests/hostile_values`), with all parts of the chart switched on. Helm renders it, offline; the operator's",
+        "own rules judge what comes out ([decision 14](../decisions/0014-what-helm-would-apply.md)), and what they let",
+        "pass is read once more by other code, in every way in which YAML, Helm and Kubernetes end a line.",
         "",
         "| | " + " | ".join(charts) + " |",
         "|---|" + "---|" * len(charts),
@@ -59,7 +62,8 @@ def page(document: Json) -> str:
     rows.append(("**attacks tried**", "attacks"))
     lines += [f"| {title} | " + " | ".join(f"{chart[key]}" for chart in charts.values()) + " |" for title, key in rows]
     lines += [
-        f"| {how} | " + " | ".join(str(chart["outcomes"][how.name]) for chart in charts.values()) + " |" for how in Outcome
+        f"| {how} | " + " | ".join(str(chart["outcomes"][how.name]) for chart in charts.values()) + " |"
+        for how in Outcome
     ]
     lines += ["| measured | " + " | ".join(chart["date"] for chart in charts.values()) + " |", ""]
     for name, chart in charts.items():
@@ -77,7 +81,10 @@ def _elsewhere(drift: Json) -> list[str]:
     lines = []
     if drift:
         lines += ["## Seconds until drift is repaired", ""]
-        lines += ["From the end of the change, as `tests/e2e/test_91_release.py` measured it last; the bound is 60 s.", ""]
+        lines += [
+            "From the end of the change, as `tests/e2e/test_91_release.py` measured it last; the bound is 60 s.",
+            "",
+        ]
         lines += ["| what | seconds | measured |", "|---|---|---|"]
         lines += [f"| {what} | {found['value']:.1f} | {found['date']} |" for what, found in drift.items()]
         lines.append("")
@@ -87,8 +94,8 @@ def _elsewhere(drift: Json) -> list[str]:
         "",
         "| figure | where | made again by |",
         "|---|---|---|",
-        "| verbs and resources of the operator, before and after | [decision 13](../decisions/0013-helm-as-the-tenant.md) |"
-        " `helm template charts/pdshub`, its ClusterRoles and Roles |",
+        "| verbs and resources of the operator, before and after |"
+        " [decision 13](../decisions/0013-helm-as-the-tenant.md) | `helm template charts/pdshub`, its ClusterRoles and Roles |",
         "| worst time for a label of each hostile kind | [labels](labels.md) | `./hack/bench labels` |",
         "| who reaches whom | [network](../network.md#try-it) | `kubectl pdshub probe` |",
         "| ways out of a user's pod that were tried | [promises](../security.md#promises) |"

@@ -1,4 +1,4 @@
-"""Texts that hide an object, in the values of a hub: offline in each value, by the API server where a chart does not quote.
+"""Texts that hide an object, in a hub's values: offline in each, by the API server where a chart does not quote.
 
 ``--chart CHART.tgz`` attacks that zero-to-jupyterhub, without it the chart of this project is attacked, which
 ``tests/unit/test_hostile_values.py`` does offline.
@@ -101,7 +101,7 @@ def test_the_api_server_is_asked_and_the_look_refuses_the_same(
     before = outside(cluster, SPACE)
     counts: dict[str, int] = {}
     for case in some(cases, DRY_RUNS):
-        given = put(attacked.base(case.place.path, plain=True), case.place, case.text)
+        given = put(attacked.base(case.place.path, plain=True), (case.place, case.text))
         if template_trouble(given):
             how = "operator"
         else:
@@ -132,7 +132,7 @@ def test_the_values_of_a_hub_write_nothing_outside(
     stalled = 0
     for case in some(cases, APPLIED):
         # without the other parts switched on: what a tenant writes is this value alone
-        given = put({}, case.place, case.text)
+        given = put({}, (case.place, case.text))
         cluster.kubectl("apply", "-f", "-", stdin=json.dumps({**values, "spec": {**values["spec"], "values": given}}))
         generation = cluster.get("pdshub", HUB, SPACE)["metadata"]["generation"]
         eventually(

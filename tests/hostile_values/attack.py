@@ -103,10 +103,12 @@ def helm() -> str:
 
 
 def rendered(chart: HubChart, values: Json) -> subprocess.CompletedProcess[str]:
-    """What the operator's own look renders offline."""
+    """What the operator's own look renders offline. Its ends of lines stay as they are."""
     options = ["--namespace", NAMES.namespace, "--skip-crds", "--kube-version", KUBERNETES, "--values", "-"]
     command = [helm(), "template", NAMES.name, str(chart.where), *options]
-    return subprocess.run(command, input=json.dumps(values), capture_output=True, text=True, check=False)
+    done = subprocess.run(command, input=json.dumps(values).encode(), capture_output=True, check=False)
+    texts = (said.decode(errors="replace") for said in (done.stdout, done.stderr))
+    return subprocess.CompletedProcess(command, done.returncode, *texts)
 
 
 _SOURCE = re.compile(r"^# Source: .*$", re.MULTILINE)
@@ -119,7 +121,7 @@ def objects(text: str) -> list[Json]:
     for reading in {text, _BREAKS.sub("\n", text)}:
         for chunk in re.split(r"^---", reading, flags=re.MULTILINE):
             try:
-                read = list(yaml.load_all(chunk, yaml.CSafeLoader))  # noqa: S506 - the safe one, in C
+                read = list(yaml.load_all(chunk, yaml.CSafeLoader))
             except (yaml.YAMLError, ValueError):
                 continue
             for body in read:
@@ -128,6 +130,7 @@ def objects(text: str) -> list[Json]:
     return found
 
 
+@functools.lru_cache(maxsize=64)
 def foreign(text: str, namespace: str = NAMES.namespace) -> bool:
     """Whether a text holds an object that a hub may not have, in any reading of it."""
     for body in objects(text):
@@ -264,10 +267,7 @@ class Attack:
         self.report.outcomes[case.place.title, case.payload] = outcome
 
     def _values(self, group: Sequence[Case]) -> Json:
-        made = self.chart.base(group[0].place.path)
-        for case in group:
-            made = put(made, case.place, case.text)
-        return made
+        return put(self.chart.base(group[0].place.path), *((case.place, case.text) for case in group))
 
     def _render(self, group: Sequence[Case]) -> subprocess.CompletedProcess[str]:
         self.report.renders += 1

@@ -111,18 +111,16 @@ def packaged(archive: Path) -> HubChart:
     with tarfile.open(archive) as tar:
         # JSON is YAML, too
         schema, defaults = (
-            yaml.load(_read(tar, f"jupyterhub/{name}"), yaml.CSafeLoader)  # noqa: S506 - the safe one, in C
+            yaml.load(_read(tar, f"jupyterhub/{name}"), yaml.CSafeLoader)
             for name in ("values.schema.json", "values.yaml")
         )
     secret = {"proxy": {"https": {"type": "secret", "secret": {"name": "s"}}}}
     manual = {"proxy": {"https": {"type": "manual", "manual": {"key": "k", "cert": "c"}}}}
-    needs = {
-        ("proxy", "https", "secret"): secret,
-        ("proxy", "https", "manual"): manual,
-        ("hub", "existingSecret"): {},
-    }
+    needs = {("proxy", "https", "secret"): secret, ("proxy", "https", "manual"): manual}
     on, beyond = merge(_ON, _ON_PUBLIC), merge(_BEYOND, _BEYOND_PUBLIC)
-    return HubChart(archive.stem, archive, schema, defaults, *_laid(_rendered("https://example.org"), on, beyond), needs)
+    return HubChart(
+        archive.stem, archive, schema, defaults, *_laid(_rendered("https://example.org"), on, beyond), needs
+    )
 
 
 def _laid(rendered: Json, on: Json, beyond: Json) -> tuple[Json, Json]:

@@ -10,17 +10,18 @@ RAN = "pdshub-ran-"
 """What a template prints that was run, with the mark behind it."""
 _META = "metadata: {name: MARK, namespace: pdshub-system}"
 # what the template prints behind the text becomes part of a field that Kubernetes does not know
+_ITEM = f"{{apiVersion: v1, kind: ConfigMap, {_META}}}"
 _REST = "\nrest: |1\n "
 OBJECT = f"---\napiVersion: v1\nkind: ConfigMap\n{_META}{_REST}"
 NEWLINE = f"x\n{OBJECT}"
 PAYLOADS: Mapping[str, str] = {
     "an object": NEWLINE,
     "an object of the cluster": f"x\n---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: MARK}}{_REST}",
-    "a list of objects": f"x\n---\napiVersion: v1\nkind: List\nitems: [{{apiVersion: v1, kind: ConfigMap, {_META}}}]{_REST}",
+    "a list of objects": f"x\n---\napiVersion: v1\nkind: List\nitems: [{_ITEM}]{_REST}",
     "an object behind a double quote": f'x"\n{OBJECT}',
     "an object behind a single quote": f"x'\n{OBJECT}",
     "an object behind the end of a document": f"x\n...\n{OBJECT}",
-    "an object beside the separator": f"x\n--- {{apiVersion: v1, kind: ConfigMap, {_META}}}\n---{_REST}",
+    "an object beside the separator": f"x\n--- {_ITEM}\n---{_REST}",
     "carriage returns and newlines": NEWLINE.replace("\n", "\r\n"),
     "carriage returns": NEWLINE.replace("\n", "\r"),
     "U+2028": NEWLINE.replace("\n", "\u2028"),

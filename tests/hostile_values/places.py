@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -130,9 +131,16 @@ def _keyed(around: Wrap, below: Any) -> Wrap:
     return lambda text: around({f"F{text}": inside})
 
 
-def put(values: Json, place: Place, text: str) -> Json:
-    """The values with a text at a place; the others stay as they are, as far as there is room for them."""
-    made: Any = place.wrap(text)
-    for key in reversed(place.path):
-        made = {key: made}
-    return merge(values, made)
+def put(values: Json, *texts: tuple[Place, str]) -> Json:
+    """The values with a text at each place; the others stay as they are, as far as there is room for them."""
+    made = copy.deepcopy(values)
+    for place, text in texts:
+        inside: Any = made
+        for key in place.path[:-1]:
+            if not isinstance(inside.get(key), dict):
+                inside[key] = {}
+            inside = inside[key]
+        old, new = inside.get(place.path[-1]), place.wrap(text)
+        both = isinstance(old, dict) and isinstance(new, dict)
+        inside[place.path[-1]] = merge(old, new) if both else new
+    return made

@@ -1,7 +1,7 @@
 """Texts that hide an object, in every value of a hub chart: what is tried, how it is found, and what comes of it.
 
-The packaged zero-to-jupyterhub is attacked by ``tests/e2e/test_91_values.py`` and ``./hack/bench walls``, which are told
-where it is.
+The packaged zero-to-jupyterhub is attacked by ``tests/e2e/test_91_values.py`` and ``./hack/bench walls``, which are
+told where it is.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import yaml
 
 from pdshub.reconcile.hub.manifest.rules import judge_rendered
 from tests.hostile_values.attack import Attack, Outcome, chunks, foreign, helm
-from tests.hostile_values.charts import KINDS, NAMES, ROOT, HubChart, airgap
+from tests.hostile_values.charts import NAMES, ROOT, HubChart, airgap
 from tests.hostile_values.payloads import MARK, PAYLOADS
 from tests.hostile_values.places import places, put
 
 PUBLIC = yaml.safe_load((ROOT / "tests/data/z2jh-4.4.0-values.schema.yaml").read_text())
+_IMAGE = {"required": ["n", "t"], "properties": {"n": {"type": "string"}}}
 PLACES: dict[str, Any] = {
     "properties": {
         "name": {"type": "string"},
@@ -28,7 +29,7 @@ PLACES: dict[str, Any] = {
         "path": {"type": ["string", "null"], "pattern": "^/"},
         "list": {"type": "array", "items": {"type": "string"}},
         "labels": {"type": "object", "additionalProperties": False, "patternProperties": {".*": {"type": "string"}}},
-        "images": {"patternProperties": {".*": {"required": ["n", "t"], "properties": {"n": {"type": "string"}}}}},
+        "images": {"type": "object", "patternProperties": {".*": _IMAGE}},
         "deep": {"properties": {"ref": {"$ref": "#/$defs/text"}}},
         "free": {"type": "object", "additionalProperties": True},
     },
@@ -37,7 +38,7 @@ PLACES: dict[str, Any] = {
 
 
 def test_places_of_a_schema() -> None:
-    found = {place.title: put({}, place, "T") for place in places(PLACES)}
+    found = {place.title: put({}, (place, "T")) for place in places(PLACES)}
     free = {title: values["free"] for title, values in found.items() if title.startswith("free")}
     assert {title: values for title, values in found.items() if title not in free} == {
         "name": {"name": "T"},
@@ -117,7 +118,9 @@ def test_the_texts_are_attacks(printed: str, payload: str, harms: bool) -> None:
 
 
 def test_a_render_is_cut_as_helm_cuts_it() -> None:
-    first, second, third = chunks("---\n# Source: a.yaml\nkind: A\n---\nkind: B\n--- # c\n# Source: c.yaml\nkind: C\n")[1:]
+    first, second, third = chunks("---\n# Source: a.yaml\nkind: A\n---\nkind: B\n--- # c\n# Source: c.yaml\nkind: C\n")[
+        1:
+    ]
     assert "kind: A" in first and second == "# Source: a.yaml\nkind: B\n" and third.startswith("# Source: c.yaml")
 
 
@@ -166,7 +169,9 @@ def test_what_becomes_of_attacks_on_a_chart(small: HubChart) -> None:
     for (place, _), outcome in report.outcomes.items():
         ends.setdefault(place, set()).add(outcome)
     assert len(report.outcomes) == len(PAYLOADS) * 9 and report.counts.total() == len(report.outcomes)
-    assert {place.title for place in report.unquoted} == {"raw"}
+    assert {place.title for place in report.unquoted} == {"raw", "labels{}"}, (
+        "keys begin with a letter, which needs none"
+    )
     assert Outcome.LOOK in ends["raw"] and Outcome.LOOK in ends["double"] and Outcome.LOOK in ends["labels.KEY"]
     assert report.outcomes["raw", "an object"] is Outcome.LOOK
     assert report.outcomes["double", "an object behind a double quote"] is Outcome.LOOK

@@ -12,7 +12,12 @@ ROOT = Path(__file__).parents[2]
 RECORD = ROOT / "docs/benchmarks/tests.md"
 """Says what ran, also when it has another name today."""
 PAGES = sorted(
-    {*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "tests").rglob("*.md"), *(ROOT / "charts").rglob("*.md")}
+    {
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "tests").rglob("*.md"),
+        *(ROOT / "charts").rglob("*.md"),
+    }
     - {RECORD}
 )
 NAMED = re.compile(r"(?<![\w/])(tests/[\w./*-]*\w)(?:::(\w+))?")
@@ -49,8 +54,8 @@ def test_the_page_of_promises_names_a_test_or_a_check_in_each_row() -> None:
 @pytest.mark.parametrize(
     ("text", "names"),
     [
-        ("`tests/unit/test_a.py`, then `tests/e2e/test_b.py::test_c[x]`.", [("tests/unit/test_a.py", ""), ("tests/e2e/test_b.py", "test_c")]),
-        ("`tests/unit/reconcile` and (tests/lab/test_a.py).", [("tests/unit/reconcile", ""), ("tests/lab/test_a.py", "")]),
+        ("`tests/a.py`, then `tests/e2e/test_b.py::test_c[x]`.", [("tests/a.py", ""), ("tests/e2e/test_b.py", "test_c")]),
+        ("`tests/unit/x` and (tests/lab/test_a.py).", [("tests/unit/x", ""), ("tests/lab/test_a.py", "")]),
         ("`tests/unit/node/*_scenarios.py`", [("tests/unit/node/*_scenarios.py", "")]),
         ("cache/tests/a.py and tests.json", []),
     ],
