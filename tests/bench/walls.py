@@ -50,7 +50,7 @@ def page(document: Json) -> str:
         "# Attacks tried and refused: figures",
         "",
         "Written by `./hack/bench walls --chart CHART.tgz`, with walls.json beside it. Do not edit. Every value that",
-        f"a chart's schema lets be a text is given {len(PAYLOADS)} texts that hide a Kubernetes object or a part of one",
+        f"a chart's schema lets be a text is given {len(PAYLOADS)} texts that hide an object of Kubernetes, or a part,",
         "(`tests/hostile_values`), with all parts of the chart switched on. Helm renders it, offline; the operator's",
         "own rules judge what comes out ([decision 14](../decisions/0014-what-helm-would-apply.md)), and what they let",
         "pass is read once more by other code, in every way in which YAML, Helm and Kubernetes end a line.",
@@ -95,7 +95,7 @@ def _elsewhere(drift: Json) -> list[str]:
         "| figure | where | made again by |",
         "|---|---|---|",
         "| verbs and resources of the operator, before and after |"
-        " [decision 13](../decisions/0013-helm-as-the-tenant.md) | `helm template charts/pdshub`, its ClusterRoles and Roles |",
+        " [decision 13](../decisions/0013-helm-as-the-tenant.md) | `helm template charts/pdshub` |",
         "| worst time for a label of each hostile kind | [labels](labels.md) | `./hack/bench labels` |",
         "| who reaches whom | [network](../network.md#try-it) | `kubectl pdshub probe` |",
         "| ways out of a user's pod that were tried | [promises](../security.md#promises) |"

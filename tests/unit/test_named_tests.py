@@ -54,7 +54,7 @@ def test_the_page_of_promises_names_a_test_or_a_check_in_each_row() -> None:
 @pytest.mark.parametrize(
     ("text", "names"),
     [
-        ("`tests/a.py`, then `tests/e2e/test_b.py::test_c[x]`.", [("tests/a.py", ""), ("tests/e2e/test_b.py", "test_c")]),
+        ("`tests/a.py`, then `tests/e2e/b.py::test_c[x]`.", [("tests/a.py", ""), ("tests/e2e/b.py", "test_c")]),
         ("`tests/unit/x` and (tests/lab/test_a.py).", [("tests/unit/x", ""), ("tests/lab/test_a.py", "")]),
         ("`tests/unit/node/*_scenarios.py`", [("tests/unit/node/*_scenarios.py", "")]),
         ("cache/tests/a.py and tests.json", []),
