@@ -24,9 +24,10 @@ from tests import records
 from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.conftest import namespace, variant, wait_ready
 from tests.e2e.test_90_tenant import outside
-from tests.hostile_values.attack import Attack, Case, Outcome, foreign
+from tests.hostile_values.attack import Attack, Case, Outcome
 from tests.hostile_values.charts import HubChart, airgap, packaged
 from tests.hostile_values.places import Place, put
+from tests.hostile_values.rendering import foreign
 
 pytestmark = [pytest.mark.long, pytest.mark.alone]  # all objects of the cluster are compared
 

@@ -14,10 +14,11 @@ import pytest
 import yaml
 
 from pdshub.reconcile.hub.manifest.rules import judge_rendered
-from tests.hostile_values.attack import Attack, Outcome, chunks, foreign, helm
+from tests.hostile_values.attack import Attack, Outcome
 from tests.hostile_values.charts import NAMES, ROOT, HubChart, airgap
 from tests.hostile_values.payloads import MARK, PAYLOADS
 from tests.hostile_values.places import places, put
+from tests.hostile_values.rendering import chunks, foreign, helm
 
 PUBLIC = yaml.safe_load((ROOT / "tests/data/z2jh-4.4.0-values.schema.yaml").read_text())
 _IMAGE = {"required": ["n", "t"], "properties": {"n": {"type": "string"}}}
