@@ -173,7 +173,9 @@ def test_what_becomes_of_attacks_on_a_chart(small: HubChart) -> None:
     assert {place.title for place in report.unquoted} == {"raw", "labels{}"}, (
         "keys begin with a letter, which needs none"
     )
-    assert Outcome.LOOK in ends["raw"] and Outcome.LOOK in ends["double"] and Outcome.LOOK in ends["labels.KEY"]
+    assert Outcome.LOOK in ends["raw"] and Outcome.LOOK in ends["double"]
+    # toYaml makes nothing at all of some ends of line
+    assert ends["labels.KEY"] <= {Outcome.DATA, Outcome.UNUSED}
     assert report.outcomes["raw", "an object"] is Outcome.LOOK
     assert report.outcomes["double", "an object behind a double quote"] is Outcome.LOOK
     assert report.outcomes["quoted", "an object"] is report.outcomes["labels.KEY", "an object"] is Outcome.DATA
