@@ -47,6 +47,7 @@ _NOISE = re.compile(
     r"^(Error: )?((UPGRADE|INSTALLATION) FAILED: )?(Release \"[^\"]*\" does not exist\. Installing it now\.)?\s*"
 )
 _SECRETISH = re.compile(r"(?i)((?:token|password|secret)[\"']?\s*[:=]\s*)\S+")
+_UNRENDERED = "the chart cannot be rendered with these values: correct spec.values"
 _CASES: tuple[tuple[str, str, bool, str], ...] = (
     (
         r"cannot allocate memory|out of memory",
@@ -61,6 +62,8 @@ _CASES: tuple[tuple[str, str, bool, str], ...] = (
         True,
         "the chart's schema refuses the values: correct spec.values",
     ),
+    # before what a network says: YAML's own words ("could not find expected ':'") and a value's text come behind it
+    (r"YAML parse error on \S+/templates/", "ValuesRefused", True, _UNRENDERED),
     (
         r"chart \"[^\"]+\" (version \"[^\"]+\" )?not found|no chart version found|no chart name found",
         "ChartNotFound",
@@ -97,7 +100,7 @@ _CASES: tuple[tuple[str, str, bool, str], ...] = (
         r"execution error|failed to render|template:|parse error|YAML parse error",
         "ValuesRefused",
         True,
-        "the chart cannot be rendered with these values: correct spec.values",
+        _UNRENDERED,
     ),
     (
         r"is being terminated|forbidden: unable to create new content",

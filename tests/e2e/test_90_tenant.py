@@ -34,7 +34,7 @@ data: {was: here}
 """
 
 
-def outside(cluster: Cluster) -> set[tuple[str, str, str, str]]:
+def outside(cluster: Cluster, where: str = WHERE) -> set[tuple[str, str, str, str]]:
     """Kind, namespace, name and uid of every object that is not in the tenant's namespace."""
     kinds = set(cluster.kubectl("api-resources", "--verbs=list", "-o", "name").split()) - PASSING
     found = set()
@@ -45,7 +45,7 @@ def outside(cluster: Cluster) -> set[tuple[str, str, str, str]]:
             continue
         for item in items:
             meta = item["metadata"]
-            if meta.get("namespace") != WHERE and meta["name"] != WHERE:
+            if meta.get("namespace") != where and meta["name"] != where:
                 found.add((kind, meta.get("namespace", ""), meta["name"], meta.get("uid", "")))
     return found
 

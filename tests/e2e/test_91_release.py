@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests import records
 from tests.e2e.cluster import Cluster, CommandFailed, eventually
 from tests.e2e.conftest import SYSTEM, namespace, variant, wait_ready
 
@@ -105,7 +106,9 @@ def test_what_somebody_deleted_comes_back_without_helm(
         every=0.5,
         what=f"{kind} {name} is back",
     )
-    print(f"{kind} {name} came back after {time.monotonic() - began:.1f} s")
+    seconds = time.monotonic() - began
+    print(f"{kind} {name} came back after {seconds:.1f} s")
+    records.keep("drift", f"{kind} {name}, deleted", round(seconds, 1))
     told = f"involvedObject.name={HUB},reason=Repair"
     events = cluster.kubectl("get", "events", "-n", SPACE, "--field-selector", told, "-o", "json")
     assert any(f"{name} is missing" in item["message"] for item in json.loads(events)["items"])
@@ -116,6 +119,7 @@ def test_what_somebody_deleted_comes_back_without_helm(
 
 def test_what_somebody_changed_is_changed_back_or_only_reported(cluster: Cluster, walls: dict[str, Any]) -> None:
     before = history(cluster)
+    began = time.monotonic()
     cluster.kubectl("scale", "deployment", "proxy", "-n", SPACE, "--replicas=0")
     eventually(
         lambda: cluster.get("deployment", "proxy", SPACE)["spec"]["replicas"],
@@ -124,6 +128,7 @@ def test_what_somebody_changed_is_changed_back_or_only_reported(cluster: Cluster
         every=0.5,
         what="the proxy has its pod again",
     )
+    records.keep("drift", "deployment proxy, changed", round(time.monotonic() - began, 1))
     wait_ready(cluster, HUB, SPACE)
     cluster.kubectl("rollout", "restart", "deployment/proxy", "-n", SPACE)
     cluster.kubectl("rollout", "status", "deployment/proxy", "-n", SPACE, "--timeout=180s", timeout=190)

@@ -46,6 +46,20 @@ CASES: list[tuple[str, str, bool, list[str]]] = [
         ["spec.values"],
     ),
     (
+        "Error: UPGRADE FAILED: YAML parse error on jupyterhub/templates/proxy/service.yaml: error converting "
+        "YAML to JSON: yaml: line 31: could not find expected ':'",
+        "ValuesRefused",
+        True,
+        ["spec.values", "proxy/service.yaml"],
+    ),
+    (
+        "Error: YAML parse error on jupyterhub/templates/hub/deployment.yaml: error converting YAML to "
+        "JSON: yaml: line 2: found unknown escape character: no such host, x509, i/o timeout",
+        "ValuesRefused",
+        True,
+        ["spec.values"],
+    ),
+    (
         'Error: namespaces "x" is forbidden: unable to create new content in namespace x being terminated',
         "NamespaceTerminating",
         False,

@@ -116,12 +116,14 @@ def judge(
     return None
 
 
-def judge_rendered(text: str, names: Names, values: Mapping[str, Any]) -> Violation | None:
+def judge_rendered(
+    text: str, names: Names, values: Mapping[str, Any], kinds: Container[str] = KINDS
+) -> Violation | None:
     """The same of ``helm template``, which prints hooks among the rest."""
     try:
         for document in documents(text):
             hook = Hook(document.source, "", tuple(e.strip() for e in _annotation(document, HOOK).split(",")))
-            if why := _trouble(document, names, KINDS) or (
+            if why := _trouble(document, names, kinds) or (
                 _hook_trouble(hook, document, values) if _annotation(document, HOOK) else ""
             ):
                 return _violation(document, why)
