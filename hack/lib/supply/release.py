@@ -1,0 +1,132 @@
+"""hack/release: the wheel and the packaged charts of a commit, the same bytes wherever and whenever they are built."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from devcluster import generate, golang
+from devcluster.console import complain
+from devcluster.run import StepFailed, output
+from devcluster.settings import ROOT, Paths
+
+from . import reproducible, sbom
+
+WHEEL = ("pyproject.toml", "README.md", "LICENSE", "operator")
+CHARTS = ("charts/pdshub", "charts/jupyterhub-airgap")
+STUBS = "operator/pdshub/node/_proto"
+"""Generated and so not committed; pinned generators write the same from the same sources."""
+SUMS = "SHA256SUMS"
+BACKEND = "import sys; from setuptools import build_meta as b; print(b.build_wheel(sys.argv[1]))"
+"""The build backend without pip (PEP 517): pip's build isolation would fetch a setuptools that nobody pinned."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of hack/release."""
+    made = argparse.ArgumentParser(
+        prog="hack/release",
+        description="Build what a release publishes beside the images: the wheel, the packaged charts, a bill of"
+        " materials for each image, and SHA256SUMS. Everything has the time of the commit: two builds give the same"
+        " bytes.",
+        epilog="Check a download with: sha256sum --check SHA256SUMS",
+    )
+    made.add_argument(
+        "--output", type=Path, default=ROOT / "build/release", metavar="DIR", help="where to; default: build/release"
+    )
+    made.add_argument("--dirty", action="store_true", help="build although the tree differs from the commit, to try it")
+    made.add_argument("--locks", action="store_true", help="bills of materials from locks alone, not from built images")
+    return made
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run hack/release: 0, or 1 when it failed."""
+    args = parser().parse_args(argv)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # standard output is for the digests alone
+            commit, epoch = state(ROOT, dirty=args.dirty)
+            complain(f"release of {commit}{', with changes that are not committed' if args.dirty else ''}")
+            clear(args.output)
+            paths = Paths.from_environment()
+            generate.stubs(paths, complain)
+            helm = golang.program(paths, "helm")
+            build(ROOT, tracked(ROOT, dirty=args.dirty), args.output, epoch, helm)
+            for line in sbom.write(args.output, locks=args.locks, epoch=epoch):
+                complain(line)
+        print(sums(args.output), end="")
+    except (StepFailed, OSError, ValueError) as error:
+        complain(f"FAILED: {error}")
+        return 1
+    return 0
+
+
+def state(root: Path, *, dirty: bool) -> tuple[str, int]:
+    """The commit of ``root`` and its time in seconds since 1970.
+
+    Raises StepFailed outside of git, and, unless ``dirty``, where files differ from the commit or are not committed.
+    """
+    git = ["git", "-C", root]
+    commit, epoch = output([*git, "log", "-1", "--format=%H %ct"]).split()
+    changed = output([*git, "status", "--porcelain"]).splitlines()
+    if changed and not dirty:
+        shown = ", ".join(line.split(maxsplit=1)[-1] for line in changed[:5])
+        raise StepFailed(f"the tree differs from commit {commit[:12]} ({shown}): commit it, or say --dirty to try it")
+    return commit, int(epoch)
+
+
+def tracked(root: Path, *, dirty: bool) -> list[Path]:
+    """The files that a release is made of: those that git knows, with ``dirty`` new ones too, and the generated stubs."""
+    words = ["git", "-C", root, "ls-files", "-z", "--cached", *(("--others", "--exclude-standard") if dirty else ())]
+    names = output([*words, "--", *WHEEL, *CHARTS]).split("\0")
+    stubs = [path for path in (root / STUBS).glob("*.py*") if path.is_file()]
+    # a file that was deleted and not committed is still known to git
+    return sorted({root / name for name in names if name and (root / name).exists()} | set(stubs))
+
+
+def clear(folder: Path) -> None:
+    """Make ``folder``, without what an earlier release left there. Raises StepFailed where it holds something else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    listed = (folder / SUMS).read_text().splitlines() if (folder / SUMS).exists() else []
+    known = {line.partition("  ")[2] for line in listed} | {SUMS}
+    if strange := sorted(path.name for path in folder.iterdir() if path.name not in known):
+        raise StepFailed(f"{folder} holds what no release put there ({', '.join(strange[:5])}): take another folder")
+    for path in folder.iterdir():
+        path.unlink()
+
+
+def build(root: Path, files: Iterable[Path], out: Path, epoch: int, helm: Path) -> None:
+    """Write wheel and charts, made of ``files`` of ``root``, into ``out``. Raises StepFailed, ValueError."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, made, home = (Path(folder, name) for name in ("source", "made", "home"))
+        for new in (source, made, home):
+            new.mkdir()
+        reproducible.stage(root, files, source)
+        settings = {"SOURCE_DATE_EPOCH": str(epoch), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": ""}
+        output([sys.executable, "-c", BACKEND, made], cwd=source, env=settings, timeout=300)
+        for wheel in made.glob("*.whl"):
+            reproducible.wheel(wheel, out / wheel.name, epoch)
+        # helm puts the charts' and the moment's times into its archives, and has no setting against it
+        names = ("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME")
+        settings = dict.fromkeys(names, str(home))
+        for chart in CHARTS:
+            output([helm, "package", source / chart, "--destination", made], cwd=home, env=settings, timeout=60)
+        for chart in made.glob("*.tgz"):
+            reproducible.chart(chart, out / chart.name, epoch)
+
+
+def sums(folder: Path) -> str:
+    """The digest of each file in ``folder``, as sha256sum(1) writes and checks it; also written to :data:`SUMS`."""
+    files = sorted(path for path in folder.iterdir() if path.name != SUMS)
+    text = "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files)
+    (folder / SUMS).write_text(text)
+    return text
+
+
+if __name__ == "__main__":
+    os.umask(0o022)
+    sys.exit(main(sys.argv[1:]))
