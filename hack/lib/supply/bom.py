@@ -57,8 +57,8 @@ def component(package: Package) -> Component:
 def write(contents: Contents, epoch: int | None = None) -> str:
     """The document of ``contents``.
 
-    ``epoch``: SOURCE_DATE_EPOCH, seconds since 1970, for its time; without one it has none. Its serial number is made of
-    everything else that it says. Raises ValueError when it would not be valid.
+    ``epoch``: SOURCE_DATE_EPOCH, seconds since 1970, for its time; without one it has none. Its serial number is made
+    of everything else that it says. Raises ValueError when it would not be valid.
     """
     root = Component(
         name=f"pdshub-{contents.image}",

@@ -60,7 +60,8 @@ def of_pip_audit(image: str, lock: str, answer: str) -> Report:
             names = (hole.get("id", "?"), *_texts(hole.get("aliases")))
             mended = ", ".join(_texts(hole.get("fix_versions")))
             findings.append(_finding(entry.get("name"), entry.get("version"), names, mended, ""))
-    unknown = f"{packages - looked_at} of {packages} packages were not looked up: {reason}" if reason else ""
+    missing = packages - looked_at
+    unknown = f"{missing} were not looked up: {reason}" if looked_at and missing else reason
     return Report(image, lock, packages, looked_at, _some(findings), unknown)
 
 
@@ -72,7 +73,7 @@ def of_npm_audit(image: str, lock: str, answer: str, packages: int) -> Report:
     told = _object(answer)
     if "vulnerabilities" not in told:
         reason = told.get("message") or (told.get("error") or {}).get("summary") or "no reason was given"
-        return Report(image, lock, packages, unknown=f"nothing was looked up: {clean(reason)}")
+        return Report(image, lock, packages, unknown=clean(reason))
     holes = told["vulnerabilities"]
     if not isinstance(holes, Mapping):
         raise ValueError("vulnerabilities: want an object")

@@ -1,22 +1,16 @@
-"""hack/release: the wheel and the packaged charts of a commit, the same bytes wherever and whenever they are built."""
+"""The wheel and the packaged charts of a commit, the same bytes wherever and whenever they are built."""
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import hashlib
-import os
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
-from devcluster import generate, golang
-from devcluster.console import complain
 from devcluster.run import StepFailed, output
-from devcluster.settings import ROOT, Paths
 
-from . import reproducible, sbom
+from . import reproducible
 
 WHEEL = ("pyproject.toml", "README.md", "LICENSE", "operator")
 CHARTS = ("charts/pdshub", "charts/jupyterhub-airgap")
@@ -25,44 +19,6 @@ STUBS = "operator/pdshub/node/_proto"
 SUMS = "SHA256SUMS"
 BACKEND = "import sys; from setuptools import build_meta as b; print(b.build_wheel(sys.argv[1]))"
 """The build backend without pip (PEP 517): pip's build isolation would fetch a setuptools that nobody pinned."""
-
-
-def parser() -> argparse.ArgumentParser:
-    """The options of hack/release."""
-    made = argparse.ArgumentParser(
-        prog="hack/release",
-        description="Build what a release publishes beside the images: the wheel, the packaged charts, a bill of"
-        " materials for each image, and SHA256SUMS. Everything has the time of the commit: two builds give the same"
-        " bytes.",
-        epilog="Check a download with: sha256sum --check SHA256SUMS",
-    )
-    made.add_argument(
-        "--output", type=Path, default=ROOT / "build/release", metavar="DIR", help="where to; default: build/release"
-    )
-    made.add_argument("--dirty", action="store_true", help="build although the tree differs from the commit, to try it")
-    made.add_argument("--locks", action="store_true", help="bills of materials from locks alone, not from built images")
-    return made
-
-
-def main(argv: Sequence[str]) -> int:
-    """Run hack/release: 0, or 1 when it failed."""
-    args = parser().parse_args(argv)
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # standard output is for the digests alone
-            commit, epoch = state(ROOT, dirty=args.dirty)
-            complain(f"release of {commit}{', with changes that are not committed' if args.dirty else ''}")
-            clear(args.output)
-            paths = Paths.from_environment()
-            generate.stubs(paths, complain)
-            helm = golang.program(paths, "helm")
-            build(ROOT, tracked(ROOT, dirty=args.dirty), args.output, epoch, helm)
-            for line in sbom.write(args.output, locks=args.locks, epoch=epoch):
-                complain(line)
-        print(sums(args.output), end="")
-    except (StepFailed, OSError, ValueError) as error:
-        complain(f"FAILED: {error}")
-        return 1
-    return 0
 
 
 def state(root: Path, *, dirty: bool) -> tuple[str, int]:
@@ -80,7 +36,7 @@ def state(root: Path, *, dirty: bool) -> tuple[str, int]:
 
 
 def tracked(root: Path, *, dirty: bool) -> list[Path]:
-    """The files that a release is made of: those that git knows, with ``dirty`` new ones too, and the generated stubs."""
+    """The files that a release is made of: what git knows, with ``dirty`` new files too, and the generated stubs."""
     words = ["git", "-C", root, "ls-files", "-z", "--cached", *(("--others", "--exclude-standard") if dirty else ())]
     names = output([*words, "--", *WHEEL, *CHARTS]).split("\0")
     stubs = [path for path in (root / STUBS).glob("*.py*") if path.is_file()]
@@ -125,8 +81,3 @@ def sums(folder: Path) -> str:
     text = "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files)
     (folder / SUMS).write_text(text)
     return text
-
-
-if __name__ == "__main__":
-    os.umask(0o022)
-    sys.exit(main(sys.argv[1:]))
