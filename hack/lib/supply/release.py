@@ -17,6 +17,8 @@ CHARTS = ("charts/pdshub", "charts/jupyterhub-airgap")
 STUBS = "operator/pdshub/node/_proto"
 """Generated and so not committed; pinned generators write the same from the same sources."""
 SUMS = "SHA256SUMS"
+PATIENCE = 600
+"""Seconds that a build may take: some on a quiet machine, and it shall not wait for ever."""
 BACKEND = "import sys; from setuptools import build_meta as b; print(b.build_wheel(sys.argv[1]))"
 """The build backend without pip (PEP 517): pip's build isolation would fetch a setuptools that nobody pinned."""
 
@@ -63,14 +65,14 @@ def build(root: Path, files: Iterable[Path], out: Path, epoch: int, helm: Path) 
             new.mkdir()
         reproducible.stage(root, files, source)
         settings = {"SOURCE_DATE_EPOCH": str(epoch), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": ""}
-        output([sys.executable, "-c", BACKEND, made], cwd=source, env=settings, timeout=300)
+        output([sys.executable, "-c", BACKEND, made], cwd=source, env=settings, timeout=PATIENCE)
         for wheel in made.glob("*.whl"):
             reproducible.wheel(wheel, out / wheel.name, epoch)
         # helm puts the charts' and the moment's times into its archives, and has no setting against it
         names = ("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME")
         settings = dict.fromkeys(names, str(home))
         for chart in CHARTS:
-            output([helm, "package", source / chart, "--destination", made], cwd=home, env=settings, timeout=60)
+            output([helm, "package", source / chart, "--destination", made], cwd=home, env=settings, timeout=PATIENCE)
         for chart in made.glob("*.tgz"):
             reproducible.chart(chart, out / chart.name, epoch)
 
