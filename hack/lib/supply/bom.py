@@ -18,6 +18,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 
 from .contents import Contents
+from .findings import clean
 from .package import Kind, Package
 
 VERSION = SchemaVersion.V1_6
@@ -91,5 +92,5 @@ def problem(text: str) -> str:
     try:
         error = JsonStrictValidator(VERSION).validate_str(text)
     except ValueError as wrong:
-        return f"no JSON: {wrong}"
-    return str(error).partition("\n")[0] if error else ""
+        return f"no JSON: {clean(wrong)}"
+    return clean(str(error).partition("\n")[0]) if error else ""

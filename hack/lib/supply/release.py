@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -46,15 +47,24 @@ def tracked(root: Path, *, dirty: bool) -> list[Path]:
     return sorted({root / name for name in names if name and (root / name).exists()} | set(stubs))
 
 
-def clear(folder: Path) -> None:
-    """Make ``folder``, without what an earlier release left there. Raises StepFailed where it holds something else."""
-    folder.mkdir(parents=True, exist_ok=True)
+def check_own(folder: Path) -> None:
+    """Raises StepFailed where ``folder`` is there and holds what no release put there."""
+    if not folder.exists():
+        return
     listed = (folder / SUMS).read_text().splitlines() if (folder / SUMS).exists() else []
     known = {line.partition("  ")[2] for line in listed} | {SUMS}
     if strange := sorted(path.name for path in folder.iterdir() if path.name not in known):
         raise StepFailed(f"{folder} holds what no release put there ({', '.join(strange[:5])}): take another folder")
+
+
+def publish(made: Path, folder: Path) -> None:
+    """Move the files of ``made`` to ``folder``, in place of those of an earlier release. Raises StepFailed as above."""
+    check_own(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     for path in folder.iterdir():
         path.unlink()
+    for path in made.iterdir():
+        shutil.move(path, folder / path.name)
 
 
 def build(root: Path, files: Iterable[Path], out: Path, epoch: int, helm: Path) -> None:

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,14 +42,18 @@ def main(argv: Sequence[str]) -> int:
         with contextlib.redirect_stdout(sys.stderr):  # standard output is for the digests alone
             commit, epoch = release.state(ROOT, dirty=args.dirty)
             complain(f"release of {commit}{', with changes that are not committed' if args.dirty else ''}")
-            release.clear(args.output)
+            release.check_own(args.output)
             paths = Paths.from_environment()
             generate.stubs(paths, complain)
             helm = golang.program(paths, "helm")
-            release.build(ROOT, release.tracked(ROOT, dirty=args.dirty), args.output, epoch, helm)
-            for line in sbom.write(args.output, locks=args.locks, epoch=epoch):
-                complain(line)
-        print(release.sums(args.output), end="")
+            with tempfile.TemporaryDirectory() as folder:
+                made = Path(folder)
+                release.build(ROOT, release.tracked(ROOT, dirty=args.dirty), made, epoch, helm)
+                for line in sbom.write(made, locks=args.locks, epoch=epoch):
+                    complain(line)
+                text = release.sums(made)
+                release.publish(made, args.output)
+        print(text, end="")
     except (StepFailed, OSError, ValueError) as error:
         complain(f"FAILED: {error}")
         return 1

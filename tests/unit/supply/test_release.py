@@ -162,15 +162,18 @@ def test_outside_of_git_nothing_is_released(tmp_path: Path) -> None:
 
 def test_only_what_a_release_put_there_is_taken_away(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    release.clear(out)
-    (out / "old.whl").touch()
-    release.sums(out)
-    release.clear(out)
-    assert list(out.iterdir()) == []
+    for name in ("old.whl", "new.whl"):
+        made = tmp_path / name
+        made.mkdir()
+        (made / name).touch()
+        release.sums(made)
+        release.publish(made, out)
+        assert {path.name for path in out.iterdir()} == {name, release.SUMS}
     (out / "thesis.tex").touch()
-    with pytest.raises(StepFailed, match=r"holds what no release put there \(thesis\.tex\)"):
-        release.clear(out)
-    assert (out / "thesis.tex").exists()
+    for refused in (lambda: release.publish(made, out), lambda: release.check_own(out)):
+        with pytest.raises(StepFailed, match=r"holds what no release put there \(thesis\.tex\)"):
+            refused()
+    assert {path.name for path in out.iterdir()} == {"new.whl", "thesis.tex", release.SUMS}
 
 
 def test_a_link_is_no_part_of_the_source(tmp_path: Path) -> None:
