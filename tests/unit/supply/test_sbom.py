@@ -28,7 +28,7 @@ def sbom(*words: str | Path, umask: int = 0o022, **environment: str) -> subproce
         text=True,
         umask=umask,
         check=False,
-        timeout=300,
+        timeout=1200,
     )
 
 
