@@ -39,3 +39,11 @@ needs_root_and_apt() {
     "This sets a machine up by apt and so needs Debian or Ubuntu." \
     "Elsewhere install first: podman with runc (or docker), debootstrap, gcc with static libc, Python 3.11, Go 1.26."
 }
+
+# supply MODULE ...: a command of package supply, in the environment that has its tools.
+supply() {
+  local venv module=$1
+  shift
+  venv=$( (devcluster venv --supply) | tail -n 1) || stop "no Python environment: see the message above"
+  PYTHONPATH=$HACK_LIB PYTHONDONTWRITEBYTECODE=1 exec "$venv/bin/python" -m "supply.$module" "$@"
+}

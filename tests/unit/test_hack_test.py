@@ -67,6 +67,16 @@ def test_options_reach_their_part(options: testing.Options, name: str, words: tu
     assert any(part.command[n : n + len(words)] == words for n in range(len(part.command))), part.command
 
 
+@pytest.mark.parametrize("unit", [True, False])
+def test_known_holes_are_shown_and_fail_nothing(unit: bool, tmp_path: Path) -> None:
+    parts_there = [part for stage in testing.plan(testing.Options(unit=unit), tmp_path).stages for part in stage]
+    (audit,) = (part for part in parts_there if part.name == testing.AUDIT)
+    assert not any(Ended(audit, code, 1, tmp_path).failed for code in (0, 1, 2, 127, 255, -9))
+    assert audit.command == ("./hack/audit", "--seconds", "30")
+    (bills,) = (part for part in parts_there if part.name == "bills of materials")
+    assert Ended(bills, 1, 1, tmp_path).failed
+
+
 def test_long_leaves_out_no_unit_test_and_an_expression_not_that_of_another_part(tmp_path: Path) -> None:
     plan = testing.plan(testing.Options(long=True, expression="x"), tmp_path)
     (unit,) = [part for stage in plan.stages for part in stage if part.name == UNIT]

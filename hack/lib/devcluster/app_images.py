@@ -161,6 +161,18 @@ def image(paths: Paths, engine: Engine, name: str, base_ref: str) -> Artefact:
     return Artefact(f"image-{name}", ref.rpartition(":")[2], make)
 
 
+def built(paths: Paths, name: str) -> Path | None:
+    """The archive of image ``name`` as its inputs are now, where it was built on this machine."""
+    for registry in (False, True):
+        ref = base(registry).path(paths) / "ref"
+        if ref.exists():
+            key = reference(name, ref.read_text()).rpartition(":")[2]
+            archive = paths.artefacts / f"image-{name}" / key / "image.tar"
+            if archive.exists():
+                return archive
+    return None
+
+
 def outdated(refs: list[str], current: str) -> list[str]:
     """Earlier images of the same name as ``current``."""
     name = current.rpartition(":")[0]

@@ -10,14 +10,13 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import dev, engine, figures, generate, publish, repair, testing, times, up
+from . import dev, engine, figures, generate, publish, repair, testing, times, up, venv
 from .artefact import lock
 from .console import complain, say
 from .facts import read
 from .run import StepFailed, log_to
 from .settings import Paths
 from .steps import Step, run_steps
-from .venv import venv
 
 
 def main(argv: list[str]) -> int:
@@ -39,7 +38,8 @@ def main(argv: list[str]) -> int:
     commands.add_parser("generate", help="write generated files")
     commands.add_parser("repair", help="clean up after processes that were killed")
     commands.add_parser("env", help="print the facts of the running cluster")
-    commands.add_parser("venv", help="print the path of the project's Python environment")
+    p = commands.add_parser("venv", help="print the path of the project's Python environment")
+    p.add_argument("--supply", action="store_true", help="that of hack/sbom, hack/audit and hack/release")
     testing.add_options(commands.add_parser("test", help="everything that must hold"))
     commands.add_parser("drift", help="generate what is committed, and fail when that changed a file")
     commands.add_parser("manual", help="build the manual, every page and link of it")
@@ -107,8 +107,7 @@ def _env(paths: Paths, args: argparse.Namespace) -> int:
 
 
 def _environment(paths: Paths, args: argparse.Namespace) -> int:
-    del args
-    made = venv()
+    made = venv.supply() if args.supply else venv.venv()
     with contextlib.redirect_stdout(sys.stderr):  # standard output is for the path alone
         run_steps([Step("python environment", "python", lambda: made.ensure(paths)[1])], paths.logs)
     print(made.path(paths))

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from .steps import misplaced
 
+ANY_CODE = tuple(range(-64, 256))
+"""The exit codes of a part that only reports, for :attr:`Part.fine`: a signal that ended it is less than 0."""
 HEARTBEAT = 60.0
 """Seconds between two lines that say what goes on."""
 

@@ -20,11 +20,11 @@ from pathlib import Path
 
 from . import generate, times
 from .console import say
-from .parts import Ended, Part, run_parts
+from .parts import ANY_CODE, Ended, Part, run_parts
 from .run import StepFailed, log_to, run
 from .settings import ROOT, Paths
 from .steps import Step, run_steps
-from .venv import docs, venv
+from .venv import docs, supply, venv
 
 LAB = ("test_sanity.py", "test_views.py", "test_root_squash.py", "test_switch.py")
 """What a change breaks first: CSI conformance, what a pod sees, live switch, root_squash."""
@@ -32,6 +32,7 @@ UNIT_WORKERS = 4
 """More than the cores of the smallest machine: a third of the unit tests' time is waiting for mounts and processes."""
 E2E_WORKERS = 3
 """More would only wait for each other: three groups of tests take most of the time."""
+AUDIT, AUDIT_SECONDS = "known holes (a report)", 30
 SIDE_BY_SIDE, ALONE = "end-to-end tests, side by side", "end-to-end tests, alone"
 NO_TESTS = 5
 """pytest's exit code when a selection is empty: with -k either end-to-end run may have nothing to do."""
@@ -77,6 +78,10 @@ def plan(options: Options, reports: Path) -> Plan:
         Part("import directions", "checks", ("lint-imports",)),
     )
     manual = Part("manual", "manual", _devcluster("manual"))
+    chain = (
+        Part("bills of materials", "supply", ("./hack/sbom", "--locks", "--output", str(reports / "sbom"))),
+        Part(AUDIT, "supply", ("./hack/audit", "--seconds", str(AUDIT_SECONDS)), fine=ANY_CODE),
+    )
     generated = Part("generated files", "first", _devcluster("drift"))
     unit_xml, e2e_xml, told = reports / "unit.xml", reports / "e2e.xml", reports / "e2e-side-by-side.jsonl"
     unit = _pytest(
@@ -85,11 +90,11 @@ def plan(options: Options, reports: Path) -> Plan:
     )
     if options.unit:
         last = Part("unit tests", "last", (*unit, *options.selection, "tests/unit"), report=unit_xml)
-        return Plan(((generated,), (*checks, manual)), last)
+        return Plan(((generated,), (*checks, manual, *chain)), last)
     repair = Part("repair", "first", _devcluster("repair"))
     lab = ("--kernel", "all", "--long", "--timeout", "7200") if options.long else ("--timeout", "1200", *LAB)
     # the cluster comes before the unit tests: it builds helm, which the charts' tests need
-    second = (*checks, manual, Part("cluster", "cluster", ("./hack/up",)))
+    second = (*checks, manual, *chain, Part("cluster", "cluster", ("./hack/up",)))
     words = (*(("--long",) if options.long else ()), *(("--chart", options.chart) if options.chart else ()))
     e2e = (*_pytest("-p", "tests.e2e.two_runs", "--durations=10", *words, *options.selection), "tests/e2e")
     third = (
@@ -124,7 +129,8 @@ def _devcluster(command: str) -> tuple[str, ...]:
 
 def environment(paths: Paths) -> dict[str, str]:
     """The variables that the parts run with: the project's Python environment first on PATH, and a mkfs.erofs that
-    writes catalogs. Makes both when they are missing. Raises StepFailed when there is no Python environment."""
+    writes catalogs, and the Python of hack/sbom. Makes them when they are missing. Raises StepFailed when there is no
+    Python environment."""
     made = venv()
     run_steps([Step("python environment", "python", lambda: made.ensure(paths)[1])], paths.logs)
     environ = {**os.environ, "PATH": f"{made.path(paths) / 'bin'}:{os.environ['PATH']}"}
@@ -137,6 +143,12 @@ def environment(paths: Paths) -> dict[str, str]:
                 environ["PDSHUB_MKFS_EROFS"] = str(programs().ensure(paths)[0] / "bin/mkfs.erofs")
         except StepFailed as error:
             say(f"mkfs.erofs of Debian 13 could not be had, tests that write catalogs are skipped: {error}")
+    if "PDSHUB_SUPPLY_PYTHON" not in environ:
+        try:
+            with log_to(paths.logs / "supply-venv.log"):
+                environ["PDSHUB_SUPPLY_PYTHON"] = str(supply().ensure(paths)[0] / "bin/python")
+        except StepFailed as error:
+            say(f"CycloneDX's library could not be had, tests of bills of materials are skipped: {error}")
     return environ
 
 

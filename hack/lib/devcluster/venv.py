@@ -1,4 +1,4 @@
-"""Python environments in the cache: the project's, and the one that builds the manual."""
+"""Python environments in the cache: the project's, the one that builds the manual, and that of package supply."""
 
 from __future__ import annotations
 
@@ -54,6 +54,16 @@ def docs() -> Artefact:
         _install(work, *pins)
 
     return Artefact("docs-venv", digest([*pins, interpreter()]), build, in_place=True)
+
+
+def supply() -> Artefact:
+    """``bin/python`` with what hack/sbom, hack/audit and hack/release need, each the file whose digest is pinned."""
+    pins = ROOT / "hack/lib/supply/requirements.txt"
+
+    def build(work: Path) -> None:
+        _install(work, "--only-binary", ":all:", "--require-hashes", "--no-deps", "--requirement", str(pins))
+
+    return Artefact("supply-venv", digest([pins.read_text(), interpreter()]), build, in_place=True)
 
 
 def _install(work: Path, *what: str) -> None:
