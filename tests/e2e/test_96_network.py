@@ -63,7 +63,7 @@ def stand_ins(cluster: Cluster, hub: dict[str, Any]) -> Iterator[None]:
     try:
         for address in STAND_INS.values():
             cluster.node("ip", "route", "replace", "blackhole", f"{address}/32")
-            # of scope host: else masqueraded connections of the node itself would take it for theirs, and hang without it
+            # of scope host: else the node's own masqueraded connections would take it for theirs, and hang later
             cluster.node("ip", "address", "replace", f"{address}/32", "dev", "lo", "scope", "host")
         cluster.apply(pod(cluster))
         cluster.kubectl("wait", "--for=condition=Ready", "pod/stand-ins", "-n", CONTROL, "--timeout=120s", timeout=130)

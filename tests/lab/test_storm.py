@@ -37,6 +37,8 @@ SHORT = int(os.environ.get("LAB_STORM_CHANGES", "300"))
 SWITCH_SECONDS = 15.0
 FELT_SECONDS = 60.0
 """After a fault: two time-outs of the client, the look that finds the server back, and an emulated machine."""
+NO_SOURCE = 4
+"""Exit code of a survey whose source cannot be read."""
 ALL = "0/1"
 """A survey that looks at every file: directory times do not tell of writes in place."""
 
@@ -64,6 +66,10 @@ class Surveys:
         self.made: list[tuple[float, float, str]] = []
         """(survey began, seen by pods, generation)."""
         self._last: Path | None = None
+        self.undone = 0
+        """Surveys that met a fault, and were done again."""
+        self.felt: Callable[[float, float], bool] = lambda began, ended: False
+        """Whether a fault may have been felt in that time."""
 
     def _plan(self, restat: str, out: Path, fresh: bool = False) -> list[str]:
         words = ["plan", "--source", f"nas={self._nas}", "--view", str(self._work / "view.yaml"), "--out", str(out)]
@@ -84,8 +90,14 @@ class Surveys:
 
     def survey(self, restat: str, fresh: bool = False) -> tuple[float, str]:
         """Plan and catalog; answers when it began and the generation's name. `fresh`: without a memory."""
-        began, out = time.monotonic(), self._work / f"g{len(list(self._work.iterdir()))}"
-        assert archive.main(self._plan(restat, out, fresh)) == 0
+        while True:
+            began, out = time.monotonic(), self._work / f"g{len(list(self._work.iterdir()))}"
+            code = archive.main(self._plan(restat, out, fresh))
+            # a survey that meets a server which does not answer is none, and is done again
+            if code != NO_SOURCE or not self.felt(began, time.monotonic()):
+                break
+            self.undone += 1
+        assert code == 0
         assert archive.main(["catalog", "--generation", str(out), "--accept-shrink"]) == 0
         name = json.loads((out / "manifest.json").read_text())["generation"]
         place = self._shelf / name.removeprefix("sha256:")
@@ -215,11 +227,13 @@ class Faults:
         self.met.append(name)
         self.times.append((began, time.monotonic() + FELT_SECONDS))
 
+    def felt(self, first: float, last: float) -> bool:
+        """Whether a fault of before or now may be felt between two moments."""
+        return any(began <= last and first <= ended for began, ended in self.times)
+
     def explain(self, error: Error) -> bool:
         """A server that does not answer: soft mounts end in an error, and a cover may lie over the catalog."""
-        return error.kind in ("ENOTCONN", "EIO", "ETIMEDOUT") and any(
-            began <= error.ended and error.listed <= ended for began, ended in self.times
-        )
+        return error.kind in ("ENOTCONN", "EIO", "ETIMEDOUT") and self.felt(error.listed, error.ended)
 
 
 @pytest.mark.parametrize("changes", [SHORT, pytest.param(10_000, marks=pytest.mark.long)])
@@ -246,6 +260,7 @@ def test_update_storm(
             readers.append(subprocess.Popen(command, stdout=out))
     work = threading.Thread(target=storm.run, args=(10**9, 0.02, ends))
     faults = Faults(nas, storm_node, surveys)
+    surveys.felt = faults.felt
     try:
         eventually("all readers read", lambda: all(log.read_text() for log in logs))
         work.start()
@@ -285,7 +300,8 @@ def test_update_storm(
     with capsys.disabled():
         print(
             f"\nstorm: {storm.counts.total()} changes {dict(storm.counts)}; {len(surveys.made)} surveys, {turn} "
-            f"during it; faults {faults.met}; readers: {dict(totals)}; {len(away)} times without its source; errors, "
+            f"during it, {surveys.undone} met a fault and were done again; faults {faults.met}; "
+            f"readers: {dict(totals)}; {len(away)} times without its source; errors, "
             f"all explained but {len(unexplained)}: "
             f"{dict(Counter(e.kind for e in errors))}"
         )

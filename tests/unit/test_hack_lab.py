@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,49 @@ def test_virtual_machine_writes_to_one_folder(tmp_path: Path, kvm: bool) -> None
     assert words.count("--rwdir") == 1
     assert "--rw" not in words
     assert ("--disable-kvm" in words) is not kvm
+
+
+def test_kernels_run_side_by_side_and_one_that_breaks_is_a_result() -> None:
+    both = threading.Barrier(2, timeout=20)
+
+    def passed() -> str:
+        both.wait()  # only where both run
+        return "passed"
+
+    def breaks() -> str:
+        both.wait()
+        raise StepFailed("the virtual machine broke")
+
+    assert main.side_by_side({"6.1": passed, "6.12": breaks}, 2) == {
+        "6.1": "passed",
+        "6.12": "failed: the virtual machine broke",
+    }
+
+
+def test_no_more_kernels_at_once_than_asked_for() -> None:
+    now, most = [0], [0]
+
+    def work() -> str:
+        now[0] += 1
+        most[0] = max(most[0], now[0])
+        time.sleep(0.01)
+        now[0] -= 1
+        return "passed"
+
+    assert set(main.side_by_side({str(n): work for n in range(4)}, 1).values()) == {"passed"} and most[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("word", "pieces", "shown"),
+    [
+        ("", [b"..", b".\n"], "...\n"),
+        ("6.1: ", [b"..", b".\nab", b"c\n\nleft"], "6.1: ...\n6.1: abc\n6.1: \n"),
+    ],
+)
+def test_guests_beside_each_other_speak_in_whole_lines(
+    word: str, pieces: list[bytes], shown: str, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    lines = main.Lines(word)
+    for piece in pieces:
+        lines.show(piece)
+    assert capfdbinary.readouterr().out.decode() == shown

@@ -8,7 +8,9 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from devcluster import generate, golang
@@ -35,6 +37,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--delay", type=float, default=0, metavar="MS", help="round-trip time of the NFS server")
     p.add_argument("--long", action="store_true", help="the tests marked long, too")
     p.add_argument("--timeout", type=float, default=DEFAULT_TIMEOUT, metavar="S", help="seconds for one kernel")
+    p.add_argument(
+        "--at-once",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="kernels side by side",
+    )
     p.add_argument("--junit", type=Path, metavar="DIR", help="keep pytest's XML reports here, one a kernel")
     p.add_argument("--script", metavar="SHELL", help="run this in the prepared machine instead of pytest")
     p.add_argument("--results", type=Path, metavar="DIR", help="keep what a --script leaves in $LAB_RESULTS here")
@@ -82,17 +91,60 @@ def lab(paths: Paths, args: argparse.Namespace, rest: list[str]) -> int:
     newest = ensure(paths, newer.programs(), "mkfs.erofs and more of Debian 13, unpacked beside the system")
     virtme = ensure(paths, machine.virtme(), f"virtme-ng {machine.VIRTME}")
     sanity = ensure(paths, golang.tool(paths, "csi-sanity"), "csi-sanity")
-    results: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="project-", dir=paths.cache / "lab") as project:
         snapshot(Path(project), environment, args.also)
         folders = {"venv": environment, "tools": tools, "sanity": sanity, "newer": newest, "project": Path(project)}
+        machines = {}
         for series in packages.KERNELS if args.kernel == "all" else [args.kernel]:
             kernel = ensure(paths, packages.kernel(series), f"Debian's kernel {series}")
-            vm = dataclasses.replace(machine.choose(paths, kernel, virtme, say), memory=args.memory)
-            results[series] = one(paths, vm, series, args, rest, folders)
+            machines[series] = dataclasses.replace(machine.choose(paths, kernel, virtme, say), memory=args.memory)
+        shows = {series: Lines(f"{series}: " if len(machines) > 1 else "").show for series in machines}
+        results = side_by_side(
+            {series: lambda s=series: one(paths, machines[s], s, args, rest, folders, shows[s]) for series in machines},  # type: ignore[misc]
+            args.at_once,
+        )
     for series, result in results.items():
         say(f"kernel {series}: {result}")
     return 0 if set(results.values()) == {"passed"} else 1
+
+
+class Lines:
+    """Shows what a guest prints; beside other guests whole lines with a word before them."""
+
+    _mine = threading.Lock()
+
+    def __init__(self, word: str) -> None:
+        self._word, self._rest = word.encode(), b""
+
+    def show(self, data: bytes) -> None:
+        """Print it, or keep what is no line yet."""
+        if self._word:
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            data = b"".join(self._word + line + b"\n" for line in lines)
+        with self._mine:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+
+
+def side_by_side(work: Mapping[str, Callable[[], str]], at_once: int) -> dict[str, str]:
+    """Do all of it, so many at once: what came of each. One that breaks is a result too, and keeps no other from its
+    end. Threads are daemons: who interrupts waits for none of them, and takes their machines along."""
+    results: dict[str, str] = {}
+    slots = threading.Semaphore(at_once)
+
+    def do(name: str) -> None:
+        with slots:
+            try:
+                results[name] = work[name]()
+            except StepFailed as error:
+                results[name] = f"failed: {error}"
+
+    threads = [threading.Thread(target=do, args=(name,), daemon=True) for name in work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return {name: results.get(name, "failed: it ended without a word") for name in work}
 
 
 def selection(words: list[str]) -> list[str]:
@@ -113,9 +165,15 @@ def snapshot(project: Path, environment: Path, also: list[str]) -> None:
 
 
 def one(
-    paths: Paths, vm: machine.Machine, series: str, args: argparse.Namespace, rest: list[str], folders: dict[str, Path]
+    paths: Paths,
+    vm: machine.Machine,
+    series: str,
+    args: argparse.Namespace,
+    rest: list[str],
+    folders: dict[str, Path],
+    show: Callable[[bytes], None],
 ) -> str:
-    """Run on one kernel: ``passed``, or what went wrong."""
+    """Run on one kernel: ``passed``, or what went wrong. ``show`` gets what it prints. Raises StepFailed."""
     begun = time.monotonic()
     console = paths.logs / f"lab-{series}.log"
     say(f"kernel {vm.image.name.removeprefix('vmlinuz-')}, {'KVM' if vm.kvm else 'emulated'}; console: {console}")
@@ -146,10 +204,6 @@ def one(
         # a kernel's command line is short: the script goes through the shared folder
         entry = Path(shared) / "run"
         entry.write_text(script + "\n")
-
-        def show(data: bytes) -> None:
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
 
         code = machine.boot(vm, f"sh {entry}", console, args.timeout, show, Path(shared))
         report = Path(shared) / "junit.xml"
