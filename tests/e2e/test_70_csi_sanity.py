@@ -19,7 +19,7 @@ PLUGIN = "/var/lib/kubelet/plugins/archive.pdshub.dev/csi.sock"
 # The plugin has no controller and the suite's whole flow wants one: tests/lab/controller.py stands in front of it.
 SCRIPT = f"""
 cd {WORK}
-timeout 400 python3 controller.py {WORK}/driver.sock "$1" {PLUGIN} &
+timeout 400 python3 controller.py {WORK}/driver.sock "$1" {PLUGIN} "$2" &
 trap "kill $!" EXIT
 for i in $(seq 100); do [ -S driver.sock ] && break; sleep 0.2; done
 timeout 380 ./csi-sanity -csi.endpoint unix://{WORK}/driver.sock \\
@@ -40,11 +40,12 @@ def work(cluster: Cluster) -> Iterator[None]:
 
 
 def test_identity_and_node_suites(cluster: Cluster, hub: dict[str, Any], work: None) -> None:
-    view = f"{hub['metadata']['namespace']}-{hub['metadata']['name']}"
+    namespace = hub["metadata"]["namespace"]
+    view = f"{namespace}-{hub['metadata']['name']}"
     modes = {s["mode"] for s in cluster.get("archiveview", view)["status"]["sources"]}
     assert modes <= {"kernel-nfs", "user-space-nfs"}  # over NFS, not over a local directory
     pod = cluster.plugin_pods("node")[0]["metadata"]["name"]
-    said = cluster.kubectl("exec", "-n", SYSTEM, pod, "--", "sh", "-c", SCRIPT, "sh", view, timeout=420)
+    said = cluster.kubectl("exec", "-n", SYSTEM, pod, "--", "sh", "-c", SCRIPT, "sh", view, namespace, timeout=420)
     found = re.search(r"(\d+) Passed \| (\d+) Failed", said)
     assert found, said[-4000:]
     # three of identity; of the node service all but staging and expansion, which the plugin does not offer

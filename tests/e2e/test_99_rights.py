@@ -6,6 +6,7 @@ Runs last: the API server's audit log then tells of the whole run.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -34,6 +35,8 @@ UNUSED: dict[tuple[str, str, str], str] = {
     ("pdshub-hub", "*", "events"): "the hub's own Role hands it on, and the operator's events",
     ("pdshub-hub", "patch", "*"): "Helm, when a chart changed an object",
     ("pdshub-hub", "update", "*"): "the same",
+    ("pdshub-operator-installation", "create", "secrets"): "once, at the installation's first start",
+    ("pdshub-operator-installation", "patch", "secrets"): "the same, and where certificates are renewed",
     ("pdshub-operator-surveyors", "patch", "persistentvolumeclaims"): "a store that grows",
     ("pdshub-operator-surveyors", "delete", "*"): "a view that goes",
 }
@@ -68,6 +71,14 @@ def is_expected(use: audit.Use) -> bool:
     """Whether a refusal is part of a test."""
     closed = bool(use.acting_as) and use.namespace.removeprefix("e2e-") in CLOSED
     return closed or any(words in use.said for words, _ in EXPECTED)
+
+
+def is_of_the_first_moment(number: int, made: list[audit.Use]) -> bool:
+    """Whether a copy of a namespace was asked for before the API server knew its RoleBinding, and then had."""
+    use = made[number]
+    bare = replace(use, code=0, said="")
+    later = [one.code for one in made[number + 1 :] if replace(one, code=0, said="") == bare]
+    return bool(use.acting_as) and use.verb in ("list", "watch") and bool(later) and later[-1] < 400
 
 
 def given(cluster: Cluster, kind: str, name: str, namespace: str | None = None) -> list[audit.Grant]:
@@ -106,7 +117,7 @@ def test_no_refusal_is_unexpected(made: list[audit.Use]) -> None:
     assert made, "the API server wrote nothing down"
     refused = [
         f"{use.account} as {use.acting_as}: {use.verb} {use.resource} {use.namespace}/{use.name}: {use.said}"
-        for use in made
-        if use.code == 403 and not is_expected(use)
+        for number, use in enumerate(made)
+        if use.code == 403 and not is_expected(use) and not is_of_the_first_moment(number, made)
     ]
     assert refused == [], json.dumps(refused[:20], indent=1)

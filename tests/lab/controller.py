@@ -34,8 +34,9 @@ class Identity(services.IdentityServicer):
 
 
 class Controller(services.ControllerServicer):
-    def __init__(self, view: str) -> None:
-        self._view = view
+    def __init__(self, view: str, namespace: str) -> None:
+        # as the kubelet names the pod's, where a driver asks for it (CSIDriver podInfoOnMount)
+        self._context = {"view": view, **({"csi.storage.k8s.io/pod.namespace": namespace} if namespace else {})}
 
     async def ControllerGetCapabilities(self, request: Any, context: Any) -> Any:
         kind = csi.ControllerServiceCapability.RPC.CREATE_DELETE_VOLUME
@@ -48,7 +49,7 @@ class Controller(services.ControllerServicer):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "name and capabilities are needed")
         size = request.capacity_range.required_bytes or 1 << 30
         return csi.CreateVolumeResponse(
-            volume=csi.Volume(volume_id=request.name, capacity_bytes=size, volume_context={"view": self._view})
+            volume=csi.Volume(volume_id=request.name, capacity_bytes=size, volume_context=self._context)
         )
 
     async def DeleteVolume(self, request: Any, context: Any) -> Any:
@@ -94,12 +95,12 @@ class Node(services.NodeServicer):
         return await self._forward("NodeGetVolumeStats", request, context)
 
 
-async def main(socket: str, view: str, plugin: str) -> None:
+async def main(socket: str, view: str, plugin: str, namespace: str = "") -> None:
     options = [("grpc.default_authority", "localhost")]
     async with grpc.aio.insecure_channel(f"unix://{plugin}", options=options) as channel:
         server = grpc.aio.server()
         services.add_IdentityServicer_to_server(Identity(), server)
-        services.add_ControllerServicer_to_server(Controller(view), server)
+        services.add_ControllerServicer_to_server(Controller(view, namespace), server)
         services.add_NodeServicer_to_server(Node(services.NodeStub(channel)), server)
         server.add_insecure_port(f"unix://{socket}")
         await server.start()
@@ -107,4 +108,4 @@ async def main(socket: str, view: str, plugin: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:4]))
+    asyncio.run(main(*sys.argv[1:5]))
