@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+import yaml
+from aiohttp import web
+
 from pdshub.node.store.informer import ApiInformer
+from tests.unit.settled import eventually
 
 NAME = "sha256:" + "1" * 64
 
@@ -33,3 +39,63 @@ def test_what_a_node_needs_is_kept(tmp_path: Path) -> None:
     assert len(changes) == 2 and found.released is None and found.update_policies[0].updates == "nextServer"
     informer.remove("sbn")
     assert not list(tmp_path.iterdir()) and not ApiInformer(tmp_path, lambda: None).views
+
+
+class Silent:
+    """An API server whose first watch hears nothing: its connection broke on the way, and nobody was told."""
+
+    def __init__(self) -> None:
+        self.view = {**view(), "metadata": {"name": "sbn", "generation": 3, "resourceVersion": "7"}}
+        self.lists = 0
+        self.watched: list[str] = []
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        if request.query.get("watch") not in ("true", "True"):
+            self.lists += 1
+            return web.json_response({"metadata": {"resourceVersion": "7"}, "items": [self.view]})
+        self.watched.append(request.query["resourceVersion"])
+        response = web.StreamResponse()
+        await response.prepare(request)
+        if len(self.watched) == 2:
+            bookmark = {"kind": "ArchiveView", "metadata": {"resourceVersion": "8"}}
+            gone = {**self.view, "metadata": {**self.view["metadata"], "resourceVersion": "9"}}
+            for event in ({"type": "BOOKMARK", "object": bookmark}, {"type": "DELETED", "object": gone}):
+                await response.write(json.dumps(event).encode() + b"\n")
+        await asyncio.sleep(60)
+        return response
+
+
+def test_a_watch_that_broke_without_a_word_goes_on_from_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> tuple[int, list[str]]:
+        server, app = Silent(), web.Application()
+        app.router.add_get("/apis/pdshub.dev/v1alpha1/archiveviews", server.answer)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port = runner.addresses[0][1]
+        cluster = {"server": f"http://127.0.0.1:{port}"}
+        config = {
+            "current-context": "a",
+            "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+            "clusters": [{"name": "a", "cluster": cluster}],
+            "users": [{"name": "a", "user": {}}],
+        }
+        (tmp_path / "config").write_text(yaml.safe_dump(config))
+        monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "config"))
+        monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+        (tmp_path / "cache").mkdir()
+        informer = ApiInformer(tmp_path / "cache", lambda: None)
+        task = asyncio.create_task(informer.run())
+        try:
+            await eventually("the view is known", lambda: informer.views)
+            await eventually("it is gone, and a watch follows", lambda: not informer.views and len(server.watched) > 2)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await runner.cleanup()
+        return server.lists, server.watched[:3]
+
+    monkeypatch.setattr("pdshub.node.store.informer.WATCH_SECONDS", 0.5)
+    assert asyncio.run(main()) == (1, ["7", "7", "9"])

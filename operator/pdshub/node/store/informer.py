@@ -22,6 +22,9 @@ from pdshub.wellknown import GROUP, VERSION
 
 log = logging.getLogger(__name__)
 
+WATCH_SECONDS = 60.0
+"""A watch gets a new connection that often: one that broke without a word on the way tells nothing any more."""
+
 #: What a node needs of a status: the rest of it changes too often to be written to disk.
 STATUS = ("generation", "surveyor", "volumes", "selectedNamespaces")
 PLURAL = "archiveviews"
@@ -173,8 +176,9 @@ class ApiInformer(Informer):
             async with watch.Watch() as events:
                 stream = events.stream(
                     api.list_cluster_custom_object, GROUP, VERSION, PLURAL,
-                    resource_version=listed["metadata"]["resourceVersion"], timeout_seconds=240,
-                    _request_timeout=300,
+                    resource_version=listed["metadata"]["resourceVersion"], allow_watch_bookmarks=True,
+                    # no timeout_seconds: then the library goes on from where it was, on a new connection
+                    _request_timeout=WATCH_SECONDS,
                 )  # fmt: skip
                 async for event in stream:
                     document = event["object"]
