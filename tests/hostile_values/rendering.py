@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import re
-import shutil
 import subprocess
-from pathlib import Path
 
 import yaml
 
 from pdshub.helm import KUBERNETES
-from tests.hostile_values.charts import KINDS, NAMES, ROOT, HubChart
+from tests.helm_program import helm
+from tests.hostile_values.charts import KINDS, NAMES, HubChart
 from tests.hostile_values.places import Json
-
-
-@functools.cache
-def helm() -> str:
-    """The helm that hack/up built, else that of this machine. Raises FileNotFoundError."""
-    cache = Path(os.environ.get("PDSHUB_CACHE") or Path("~/.cache/pdshub").expanduser())
-    for candidate in (ROOT / "build/bin/helm", cache / "bin/helm"):
-        if candidate.exists():
-            return str(candidate)
-    if found := shutil.which("helm"):
-        return found
-    raise FileNotFoundError("helm is needed: hack/up builds it")
 
 
 def rendered(chart: HubChart, values: Json) -> subprocess.CompletedProcess[str]:

@@ -6,8 +6,6 @@ import base64
 import copy
 import functools
 import json
-import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import yaml
 
 from pdshub.reconcile.common import watched
 from pdshub.selector import Selector
+from tests import helm_program
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "jupyterhub-airgap"
@@ -114,16 +113,11 @@ CASES: dict[str, Document] = {
 }
 
 
-@functools.cache
 def helm() -> str:
-    cache = Path(os.environ.get("PDSHUB_CACHE") or Path("~/.cache/pdshub").expanduser())
-    for candidate in (ROOT / "build/bin/helm", cache / "bin/helm"):
-        if candidate.exists():
-            return str(candidate)
-    found = shutil.which("helm")
-    if not found:
-        pytest.skip("helm is needed: hack/up builds it")
-    return found
+    try:
+        return helm_program.helm()
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
 
 
 def run(values: Document, **more: Any) -> subprocess.CompletedProcess[str]:

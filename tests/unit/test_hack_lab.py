@@ -129,3 +129,12 @@ def test_guests_beside_each_other_speak_in_whole_lines(
     for piece in pieces:
         lines.show(piece)
     assert capfdbinary.readouterr().out.decode() == shown
+    lines.end()
+    assert capfdbinary.readouterr().out.decode() == (f"{word}left\n" if word else "")
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "two", ""])
+def test_no_kernel_at_once_is_refused_instead_of_waited_for(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main.parser().parse_args([f"--at-once={number}"])
+    assert "want 1 or more" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import os
 import shutil
 import sys
@@ -27,6 +28,13 @@ DEFAULT_TIMEOUT = 1200
 GUEST = Path(__file__).with_name("guest.sh")
 
 
+def at_least_one(text: str) -> int:
+    """A number of kernels. Raises argparse.ArgumentTypeError: with none nothing would ever begin."""
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text}: want 1 or more")
+    return int(text)
+
+
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="hack/lab",
@@ -38,11 +46,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--long", action="store_true", help="the tests marked long, too")
     p.add_argument("--timeout", type=float, default=DEFAULT_TIMEOUT, metavar="S", help="seconds for one kernel")
     p.add_argument(
-        "--at-once",
-        type=int,
-        default=os.cpu_count() or 1,
-        metavar="N",
-        help="kernels side by side",
+        "--at-once", type=at_least_one, default=os.cpu_count() or 1, metavar="N", help="kernels side by side"
     )
     p.add_argument("--junit", type=Path, metavar="DIR", help="keep pytest's XML reports here, one a kernel")
     p.add_argument("--script", metavar="SHELL", help="run this in the prepared machine instead of pytest")
@@ -98,11 +102,14 @@ def lab(paths: Paths, args: argparse.Namespace, rest: list[str]) -> int:
         for series in packages.KERNELS if args.kernel == "all" else [args.kernel]:
             kernel = ensure(paths, packages.kernel(series), f"Debian's kernel {series}")
             machines[series] = dataclasses.replace(machine.choose(paths, kernel, virtme, say), memory=args.memory)
-        shows = {series: Lines(f"{series}: " if len(machines) > 1 else "").show for series in machines}
-        results = side_by_side(
-            {series: lambda s=series: one(paths, machines[s], s, args, rest, folders, shows[s]) for series in machines},  # type: ignore[misc]
-            args.at_once,
-        )
+        lines = {series: Lines(f"{series}: " if len(machines) > 1 else "") for series in machines}
+        work = {
+            series: functools.partial(one, paths, vm, series, args, rest, folders, lines[series].show)
+            for series, vm in machines.items()
+        }
+        results = side_by_side(work, args.at_once)
+        for left in lines.values():
+            left.end()
     for series, result in results.items():
         say(f"kernel {series}: {result}")
     return 0 if set(results.values()) == {"passed"} else 1
@@ -124,6 +131,11 @@ class Lines:
         with self._mine:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
+
+    def end(self) -> None:
+        """Print what never became a line."""
+        if self._rest:
+            self.show(b"\n")
 
 
 def side_by_side(work: Mapping[str, Callable[[], str]], at_once: int) -> dict[str, str]:
