@@ -66,7 +66,9 @@ class Informers:
     def _watching(self) -> list[Informer]:
         return [*self._always, *(informer for made in self._followed.values() for informer in made)]
 
-    def _all(self) -> list[ObjectCache]:
+    @property
+    def caches(self) -> list[ObjectCache]:
+        """Every copy, whoever feeds it."""
         return [*self._fed.values(), *self._watching()]
 
     def of(self, resource: Resource, namespace: str) -> Iterator[ObjectCache]:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import SplitResult, urlsplit
 
 import yaml
 from pydantic import Field, StrictInt, model_validator
@@ -41,6 +42,8 @@ class ImageDefaults(Model):
     hub: str = ""
     proxy: str = ""
     user: str = ""
+    door: str = ""
+    """What ends TLS for hubs with tls.acme or tls.secret; no chart has one of its own."""
 
 
 class Defaults(Model):
@@ -139,6 +142,8 @@ class Network(Model):
     """Addresses of the institution and the cluster that are closed beside the private ones."""
     allowed_ranges: list[Cidr] = Field(default_factory=list)
     """Closed addresses that a PDSHub may name in spec.network.cidrs all the same."""
+    acme_ranges: list[Cidr] = Field(default_factory=list)
+    """Closed addresses of private ACME directories, and of name servers that doors update (RFC 2136)."""
     api_server: Literal["found", "any"] | list[Cidr] = "found"
     """Where hubs reach the API server: as Service kubernetes says, at any address, or in these ranges."""
     dns: Dns = Field(default_factory=Dns)
@@ -163,6 +168,60 @@ class Network(Model):
         return self.model_copy(update={"ip_families": [f"IPv{version}" for version in sorted(versions)]})
 
 
+class GoogleProvider(Model):
+    """Where a service that speaks as Google does is, for hubs with signIn.google: by default Google itself."""
+
+    authorize_url: str = ""
+    """Where people's browsers go."""
+    token_url: str = ""
+    """Where hubs trade the code of a sign-in for a token."""
+    userdata_url: str = ""
+    """Where hubs ask who signed in: claims ``email``, and ``verified_email`` or ``email_verified``, and ``hd``."""
+    ranges: list[Cidr] = Field(default_factory=list)
+    """Its addresses, where they are closed to hubs (see network_rules)."""
+    allow_http: bool = False
+    """Whether the URLs may be plain HTTP, where anybody on the way signs in as anybody: for development alone."""
+
+    @model_validator(mode="after")
+    def _is_a_provider(self) -> Self:
+        urls = {"authorizeUrl": self.authorize_url, "tokenUrl": self.token_url, "userdataUrl": self.userdata_url}
+        given = {name: urlsplit(url) for name, url in urls.items() if url}
+        if given and len(given) < len(urls):
+            raise ValueError(f"signIn.google: all of {', '.join(urls)} are of one provider: name all, or none")
+        for name, url in given.items():
+            if url.scheme not in (("https", "http") if self.allow_http else ("https",)):
+                raise ValueError(f"signIn.google.{name} has to begin with https:// (allowHttp is for development)")
+            if not url.hostname or url.username or url.password or url.query or url.fragment or not self._port(url):
+                raise ValueError(f"signIn.google.{name} has to be https://HOST[:PORT]/PATH and no more")
+        return self
+
+    @staticmethod
+    def _port(url: SplitResult) -> int:
+        """The port of a URL; 0 where it has none that is valid."""
+        try:
+            return url.port or {"https": 443, "http": 80}.get(url.scheme, 0)
+        except ValueError:
+            return 0
+
+    @property
+    def traits(self) -> dict[str, str]:
+        """Traits of OAuthenticator; none for Google itself."""
+        given = (self.authorize_url, self.token_url, self.userdata_url)
+        return dict(zip(("authorize_url", "token_url", "userdata_url"), given, strict=True)) if all(given) else {}
+
+    @property
+    def ports(self) -> list[int]:
+        """Ports at which hubs ask it, in order."""
+        urls = [url for url in (self.token_url, self.userdata_url) if url]
+        return sorted({self._port(urlsplit(url)) for url in urls}) or [443]
+
+
+class SignInProviders(Model):
+    """Who proves who people are."""
+
+    google: GoogleProvider = Field(default_factory=GoogleProvider)
+
+
 class Installation(Model):
     """The whole of installation.yaml."""
 
@@ -171,6 +230,7 @@ class Installation(Model):
     surveyor: Surveyor = Field(default_factory=Surveyor)
     hubs: Hubs = Field(default_factory=Hubs)
     network: Network = Field(default_factory=Network)
+    sign_in: SignInProviders = Field(default_factory=SignInProviders)
 
     @property
     def private_ranges(self) -> list[str]:

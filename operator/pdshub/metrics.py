@@ -1,6 +1,7 @@
 """Prometheus metrics of the operator: how hubs and archive views stand. docs/metrics.md explains each.
 
-Labels are names of views and words of this program; hubs are only counted.
+Labels are names of views and words of this program; hubs are only counted, but for how far each was read for the audit
+log, and for their certificates. No label ever names a person.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from pdshub import rfc3339
+from pdshub.api.status import CertificateStatus
+from pdshub.audit_log.recorder import Figures as AuditFigures
 from pdshub.generation_id import short
 from pdshub.kube import ARCHIVE_VIEW, PDSHUB, Kube, KubeError
 from pdshub.reconcile.common.node_reports import NodeReport
+from pdshub.shown_certificate import remaining
 
 PREFIX = "pdshub_operator_"
 SILENT = 30.0
@@ -48,6 +52,9 @@ class Facts:
     views: Sequence[Mapping[str, Any]] = ()
     answering: int = 0
     silent: int = 0
+    audit: AuditFigures = field(default_factory=AuditFigures)
+    now: float = 0.0
+    """Seconds since 1970."""
 
 
 def program_version() -> str:
@@ -90,6 +97,41 @@ def of_operator(facts: Facts) -> Iterator[Metric]:
     for (condition, status), count in sorted(counts.items()):
         hubs.add_metric([condition, status], count)
     yield hubs
+
+
+def of_certificates(hubs: Sequence[Mapping[str, Any]], now: float) -> Iterator[Metric]:
+    """The certificates that people are shown, as they were seen last. ``now``: seconds since 1970."""
+    end = _gauge("certificate_not_after_timestamp_seconds", "Unix time at which a hub's certificate ends.", ("hub",))
+    left = _gauge("certificate_remaining_ratio", "What is left of the life of a hub's certificate; 1 is all of it.",
+                  ("hub",))  # fmt: skip
+    for hub in hubs:
+        found = _status(hub).get("certificate")
+        if not isinstance(found, Mapping):
+            continue
+        said = CertificateStatus.model_validate(found)
+        name = f"{hub['metadata']['namespace']}/{hub['metadata']['name']}"
+        end.add_metric([name], rfc3339.seconds(said.not_after))
+        left.add_metric([name], remaining(said, now))
+    yield from (end, left)
+
+
+def of_audit(figures: AuditFigures) -> Iterator[Metric]:
+    """The audit log."""
+    yield _one("audit_enabled", "1 where the audit log has a volume of its own.", float(figures.enabled))
+    yield _one("audit_number", "Number of the last entry of the audit log.", figures.number)
+    for name, text, value in (
+        ("audit_written", "Entries that were written to the audit log since the start.", figures.written),
+        ("audit_failed", "Attempts to write to the audit log that failed since the start.", figures.failed),
+        ("audit_lost", "Entries of the operator's own that could not be kept since the start.", figures.lost),
+    ):
+        counter = CounterMetricFamily(PREFIX + name, text)
+        counter.add_metric([], value)
+        yield counter
+    pulled = _gauge("audit_pulled_timestamp_seconds", "Unix time at which a hub last answered for the audit log.",
+                    ("hub",))  # fmt: skip
+    for hub, at in sorted(figures.pulled.items()):
+        pulled.add_metric([hub], at)
+    yield pulled
 
 
 def of_views(views: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
@@ -146,6 +188,8 @@ def of_views(views: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
 def families(facts: Facts) -> Iterator[Metric]:
     """All metric families of the operator."""
     yield from of_operator(facts)
+    yield from of_certificates(facts.hubs, facts.now)
+    yield from of_audit(facts.audit)
     yield from of_views(facts.views)
 
 
@@ -173,6 +217,7 @@ class Exporter:
     unhealthy_reason: Callable[[], str]
     busy: Callable[[], float]
     reports: Callable[[], Mapping[str, NodeReport]]
+    audit: Callable[[], AuditFigures] = AuditFigures
     _hubs: Sequence[Mapping[str, Any]] = field(default=(), init=False)
     _views: Sequence[Mapping[str, Any]] = field(default=(), init=False)
 
@@ -189,6 +234,6 @@ class Exporter:
         return text(
             Facts(
                 self.version, not self.unhealthy_reason(), self.busy(), up, self._hubs, self._views,
-                answering, len(reports) - answering,
+                answering, len(reports) - answering, self.audit(), time.time(),
             )
         )  # fmt: skip

@@ -1,8 +1,4 @@
-"""pdshub-operator: kopf runs it and watches hubs and views, informers the rest; every change leads to reconcile().
-
-Each object has a loop of its own (reconcile/common/workqueue.py), and everything is looked at again every minute, so
-that a change that was missed costs only time.
-"""
+"""pdshub-operator: kopf runs it and watches hubs and views, informers the rest; every change leads to reconcile()."""
 
 from __future__ import annotations
 
@@ -12,259 +8,21 @@ import logging
 import os
 import shutil
 import sys
-import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import kopf
 
 from pdshub import installation, ports
-from pdshub.cached_kube import CachedKube, Informers
+from pdshub.audit_log import trail
 from pdshub.helm import Helm
 from pdshub.kopf_handlers import registry
-from pdshub.kube import ARCHIVE_VIEW, PDSHUB, ROLE_BINDING, Kube, KubeError, Object, Resource
-from pdshub.metrics import Exporter, program_version
-from pdshub.object_cache import Changed, Scope
-from pdshub.reconcile.common import triggers, watched
+from pdshub.kube import Kube
+from pdshub.loops import HELM_GRACE, Operator, Surroundings
 from pdshub.reconcile.common.context import BundledChart
-from pdshub.reconcile.common.healthz import serve
-from pdshub.reconcile.common.node_reports import NodeReport, Reports
-from pdshub.reconcile.common.tls import Tls
-from pdshub.reconcile.common.triggers import HubKey, asked_of, told_to_hubs
-from pdshub.reconcile.common.workqueue import WorkQueue
-from pdshub.reconcile.hub import reconcile as hub
-from pdshub.reconcile.hub.context import HubContext
-from pdshub.reconcile.hub.homes_protection import HomesProtection, is_home
-from pdshub.reconcile.view import reconcile as view
-from pdshub.reconcile.view.context import ViewContext
 from pdshub.render.chart import AIRGAP_PATH
-from pdshub.render.names import HUB_LABEL, VIEW_LABEL
-from pdshub.render.surveyor import SurveyorNames
-from pdshub.survey_api import SurveyApi
 from pdshub.tenant import EVENTS
 from pdshub.tenant_kubeconfig import Kubeconfigs
 from pdshub.watch import small_buffers
-
-log = logging.getLogger("pdshub")
-
-RESYNC = 60.0
-"""Seconds between two lists of everything: what a watch missed is found then."""
-EARLY = 1.0
-"""The same before kopf's first list was heard; doubled each time."""
-STUCK = 900.0
-"""A single look that takes longer than this (seconds) has hung; helm's own bound is 300."""
-HELM_GRACE = 100.0
-"""Seconds that a run of helm gets to end when the operator is told to stop."""
-_VIEW_GRACE = 5.0
-"""The same for a look at a view."""
-
-LookAtHub = Callable[[HubContext, str, str], Awaitable[float | None]]
-LookAtView = Callable[[ViewContext, str, dict[str, NodeReport], bool], Awaitable[float | None]]
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What an operator is made with, beside the door to the API server."""
-
-    helm: Helm
-    installation: installation.Installation
-    chart: BundledChart
-    system: str
-    """Namespace of the installation."""
-    surveys: SurveyApi = field(default_factory=SurveyApi)
-
-
-class Operator:
-    """The running operator. ``look_at_hub`` and ``look_at_view`` are the two reconcile()."""
-
-    def __init__(
-        self,
-        kube: Kube,
-        around: Surroundings,
-        look_at_hub: LookAtHub = hub.reconcile,
-        look_at_view: LookAtView = view.reconcile,
-    ) -> None:
-        self.index = triggers.ViewIndex()
-        fed = [(watched.HUBS, self.on_hub), (watched.VIEWS, self.on_view)]
-        self.informers = Informers(
-            kube, self._always(around.system, around.installation.surveyor.namespace), self._of_hub, fed
-        )
-        self.kube = CachedKube(kube, self.informers)
-        tls = Tls(self.kube, around.system)
-        shared = (self.kube, around.helm, around.installation, around.chart, around.system, tls)
-        self.hub_context = HubContext(*shared)
-        self.view_context = ViewContext(*shared, surveys=around.surveys)
-        self.hubs: WorkQueue[HubKey] = WorkQueue(lambda key: look_at_hub(self.hub_context, *key))
-        self.views: WorkQueue[str] = WorkQueue(
-            lambda name: look_at_view(self.view_context, name, self.reports.nodes, self.reports.asked)
-        )
-        self.reports = Reports(self.kube, around.system, self.views.enqueue_all, tls)
-        self._metrics = Exporter(
-            self.kube, program_version(), self.unhealthy_reason, self.longest_busy, lambda: self.reports.nodes
-        )
-        self._beat = time.monotonic()
-        self._tasks: list[asyncio.Task[Any]] = []
-        self.homes = HomesProtection(self.kube)
-
-    async def start(self, port: int) -> None:
-        """Begin to watch, to look, and to answer on ``port``."""
-        self.informers.start()
-        self._tasks = [
-            asyncio.create_task(self.reports.run(), name="reports"),
-            asyncio.create_task(self._resync(), name="resync"),
-            asyncio.create_task(serve(port, self.unhealthy_reason, self._metrics), name="healthz"),
-        ]
-
-    async def stop(self) -> None:
-        """Finish what is under way and end."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(self.hubs.close(HELM_GRACE), self.views.close(_VIEW_GRACE))
-        await asyncio.gather(*self._tasks, self.homes.close(), return_exceptions=True)
-        await self.informers.close()
-        await self.kube.close()
-
-    def longest_busy(self) -> float:
-        """Seconds that the longest present look at a hub or a view has taken."""
-        return max(self.hubs.longest_busy(), self.views.longest_busy())
-
-    def unhealthy_reason(self) -> str:
-        """Why the operator should be restarted; empty while its loops turn."""
-        silence = time.monotonic() - self._beat
-        if silence > 3 * RESYNC + 60:
-            return f"the last resync was {silence:.0f} s ago"
-        for what, queue in (("hub", self.hubs), ("view", self.views)):
-            if (busy := queue.longest_busy()) > STUCK:
-                return f"one look at a {what} has taken {busy:.0f} s"
-        dead = [task.get_name() for task in self._tasks if task.done()]
-        return f"ended: {', '.join(dead)}" if dead else ""
-
-    # --- everything again, in case something was missed
-
-    async def _resync(self) -> None:
-        early = EARLY
-        while True:
-            try:
-                await self.resync()
-                pause, early = next_resync(self.informers.agreed, early)
-            except KubeError as error:
-                log.warning("the resync failed: %s", error)
-                pause = 5.0
-            # an API server that is away is no reason to restart: the loop did turn
-            self._beat = time.monotonic()
-            await asyncio.sleep(pause)
-
-    async def resync(self) -> None:
-        """Look at every hub, view and home that the API server lists. Raises KubeError when it does not answer."""
-        hubs, views = await self.compare()
-        for item in hubs:
-            self.hubs.enqueue(triggers.hub_key(item))
-        for item in views:
-            self.views.enqueue(item["metadata"]["name"])
-        await self.homes.all(self._open())
-
-    async def compare(self) -> list[list[Object]]:
-        """List hubs and views (metadata), and compare what is known of them with it. Raises KubeError."""
-        listed, late = [], []
-        try:
-            for resource in (PDSHUB, ARCHIVE_VIEW):
-                found, version = await self.kube.live.snapshot(resource, "", labels="", metadata_only=True)
-                late += [resource.plural] if self.informers.behind(resource, found) else []
-                self.informers.compare(resource, found, version)
-                listed.append(found)
-            if late:
-                log.warning("watches of %s went silent: everything is listed again", ", ".join(late))
-                self.informers.restart()
-                await self.informers.refill()
-        except KubeError:
-            self.informers.doubt()
-            raise
-        return listed
-
-    # --- changes
-
-    def hear(self, resource: Resource, kind: str | None, item: Object) -> None:
-        """An event of kopf's watch of hubs or views: its type, None for an object of the first list, and the object."""
-        self.informers.feed(resource, kind, item)
-
-    def _always(self, system: str, surveyors: str) -> list[tuple[Scope, Changed]]:
-        heard = [(watched.BINDINGS, self.on_binding), (watched.claims_of_surveyors(surveyors), self.on_claim)]
-        silent = (*watched.CLUSTER, *watched.of_installation(system), *watched.of_surveyors(surveyors))
-        return [*heard, *((scope, _unheard) for scope in silent)]
-
-    def _of_hub(self, namespace: str) -> Sequence[tuple[Scope, Changed]]:
-        """What is watched in the namespace of a hub alone."""
-        heard = [(watched.claims_of_hub(namespace), self.on_claim)]
-        heard += [(scope, self.on_part) for scope in watched.parts_of_hub(namespace)]
-        return [*heard, *((scope, _unheard) for scope in watched.of_hub(namespace))]
-
-    def _open(self) -> set[str]:
-        """Namespaces that have a hub, and in which the operator may act: in others it can watch nothing."""
-        bound = {str(item["metadata"]["namespace"]) for item in self.informers.objects(ROLE_BINDING)}
-        return self.index.namespaces & bound
-
-    def on_binding(self, old: Object | None, new: Object | None, own: bool) -> None:
-        """A namespace was opened for its hub, or closed."""
-        self.informers.follow(self._open())
-        for key in () if own else self.index.of(str((new or old or {})["metadata"]["namespace"])):
-            self.hubs.enqueue(key)
-
-    def on_hub(self, old: Object | None, new: Object | None, own: bool) -> None:
-        """A hub changed. Its neighbours may have to wait for it; its view says how it takes up a generation.
-
-        What a look at the hub wrote itself (``own``) is known to it.
-        """
-        key = triggers.hub_key(new or old or {})
-        self.index.put(key, new)
-        self.informers.follow(self._open())
-        asked = asked_of(old) != asked_of(new)
-        if asked or not own:
-            self.hubs.enqueue(key)
-        if asked:
-            for other in self.index.neighbours(key):
-                self.hubs.enqueue(other)
-            for name in {triggers.shown_view(old), triggers.shown_view(new)} - {""}:
-                self.views.enqueue(name)
-
-    def on_part(self, old: Object | None, new: Object | None, own: bool) -> None:
-        """An object of a hub's release or a policy of a hub changed: it may have to be put back."""
-        for key in () if own else self.index.of_part(old, new):
-            self.hubs.enqueue(key)
-
-    def on_view(self, old: Object | None, new: Object | None, own: bool) -> None:
-        """A view changed. Its hubs look only when something changed that hubs take from it."""
-        name = str((new or old or {})["metadata"]["name"])
-        if not own or asked_of(old) != asked_of(new):
-            self.views.enqueue(name)
-        if told_to_hubs(old) != told_to_hubs(new):
-            for key in self.index.hubs(name, old, new):
-                self.hubs.enqueue(key)
-
-    def on_claim(self, old: Object | None, new: Object | None, own: bool) -> None:
-        """A claim changed: a home that is bound is protected, who waits for the archive's looks again."""
-        meta = (new or old or {})["metadata"]
-        labels = meta.get("labels") or {}
-        if new is not None and is_home(new):
-            self.homes.begin(new)
-        elif own or VIEW_LABEL not in labels:
-            return
-        elif HUB_LABEL in labels:
-            self.hubs.enqueue((str(meta["namespace"]), str(labels[HUB_LABEL])))
-        else:  # a surveyor's
-            for name in self.views.keys:
-                if SurveyorNames(str(meta["namespace"]), name).labels[VIEW_LABEL] == labels[VIEW_LABEL]:
-                    self.views.enqueue(name)
-
-
-def next_resync(agreed: bool, early: float) -> tuple[float, float]:
-    """Seconds until the next resync, and what ``early`` is then: before kopf's first list agreed it comes sooner."""
-    return (RESYNC, EARLY) if agreed else (early, min(RESYNC, 2 * early))
-
-
-def _unheard(old: Object | None, new: Object | None, own: bool) -> None:
-    """What is only read: nobody looks because of it."""
 
 
 async def run(options: argparse.Namespace) -> None:
@@ -277,6 +35,7 @@ async def run(options: argparse.Namespace) -> None:
             installation.load(options.installation, os.environ.get("POD_IPS", "")),
             BundledChart.read(options.airgap_chart),
             options.namespace,
+            audit_log=trail.from_environment(os.environ),
         )
         own = (options.namespace, around.installation.surveyor.namespace, EVENTS)
         operator = Operator(await Kube.connect(own), around)

@@ -14,3 +14,5 @@ SURVEYOR_METRICS = 9811
 """Of a surveyor's pod: /metrics and /healthz, plain HTTP."""
 OPERATOR_HEALTH = 8080
 """Of the operator's pod: /healthz and /metrics, plain HTTP."""
+DOOR_HTTP, DOOR_HTTPS = 8080, 8443
+"""Of a hub's own door: what people reach at 80 and 443, by its Service."""

@@ -18,10 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tests.e2e.cluster import Cluster
-from tests.e2e.conftest import ROOT, SYSTEM, namespace, person, variant, wait_ready
+from tests.e2e.conftest import SYSTEM, demo, namespace, person, variant, wait_ready
 from tests.e2e.hubclient import Person
 
 SERIAL, AT_ONCE, ROUNDS = 20, 10, 4
@@ -31,10 +29,13 @@ USERS = [f"user{n:02d}" for n in range(max(SERIAL, AT_ONCE))]
 
 def sample(cluster: Cluster, where: str, with_archive: bool) -> dict[str, Any]:
     """A hub for the benchmark; the archive is the only difference between two."""
-    text = (ROOT / "manifests/samples/demo.yaml").read_text().replace("nas.example.org", cluster.facts["NAS_IP"])
-    hub: dict[str, Any] = next(d for d in yaml.safe_load_all(text) if d and d["kind"] == "PDSHub")
     made = variant(
-        hub, "bench", where, service={"type": "NodePort"}, users={"allowed": USERS}, culling={"enabled": False}
+        demo(cluster),
+        "bench",
+        where,
+        service={"type": "NodePort"},
+        users={"allowed": USERS},
+        culling={"enabled": False},
     )
     if not with_archive:
         made["spec"].pop("archive")

@@ -47,6 +47,10 @@ def eventually(
     raise AssertionError(f"{what or 'condition'} not met within {within:.0f} s; last seen: {last!r}")
 
 
+NO_HANDSHAKE = "Unable to connect to the server: net/http: TLS handshake timeout"
+"""What kubectl says when the API server took more than 10 s to greet it."""
+
+
 @dataclass(frozen=True)
 class Cluster:
     """Handles on the running cluster; every field comes from the env file that ``hack/up`` wrote."""
@@ -89,6 +93,13 @@ class Cluster:
 
     def kubectl(self, *argv: str, stdin: str | None = None, timeout: float = 120.0) -> str:
         """kubectl on this cluster."""
+        for _ in range(5):
+            try:
+                return self.run("kubectl", *argv, stdin=stdin, timeout=timeout)
+            except CommandFailed as error:
+                # on a busy machine: its request was never sent, and it does not try again itself
+                if NO_HANDSHAKE not in error.err:
+                    raise
         return self.run("kubectl", *argv, stdin=stdin, timeout=timeout)
 
     def engine(self, *argv: str, timeout: float = 180.0) -> str:

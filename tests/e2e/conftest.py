@@ -47,6 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 GROUPS = {
+    "provider": ("test_62_google.py", "test_69_apache.py"),
     "release": ("test_25_generations.py", "test_29_proof.py"),
     "hub": (
         "test_10_apply.py",
@@ -116,6 +117,15 @@ def manifest(cluster: Cluster) -> dict[str, Any]:
     """What the archive generator wrote: every file of both exports, and facts about some."""
     found: dict[str, Any] = json.loads((cluster.nas_data / "manifest.json").read_text())
     return found
+
+
+@pytest.fixture(scope="session")
+def provider(cluster: Cluster) -> Iterator[str]:
+    """Google's stand-in, whose address the installation has; gives its address on this machine."""
+    from tests.e2e import google_hub
+
+    with google_hub.provider(cluster) as address:
+        yield address
 
 
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
@@ -201,11 +211,17 @@ def one_at_a_time(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+def demo(cluster: Cluster) -> dict[str, Any]:
+    """The hub of manifests/samples/demo.yaml, with this cluster's NAS."""
+    text = (ROOT / "manifests/samples/demo.yaml").read_text().replace("nas.example.org", cluster.facts["NAS_IP"])
+    found: dict[str, Any] = next(d for d in yaml.safe_load_all(text) if d and d["kind"] == "PDSHub")
+    return found
+
+
 @pytest.fixture(scope="session")
 def sample(cluster: Cluster, chart: dict[str, str], manifest: dict[str, Any]) -> dict[str, Any]:
     """manifests/samples/demo.yaml with this cluster's NAS, its real data where there is some, and any port."""
-    text = (ROOT / "manifests/samples/demo.yaml").read_text().replace("nas.example.org", cluster.facts["NAS_IP"])
-    hub: dict[str, Any] = next(d for d in yaml.safe_load_all(text) if d and d["kind"] == "PDSHub")
+    hub = demo(cluster)
     hub["metadata"] = {"name": "demo", "namespace": NAMESPACE}
     hub["spec"]["service"] = {"type": "NodePort"}
     hub["spec"]["users"] = {"allowed": ["ada", "bela"], "admins": ["root-admin"]}

@@ -40,6 +40,8 @@ class Person:
     password: str
     session: requests.Session = field(default_factory=requests.Session)
     token: str = ""
+    host: str = ""
+    """Host name of this person's server, where it has one of its own and ``address`` is that of the proxy."""
 
     def url(self, path: str) -> str:
         """An address on this hub."""
@@ -79,8 +81,12 @@ class Person:
 
     def call(self, method: str, path: str, **kwargs: Any) -> requests.Response:
         """A call with this person's token."""
-        headers = {"Authorization": f"token {self.token}"}
+        headers = {"Authorization": f"token {self.token}", **self.named(path)}
         return requests.request(method, self.url(path), headers=headers, timeout=kwargs.pop("timeout", 60), **kwargs)
+
+    def named(self, path: str) -> dict[str, str]:
+        """The header that names the server which a path belongs to."""
+        return {"Host": self.host} if self.host and path.startswith("/user/") else {}
 
     def model(self) -> dict[str, Any]:
         """This person as the hub's API describes them."""
@@ -129,7 +135,7 @@ class Kernel:
 
     def __init__(self, person: Person) -> None:
         self.person = person
-        reply = person.call("POST", f"/user/{person.slug}/api/kernels", json={"name": "python3"})
+        reply = person.call("POST", f"/user/{person.slug}/api/kernels", json={"name": "python3"}, timeout=300)
         assert reply.status_code == 201, reply.text
         self.id: str = reply.json()["id"]
         self.session = uuid.uuid4().hex
@@ -139,7 +145,11 @@ class Kernel:
         """Open (or open again) the channel to the same kernel."""
         base = self.person.url(f"/user/{self.person.slug}/api/kernels/{self.id}/channels?session_id={self.session}")
         self.socket = websocket.create_connection(
-            "ws" + base.removeprefix("http"), header=[f"Authorization: token {self.person.token}"], timeout=60
+            "ws" + base.removeprefix("http"),
+            header=[f"Authorization: token {self.person.token}"],
+            host=self.person.host or None,
+            origin=f"https://{self.person.host}" if self.person.host else None,
+            timeout=300,
         )
         return self.socket
 

@@ -81,10 +81,12 @@ def unquoted(attack: Attack) -> list[Place]:
     return [place for place in attack.places if place in attack.report.unquoted or place.title in looked]
 
 
-def test_no_value_of_the_schema_becomes_an_object(attack: Attack) -> None:
+def test_no_value_of_the_schema_becomes_an_object(attack: Attack, attacked: HubChart) -> None:
     print(attack.report.line)
     assert attack.report.escaped == []
-    assert attack.report.counts[Outcome.DATA] > 1000 and attack.report.counts[Outcome.LOOK] > 50
+    assert attack.report.counts[Outcome.DATA] > 1000
+    # the chart of this project quotes whatever it prints: nothing is left for the look
+    assert attack.report.counts[Outcome.LOOK] > 50 or attacked.name == airgap().name
 
 
 def test_the_api_server_is_asked_and_the_look_refuses_the_same(
@@ -121,7 +123,7 @@ def test_the_api_server_is_asked_and_the_look_refuses_the_same(
         counts[how] = counts.get(how, 0) + 1
     print(f"dry runs by the API server of {attacked.name}: {sum(counts.values())}, of which {counts}")
     records.keep("dry runs", attacked.name, counts)
-    assert outside(cluster, SPACE) == before
+    assert sorted(outside(cluster, SPACE) ^ before) == []
 
 
 def test_the_values_of_a_hub_write_nothing_outside(
@@ -138,13 +140,16 @@ def test_the_values_of_a_hub_write_nothing_outside(
         generation = cluster.get("pdshub", HUB, SPACE)["metadata"]["generation"]
         eventually(
             lambda: cluster.condition("pdshub", HUB, "Reconciling", SPACE),
-            lambda c, g=generation: c.get("status") == "False" and c.get("observedGeneration") == g,  # type: ignore[misc]
+            # a value that is a text to the chart may still keep pods from starting: Helm has done what it does by then
+            lambda c, g=generation: (  # type: ignore[misc]
+                c.get("observedGeneration") == g and (c["status"] == "False" or c["reason"] == "Starting")
+            ),
             within=240,
             what=f"the hub settles or stalls with {case.place.title}",
         )
         stalled += cluster.condition("pdshub", HUB, "Stalled", SPACE).get("status") == "True"
     print(f"values of a PDSHub: {len(some(cases, APPLIED))}, of which refused {stalled}")
-    assert outside(cluster, SPACE) == before
+    assert sorted(outside(cluster, SPACE) ^ before) == []
     assert stalled > 0 or attacked.name == airgap().name
     cluster.apply(values)
     wait_ready(cluster, HUB, SPACE)

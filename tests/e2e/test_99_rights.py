@@ -29,6 +29,7 @@ UNUSED: dict[tuple[str, str, str], str] = {
     ("pdshub-hub", "*", "jobs.batch"): "zero-to-jupyterhub's image pullers",
     ("pdshub-hub", "*", "ingresses.networking.k8s.io"): "spec.hostname with an ingress",
     ("pdshub-hub", "*", "networkpolicies.networking.k8s.io"): "those of hub charts",
+    ("pdshub-hub", "*", "httproutes.gateway.networking.k8s.io"): "spec.tls.gateway, where the cluster has Gateway API",
     ("pdshub-hub", "*", "poddisruptionbudgets.policy"): "zero-to-jupyterhub's, where values ask for them",
     ("pdshub-hub", "create", "pods"): "the hub's own Role hands it on to KubeSpawner",
     ("pdshub-hub", "delete", "pods"): "the same",
@@ -45,6 +46,10 @@ UNUSED: dict[tuple[str, str, str], str] = {
 EXPECTED: tuple[tuple[str, str], ...] = (
     ("is being terminated", "a namespace that is deleted takes no new objects"),
     ("violates PodSecurity", "the look whether a namespace would let privileged pods in"),
+    (
+        'configmaps "evil" is forbidden: User "system:serviceaccount:e2e-walls:pdshub-helm"',
+        "what values of an attack add to a chart with unquoted texts: the preview asks, as the namespace's account",
+    ),
 )
 """Words of refusals that are part of a test, and why."""
 CLOSED = ("aside", "elsewhere", "foreign", "leaving", "production", "tenant", "tenant-leaving")

@@ -24,8 +24,9 @@ from pdshub.node._proto import csi_pb2_grpc as services
 from pdshub.node.layout import Layout
 from pdshub.node.mount import mountinfo
 
-PATIENCE = 180.0
-"""Seconds for anything that has to happen by itself; an emulated machine with busy neighbours is slow."""
+PATIENCE = 900.0
+"""Seconds for anything that has to happen by itself. An emulated machine with busy neighbours is slow: a NAS that does
+not answer within the plugin's own 20 s is asked again later, and not one time only."""
 _HOLD = 'mount --bind "$0" "$0"; mount --make-rshared "$0"; echo ready; exec sleep infinity'
 _USER = ("setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", "--no-new-privs", "--bounding-set=-all")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import bisect
 import json
 import re
@@ -141,6 +142,12 @@ class ApiServer:
             self._wake(parts["plural"])
 
     def _keep(self, path: str, body: Object, status: bool = False) -> Object:
+        if given := body.get("stringData"):
+            data = {key: base64.b64encode(text.encode()).decode() for key, text in given.items()}
+            body = {
+                **{k: v for k, v in body.items() if k != "stringData"},
+                "data": {**(body.get("data") or {}), **data},
+            }
         self._version += 1
         before = self.objects.get(path)
         was = before["metadata"] if before else {}

@@ -25,27 +25,20 @@ from pdshub.kube import (
     Object,
     Resource,
 )
-from pdshub.operator import LookAtHub, LookAtView, Operator, Surroundings
+from pdshub.loops import LookAtHub, LookAtView, Operator, Surroundings
 from pdshub.reconcile.common.context import BundledChart
 from pdshub.reconcile.hub import reconcile as hub
 from pdshub.reconcile.hub.context import HubContext
+from pdshub.reconcile.hub.people.loop import LookAtPeople
 from pdshub.survey_api import SurveyApi
 from pdshub.watch import watch
 from tests.unit.apiserver import ApiServer, serving
 from tests.unit.reconcile.fakes import FakeHelm
 from tests.unit.reconcile.views import FakeSurveys
+from tests.unit.waiting import eventually as eventually
 
 SYSTEM = "pdshub-system"
 SURVEYORS = Installation().surveyor.namespace
-_LONGEST = 30.0
-
-
-async def eventually(what: str, true: Callable[[], Any]) -> None:
-    """Wait until something is so; fails after half a minute."""
-    end = asyncio.get_running_loop().time() + _LONGEST
-    while not true():
-        assert asyncio.get_running_loop().time() < end, f"never: {what}"
-        await asyncio.sleep(0.005)
 
 
 class Cluster:
@@ -168,6 +161,7 @@ async def running(
     look_at_hub: LookAtHub = hub.reconcile,
     look_at_view: LookAtView = no_look,
     before: Callable[[Cluster], None] | None = None,
+    look_at_people: LookAtPeople = no_look,
 ) -> AsyncIterator[tuple[Cluster, Operator]]:
     """An operator that watches; nobody asks it for its health, no node and no resync disturbs."""
     async with serving() as (server, kube):
@@ -176,7 +170,9 @@ async def running(
         cluster.prepare()
         if before:
             before(cluster)
-        operator = Operator(kube, cluster.surroundings(), cluster.counting(look_at_hub), cluster.counting(look_at_view))
+        operator = Operator(
+            kube, cluster.surroundings(), cluster.counting(look_at_hub), cluster.counting(look_at_view), look_at_people
+        )
         operator.informers.start()
         kopf = [
             asyncio.create_task(kopf_watching(kube, resource, operator.hear)) for resource in (PDSHUB, ARCHIVE_VIEW)

@@ -93,6 +93,7 @@ CASES: dict[str, Document] = {
     "files for users": {
         "singleuser": {"extraFiles": {"a.json": {"mountPath": "/etc/a.json", "data": {"b": 1}, "mode": 292}}}
     },
+    "flags of the proxy": {"proxy": {"chp": {"extraCommandLineFlags": ["--host-routing", '--x={{ y }}: "z"']}}},
     "nothing culled": {"cull": {"enabled": False}},
     "no policies": {
         "hub": {"networkPolicy": {"enabled": False}},
@@ -346,6 +347,15 @@ def test_a_change_of_users_settings_restarts_the_hub_and_not_the_proxy() -> None
     pods = {n: [x["Deployment", n]["spec"]["template"] for x in (before, after)] for n in ("hub", "proxy")}
     assert pods["hub"][0] != pods["hub"][1]
     assert pods["proxy"][0] == pods["proxy"][1]
+
+
+def test_flags_of_the_proxy_are_its_last_arguments_as_they_are() -> None:
+    def command(name: str) -> list[str]:
+        (container,) = case(name)["Deployment", "proxy"]["spec"]["template"]["spec"]["containers"]
+        found: list[str] = container["command"]
+        return found
+
+    assert command("flags of the proxy") == [*command("least"), "--host-routing", '--x={{ y }}: "z"']
 
 
 def test_generated_keys_do_not_restart_the_hub() -> None:

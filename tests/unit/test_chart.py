@@ -17,7 +17,7 @@ from pdshub.node.report import heartbeat
 from pdshub.object_cache import Scope
 from pdshub.reconcile.common import node_reports, watched
 from pdshub.reconcile.hub import api_server, dependents, seal
-from pdshub.wellknown import DRIVER, HELM_ACCOUNT, HUB_ROLE, PROBED, SERVER_PRIORITY, UID
+from pdshub.wellknown import AUDIT_POD, DRIVER, HELM_ACCOUNT, HUB_ROLE, PROBED, SERVER_PRIORITY, UID
 from tests.unit.chart import FULL, ROOT, SURVEYORS, SYSTEM, VALUES, Document, pods, rendered
 from tests.unit.node.machine import eventually
 from tests.unit.test_airgap_chart import CASES, case
@@ -52,6 +52,7 @@ HUB: Rules = {
     **{("apps", kind): WRITE for kind in ("deployments", "daemonsets", "statefulsets")},
     ("batch", "jobs"): WRITE,
     **{("networking.k8s.io", kind): WRITE for kind in ("networkpolicies", "ingresses")},
+    ("gateway.networking.k8s.io", "httproutes"): "get create patch delete",
     ("policy", "poddisruptionbudgets"): WRITE,
     **{(RBAC, kind): WRITE for kind in ("roles", "rolebindings")},
     **{("", kind): WRITE for kind in ("resourcequotas", "limitranges")},
@@ -74,6 +75,8 @@ IN_SURVEYORS: Rules = {
     ("", "pods"): "list",
 }
 """Where surveyors live."""
+AUDITOR: Rules = {("", f"pods[{AUDIT_POD}]"): "get", ("", f"pods/exec[{AUDIT_POD}]"): "create"}
+"""In the installation's namespace, for whoever an administrator binds it to: nobody is."""
 CLUSTER_ROLES = {
     "pdshub-operator": OPERATOR,
     "pdshub-hub": HUB,
@@ -85,6 +88,7 @@ ROLES = {
     "pdshub-operator-api-server": API_SERVER,
     "pdshub-operator-surveyors": IN_SURVEYORS,
     "pdshub-operator-events": VIEW_EVENTS,
+    "pdshub-auditor": AUDITOR,
 }
 ACCOUNTS = {"pdshub-operator", "pdshub-node"}
 
@@ -124,6 +128,7 @@ def test_rights_are_bound_to_the_two_accounts_and_there_are_no_others() -> None:
         "pdshub-operator-surveyors": SURVEYORS,
         "pdshub-operator-events": "default",
         "pdshub-operator-api-server": "default",
+        "pdshub-auditor": SYSTEM,
     }
     bound = {
         (kind, d["metadata"].get("namespace"), d["roleRef"]["kind"], d["roleRef"]["name"], s["name"], s["namespace"])
@@ -143,8 +148,10 @@ def test_rights_are_bound_to_the_two_accounts_and_there_are_no_others() -> None:
         "pdshub-operator": "pdshub-operator",
         "pdshub-node": "pdshub-node",
         "pdshub-nfs-helper": None,
+        "pdshub-audit": None,
     }
-    assert pods()["pdshub-nfs-helper"]["automountServiceAccountToken"] is False
+    for name in ("pdshub-nfs-helper", "pdshub-audit"):
+        assert pods()[name]["automountServiceAccountToken"] is False
 
 
 def test_the_account_of_hubs_is_never_made() -> None:
@@ -252,6 +259,7 @@ def test_the_account_may_make_what_the_chart_has(name: str) -> None:
 PROBES = {
     "pdshub-operator": {"startupProbe", "livenessProbe", "readinessProbe"},
     "pdshub-node": {"startupProbe", "livenessProbe", "readinessProbe"},
+    "pdshub-audit": set(),  # it sleeps
     "pdshub-nfs-helper": {"readinessProbe"},  # a restart would take the mounts of all readers along
 }
 PRIVILEGED = {"pdshub-node", "pdshub-nfs-helper"}
@@ -328,7 +336,8 @@ def test_the_helper_sleeps_until_it_is_asked(tmp_path: Path) -> None:
     programs, requests = tmp_path / "bin", tmp_path / "plugins/archive.pdshub.dev/helper"
     programs.mkdir()
     program = programs / "pdshub-node"
-    program.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/ran\nrm {requests}/*.json\n')
+    # the request goes first: the test writes the next one as soon as it reads that this one was served
+    program.write_text(f'#!/bin/sh\nrm {requests}/*.json\necho "$@" >> {tmp_path}/ran\n')
     program.chmod(0o755)
     environment = {"PATH": f"{programs}:{os.environ['PATH']}", "KUBELET_DIR": str(tmp_path)}
     with subprocess.Popen(container["command"][3:], env=environment, start_new_session=True) as shell:
@@ -410,7 +419,8 @@ def test_servers_yield_to_hubs_and_push_nobody_off_a_node() -> None:
 
 
 def test_the_helper_can_be_left_out() -> None:
-    assert set(pods({"nodePlugin": {"nfsHelper": {"enabled": False}}})) == {"pdshub-operator", "pdshub-node"}
+    left = {"pdshub-operator", "pdshub-node", "pdshub-audit"}
+    assert set(pods({"nodePlugin": {"nfsHelper": {"enabled": False}}})) == left
 
 
 @pytest.mark.parametrize("name", ["pdshub-node", "pdshub-nfs-helper"])

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import copy
+import json
 from typing import Any
 
 import pytest
 
-from pdshub.kube import ARCHIVE_VIEW, DEPLOYMENT, PDSHUB, SECRET, SERVICE, STORAGE_CLASS, Kube
-from pdshub.operator import Operator
+from pdshub.kube import ARCHIVE_VIEW, CONFIG_MAP, DEPLOYMENT, PDSHUB, SECRET, SERVICE, STORAGE_CLASS, Kube
+from pdshub.loops import Operator
 from pdshub.reconcile.hub import reconcile as hub
 from pdshub.reconcile.hub.context import HubContext
 from pdshub.reconcile.hub.decide import Kind, decide
+from pdshub.reconcile.hub.people import reconcile as people
 from pdshub.reconcile.hub.reconcile import look
 from pdshub.reconcile.view import reconcile as view
 from tests.unit.reconcile import views
@@ -64,7 +66,7 @@ def test_a_look_at_a_settled_hub_asks_the_api_server_nothing() -> None:
             await settled(cluster, operator, ["ns"])
             cluster.server.asked.clear()
             cluster.looks.clear()
-            copies = [copy.deepcopy(i.objects) for i in operator.informers._all()]
+            copies = [copy.deepcopy(i.objects) for i in operator.informers.caches]
             await operator.resync()
             await at_rest(operator)
             await eventually("the resync leads to a look", lambda: cluster.looks["ns", "hub"] == 1)
@@ -73,10 +75,60 @@ def test_a_look_at_a_settled_hub_asks_the_api_server_nothing() -> None:
                 f"GET {ARCHIVE_VIEW.path()}",
                 "GET /api/v1/namespaces/ns/persistentvolumeclaims",
             ], "the resync's own lists"
-            assert copies == [i.objects for i in operator.informers._all()], "nobody changes what is shared"
+            assert copies == [i.objects for i in operator.informers.caches], "nobody changes what is shared"
             cluster.server.asked.clear()
             await hub.reconcile(operator.hub_context.live(), "ns", "hub")
             assert len(asked_of_the_api_server(cluster)) >= 16, "the same look without informers"
+
+    asyncio.run(main())
+
+
+def a_list_of_people(cluster: Cluster) -> None:
+    one_hub(cluster)
+    known = cluster.server.objects[PDSHUB.path("ns", "hub")]
+    users = {"allowed": ["ada"], "from": [{"configMap": {"name": "staff", "key": "list"}}]}
+    cluster.put(PDSHUB, {**known, "spec": {**known["spec"], "users": users}})
+    cluster.put(CONFIG_MAP, {"metadata": {"name": "staff", "namespace": "ns"}, "data": {"list": "bela"}})
+
+
+def test_a_list_of_people_that_stays_costs_nothing_and_a_changed_source_acts_at_once() -> None:
+    """By the watch: no resync and nobody else asks for a look."""
+
+    def allowed(cluster: Cluster) -> list[str]:
+        found = cluster.server.objects.get(CONFIG_MAP.path("ns", "hub-people"))
+        return list(json.loads(found["data"]["people.json"])["allowed"]) if found else []
+
+    async def main() -> None:
+        async with running(before=a_list_of_people, look_at_people=people.reconcile) as (cluster, operator):
+            await settled(cluster, operator, ["ns"])
+            await eventually("the list is there", lambda: allowed(cluster) == ["ada", "bela"])
+            await eventually("nothing is due", lambda: operator.people.queue.idle)
+            await people.reconcile(operator.people.context, "ns", "hub")
+            cluster.server.asked.clear()
+            await people.reconcile(operator.people.context, "ns", "hub")
+            assert asked_of_the_api_server(cluster) == []
+            cluster.put(CONFIG_MAP, {"metadata": {"name": "else", "namespace": "ns"}, "data": {"list": "cleo"}})
+            cluster.put(CONFIG_MAP, {"metadata": {"name": "staff", "namespace": "ns"}, "data": {"list": "bela\ncleo"}})
+            await eventually("the source acts", lambda: allowed(cluster) == ["ada", "bela", "cleo"])
+
+    asyncio.run(main())
+
+
+def test_a_copy_that_is_behind_brings_no_old_list_back() -> None:
+    async def main() -> None:
+        async with running(before=a_list_of_people, look_at_people=people.reconcile) as (cluster, operator):
+            await settled(cluster, operator, ["ns"])
+            path = CONFIG_MAP.path("ns", "hub-people")
+            await eventually("the list is there", lambda: path in cluster.server.objects)
+            await eventually("nothing is due", lambda: operator.people.queue.idle)
+            cluster.server.silent = True
+            before = cluster.server.objects[path]["data"]
+            (copy_of_hubs,) = operator.informers.of(PDSHUB, "")
+            known = copy_of_hubs.objects["ns", "hub"]
+            users = {**known["spec"]["users"], "allowed": ["mallory"]}
+            copy_of_hubs.objects["ns", "hub"] = {**known, "spec": {**known["spec"], "users": users}}
+            await people.reconcile(operator.people.context, "ns", "hub")
+            assert cluster.server.objects[path]["data"] == before
 
     asyncio.run(main())
 

@@ -17,8 +17,8 @@ from devcluster import app_images, artefact, code, dev, install, loading, settin
 from devcluster.engine import Engine
 
 ROOT = Path(__file__).parents[2]
-PROGRAMS = ("operator", "node", "nfs-helper", "surveyor")
-OLD = {"operator": "o:1", "hub": "h:1", "proxy": "p:1", "user": "u:1"}
+PROGRAMS = ("operator", "node", "nfs-helper", "surveyor", "audit")
+OLD = {"operator": "o:1", "hub": "h:1", "proxy": "p:1", "user": "u:1", "door": "d:1"}
 NEW = OLD | {"operator": "o:2"}
 CODE = dict.fromkeys(PROGRAMS, "code 1")
 
@@ -144,6 +144,8 @@ def test_what_changed(now: dict[str, str], there: dev.Running, changed: set[str]
         (("operator",), (), ("operator",), (), ()),
         (("operator", "node"), (), ("operator", "node"), (), ()),
         (("operator", "node"), ("operator",), ("operator",), (), ("node",)),
+        (("audit",), (), ("audit",), (), ()),
+        (("audit", "surveyor"), (), (), ("audit", "surveyor"), ()),
         (("operator",), ("node",), (), (), ("operator",)),
         (("operator", "surveyor"), (), (), ("operator", "surveyor"), ()),
         (("node", "nfs-helper"), ("node",), (), ("nfs-helper", "node"), ()),
@@ -188,7 +190,7 @@ def test_what_the_node_lacks_is_built_and_loaded(
     paths: settings.Paths, monkeypatch: pytest.MonkeyPatch, engine: str, packed: bool, said: list[str]
 ) -> None:
     did: list[str] = []
-    monkeypatch.setattr(loading, "on_node", lambda w: {"p:1", "u:1"})
+    monkeypatch.setattr(loading, "on_node", lambda w: {"p:1", "u:1", "d:1"})
     monkeypatch.setattr(loading, "load_one", lambda w, name, ref: did.append(f"import {ref}"))
     monkeypatch.setattr(app_images, "image", lambda p, e, name, base: artefact.Artefact(f"i-{name}", "k", Path.mkdir))
     monkeypatch.setattr(app_images, "build", lambda e, name, base: did.append(f"build {name}"))

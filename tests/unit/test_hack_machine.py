@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
@@ -28,6 +30,28 @@ from devcluster.run import StepFailed
 )
 def test_mirror(sources: str, mirror: str) -> None:
     assert machine.mirror_in(sources) == mirror
+
+
+@pytest.mark.parametrize(
+    ("before", "during", "after"),
+    [
+        ("", 101, ""),
+        (machine.NO_SERVICES, 101, ""),  # of an installation that was killed
+        ("#!/bin/sh\nexit 104\n", 104, "#!/bin/sh\nexit 104\n"),
+    ],
+    ids=["none", "left over", "the machine's own"],
+)
+@pytest.mark.parametrize("fails", [False, True])
+def test_packages_start_no_service(tmp_path: Path, before: str, during: int, after: str, fails: bool) -> None:
+    policy = tmp_path / "policy-rc.d"
+    if before:
+        policy.write_text(before)
+        policy.chmod(0o755)
+    with contextlib.suppress(StepFailed), machine.no_services(policy):
+        assert subprocess.run([policy, "knot", "start"], check=False).returncode == during
+        if fails:
+            raise StepFailed("apt-get")
+    assert (policy.read_text() if policy.exists() else "") == after
 
 
 def test_mounts_below_deepest_first() -> None:

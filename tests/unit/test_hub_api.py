@@ -49,7 +49,7 @@ def test_the_base_url_is_a_path_and_nothing_else(base: str, path: str) -> None:
         assert "hub.baseUrl" in said and not asked
         return
     assert hub_api.path_of(base) == path
-    url = hub_api._public("ns", path)
+    url = hub_api.address.public("ns", path)
     assert (url.scheme, url.host, url.port, url.path) == ("http", "proxy-public.ns.svc", 80, path)
 
 
@@ -65,7 +65,9 @@ def test_redirects_are_answers_and_are_not_followed(monkeypatch: pytest.MonkeyPa
 
     async def test() -> str:
         async with listening(answer, None) as port:
-            monkeypatch.setattr(hub_api, "_public", lambda namespace, path: URL(f"http://127.0.0.1:{port}{path}"))
+            monkeypatch.setattr(
+                hub_api.address, "public", lambda namespace, path: URL(f"http://127.0.0.1:{port}{path}")
+            )
             return await hub_api.healthy(cast(Kube, SimpleNamespace(in_cluster=True)), "ns")
 
     said: Any = asyncio.run(test())
@@ -79,8 +81,10 @@ GOOGLE = "accounts.google.com"
 class SmallHub:
     """A hub that gives a form with a token and knows who is signed in by a cookie."""
 
-    def __init__(self, admits: bool = False, form: int = 200, token: bool = True, oauth: str = "") -> None:
-        self.admits, self.form, self.token, self.oauth = admits, form, token, oauth
+    def __init__(
+        self, admits: bool = False, form: int = 200, token: bool = True, oauth: str = "", secure: bool = False
+    ) -> None:
+        self.admits, self.form, self.token, self.oauth, self.secure = admits, form, token, oauth, secure
         self.asked: list[str] = []
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -89,12 +93,12 @@ class SmallHub:
         if page == "login" and request.method == "GET":
             answer = web.Response(status=self.form)
             if self.token:
-                answer.set_cookie("_xsrf", "t0ken", path="/")
+                answer.set_cookie("_xsrf", "t0ken", path="/", secure=self.secure)
             return answer
         if page == "login":
             return self._signed_in(dict(await request.post()), request.cookies.get("_xsrf", ""))
         if page == "home":
-            signed_in = request.cookies.get("jupyterhub-hub-login") == "me"
+            signed_in = request.cookies.get(self.cookie) == "me"
             return web.Response() if signed_in else web.Response(status=302, headers={"Location": "/hub/login"})
         if page == "oauth_login" and self.oauth:
             return web.Response(status=302, headers={"Location": self.oauth})
@@ -106,15 +110,19 @@ class SmallHub:
         if not self.admits:
             return web.Response(status=403)
         answer = web.Response(status=302, headers={"Location": "http://192.0.2.1/elsewhere"})
-        answer.set_cookie("jupyterhub-hub-login", "me", path="/")
+        answer.set_cookie(self.cookie, "me", path="/", secure=self.secure)
         return answer
+
+    @property
+    def cookie(self) -> str:
+        return f"{'__Host-' if self.secure else ''}jupyterhub-hub-login"
 
 
 def attempt(hub: SmallHub, by: str = "", base: str = "/") -> SignInAttempt:
     async def main() -> SignInAttempt:
         async with listening(hub.handle) as port:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(hub_api, "_public", lambda namespace, path: URL(f"http://127.0.0.1:{port}{path}"))
+                patch.setattr(hub_api.address, "public", lambda namespace, path: URL(f"http://127.0.0.1:{port}{path}"))
                 return await try_sign_in(cast(Kube, SimpleNamespace(in_cluster=True)), "ns", base, WHO, by)
 
     return asyncio.run(main())
@@ -124,6 +132,8 @@ TO_GOOGLE = f"https://{GOOGLE}/o/oauth2/v2/auth?client_id=x"
 CASES: list[tuple[str, SmallHub, str, bool | None, str]] = [
     ("refused", SmallHub(), "", False, "403"),
     ("let in", SmallHub(admits=True), "", True, "on no list"),
+    ("refused, with cookies for TLS alone", SmallHub(secure=True), "", False, "403"),
+    ("let in, with cookies for TLS alone", SmallHub(admits=True, secure=True), "", True, "on no list"),
     ("ill", SmallHub(form=503), "", None, "503"),
     ("no form to fill in", SmallHub(token=False), "", None, "no token"),
     ("Google, and the form admits nobody", SmallHub(oauth=TO_GOOGLE), GOOGLE, False, "refused"),

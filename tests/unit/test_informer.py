@@ -52,7 +52,7 @@ class Bench:
         return {name: item for (_, name), item in informer.objects.items()}
 
     def current(self) -> bool:
-        return all(informer.current for informer in self.informers._all())
+        return all(informer.current for informer in self.informers.caches)
 
     async def heard(self) -> None:
         """Every watch has told of all changes."""

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from pdshub.api.view import Source
 from pdshub.installation import (
     Allowed,
+    GoogleProvider,
     Installation,
     Surveyor,
     egress_refusal,
@@ -92,3 +93,44 @@ def test_a_misspelt_setting_is_refused(tmp_path: Path) -> None:
     file.write_text("archive: {allowedServers: [nas]}\n")
     with pytest.raises(ValidationError, match="allowedServers"):
         load(file)
+
+
+URLS = {
+    "authorizeUrl": "https://id.example.org/o/oauth2/v2/auth",
+    "tokenUrl": "https://id.example.org:8443/oauth2/v4/token",
+    "userdataUrl": "https://id.example.org/oauth2/v1/userinfo",
+}
+
+
+def test_a_sign_in_service_in_googles_place() -> None:
+    found = GoogleProvider.model_validate(URLS)
+    assert found.traits == dict(zip(("authorize_url", "token_url", "userdata_url"), URLS.values(), strict=True))
+    assert found.ports == [443, 8443]
+    assert (GoogleProvider().traits, GoogleProvider().ports) == ({}, [443]), "Google itself"
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"tokenUrl": ""}, "name all, or none"),
+        ({"tokenUrl": "http://id.example.org/t"}, "begin with https://"),
+        ({"tokenUrl": "ftp://id.example.org/t", "allowHttp": True}, "begin with https://"),
+        ({"authorizeUrl": "javascript:alert(1)"}, "begin with https://"),
+        ({"tokenUrl": "https:///t"}, "https://HOST"),
+        ({"tokenUrl": "https://eve:x@id.example.org/t"}, "https://HOST"),
+        ({"tokenUrl": "https://id.example.org:99999/t"}, "https://HOST"),
+        ({"userdataUrl": "https://id.example.org/u?as=eve"}, "https://HOST"),
+        ({"authorizeUrl": "https://id.example.org/#x"}, "https://HOST"),
+        ({"ranges": ["id.example.org"]}, "ranges"),
+        ({"tokenURL": "https://id.example.org/t"}, "tokenURL"),
+    ],
+)
+def test_a_sign_in_service_that_is_refused(changed: dict[str, object], says: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        GoogleProvider.model_validate({**URLS, **changed})
+    assert says in str(refused.value)
+
+
+def test_plain_http_has_to_be_asked_for() -> None:
+    plain = {key: url.replace("https", "http") for key, url in URLS.items()}
+    assert GoogleProvider.model_validate({**plain, "allowHttp": True}).ports == [80, 8443]

@@ -14,7 +14,7 @@ import yaml
 
 from pdshub.kopf_handlers import registry
 from pdshub.kube import ARCHIVE_VIEW, NAMESPACE, PDSHUB, KubeError, Resource
-from pdshub.operator import Operator
+from pdshub.loops import Operator
 from pdshub.wellknown import API_VERSION
 from tests.unit.apiserver import TOKEN, ApiServer, serving
 from tests.unit.settled import Cluster, at_rest, eventually, no_look

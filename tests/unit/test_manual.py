@@ -200,13 +200,11 @@ def test_every_view_in_the_manual_is_one() -> None:
         ArchiveViewSpec.model_validate({**whole[0]["spec"], **part["spec"]})
 
 
+PAGES = ("data-manager.md", "kubectl-plugin.md", "worked-example.md", "troubleshooting.md", "administrator.md")
+
+
 def test_every_command_in_the_manual_is_one(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = [
-        step.command
-        for page in ("data-manager.md", "kubectl-plugin.md", "worked-example.md", "troubleshooting.md")
-        for step in steps(page)
-        if step.command.startswith("kubectl pdshub ")
-    ]
+    lines = [step.command for page in PAGES for step in steps(page) if step.command.startswith("kubectl pdshub ")]
     assert len(lines) >= 15
     for line in lines:
         try:
@@ -222,6 +220,11 @@ def test_the_plugins_page_names_every_command(capsys: pytest.CaptureFixture[str]
     page = (ROOT / "docs/kubectl-plugin.md").read_text()
     assert {"explain", "plan", "refresh"} <= known
     assert set(re.findall(r"^\| `… (\w+)", page, re.MULTILINE)) >= known
+    with pytest.raises(SystemExit):
+        plugin.main(["users", "--help"])
+    known = set(re.findall(r"^    (\w+)", capsys.readouterr().out, re.MULTILINE)) - {"COMMAND"}
+    assert {"add", "offboard"} <= known
+    assert set(re.findall(r"^\| `[^`]* users (\w+)", page, re.MULTILINE)) == known
 
 
 def test_the_status_on_the_plugins_page() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import re
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pdshub import metrics
+from pdshub.audit_log.recorder import Figures
 from pdshub.kube import ARCHIVE_VIEW, KubeError
 from pdshub.metrics import Exporter, Facts
 from pdshub.reconcile.common.healthz import serve
@@ -39,7 +41,8 @@ VIEW = {
         ],
     },
 }  # fmt: skip
-FACTS = Facts("0.1.0", True, 0.5, True, [HUB, HUB], [VIEW, {"metadata": {"name": "new"}}], 2, 1)
+AUDIT = Figures(enabled=True, written=7, failed=2, lost=1, number=40, pulled={"ns/sbn": 1.5e9})
+FACTS = Facts("0.1.0", True, 0.5, True, [HUB, HUB], [VIEW, {"metadata": {"name": "new"}}], 2, 1, AUDIT)
 
 
 def parsed(text: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -153,7 +156,22 @@ def test_served_beside_healthz(path: str, unhealthy_reason: str, head: str, body
     assert answer.startswith(f"HTTP/1.1 {head}\r\n".encode()) and answer.endswith(b"\r\n\r\n" + body)
 
 
+def test_the_audit_log_in_numbers() -> None:
+    found = parsed(metrics.text(FACTS))
+    wanted = {
+        ("audit_enabled", ()): 1,
+        ("audit_number", ()): 40,
+        ("audit_written_total", ()): 7,
+        ("audit_failed_total", ()): 2,
+        ("audit_lost_total", ()): 1,
+        ("audit_pulled_timestamp_seconds", (("hub", "ns/sbn"),)): 1.5e9,
+    }
+    assert {key: found["pdshub_operator_" + key[0], key[1]] for key in wanted} == wanted
+
+
 def test_documented() -> None:
     """docs/metrics.md names every metric, and no other."""
     text = (Path(__file__).resolve().parents[2] / "docs/metrics.md").read_text()
-    assert set(re.findall(r"`(pdshub_operator_\w+)`", text)) == {name for name, _ in parsed(metrics.text(FACTS))}
+    shown = {"metadata": {"namespace": "ns", "name": "demo"}, "status": {"certificate": {}}}
+    found = parsed(metrics.text(replace(FACTS, hubs=[HUB, shown])))
+    assert set(re.findall(r"`(pdshub_operator_\w+)`", text)) == {name for name, _ in found}

@@ -9,8 +9,8 @@ import pytest
 
 from pdshub.cached_kube import CachedKube, Informers
 from pdshub.kube import CLAIM, PDSHUB, Object
+from pdshub.loops import EARLY, RESYNC, next_resync
 from pdshub.object_cache import Changed, FedCache, Scope
-from pdshub.operator import EARLY, RESYNC, next_resync
 from tests.unit.apiserver import ApiServer, serving
 from tests.unit.settled import eventually
 

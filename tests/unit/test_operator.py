@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pdshub import operator as program
+from pdshub import loops as program
 from pdshub.kube import ARCHIVE_VIEW, CLAIM, NETWORK_POLICY, PDSHUB, VOLUME
-from pdshub.operator import Operator
+from pdshub.loops import Operator
 from pdshub.reconcile.common import workqueue
 from pdshub.wellknown import MANAGER
 from tests.unit.settled import SURVEYORS, Cluster, eventually, heard, no_look, running
@@ -68,7 +68,7 @@ def test_what_leads_to_a_look(change: Callable[[Cluster], Any], looks: set[Any])
         async with running(no_look, before=neighbours) as (cluster, operator):
             await eventually("all is known", lambda: len(cluster.looks) >= 6)
             await heard(cluster, operator)
-            await eventually("all is watched", lambda: all(i.current for i in operator.informers._all()))
+            await eventually("all is watched", lambda: all(i.current for i in operator.informers.caches))
             cluster.looks.clear()
             change(cluster)
             await heard(cluster, operator)

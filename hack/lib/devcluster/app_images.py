@@ -17,8 +17,10 @@ from .oci import Image, write_archive
 from .run import run
 from .settings import APP_SUITE, ROOT, Paths
 
-NAMES = ("nas", "operator", "hub", "proxy", "user")
-IN_CLUSTER = ("operator", "hub", "proxy", "user")
+NAMES = ("nas", "operator", "hub", "proxy", "user", "door")
+IN_CLUSTER = ("operator", "hub", "proxy", "user", "door")
+PROGRAMS = {"operator": "helm", "door": "caddy"}
+"""Image -> the program of hack/tools that its Dockerfile, or that of the image below it, copies from build/bin."""
 BELOW = {"operator": "runtime"}
 """Images that are built on another image of the project, which holds what changes less often."""
 REGISTRY_BASE = f"docker.io/library/debian:{APP_SUITE}-slim"
@@ -98,10 +100,16 @@ def ensure_base(paths: Paths, engine: Engine, registry: bool) -> tuple[str, bool
     return ref, built
 
 
-def put_helm(paths: Paths) -> None:
-    """A static helm at build/bin/helm, where the Dockerfile of images/runtime copies it from."""
-    source = golang.program(paths, "helm")
-    target = BUILD_BIN / "helm"
+def put_programs(paths: Paths) -> None:
+    """Static programs at build/bin, where Dockerfiles copy them from."""
+    for name in PROGRAMS.values():
+        put_program(paths, name)
+
+
+def put_program(paths: Paths, name: str) -> None:
+    """A static program of hack/tools at build/bin/NAME."""
+    source = golang.program(paths, name)
+    target = BUILD_BIN / name
     if not target.exists() or target.read_bytes() != source.read_bytes():
         BUILD_BIN.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, target.with_suffix(".new"))

@@ -17,6 +17,7 @@ PROGRAMS = {
     "node": "pdshub.node.main",
     "nfs-helper": "pdshub.node.source.nfs_helper",
     "surveyor": "pdshub.surveyor.main",
+    "audit": "pdshub.audit_log.query",
 }
 """Program -> the module it starts with."""
 KEPT = 20

@@ -25,17 +25,21 @@ from .run import StepFailed, log_to, output
 from .settings import Paths
 from .world import World
 
-PARTS = ("operator", "node", "surveyor", "hub", "proxy", "user", "chart")
-HUB_IMAGES = ("hub", "proxy", "user")
-ALONE = {"operator": "deployment/pdshub-operator", "node": "daemonset/pdshub-node"}
+PARTS = ("operator", "node", "audit", "surveyor", "hub", "proxy", "user", "door", "chart")
+HUB_IMAGES = ("hub", "proxy", "user", "door")
+ALONE = {
+    "operator": "deployment/pdshub-operator",
+    "node": "daemonset/pdshub-node",
+    "audit": "statefulset/pdshub-audit",
+}
 """Parts that can be restarted without an upgrade of the installation -> their workload."""
 HELPER = "nfs-helper"
 READY_SECONDS = 180
 SUMMARY = "rebuild what changed since what the cluster runs, load it, restart what uses it, and wait until it is ready"
 EPILOG = (
-    "Without PART everything that changed. operator and node are restarted alone; surveyor, hub, proxy, user and chart "
-    "upgrade the installation, which restarts operator and node plugin too. Parts that changed and were not named keep "
-    "what they run until ./hack/dev or ./hack/up."
+    "Without PART everything that changed. operator, node and audit (the reader of the audit log) are restarted alone; "
+    "surveyor, hub, proxy, user, door and chart upgrade the installation, which restarts all its programs. Parts that "
+    "changed and were not named keep what they run until ./hack/dev or ./hack/up."
 )
 
 
@@ -95,7 +99,7 @@ def plan(wanted: Mapping[str, str], running: Running, changed: Collection[str], 
     images = {**kept, **{n: wanted[n] for n in HUB_IMAGES if n in chosen}, "operator": wanted["operator"]}
     if upgrade:
         # one value of the chart names the image of all programs: they all come along
-        left = set(changed) - chosen - {"operator", "node", "surveyor", HELPER, "chart"}
+        left = set(changed) - chosen - {*ALONE, "surveyor", HELPER, "chart"}
         return Plan(images, (), upgrade, tuple(sorted(left)))
     restart = tuple(p for p in ALONE if p in chosen)
     return Plan(images if restart else {}, restart, (), tuple(sorted(set(changed) - chosen)))
@@ -110,7 +114,7 @@ def dev(paths: Paths, named: Collection[str], *, dry_run: bool) -> None:
     with log_to(paths.logs / "dev.log"), ThreadPoolExecutor(1) as beside:
         world = _world(paths, facts)
         generate.stubs(paths, lambda _: None)
-        app_images.put_helm(paths)
+        app_images.put_programs(paths)
         code_now = beside.submit(code.digests, app_images.surroundings(world.base_ref))
         wanted = {n: app_images.reference(n, world.base_ref) for n in app_images.IN_CLUSTER}
         running = _running(world)
@@ -156,7 +160,7 @@ def _running(world: World) -> Running:
 
 def _tell(todo: Plan) -> None:
     if todo.upgrade:
-        say(f"changed: {', '.join(todo.upgrade)}; an upgrade of the installation restarts operator and node plugin")
+        say(f"changed: {', '.join(todo.upgrade)}; an upgrade of the installation restarts its programs")
     elif todo.restart:
         say(f"changed: {', '.join(todo.restart)}")
     else:

@@ -32,11 +32,20 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "kind": ("sigs.k8s.io/kind",),
     "helm": ("helm.sh/helm/v3/cmd/helm",),
     "coredns": (".",),
+    "caddy": (".",),
     "csi-sanity": ("github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity",),
     "local-path-provisioner": ("github.com/rancher/local-path-provisioner",),
     "pause": (".",),
+    "pebble": (
+        "github.com/letsencrypt/pebble/v2/cmd/pebble",
+        "github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv",
+    ),
+    "contour": ("github.com/projectcontour/contour/cmd/contour",),
 }
 """Program (a folder of hack/tools with a go.mod of its own) -> packages built from it."""
+
+TAGS: dict[str, str] = {"caddy": "nobadger,nomysql,nopgx"}
+"""Build tags, where a program has some: Caddy's own releases leave out the databases of its CA, too."""
 
 
 def version_of(text: str) -> tuple[int, int]:
@@ -76,6 +85,11 @@ def ldflags(name: str) -> str:
     return f"-s -w -X {at}.gitVersion=v{KUBERNETES} -X {at}.gitMajor={major} -X {at}.gitMinor={minor}"
 
 
+def goflags(name: str) -> str:
+    """Flags of every build, and the program's own build tags."""
+    return "-trimpath -buildvcs=false" + (f" -tags={TAGS[name]}" if name in TAGS else "")
+
+
 def tool(paths: Paths, name: str) -> Artefact:
     """The programs of hack/tools/<name>, in a folder."""
 
@@ -86,12 +100,13 @@ def tool(paths: Paths, name: str) -> Artefact:
         target = f"{work}/" if len(PACKAGES[name]) > 1 else str(work / name)
         run(
             [go(paths), "build", "-mod=readonly", "-ldflags", ldflags(name), "-o", target, *PACKAGES[name]],
-            env={"CGO_ENABLED": "0", "GOFLAGS": "-trimpath -buildvcs=false", "GOWORK": "off"},
+            env={"CGO_ENABLED": "0", "GOFLAGS": goflags(name), "GOWORK": "off"},
             cwd=module,
         )
         shutil.rmtree(module)
 
-    return Artefact(f"go-{name}", digest([files_digest([TOOLS / name]), ldflags(name), *PACKAGES[name]]), build)
+    made_of = [files_digest([TOOLS / name]), ldflags(name), *PACKAGES[name], *([TAGS[name]] if name in TAGS else [])]
+    return Artefact(f"go-{name}", digest(made_of), build)
 
 
 def program(paths: Paths, name: str, command: str = "") -> Path:

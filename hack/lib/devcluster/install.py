@@ -30,11 +30,27 @@ FIRST_NOTEBOOK = ROOT / "hack" / "lib" / "first_notebook.py"
 USER = "ada"
 
 
+SIGN_IN_PORT = 18085
+"""Where end-to-end tests run a sign-in service on this machine."""
+
+
+def sign_in_for_tests() -> dict[str, Any]:
+    """``signIn.google``: browsers reach that service here, hubs by a Service that the tests make."""
+    there = f"http://sign-in.e2e-google.svc.cluster.local:{SIGN_IN_PORT}"
+    return {
+        "authorizeUrl": f"http://127.0.0.1:{SIGN_IN_PORT}/o/oauth2/v2/auth",
+        "tokenUrl": f"{there}/oauth2/v4/token",
+        "userdataUrl": f"{there}/oauth2/v1/userinfo",
+        "ranges": ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"],
+        "allowHttp": True,
+    }
+
+
 def values(world: World, images: Mapping[str, str]) -> dict[str, Any]:
     """Values of charts/pdshub for this cluster: ``images`` by name, the NAS as the one allowed server."""
     source = "Repository" if world.registry else "Airgap"
     chart = {"source": source, "version": CHART, "allowedRepositories": [TEST_CHARTS]}
-    named = {n: images.get(n, "") for n in ("hub", "proxy", "user")}
+    named = {n: images.get(n, "") for n in ("hub", "proxy", "user", "door")}
     return {
         "image": images["operator"],
         "imagePullPolicy": "IfNotPresent",
@@ -43,6 +59,9 @@ def values(world: World, images: Mapping[str, str]) -> dict[str, Any]:
             "allowed": [{"server": world.nas_ip, "exports": ["/pds-main", "/pds-mission"], "runAs": [1000, "users"]}],
             "allowedLocalPrefixes": ["/srv/archive"],
         },
+        "signIn": {"google": sign_in_for_tests()},
+        # a CA of the tests runs on this machine (tests/e2e/test_67_door.py)
+        "network": {"acmeRanges": ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]},
         # hack/test --chart: a chart repository that is a pod of the cluster
         "operator": {"extraEgress": [{"ports": [{"port": 8000, "protocol": "TCP"}]}]},
     }
@@ -97,11 +116,10 @@ def is_released(paths: Paths, wanted: Mapping[str, Any]) -> bool:
 
 
 def workload_images(paths: Paths) -> dict[str, str]:
-    """Component -> image that the chart's Deployments and DaemonSets ask for now."""
+    """Component -> image that the chart's workloads ask for now."""
     chosen = ("-n", SYSTEM, "-l", "app.kubernetes.io/managed-by=Helm,app.kubernetes.io/name=pdshub", "-o", "json")
-    found = json.loads(
-        output([paths.bin / "kubectl", "--kubeconfig", paths.kubeconfig, "get", "deployment,daemonset", *chosen])
-    )
+    kubectl = (paths.bin / "kubectl", "--kubeconfig", paths.kubeconfig)
+    found = json.loads(output([*kubectl, "get", "deployment,daemonset,statefulset", *chosen]))
     return {
         item["metadata"]["labels"]["app.kubernetes.io/component"]: container["image"]
         for item in found["items"]

@@ -6,7 +6,8 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .run import StepFailed, output, run, succeeds
@@ -14,6 +15,9 @@ from .settings import POD_RANGE, SERVICE_RANGE
 
 DEFAULT_MIRROR = "http://deb.debian.org/debian"
 ROUTE_METRIC = "9999"
+POLICY = Path("/usr/sbin/policy-rc.d")
+"""Asked before a package starts a service."""
+NO_SERVICES = "#!/bin/sh\n# pdshub: packages are installed\nexit 101\n"
 _apt = threading.Lock()
 
 
@@ -35,7 +39,25 @@ def install_packages(packages: Iterable[str]) -> None:
         wait = ["-o", "DPkg::Lock::Timeout=300"]
         run(["apt-get", *wait, "update", "-qq"], env=env)
         known = [p for p in missing if succeeds(["apt-cache", "show", p])]
-        run(["apt-get", *wait, "install", "-y", "-qq", "--no-install-recommends", *known], env=env)
+        with no_services():
+            run(["apt-get", *wait, "install", "-y", "-qq", "--no-install-recommends", *known], env=env)
+
+
+@contextmanager
+def no_services(policy: Path = POLICY) -> Iterator[None]:
+    """No package starts a service meanwhile: a name server of the tests is no name server of this machine.
+
+    A policy that the machine has stays as it is, and is the one that counts. Source: policy-rc.d(8), 101: not allowed.
+    """
+    mine = not policy.exists() or policy.read_text() == NO_SERVICES  # left by one that was killed
+    if mine:
+        policy.write_text(NO_SERVICES)
+        policy.chmod(0o755)
+    try:
+        yield
+    finally:
+        if mine:
+            policy.unlink(missing_ok=True)
 
 
 def mirror_in(sources: str) -> str:

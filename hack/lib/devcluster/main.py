@@ -6,11 +6,12 @@ import argparse
 import contextlib
 import json
 import os
+import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import dev, engine, figures, generate, publish, repair, testing, times, up, venv
+from . import dev, engine, figures, generate, golang, programs, publish, repair, testing, times, up, venv
 from .artefact import lock
 from .console import complain, say
 from .facts import read
@@ -39,6 +40,8 @@ def main(argv: list[str]) -> int:
     commands.add_parser("repair", help="clean up after processes that were killed")
     commands.add_parser("env", help="print the facts of the running cluster")
     p = commands.add_parser("venv", help="print the path of the project's Python environment")
+    commands.add_parser("ingress-controller", help="build the one that hack/test --long runs")
+    commands.add_parser("programs", help="install what tests start; print what tells them where it is, for a shell")
     p.add_argument("--supply", action="store_true", help="that of hack/sbom, hack/audit and hack/release")
     testing.add_options(commands.add_parser("test", help="everything that must hold"))
     commands.add_parser("drift", help="generate what is committed, and fail when that changed a file")
@@ -114,6 +117,25 @@ def _environment(paths: Paths, args: argparse.Namespace) -> int:
     return 0
 
 
+def _ingress_controller(paths: Paths, args: argparse.Namespace) -> int:
+    del args
+    with log_to(paths.logs / "ingress-controller.log"):
+        golang.tool(paths, "contour").ensure(paths)
+    return 0
+
+
+def _programs(paths: Paths, args: argparse.Namespace) -> int:
+    del args
+    with contextlib.redirect_stdout(sys.stderr):
+        programs.install(paths)
+        python = venv.venv().ensure(paths)[0]
+        found = programs.environment(paths, python)
+    for name, value in found.items():
+        print(f"export {name}={shlex.quote(value)}")
+    print(f"export PATH={shlex.quote(str(programs.node(python) / 'bin'))}:$PATH")
+    return 0
+
+
 def _test(paths: Paths, args: argparse.Namespace) -> int:
     if args.chart and not Path(args.chart).is_file():
         raise StepFailed(f"--chart {args.chart}: want a packaged chart (.tgz)")
@@ -169,6 +191,8 @@ _COMMANDS = {
     "repair": _repair,
     "env": _env,
     "venv": _environment,
+    "programs": _programs,
+    "ingress-controller": _ingress_controller,
     "test": _test,
     "drift": _drift,
     "manual": _manual,

@@ -43,7 +43,7 @@ def targets(built: Mapping[str, str], repository: str, tag: str = "") -> dict[st
 def values(images: Mapping[str, str]) -> str:
     """Values of charts/pdshub that name these images, as YAML."""
     lines = [f"image: {images['operator']}", "defaults:", "  images:"]
-    lines += [f"    {name}: {images[name]}" for name in ("hub", "proxy", "user")]
+    lines += [f"    {name}: {images[name]}" for name in ("hub", "proxy", "user", "door")]
     return "\n".join(lines) + "\n"
 
 

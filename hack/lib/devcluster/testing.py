@@ -1,8 +1,9 @@
 """hack/test: what it runs, in which order, and what beside what.
 
 First what needs no cluster and the cluster itself, side by side; then the unit tests on every core and after them the
-end-to-end tests that disturb nobody, with the lab beside both; last, in the foreground, those that restart the node's
-parts, one after the other. pytest's summary of that last run speaks of all end-to-end tests.
+end-to-end tests that disturb nobody, with the lab beside both (with --long one after the other: unit tests, the lab of
+all kernels, end-to-end tests); last, in the foreground, those that restart the node's parts, one after the other.
+pytest's summary of that last run speaks of all end-to-end tests.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import generate, times
+from . import generate, programs, times
 from .console import say
 from .parts import ANY_CODE, Ended, Part, run_parts
 from .run import StepFailed, log_to, run
@@ -97,24 +98,23 @@ def plan(options: Options, reports: Path) -> Plan:
     second = (*checks, manual, *chain, Part("cluster", "cluster", ("./hack/up",)))
     words = (*(("--long",) if options.long else ()), *(("--chart", options.chart) if options.chart else ()))
     e2e = (*_pytest("-p", "tests.e2e.two_runs", "--durations=10", *words, *options.selection), "tests/e2e")
-    third = (
-        Part("unit tests", "tests", (*unit, "-q", "tests/unit"), report=unit_xml),
-        Part(
-            "node plugin on a real kernel (hack/lab)",
-            "lab",
-            ("./hack/lab", "--junit", str(reports / "lab"), *lab),
-            report=reports / "lab",
-        ),
-        # in the lane of the unit tests: the lab, which mostly takes one core, goes on beside it
-        Part(
-            SIDE_BY_SIDE,
-            "tests",
-            (*e2e, "-n", str(E2E_WORKERS), "--dist", "loadfile", "--tell", str(told)),
-            fine=(0, NO_TESTS),
-        ),
+    units = Part("unit tests", "tests", (*unit, "-q", "tests/unit"), report=unit_xml)
+    kernels = Part(
+        "node plugin on a real kernel (hack/lab)",
+        "lab",
+        ("./hack/lab", "--junit", str(reports / "lab"), *lab),
+        report=reports / "lab",
     )
+    beside = (*e2e, "-n", str(E2E_WORKERS), "--dist", "loadfile", "--tell", str(told))
+    # in the lane of the unit tests: the lab, which takes one core, goes on beside it. That of all kernels takes both:
+    # beside it an API server gets no turn for ten seconds, beside unit tests a NAS does not answer for twenty, and
+    # tests fail that are right
+    side_by_side = Part(SIDE_BY_SIDE, "tests", beside, fine=(0, NO_TESTS))
+    # built before: beside end-to-end tests it would starve them
+    controller = Part("ingress controller", "tests", _devcluster("ingress-controller"))
+    after = ((units, controller), (kernels,), (side_by_side,)) if options.long else ((units, kernels, side_by_side),)
     last = Part(ALONE, "last", (*e2e, "-m", "alone", "--told", str(told), f"--junitxml={e2e_xml}"), report=e2e_xml)
-    return Plan(((repair, generated), second, third), last)
+    return Plan(((repair, generated), second, *after), last)
 
 
 def _pytest(*words: str) -> tuple[str, ...]:
@@ -128,19 +128,20 @@ def _devcluster(command: str) -> tuple[str, ...]:
 
 
 def environment(paths: Paths) -> dict[str, str]:
-    """The variables that the parts run with: the project's Python environment first on PATH, and a mkfs.erofs that
-    writes catalogs, and the Python of hack/sbom. Makes them when they are missing. Raises StepFailed when there is no
-    Python environment."""
+    """The variables that the parts run with: the project's Python environment and Node.js first on PATH, a mkfs.erofs
+    that writes catalogs, the Python of hack/sbom, the hub's proxy. Makes what is missing. Raises StepFailed when there
+    is no Python environment."""
     made = venv()
     run_steps([Step("python environment", "python", lambda: made.ensure(paths)[1])], paths.logs)
-    environ = {**os.environ, "PATH": f"{made.path(paths) / 'bin'}:{os.environ['PATH']}"}
+    python = made.path(paths)
+    environ = {**os.environ, "PATH": f"{python / 'bin'}:{programs.node(python) / 'bin'}:{os.environ['PATH']}"}
     environ.pop("PYTHONPATH", None)  # hack/lib, for this process only: the environment has the project itself
     if "PDSHUB_MKFS_EROFS" not in environ and not _writes_catalogs():
-        from labvm.newer import programs
+        from labvm.newer import programs as newer
 
         try:
             with log_to(paths.logs / "mkfs.erofs.log"):
-                environ["PDSHUB_MKFS_EROFS"] = str(programs().ensure(paths)[0] / "bin/mkfs.erofs")
+                environ["PDSHUB_MKFS_EROFS"] = str(newer().ensure(paths)[0] / "bin/mkfs.erofs")
         except StepFailed as error:
             say(f"mkfs.erofs of Debian 13 could not be had, tests that write catalogs are skipped: {error}")
     if "PDSHUB_SUPPLY_PYTHON" not in environ:
@@ -149,7 +150,7 @@ def environment(paths: Paths) -> dict[str, str]:
                 environ["PDSHUB_SUPPLY_PYTHON"] = str(supply().ensure(paths)[0] / "bin/python")
         except StepFailed as error:
             say(f"CycloneDX's library could not be had, tests of bills of materials are skipped: {error}")
-    return environ
+    return {**environ, **programs.environment(paths, python)}
 
 
 def _writes_catalogs() -> bool:
@@ -167,6 +168,7 @@ def test(paths: Paths, options: Options) -> int:
     shutil.rmtree(reports, ignore_errors=True)
     reports.mkdir(parents=True)
     environ = environment(paths)
+    programs.install(paths)
     code, ended = run_plan(plan(options, reports), paths.logs, environ)
     if not code and not options.expression:
         usual = not (options.unit or options.long or options.chart)

@@ -75,7 +75,7 @@ def prepare(world: World) -> list[Step]:
     """Steps up to a cluster with a NAS and all images. Go compiles beside what waits for the network."""
     paths = world.paths
     steps = [Step("go", "go", lambda: bool(golang.go(paths)) and None)]
-    names = ["helm", "csi-sanity"]
+    names = ["helm", "csi-sanity", "caddy", "pebble"]
     if not world.registry:
         names += ["kubernetes", "etcd", "kube-router", "coredns", "local-path-provisioner", "pause"]
     programs = [Step(f"go {n}", "go", lambda n=n: golang.tool(paths, n).ensure(paths)[1], ("go",)) for n in names]  # type: ignore[misc]
@@ -108,10 +108,11 @@ def prepare(world: World) -> list[Step]:
 
 
 def image_steps(world: World, names: Sequence[str]) -> list[Step]:
-    """The Debian base and images of the project; needs the steps "go helm" and "grpc stubs"."""
+    """The Debian base and images of the project; needs the steps "go helm", "go caddy" and "grpc stubs"."""
     steps = [Step("debian image", "debian", lambda: _base(world))]
     for name in names:
-        needs = ["debian image", *(["go helm", "grpc stubs"] if name == "operator" else [])]
+        program = [f"go {app_images.PROGRAMS[name]}"] if name in app_images.PROGRAMS else []
+        needs = ["debian image", *program, *(["grpc stubs"] if name == "operator" else [])]
         steps.append(Step(f"image {name}", "debian", lambda n=name: _image(world, n), tuple(needs)))  # type: ignore[misc]
     return steps
 
@@ -124,7 +125,10 @@ def images(paths: Paths) -> World:
         world = World(paths, engine.find(paths), registry.use_registry())
     steps = [
         Step("go", "go", lambda: bool(golang.go(paths)) and None),
-        Step("go helm", "go", lambda: golang.tool(paths, "helm").ensure(paths)[1], ("go",)),
+        *(
+            Step(f"go {n}", "go", lambda n=n: golang.tool(paths, n).ensure(paths)[1], ("go",))  # type: ignore[misc]
+            for n in app_images.PROGRAMS.values()
+        ),
         Step("python environment", "python", lambda: venv().ensure(paths)[1]),
         Step("grpc stubs", "python", lambda: _stubs(world), ("go", "python environment")),
         *image_steps(world, app_images.IN_CLUSTER),
@@ -150,8 +154,8 @@ def _base(world: World) -> bool:
 
 
 def _image(world: World, name: str) -> bool:
-    if name == "operator":
-        app_images.put_helm(world.paths)
+    if name in app_images.PROGRAMS:
+        app_images.put_program(world.paths, app_images.PROGRAMS[name])
     world.images[name], built = app_images.ensure(world.paths, world.engine, name, world.base_ref)
     return built
 

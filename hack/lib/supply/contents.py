@@ -38,6 +38,7 @@ RECIPES = {
     "hub": Recipe(python=("images/hub/requirements.txt",)),
     "proxy": Recipe(build=("images/proxy/requirements.txt",), npm=("images/proxy/package-lock.json",)),
     "user": Recipe(python=("images/user/requirements.txt",)),
+    "door": Recipe(go=("caddy",)),
     "nas": Recipe(),
     "node": Recipe(go=("kubernetes", "etcd", "kube-router", "coredns", "local-path-provisioner")),
 }

@@ -101,6 +101,11 @@ Quantity = Annotated[
 DNS_LABEL = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
 Name = Annotated[str, Field(pattern=DNS_LABEL, min_length=1, max_length=63)]
 """A DNS label (RFC 1123): lower case letters, digits and dashes."""
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
+"""A name as Kubernetes gives to most objects: a DNS subdomain (RFC 1123)."""
+DNS_HOST = r"[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?"
+DnsName = Annotated[str, Field(min_length=1, max_length=254, pattern=rf"^{DNS_HOST}\.?$")]
+"""A name in the name service; it may end in the dot of the root."""
 
 
 def _parts_ok(path: str, *, absolute: bool) -> str:

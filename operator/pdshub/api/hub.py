@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from pdshub.api import hub_isolation
 from pdshub.api.base import (
     DNS_LABEL,
     AbsolutePath,
@@ -19,11 +20,13 @@ from pdshub.api.base import (
 from pdshub.api.hub_chart import Chart
 from pdshub.api.hub_limits import Bounds, Resources, ServerResources
 from pdshub.api.hub_network import Network
+from pdshub.api.hub_tls import Tls, is_public_name
+from pdshub.api.hub_users import Users
 from pdshub.api.quota import Quota, shortage
-from pdshub.api.status import Condition
+from pdshub.api.status import CertificateStatus, Condition
 from pdshub.api.view import InlineArchive
 
-UserName = Annotated[str, Field(min_length=1, max_length=254)]
+Line = Annotated[str, Field(max_length=200)]
 Image = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[a-z0-9][A-Za-z0-9._/:@-]*$")]
 
 
@@ -73,21 +76,6 @@ class SignIn(Model):
         if (self.development is None) == (self.google is None):
             raise ValueError("choose exactly one sign-in method: google or development")
         return self
-
-
-class Users(Model):
-    """Who may sign in. Nobody else can: an empty list admits nobody but the admins."""
-
-    allowed: list[UserName] = Field(
-        default_factory=list,
-        max_length=10000,
-        description="User names (Google: e-mail addresses) that may sign in.",
-    )
-    admins: list[UserName] = Field(
-        default_factory=list,
-        max_length=200,
-        description="Users who may also administer the hub; they are allowed as well.",
-    )
 
 
 class HubArchive(Model):
@@ -238,6 +226,9 @@ class DeletionPolicy(Model):
     database: Literal["Retain", "Delete"] = Field(
         default="Retain", description="The hub's database of users and tokens, and its keys."
     )
+    certificates: Literal["Retain", "Delete"] = Field(
+        default="Retain", description="The ACME account and the certificates of the hub's door: a CA counts new ones."
+    )
 
 
 class PDSHubSpec(Model):
@@ -249,6 +240,11 @@ class PDSHubSpec(Model):
                 "has(self.signIn)",
                 "signIn is missing: add signIn.google (or signIn.development in a development namespace)",
             ),
+            *hub_isolation.RULES,
+            (
+                "!has(self.tls) || has(self.tls.none) || has(self.hostname)",
+                "hostname is missing: tls needs the public name, as hub.example.org",
+            ),
         )
     )
     hostname: str | None = Field(
@@ -256,6 +252,21 @@ class PDSHubSpec(Model):
         max_length=253,
         pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$",
         description="Public host name, for example hub.example.org.",
+    )
+    isolation: hub_isolation.Isolation = Field(
+        default="Path",
+        description="Subdomain: each user's server has a host name of its own below hostname, which keeps pages of one "
+        "user from acting as another; needs *.hostname in DNS and in the certificate. Path: all share one host name.",
+    )
+    title: Line = Field(default="", description="The node's name, as the hub's pages show it.")
+    contact: Line = Field(
+        default="",
+        description="Whom users write to: an e-mail address, an https:// address, or words. Every page shows it.",
+    )
+    message: str = Field(
+        default="",
+        max_length=2000,
+        description="Message of the day, plain text, on every page of the hub. A change restarts nothing.",
     )
     sign_in: SignIn | None = Field(default=None, description="How people sign in: exactly one method.")
     users: Users = Field(default_factory=Users, description="Who may sign in.")
@@ -265,6 +276,7 @@ class PDSHubSpec(Model):
     culling: Culling = Field(default_factory=Culling, description="Stopping idle servers.")
     service: Service = Field(default_factory=Service, description="How the hub is reached.")
     network: Network = Field(default_factory=Network, description="What user servers reach.")
+    tls: Tls | None = Field(default=None, description="Who ends TLS; nothing: plain HTTP, and nobody is asked.")
     chart: Chart = Field(default_factory=Chart, description="Helm chart of the hub.")
     values: dict[str, Any] = Field(
         default_factory=dict,
@@ -282,6 +294,19 @@ class PDSHubSpec(Model):
     def _sign_in(self) -> Self:
         if self.sign_in is None:
             raise ValueError("signIn is missing: add signIn.google (or signIn.development in a development namespace)")
+        return self
+
+    @model_validator(mode="after")
+    def _isolated(self) -> Self:
+        if trouble := hub_isolation.trouble(self.isolation, self.hostname):
+            raise ValueError(trouble)
+        return self
+
+    @model_validator(mode="after")
+    def _public_name(self) -> Self:
+        if self.tls and self.tls.none is None and not is_public_name(self.hostname or ""):
+            said = f"hostname {self.hostname!r} is none of the public names" if self.hostname else "hostname is missing"
+            raise ValueError(f"{said} that tls needs: set it to the name that people use, as hub.example.org")
         return self
 
     @model_validator(mode="after")
@@ -304,6 +329,8 @@ class PDSHubStatus(StatusModel):
     version: str = Field(default="", description="Chart and version that is installed.")
     revision: int = Field(default=0, description="Revision of the Helm release.")
     archive: str = Field(default="", description="The view, and whether it is ready.")
+    front_door: str = Field(default="", description="Who ends TLS: the mode whose objects the operator made last.")
+    certificate: CertificateStatus | None = Field(default=None, description="The certificate that people are shown.")
     failures: int = Field(default=0, description="Failed attempts at the present chart, values and generation.")
     attempted_digest: str = Field(default="", description="Digest of chart and values that was attempted last.")
     releasing: int = Field(default=0, description="Revision that helm makes or made last; 0 once it is sealed.")

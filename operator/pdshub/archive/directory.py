@@ -7,6 +7,7 @@ than a former survey was told under the same times, it is in doubt until a later
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 
 from pdshub.archive.file_system import FileSystem
 
+_AWAY = (errno.ENOENT, errno.ESTALE)
 TRIES = 4
 """Readings of a directory that does not hold still."""
 TICK_NS = 2_000_000_000
@@ -167,7 +169,7 @@ class Reader:
             record, whole, every = self._list(path, full, st)
             after = self.fs.lstat(full if path else f"{full}/.")
             if not stat.S_ISDIR(after.st_mode):
-                raise FileNotFoundError(full)
+                raise FileNotFoundError(errno.ENOENT, "another thing took its place", full)
             if _state(after) != _state(st):
                 st, doubt = after, ""
                 continue
@@ -249,8 +251,10 @@ class Reader:
                         weight += len(target) // 64
                     else:
                         others.append(entry.name)
-                except FileNotFoundError:
-                    whole = False  # it went away; if so, the directory's times tell of it
+                except OSError as error:
+                    if error.errno not in _AWAY:
+                        raise
+                    whole = False  # it went away or was replaced; if so, the directory's times tell of it
         rows.sort()
         record = DirRecord(
             path=path,

@@ -189,7 +189,7 @@ class _Walk:
         while self._outstanding:
             task, record, read, problem = self._done.get()
             self._outstanding -= 1
-            gone = isinstance(problem, OSError) and problem.errno in _GONE
+            gone = isinstance(problem, OSError) and self._is_gone(task, problem)
             if problem is not None and not gone:
                 self._failure = self._failure or problem
                 continue
@@ -204,6 +204,12 @@ class _Walk:
                 if counters.directories_read % 1000 == 0:
                     self.progress(counters.entries_read)
             self._keep(record, read)
+
+    def _is_gone(self, task: _Task, error: OSError) -> bool:
+        """Whether an error says that the directory is not there. One that is stale however often it is looked for is
+        replaced faster than it can be read: its parent is asked, and is in doubt when it still names it. A top that is
+        stale tells of the whole export."""
+        return error.errno in _GONE or (error.errno == errno.ESTALE and task.path not in self._tops)
 
     def _keep(self, record: DirRecord, read: bool) -> None:
         path, dirs = record.path, self.scan.dirs

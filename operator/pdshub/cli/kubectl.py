@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from pdshub.archive.words import PROGRESS
+from pdshub.wellknown import PLUGIN
 
 Json = dict[str, Any]
 SECONDS = 60.0
 ANSWER, LINE, LINES = 256 << 20, 64 << 10, 1000
 """Characters of a container's answer, of a line of what it says beside it, and how many of these lines are kept."""
-MANAGER = "kubectl-pdshub"
-"""Field manager of what the plugin writes."""
 
 
 class KubectlError(Exception):
@@ -59,14 +58,7 @@ class Kubectl:
 
     def get(self, *arguments: str) -> Json:
         """An object or a list. Raises KubectlError."""
-        text = self.run("get", *arguments, "-o", "json")
-        try:
-            found = json.loads(text)
-        except ValueError as error:
-            raise KubectlError(f"kubectl get {' '.join(arguments)}: no JSON: {error}") from None
-        if not isinstance(found, dict):
-            raise KubectlError(f"kubectl get {' '.join(arguments)}: no object")
-        return found
+        return _object(self.run("get", *arguments, "-o", "json"), f"kubectl get {' '.join(arguments)}")
 
     def items(self, *arguments: str) -> list[Json]:
         """The objects of a list. Raises KubectlError."""
@@ -75,7 +67,18 @@ class Kubectl:
     def patch(self, kind: str, name: str, change: Json) -> None:
         """A merge patch, in the plugin's own name. Raises KubectlError."""
         text = json.dumps(change, separators=(",", ":"))
-        self.run("patch", kind, name, f"--field-manager={MANAGER}", "--type=merge", "-p", text)
+        self.run("patch", kind, name, f"--field-manager={PLUGIN}", "--type=merge", "-p", text)
+
+    def change(self, where: Sequence[str], operations: Sequence[Json], *, dry_run: bool = False) -> Json:
+        """The object after a JSON patch (RFC 6902) in the plugin's own name; ``where``: kind, name and flags.
+
+        ``dry_run``: the API server only says what it would become. Raises KubectlError.
+        """
+        only = ["--dry-run=server"] if dry_run else []
+        # not as an argument: a list of people may be longer than arguments may be
+        line = ["patch", *where, f"--field-manager={PLUGIN}", "--type=json", "--patch-file=/dev/stdin", *only]
+        text = self.run(*line, "-o", "json", stdin=json.dumps(list(operations), separators=(",", ":")))
+        return _object(text, f"kubectl patch {' '.join(where)}")
 
     def whoami(self) -> str:
         """The user's name as the API server knows it; empty where it does not tell."""
@@ -135,6 +138,17 @@ class Kubectl:
         if len(printed) > ANSWER:
             raise KubectlError(f"{target} answers with more than {ANSWER >> 20} MB")
         return _printed("exec", process.returncode, printed, "".join(words))
+
+
+def _object(text: str, what: str) -> Json:
+    """The JSON object that was printed. Raises KubectlError."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise KubectlError(f"{what}: no JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise KubectlError(f"{what}: no object")
+    return found
 
 
 def _say(stream: IO[str] | None, text: str) -> None:

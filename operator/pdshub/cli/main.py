@@ -1,7 +1,9 @@
-"""``kubectl pdshub``: what PDSHub shows, and decisions about archive views.
+"""``kubectl pdshub``: what PDSHub shows, decisions about archive views, people and homes of hubs.
 
 Exit codes: 0 done; 1 it failed (verify: files differ; explain: no such path; probe: what is
-closed was reached); 2 wrong use; 3 waiting took too long.
+closed was reached; users: refused, or somebody is on no list; audit --verify: the log was
+changed; proxy check: something does not hold); 2 wrong use; 3 waiting took too long (users: it
+is written, but not in effect yet).
 """
 
 from __future__ import annotations
@@ -11,13 +13,11 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 
-from pdshub.cli import archive, preview, probe, terminal, words
+from pdshub.cli import archive, audit, homes, preview, probe, proxy, terminal, users, words
 from pdshub.cli.choose import ChoiceError
+from pdshub.cli.hub_choice import HUBS
 from pdshub.cli.kubectl import Kubectl, KubectlError
 from pdshub.cli.terminal import safe
-from pdshub.wellknown import GROUP
-
-HUBS = f"pdshubs.{GROUP}"
 
 
 def _overview(kubectl: Kubectl, args: argparse.Namespace) -> archive.Said:
@@ -26,10 +26,13 @@ def _overview(kubectl: Kubectl, args: argparse.Namespace) -> archive.Said:
     return {"hubs": hubs, "views": views}, f"{words.hubs(safe(hubs))}\n\n{words.views(safe(views))}", 0
 
 
-def _common() -> argparse.ArgumentParser:
+SURVEYORS = "where surveyors live, if not where the view says (status: of the hubs; probe, audit: of PDSHub)"
+OF_HUBS = "the namespace of the hub"
+
+
+def _common(where: str) -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("-o", "--output", choices=("text", "json"), default="text")
-    where = "where surveyors live, if not where the view says (status: of the hubs; probe: of PDSHub itself)"
     common.add_argument("-n", "--namespace", default="", help=where)
     common.add_argument("--context", default="", help="context of the kubeconfig")
     common.add_argument("--kubeconfig", default="", metavar="FILE")
@@ -43,12 +46,19 @@ def parser() -> argparse.ArgumentParser:
         description=(__doc__ or "").split(": ", 1)[1].split("\n\n")[0],
         epilog=(__doc__ or "").split("\n\n")[-1],
     )
-    common = _common()
+    common = _common(SURVEYORS)
     areas = top.add_subparsers(dest="area", required=True, metavar="COMMAND")
     overview = areas.add_parser("status", parents=[common], help="hubs and archive views at a glance")
     overview.set_defaults(run=_overview)
     network = areas.add_parser("probe", parents=[common], help="who reaches whom: pods in each role try it")
     probe.arguments(network)
+    users.arguments(areas, _common(OF_HUBS))
+    homes.arguments(areas, _common(OF_HUBS))
+    proxy.arguments(areas, lambda: _common(OF_HUBS))
+    log = areas.add_parser(
+        "audit", parents=[common], help="who signed in, was refused, entered whose server, was removed"
+    )
+    audit.arguments(log)
     commands = areas.add_parser("archive", help="archive views and their generations").add_subparsers(
         dest="command", required=True, metavar="COMMAND"
     )

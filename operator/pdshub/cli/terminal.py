@@ -29,6 +29,13 @@ def write(stream: TextIO, text: str) -> None:
     stream.write("".join(f"{printable(line)}\n" for line in text.split("\n")))
 
 
+def agreed(asked: TextIO, answer: TextIO, question: str) -> bool:
+    """Whether a person answers a question with yes."""
+    write(asked, f"{question} Write yes to go on:")
+    asked.flush()
+    return answer.readline(64).strip().lower() in ("y", "yes")
+
+
 def complain(stream: TextIO, text: str) -> None:
     """Prints an error; what follows its first line is indented, so that none of it looks like a line of its own."""
     write(stream, text.replace("\n", "\n  "))

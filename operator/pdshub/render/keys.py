@@ -7,7 +7,11 @@ import secrets
 from typing import Any
 
 from pdshub.render.names import Names
-from pdshub.render.signin import PASSWORD_KEY
+from pdshub.render.signin import PASSWORD_KEY, SERVICE
+from pdshub.render.trust import DOOR_TOKEN_KEY
+
+TOKEN_KEY = f"hub.services.{SERVICE}.apiToken"
+"""Where hub charts look for the token of a service (hub.existingSecret)."""
 
 
 def _secret(names: Names, name: str, data: dict[str, str]) -> dict[str, Any]:
@@ -20,12 +24,18 @@ def _secret(names: Names, name: str, data: dict[str, str]) -> dict[str, Any]:
     }
 
 
+def operator_token() -> dict[str, str]:
+    """The token by which the operator asks the hub: 32 random bytes."""
+    return {TOKEN_KEY: secrets.token_hex(32)}
+
+
 def hub_keys(names: Names) -> dict[str, Any]:
-    """Cookie secret and CryptKeeper key (32 random bytes each): the chart would make new ones after a deletion,
-    and with the old database nobody's encrypted state could be read."""
+    """Cookie secret, CryptKeeper key (32 random bytes each) and the operator's token: the chart would make new ones
+    after a deletion, and with the old database nobody's encrypted state could be read."""
     data = {
         "hub.config.JupyterHub.cookie_secret": secrets.token_hex(32),
         "hub.config.CryptKeeper.keys": secrets.token_hex(32),
+        **operator_token(),
     }
     return _secret(names, names.keys, data)
 
@@ -33,6 +43,11 @@ def hub_keys(names: Names) -> dict[str, Any]:
 def password(names: Names) -> dict[str, Any]:
     """The Secret with a new development password, 16 random characters."""
     return _secret(names, names.sign_in, {PASSWORD_KEY: secrets.token_urlsafe(12)})
+
+
+def door_token(names: Names) -> dict[str, Any]:
+    """The Secret with what the hub's door shows its proxy, so that this believes it: 32 random bytes."""
+    return _secret(names, names.door, {DOOR_TOKEN_KEY: secrets.token_hex(32)})
 
 
 def digest(text: str) -> str:

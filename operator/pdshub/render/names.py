@@ -14,6 +14,10 @@ NAMESPACE_LABEL = f"{GROUP}/namespace"
 VIEW_LABEL = f"{GROUP}/view"
 ENVIRONMENT_LABEL = f"{GROUP}/environment"
 NOTICE_ANNOTATION = f"{GROUP}/notice"
+PEOPLE_ANNOTATION = f"{GROUP}/people"
+"""Of a hub's pod: digest of the list that its kubelet was told to look for. Of a ConfigMap: digest of its content."""
+HOME_CLAIM = "claim-{user_server}"
+"""What claims of homes are called, as KubeSpawner writes names."""
 DATABASE_CLAIM = "hub-db-dir"
 """The claim of the hub's database, as the zero-to-jupyterhub chart names it."""
 HOME_LABELS = {"component": "singleuser-storage"}
@@ -50,6 +54,26 @@ class Names:
     def notice(self) -> str:
         """ConfigMap with what the hub's pages say about the archive."""
         return short(self.name, "notice")
+
+    @property
+    def door(self) -> str:
+        """Everything of the hub's front door: Deployment, Service, ConfigMap, claim, Secret; Ingress and HTTPRoute."""
+        return short(self.name, "door")
+
+    @property
+    def people(self) -> str:
+        """ConfigMap with the list of who may sign in."""
+        return short(self.name, "people")
+
+    @property
+    def census(self) -> str:
+        """ConfigMap with users and homes as they were found last."""
+        return short(self.name, "census")
+
+    @property
+    def homes(self) -> str:
+        """ConfigMap with which claim is whose home."""
+        return short(self.name, "homes")
 
     @property
     def server_quota(self) -> str:

@@ -11,10 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any
+from urllib.parse import urlsplit
 
-from pdshub import network_rules
+from pdshub import network_rules, ports
 from pdshub.api.hub import PDSHubSpec
 from pdshub.installation import Installation
+from pdshub.render import door, door_config
 from pdshub.render.names import Names, short
 from pdshub.wellknown import API_VERSION
 
@@ -104,6 +106,34 @@ def _internet(installation: Installation, *ports: int) -> list[Rule]:
     return [{"to": blocks, **({"ports": _tcp(*ports)} if ports else {})}] if blocks else []
 
 
+def _sign_in_service(installation: Installation) -> list[Rule]:
+    """Google at its public addresses; a service of the installation's also at its ranges."""
+    provider = installation.sign_in.google
+    closed = [{"to": _ip_blocks({"cidr": cidr} for cidr in provider.ranges), "ports": _tcp(*provider.ports)}]
+    return [*_internet(installation, *provider.ports), *(closed if provider.ranges else [])]
+
+
+def _of_door(spec: PDSHubSpec, installation: Installation) -> list[Rule]:
+    """Where a door gets certificates: its ACME directory, and the name server that it updates or looks at.
+
+    Both at public addresses, and at those that the installation opens to doors.
+    """
+    acme = spec.tls.acme if spec.tls else None
+    if acme is None:
+        return []
+    ports = [{"port": urlsplit(acme.directory).port or 443, "protocol": "TCP"}]
+    if dns := acme.challenge.dns01:
+        server = door_config.with_port(dns.rfc2136.server) if dns.rfc2136 else ":53"
+        names = {53, int(server.rpartition(":")[2])}
+        ports += [{"port": port, "protocol": protocol} for port in sorted(names) for protocol in ("TCP", "UDP")]
+    if dns and dns.route53:
+        ports.append({"port": 443, "protocol": "TCP"})
+    unique = [port for number, port in enumerate(ports) if port not in ports[:number]]
+    opened = [{"to": _ip_blocks({"cidr": cidr} for cidr in installation.network.acme_ranges), "ports": unique}]
+    public = [{**rule, "ports": unique} for rule in _internet(installation)]
+    return [*public, *(opened if installation.network.acme_ranges else [])]
+
+
 def _egress(spec: PDSHubSpec, installation: Installation) -> list[Rule]:
     """What ``spec.network`` adds for servers. Ranges are judged before (installation.egress_refusal)."""
     if spec.network.egress == "internet":
@@ -114,7 +144,15 @@ def _egress(spec: PDSHubSpec, installation: Installation) -> list[Rule]:
 def _roles(spec: PDSHubSpec, installation: Installation, api_server: ApiServer) -> dict[str, Allowed]:
     dns, api = _name_service(installation), _api_server(api_server)
     signs_in_elsewhere = spec.sign_in is not None and spec.sign_in.google is not None
+    own_door: dict[str, Allowed] = {
+        "door": (
+            door.DOOR,
+            [{"ports": _tcp(ports.DOOR_HTTP, ports.DOOR_HTTPS)}],
+            [_to(PROXY, PROXY_PORT), *dns, *_of_door(spec, installation)],
+        )
+    }
     return {
+        **(own_door if door.has_door(spec) else {}),
         "server": (
             SERVER,
             [_from((HUB, PROXY), SERVER_PORT)],
@@ -128,7 +166,7 @@ def _roles(spec: PDSHubSpec, installation: Installation, api_server: ApiServer) 
                 _to(SERVER, SERVER_PORT),
                 *dns,
                 *api,
-                *(_internet(installation, 443) if signs_in_elsewhere else []),
+                *(_sign_in_service(installation) if signs_in_elsewhere else []),
             ],
         ),
         "proxy": (

@@ -1,13 +1,16 @@
-"""What a running hub learns of its archive without a restart: a file that pages and spawners read.
+"""What a running hub learns without a restart: a file that pages and spawners read.
 
-Its pages say while the archive is not whole; servers learn which generation users see at their start.
+Its pages say while the archive is not whole, and carry the texts of the spec: the node's name, whom to write to, the
+message of the day. Servers learn which generation users see at their start.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
+from pdshub.api.hub import PDSHubSpec
 from pdshub.render.names import Names
 
 GENERATION_ENV = "PDSHUB_ARCHIVE_GENERATION"
@@ -79,16 +82,25 @@ def render(names: Names, archive: bool) -> dict[str, Any]:
     }
 
 
-def content(message: str, generation: str) -> str:
-    """What the file says."""
-    return json.dumps({"message": message, **({"generation": generation} if generation else {})})
+def texts(spec: PDSHubSpec) -> dict[str, str]:
+    """The spec's words for the hub's pages, by the file's keys; without those that are empty.
+
+    They are plain text, and untrusted: whoever shows them escapes them.
+    """
+    said = {"title": spec.title, "contact": spec.contact, "motd": spec.message}
+    return {key: text.strip() for key, text in said.items() if text.strip()}
 
 
-def config_map(names: Names, message: str, generation: str) -> dict[str, Any]:
+def content(message: str, generation: str, words: Mapping[str, str] | None = None) -> str:
+    """What the file says; ``words`` are :func:`texts`."""
+    return json.dumps({"message": message, **({"generation": generation} if generation else {}), **(words or {})})
+
+
+def config_map(names: Names, message: str, generation: str, words: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The ConfigMap that carries the notice; an empty message shows nothing, an empty generation is none."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": names.notice, "namespace": names.namespace, "labels": names.labels},
-        "data": {FILE: content(message, generation)},
+        "data": {FILE: content(message, generation, words)},
     }

@@ -9,7 +9,7 @@ from pdshub.api.hub import PDSHubSpec, Profile
 from pdshub.api.hub_limits import Bounds, Resources
 from pdshub.installation import Defaults
 from pdshub.render import images
-from pdshub.render.names import HUB_LABEL, Names
+from pdshub.render.names import HOME_CLAIM, HUB_LABEL, Names
 from pdshub.render.quantity import spawner_bytes, spawner_cores
 from pdshub.wellknown import SERVER_PRIORITY
 
@@ -20,6 +20,11 @@ SPAWNER = {
     # deleting a user must not delete files
     "delete_pvc": False,
     "automount_service_account_token": False,
+    # what lies in a home is no part of the program that serves its pages to others, an admin for example
+    "disable_user_config": True,
+    # seconds until the hub notices that a server's pod is gone and takes its address out of the proxy: it looks at its
+    # copy of the pods, which costs no request
+    "poll_interval": 5,
     # a node under pressure ends servers before hubs
     "priority_class_name": SERVER_PRIORITY,
     "pod_security_context": {
@@ -157,7 +162,7 @@ def render(spec: PDSHubSpec, defaults: Defaults, names: Names, view: str, folder
     choices = spec.server.profiles
     default = spec.server.default_profile or (choices[0].name if choices else "")
     # the chart knows a type "dynamic" with one volume for each user
-    dynamic: dict[str, Any] = {"pvcNameTemplate": "claim-{user_server}", "storageAccessModes": ["ReadWriteOnce"]}
+    dynamic: dict[str, Any] = {"pvcNameTemplate": HOME_CLAIM, "storageAccessModes": ["ReadWriteOnce"]}
     if spec.server.home.storage_class_name:
         dynamic["storageClass"] = spec.server.home.storage_class_name
     values: dict[str, Any] = {

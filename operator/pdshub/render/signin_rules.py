@@ -13,30 +13,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pdshub.render import signin_list
 from pdshub.render.chart import ChartRef
+from pdshub.render.signin import OURS
 
 OPEN = "OpenSignIn"
 """Reason: people whom nobody allowed can sign in."""
 BY_CODE = "ConfiguredByCode"
 """Reason: values run code where people sign in, and nobody can tell from them who gets in."""
 
-_NO_PROOF = ("dummy", "firstuse", "null", "shared-password", "sharedpassword", "tmp")
+_NO_PROOF = ("dummy", "firstuse", "null", "pdshubdevelopment", "shared-password", "sharedpassword", "tmp")
 """Authenticators that ask for one password, for any, or for nothing: their short names, and beginnings of classes."""
-_ASK_OTHERS = (
-    "auth0",
-    "azuread",
-    "bitbucket",
-    "cilogon",
-    "generic-oauth",
-    "github",
-    "gitlab",
-    "globus",
-    "google",
-    "mediawiki",
-    "okpy",
-    "openshift",
-)
-"""Authenticators of OAuthenticator, which let a service elsewhere prove who somebody is."""
 _TRAITS: Mapping[str, bool] = {
     "allow_all": False,
     "allow_existing_users": False,
@@ -85,7 +72,7 @@ _CODE = (
 
 ``hub.existingSecret`` is among them because the hub reads values from that Secret, over all others.
 """
-_STEERING = ("JUPYTERHUB_", "LD_", "OAUTH", "PDSHUB_", "PYTHON")
+_STEERING = ("GOOGLE_", "HOSTED_DOMAIN", "JUPYTERHUB_", "LD_", "OAUTH", "PDSHUB_", "PYTHON")
 """Beginnings of variables that say what Python or JupyterHub load, whom OAuthenticator asks, or a secret of theirs."""
 
 
@@ -95,6 +82,8 @@ class Verdict:
 
     open: str = ""
     """Why the sign-in is open: the value, and what to do; empty when it is not."""
+    refused: str = ""
+    """Which value contradicts the list of who may sign in, or goes past it, and what to do; empty where none does."""
     by_code: tuple[str, ...] = ()
     """Values by which code decides who gets in."""
     authenticator: str = ""
@@ -125,12 +114,6 @@ def _kind(authenticator: str) -> str:
     """The short name of an authenticator: ``dummy`` of ``jupyterhub.auth.DummyAuthenticator``."""
     last = authenticator.strip().rsplit(".", 1)[-1].lower()
     return last.removesuffix("authenticator").removeprefix("local-") or last
-
-
-def _known(authenticator: str) -> bool:
-    """Whether it is one of OAuthenticator's, by its short name or as a class of that package."""
-    name = authenticator.strip()
-    return name.startswith("oauthenticator.") or name.lower().removeprefix("local-") in _ASK_OTHERS
 
 
 def _open_class(authenticator: Any) -> str:
@@ -189,7 +172,7 @@ def _open_chart(config: Mapping[str, Any], chart: ChartRef) -> str:
         return ""
     return (
         f"spec.chart.version {chart.version} brings a JupyterHub that lets in everybody where no user is listed: list "
-        f"somebody in spec.users, or take {_LISTS_FAIL_CLOSED}.0.0 or newer"
+        f"somebody in allowed_users of that authenticator, or take {_LISTS_FAIL_CLOSED}.0.0 or newer"
     )
 
 
@@ -232,16 +215,24 @@ def judge(rendered: Mapping[str, Any], merged: Mapping[str, Any], chart: ChartRe
     config = _mapping(_dig(merged, "hub.config"))
     authenticator = _dig(config, "JupyterHub.authenticator_class")
     asked = authenticator == _dig(rendered, "hub.config.JupyterHub.authenticator_class")
+    ours = authenticator in OURS
     trouble = (
         ("" if asked else _open_class(authenticator))
         or _open_trait(config)
         or _open_token(config)
-        or _open_chart(config, chart)
+        or signin_list.stays_in(config)
+        or (signin_list.another_service(_mapping(_dig(rendered, "hub.config")), config) if ours else "")
+        or ("" if ours else _open_chart(config, chart))
     )
     name = authenticator if isinstance(authenticator, str) else ""
     code = [f"spec.values.{path}" for path in _by_code(rendered, merged)]
-    if name and not _known(name) and _kind(name) not in _NO_PROOF:
-        # a class of somebody else's: what it does is code
+    if name and not ours and _kind(name) not in _NO_PROOF:
+        # whom it lets in, the list does not say: that is another authenticator's own configuration, or code
         code.append("spec.values.hub.config.JupyterHub.authenticator_class")
-    said = trouble if not trouble or trouble.startswith("spec.") else f"spec.values.{trouble}"
-    return Verdict(said, tuple(code), name)
+    contrary = signin_list.contradicts(config) if ours else ""
+    return Verdict(_said(trouble), _said(contrary), tuple(code), name)
+
+
+def _said(trouble: str) -> str:
+    """The sentence, beginning with the field of the spec."""
+    return trouble if not trouble or trouble.startswith("spec.") else f"spec.values.{trouble}"

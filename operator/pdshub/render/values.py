@@ -7,8 +7,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from pdshub.api.hub import PDSHubSpec
-from pdshub.installation import Defaults
-from pdshub.render import images, network, notice, reconnect, server, signin
+from pdshub.installation import Defaults, GoogleProvider
+from pdshub.render import (
+    door,
+    hub_package,
+    images,
+    isolation,
+    network,
+    notice,
+    reconnect,
+    server,
+    signin,
+    trust,
+)
 from pdshub.render.chart import ChartRef
 from pdshub.render.merge import merge
 from pdshub.render.names import Names
@@ -42,6 +53,9 @@ def _culling(spec: PDSHubSpec) -> dict[str, Any]:
 
 
 def _service(spec: PDSHubSpec) -> dict[str, Any]:
+    """The proxy's Service. Behind a door of its own it is reached from inside only."""
+    if door.has_door(spec):
+        return {"type": "ClusterIP"}
     port = spec.service.node_port
     return {"type": spec.service.type, **({"nodePorts": {"http": port}} if port else {})}
 
@@ -64,14 +78,13 @@ def _pullers(chart: ChartRef) -> dict[str, Any]:
 
 
 def _full(spec: PDSHubSpec) -> dict[str, Any]:
-    """How the hub meets a quota: it says itself that as many servers run as may, before Kubernetes refuses a pod.
+    """How the hub meets failed starts, and a quota.
 
-    What Kubernetes refuses counts as a start that failed, and after five of them the hub would end: whoever tries often
-    enough in a full namespace would restart it.
+    After five failed starts in a row the hub would end, for everybody: whoever tries often enough in a full namespace,
+    or with an archive that is away, would restart it. It goes on, and each page says what failed. With a quota the hub
+    says itself that as many servers run as may, before Kubernetes refuses a pod.
     """
-    if spec.quota is None:
-        return {}
-    servers = spec.quota.servers
+    servers = spec.quota.servers if spec.quota else None
     return {"consecutiveFailureLimit": 0, **({} if servers is None else {"activeServerLimit": servers})}
 
 
@@ -84,7 +97,13 @@ def mark(chart: ChartRef, names: Names) -> dict[str, Any]:
 
 
 def rendered(
-    spec: PDSHubSpec, defaults: Defaults, chart: ChartRef, names: Names, view: str = "", folder: str = ""
+    spec: PDSHubSpec,
+    defaults: Defaults,
+    chart: ChartRef,
+    names: Names,
+    view: str = "",
+    folder: str = "",
+    provider: GoogleProvider | None = None,
 ) -> dict[str, Any]:
     """Values from the fields of the spec alone.
 
@@ -103,11 +122,13 @@ def rendered(
         **_full(spec),
     }
     told = notice.render(names, bool(view))
-    parts = (spawner, signin.render(spec, names), told, reconnect.render())
+    signs_in = signin.render(spec, names, provider)
+    believed, believing = trust.render(spec, names)
+    parts = (spawner, signs_in, told, reconnect.render(), hub_package.render(), isolation.hub(spec), believed)
     for part in parts:
         hub = merge(hub, part)
     # lists would replace each other
-    hub |= {key: [*told[key], *_SCRATCH[key]] for key in _SCRATCH}
+    hub |= {key: [*told[key], *signs_in[key], *_SCRATCH[key]] for key in _SCRATCH}
     return {
         "custom": mark(chart, names),
         "hub": hub,
@@ -116,6 +137,8 @@ def rendered(
                 **_image(defaults.images.proxy, policy),
                 "resources": {"requests": dict(_PROXY)},
                 "containerSecurityContext": dict(_SEALED),
+                **isolation.proxy(spec),
+                **believing.get("chp", {}),
             },
             "service": _service(spec),
         },

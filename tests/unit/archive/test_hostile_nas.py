@@ -141,7 +141,7 @@ class Swapping(LocalFileSystem):
 @pytest.mark.usefixtures("opening")
 @pytest.mark.parametrize("path", ["d", "d/e", "other"])
 @pytest.mark.parametrize("call", ["lstat", "scandir", "listdir", "open"])
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", range(10))
 def test_a_directory_that_becomes_a_link_at_any_call(export: Path, path: str, call: str, number: int) -> None:
     def outside(place: Path) -> None:
         place.symlink_to(export.parent / "outside")

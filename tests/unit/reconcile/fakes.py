@@ -183,6 +183,12 @@ MANIFEST = "".join(f"---\n# Source: jupyterhub/templates/x.yaml\n{yaml.safe_dump
 """What a hub chart makes, as a release document has it."""
 
 
+def service_type(values: Any) -> str:
+    """The type of the proxy's Service that values ask for."""
+    service = (values.get("proxy") or {}).get("service") or {}
+    return str(service.get("type") or "ClusterIP")
+
+
 def release_secret(name: str, namespace: str, document: Object) -> Object:
     """A release document in the Secret where Helm keeps it."""
     packed = base64.b64encode(base64.b64encode(gzip.compress(json.dumps(document).encode(), mtime=0))).decode()
@@ -210,7 +216,7 @@ class FakeHelm:
 
     def manifest(self, values: Any) -> str:
         """What the chart makes of values."""
-        return MANIFEST + str(self.more(values))
+        return MANIFEST.replace("type: ClusterIP", f"type: {service_type(values)}") + str(self.more(values))
 
     def _store(
         self, name: str, namespace: str, revision: int, status: str, chart: ChartRef, values: Any, **more: Any
@@ -265,7 +271,7 @@ class FakeHelm:
             count = {"replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
             status = {"observedGeneration": revision, **count}
             self.kube.put(DEPLOYMENT, {"metadata": meta, "spec": {"replicas": 1}, "status": status})
-        service = {"type": "ClusterIP", "ports": [{"name": "http", "port": 80}]}
+        service = {"type": service_type(values), "ports": [{"name": "http", "port": 80}]}
         meta = made_by_chart(release, namespace, "proxy-public", "proxy-public")
         self.kube.put(SERVICE, {"metadata": meta, "spec": service})
         if await self.kube.get(CLAIM, "hub-db-dir", namespace) is None:

@@ -24,6 +24,7 @@ from pdshub.reconcile.hub.release import UnreadableRelease
 from pdshub.reconcile.hub.trust import Trust
 from pdshub.render.archive import ViewRef
 from pdshub.render.homes import Enforcement
+from pdshub.render.isolation import Isolation
 from tests.unit.reconcile.test_decide import DRIFT, GOOGLE, REPORT, ROLLING, SUSPENDED, facts, release, tried
 
 NOW = "2026-01-02T00:00:00Z"
@@ -47,6 +48,13 @@ CASES: list[tuple[str, Facts, dict[str, str], list[str]]] = [
         facts(in_sync=False),
         {"Ready": "True", "Reconciling": "True", "Released": "Unknown"},
         ["revision 2"],
+    ),
+    ("apart", facts(isolation=Isolation(True, "Subdomain", "x")), {"Ready": "True", "UsersIsolated": "True"}, []),
+    (
+        "not apart",
+        facts(isolation=Isolation(False, "SharedOrigin", "x")),
+        {"Ready": "True", "UsersIsolated": "False"},
+        [],
     ),
     ("as installed", facts(drift=Drift(compared=3)), {"Ready": "True", "Drifted": "False"}, ["3 objects"]),
     ("drifted", facts(drift=DRIFT), {"Ready": "True", "Drifted": "True"}, ["Service hub is missing"]),
@@ -161,8 +169,9 @@ def test_the_caller_says_which_types_are_its_own() -> None:
 
 def test_every_condition_of_a_hub_is_known_as_the_operators() -> None:
     homes, network = Enforcement(True, "Enforced", "x"), NetworkState(True, "Probed", "x")
+    apart = Isolation(True, "Subdomain", "x")
     found = {kind for case in CASES for kind in conditions(case[1])}
-    found |= set(conditions(facts(homes=homes, guard=Guard(True), network=network)))
+    found |= set(conditions(facts(homes=homes, guard=Guard(True), network=network, isolation=apart)))
     assert found == set(HUB_OWNED) and found <= OWNED
 
 

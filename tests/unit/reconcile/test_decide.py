@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -212,3 +213,39 @@ def test_a_step_is_repeated_when_its_object_and_content_are_the_same(
 def test_every_act_names_its_object(case: tuple[str, Facts, Kind, str]) -> None:
     action = decide(case[1])
     assert bool(steps(case[1], action)) is action.acts
+
+
+def named(template: str | None) -> dict[str, Any]:
+    """Values that name claims of homes; None: they do not say."""
+    return {"singleuser": {"storage": {"dynamic": {"pvcNameTemplate": template}}}} if template else {}
+
+
+HOMES: list[tuple[str | None, str, tuple[str, int] | None, Kind]] = [
+    ("claim-{user_server}", "claim-{user_server}", ("HomeWouldMove", 2), Kind.UPGRADE),
+    ("claim-{user_server}", "home-{user_server}", None, Kind.UPGRADE),
+    ("claim-{user_server}", "home-{user_server}", ("AsRecorded", 1), Kind.WAIT),
+    ("claim-{user_server}", "home-{user_server}", ("AsRecorded", 2), Kind.UPGRADE),
+    ("claim-{user_server}", "home-{user_server}", ("HomeWouldMove", 2), Kind.STALL),
+    (None, "home-{user_server}", ("HomeWouldMove", 2), Kind.UPGRADE),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "known", "kind"), HOMES)
+def test_claims_of_homes_get_no_other_names_by_an_upgrade(
+    before: str | None, after: str, known: tuple[str, int] | None, kind: Kind
+) -> None:
+    there = replace(release(), values={**release().values, **named(before)})
+    conditions = []
+    if known:
+        reason, generation = known
+        said = {
+            "type": "HomesKnown",
+            "status": "False",
+            "reason": reason,
+            "message": "ada",
+            "observedGeneration": generation,
+        }
+        conditions.append({**said, "lastTransitionTime": "2026-01-01T00:00:00Z"})
+    status = PDSHubStatus.model_validate({"conditions": conditions})
+    seen = facts(release=there, in_sync=False, values=named(after), generation=2, status=status)
+    assert decide(seen).kind is kind

@@ -97,7 +97,7 @@ def test_a_killed_run_of_helm_is_mended_and_never_uninstalled() -> None:
     bench = Bench()
     bench.run()
     bench.helm.dies = True
-    bench.apply({**SPEC, "users": {"allowed": ["ada", "bela"]}})
+    bench.apply({**SPEC, "culling": {"idleSeconds": 7201}})
     with pytest.raises(RuntimeError):
         bench.run()
     bench.helm.dies = False

@@ -241,12 +241,12 @@ def test_once_the_forged_record_is_gone_the_hub_goes_on() -> None:
 
 def test_an_older_record_that_would_take_all_memory_is_found_before_helm_runs() -> None:
     bench = installed()
-    bench.apply({**SPEC, "users": {"allowed": ["bela"]}})
+    bench.apply({**SPEC, "culling": {"idleSeconds": 7201}})
     bench.run()
     secret(bench, 1)["data"] = {"release": "!!"}
     bench.kube.put(SECRET, secret(bench, 1))
     bench.helm.runs.clear()
-    bench.apply({**SPEC, "users": {"allowed": ["cleo"]}})
+    bench.apply({**SPEC, "culling": {"idleSeconds": 7202}})
     assert stalled(bench) == "ReleaseUnreadable" and bench.helm.runs == [] and bench.helm.previews == 2
     bench.delete()
     assert bench.run() is None and bench.helm.runs == ["uninstall"]
@@ -254,14 +254,14 @@ def test_an_older_record_that_would_take_all_memory_is_found_before_helm_runs() 
 
 def test_an_older_record_that_says_it_is_the_newest_is_found_before_helm_runs() -> None:
     bench = installed()
-    bench.apply({**SPEC, "users": {"allowed": ["bela"]}})
+    bench.apply({**SPEC, "culling": {"idleSeconds": 7203}})
     bench.run()
     document = {"version": 99, "info": {"status": "superseded"}, "config": MARK}
     lying = release_secret("demo", "ns", document)
     lying["metadata"] = {**secret(bench, 1)["metadata"]}
     bench.kube.put(SECRET, lying)
     bench.helm.runs.clear()
-    bench.apply({**SPEC, "users": {"allowed": ["cleo"]}})
+    bench.apply({**SPEC, "culling": {"idleSeconds": 7204}})
     assert stalled(bench) == "ReleaseUnreadable" and bench.helm.runs == []
 
 
@@ -312,7 +312,7 @@ def test_a_release_from_before_there_were_seals_can_be_removed() -> None:
 def test_an_operator_that_ends_between_helm_and_the_seal_goes_over_it() -> None:
     bench = installed()
     bench.helm.dies = True
-    bench.apply({**SPEC, "users": {"allowed": ["bela"]}})
+    bench.apply({**SPEC, "culling": {"idleSeconds": 7205}})
     with pytest.raises(RuntimeError):
         bench.run()
     hub = bench.kube.objects[("pdshubs", "ns", "demo")]

@@ -12,6 +12,7 @@ from pdshub.kube import LIMIT_RANGE, NAMESPACE, RESOURCE_QUOTA, KubeError
 from pdshub.reconcile.hub.conditions import status
 from pdshub.reconcile.hub.decide import Kind, decide
 from pdshub.reconcile.hub.guard import Guard
+from pdshub.render.signin import GOOGLE_CLASS
 from pdshub.render.signin_rules import Verdict
 from tests.unit.reconcile.hubs import SPEC, Bench
 from tests.unit.reconcile.test_decide import GOOGLE, facts
@@ -204,14 +205,14 @@ DECIDED: list[tuple[str, dict[str, Any], Kind]] = [
     ("admits privileged pods", {"guard": Guard(False)}, Kind.STALL),
     ("admits privileged pods, not installed", {"guard": Guard(False), "release": None}, Kind.STALL),
     ("nobody knows what it admits", {"guard": Guard(None, "the webhook is away")}, Kind.NOTHING),
-    ("code", {"sign_in": Verdict("", ("spec.values.hub.args",))}, Kind.TRY_SIGN_IN),
+    ("code", {"sign_in": Verdict(by_code=("spec.values.hub.args",))}, Kind.TRY_SIGN_IN),
     (
         "code, tried",
-        {"sign_in": Verdict("", ("spec.values.hub.args",)), "sign_in_attempt": SignInAttempt(True, "")},
+        {"sign_in": Verdict(by_code=("spec.values.hub.args",)), "sign_in_attempt": SignInAttempt(True, "")},
         Kind.NOTHING,
     ),
-    ("code, not serving", {"sign_in": Verdict("", ("x",)), "unhealthy": "it answers 500"}, Kind.WAIT),
-    ("open, in development", {"sign_in": Verdict("spec.values.hub.config", ())}, Kind.NOTHING),
+    ("code, not serving", {"sign_in": Verdict(by_code=("x",)), "unhealthy": "it answers 500"}, Kind.WAIT),
+    ("open, in development", {"sign_in": Verdict("spec.values.hub.config")}, Kind.NOTHING),
     ("open", {"refused": ("OpenSignIn", "x"), "spec": GOOGLE}, Kind.STALL),
 ]
 
@@ -224,10 +225,13 @@ def test_decide(seen: dict[str, Any], kind: Kind) -> None:
 @pytest.mark.parametrize(
     ("seen", "expected", "says"),
     [
-        ({"spec": GOOGLE, "sign_in": Verdict("", (), "google")}, ("True", "Google"), "with Google"),
-        ({"spec": GOOGLE, "sign_in": Verdict("", (), "github")}, ("True", "Google"), "by github"),
-        ({"sign_in": Verdict("spec.values.x is open", ())}, ("True", "Development"), "spec.values.x is open"),
-        ({"sign_in": Verdict("", ("spec.values.hub.args",))}, ("Unknown", "ConfiguredByCode"), "no sign-in was tried"),
+        ({"spec": GOOGLE, "sign_in": Verdict(authenticator=GOOGLE_CLASS)}, ("True", "Google"), "with Google"),
+        ({"sign_in": Verdict("spec.values.x is open")}, ("True", "Development"), "spec.values.x is open"),
+        (
+            {"sign_in": Verdict(by_code=("spec.values.hub.args",))},
+            ("Unknown", "ConfiguredByCode"),
+            "no sign-in was tried",
+        ),
     ],
 )
 def test_what_sign_in_ready_says(seen: dict[str, Any], expected: tuple[str, str], says: str) -> None:

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from pdshub.kube import Object
-from pdshub.reconcile.common.triggers import ViewIndex, asked_of, hub_key, owner_of, shown_view, told_to_hubs
+from pdshub.reconcile.common.triggers import (
+    ViewIndex,
+    asked_of,
+    hub_key,
+    lists_of,
+    owner_of,
+    shown_view,
+    told_to_hubs,
+)
 
 A, B = ("sha256:" + letter * 64 for letter in "ab")
 
@@ -147,3 +155,20 @@ def test_what_changes_a_part_of_a_hub(old: Any, new: Any, asks: bool) -> None:
     index = ViewIndex()
     index.put(("ns", "hub"), {"metadata": {"name": "hub", "namespace": "ns"}, "spec": {}})
     assert index.of_part(old, new) == ({("ns", "hub")} if asks else set())
+
+
+LISTS: list[tuple[Any, set[tuple[str, str]]]] = [
+    ({}, set()),
+    ({"from": [{"configMap": {"name": "staff", "key": "k"}}]}, {("ConfigMap", "staff")}),
+    ({"from": [{"secret": {"name": "s", "key": "k"}, "as": "admins"}]}, {("Secret", "s")}),
+    ({"from": "no list"}, set()),
+    ({"from": [None, {"configMap": "x"}]}, set()),
+    ("no map", set()),
+]
+
+
+@pytest.mark.parametrize(("users", "found"), LISTS)
+def test_what_a_list_of_people_comes_from_and_goes_to(users: Any, found: set[tuple[str, str]]) -> None:
+    item = {**hub("ns"), "spec": {"users": users}}
+    assert lists_of(item) == {("ConfigMap", "hub-people"), ("Secret", "hub-keys"), *found}
+    assert lists_of(None) == frozenset()

@@ -11,7 +11,7 @@ from pdshub import network_rules, ports
 from pdshub.api.hub import PDSHubSpec
 from pdshub.cli.probe_pods import LABELS
 from pdshub.cli.reach import FIXED, HUB, PROXY, ROLES, STRANGER, SURVEYOR, USER, Declared, Target
-from pdshub.installation import Installation, Network
+from pdshub.installation import GoogleProvider, Installation, Network, SignInProviders
 from pdshub.render import network
 from pdshub.render.names import Names
 from pdshub.render.network import ApiServer
@@ -147,6 +147,37 @@ def test_policies_name_addresses_of_the_pods_families_alone(families: Any, versi
 )
 def test_what_the_hub_reaches(sign_in: dict[str, Any], api: ApiServer, lost: set[str], won: set[str]) -> None:
     assert reached(policies(sign_in, api), HUB) == (MATRIX[HUB] - lost) | won
+
+
+@pytest.mark.parametrize(
+    ("provider", "ports", "ranges"),
+    [
+        ({}, {443}, set()),
+        ({"ranges": ["172.18.0.0/16"]}, {443}, {"172.18.0.0/16"}),
+        (
+            {
+                "authorizeUrl": "https://id.example.org/a",
+                "tokenUrl": "https://id.example.org:8443/t",
+                "userdataUrl": "https://id.example.org/u",
+                "ranges": ["10.7.0.0/16"],
+            },
+            {443, 8443},
+            {"10.7.0.0/16"},
+        ),
+    ],
+    ids=["Google", "by a private way", "another"],
+)
+def test_the_sign_in_service_is_reached_where_the_installation_has_it(
+    provider: dict[str, Any], ports: set[int], ranges: set[str]
+) -> None:
+    spec = PDSHubSpec.model_validate({"signIn": GOOGLE})
+    where = INSTALLATION.model_copy(update={"sign_in": SignInProviders(google=GoogleProvider.model_validate(provider))})
+    made = network.policies(spec, NAMES, "uid-1", where, ApiServer())
+    (hub,) = [p for p in made if p["spec"]["podSelector"].get("matchLabels") == {"component": "hub"}]
+    outside = [rule for rule in hub["spec"]["egress"] if "ipBlock" in (rule.get("to") or [{}])[0]]
+    assert {port["port"] for rule in outside for port in rule["ports"]} == ports
+    closed = {b["ipBlock"]["cidr"] for rule in outside[1:] for b in rule["to"]}
+    assert closed == ranges
 
 
 def test_nothing_comes_in_from_elsewhere_but_through_the_proxy() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from traitlets.config import Config
 
-from pdshub.render import notice
+from pdshub.api.hub import PDSHubSpec
+from pdshub.render import hub_package, notice
 from pdshub.render.names import Names
 
 NAMES = Names("ns", "demo")
@@ -75,3 +77,39 @@ def test_the_object(message: str, generation: str, keys: set[str]) -> None:
     made = notice.config_map(NAMES, message, generation)
     said = json.loads(made["data"][notice.FILE])
     assert said.keys() == keys and said["message"] == message
+
+
+WORDS: list[tuple[dict[str, str], dict[str, str]]] = [
+    ({}, {}),
+    ({"title": " ", "contact": "", "message": "\n"}, {}),
+    ({"title": " Small Bodies Node "}, {"title": "Small Bodies Node"}),
+    ({"contact": "help@example.org", "message": "<b>\nno</b>"}, {"contact": "help@example.org", "motd": "<b>\nno</b>"}),
+]
+
+
+@pytest.mark.parametrize(("fields", "words"), WORDS)
+def test_the_specs_words_are_in_the_object_and_in_no_value(fields: dict[str, str], words: dict[str, str]) -> None:
+    found = notice.texts(PDSHubSpec.model_validate({"signIn": {"development": {}}, **fields}))
+    assert found == words
+    made = notice.config_map(NAMES, "away", A, found)
+    assert json.loads(made["data"][notice.FILE]) == {"message": "away", "generation": A, **words}
+
+
+def test_a_hub_image_without_the_package_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (code,) = hub_package.render()["extraConfig"].values()
+    monkeypatch.setitem(sys.modules, "pdshub_hub", None)
+    config = Config()
+    exec(code, {"c": config})  # noqa: S102
+    assert "lacks the package pdshub_hub" in capsys.readouterr().err
+    assert not config.JupyterHub.get("spawner_class")
+
+
+def test_a_hub_image_with_the_package_is_set_up() -> None:
+    (code,) = hub_package.render()["extraConfig"].values()
+    config = Config()
+    config.JupyterHub.spawner_class = "kubespawner.KubeSpawner"
+    exec(code, {"c": config})  # noqa: S102
+    assert config.JupyterHub.spawner_class == "pdshub_hub.spawner.PDSHubSpawner"
+    assert "pdshub" in config.JupyterHub.template_vars

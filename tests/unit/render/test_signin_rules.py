@@ -11,6 +11,7 @@ from pdshub.installation import Defaults
 from pdshub.render import values
 from pdshub.render.chart import ChartRef
 from pdshub.render.names import Names
+from pdshub.render.signin import DEVELOPMENT_CLASS, GOOGLE_CLASS
 from pdshub.render.signin_rules import Verdict, judge
 
 NAMES = Names("ns", "demo")
@@ -73,6 +74,15 @@ OPEN: list[tuple[str, dict[str, Any], str]] = [
     ("empty client", config(GitHubOAuthenticator={"client_id": ""}), "GitHubOAuthenticator.client_id"),
     *((f"tokens for {life!r}", config(JupyterHub={"token_expires_in_max_seconds": life}), "tokens never end")
       for life in (0, -1, None, True, "x")),
+    *((f"{trait}: {value!r}", config(Authenticator={trait: value}), f"Authenticator.{trait}") for trait, value in (
+        ("auth_refresh_age", 0), ("auth_refresh_age", 11), ("auth_refresh_age", -1), ("auth_refresh_age", True),
+        ("auth_refresh_age", "1"), ("auth_refresh_age", 1.5), ("refresh_pre_spawn", False), ("refresh_pre_spawn", 1),
+        ("auth_refresh_strict", False),
+    )),
+    ("never asks, below", config(PDSHubGoogle={"auth_refresh_age": 0}), "PDSHubGoogle.auth_refresh_age"),
+    *((f"another {trait}", config(GoogleOAuthenticator={trait: "https://x"}), f"GoogleOAuthenticator.{trait}")
+      for trait in ("authorize_url", "token_url", "userdata_url", "google_api_url")),
+    ("the shared password", by_class("pdshub_hub.development.PDSHubDevelopment"), "authenticator_class"),
     ("tokens written", config(JupyterHub={"api_tokens": {"abc": "root"}}), "JupyterHub.api_tokens"),
     ("tokens of services", config(JupyterHub={"service_tokens": {"abc": "x"}}), "JupyterHub.service_tokens"),
 ]  # fmt: skip
@@ -93,9 +103,9 @@ CLOSED: list[tuple[str, dict[str, Any]]] = [
     ("nobody listed", config(Authenticator={"allowed_users": []})),
     ("groups", config(GoogleOAuthenticator={"allowed_google_groups": {"example.org": ["sbn"]}})),
     ("shorter tokens", config(JupyterHub={"token_expires_in_max_seconds": 3600})),
-    ("another service", config(JupyterHub={"authenticator_class": "GitHub"}, GitHubOAuthenticator={"client_id": "x"})),
-    ("a class of OAuthenticator", by_class("oauthenticator.generic.GenericOAuthenticator")),
-    ("a local one", by_class("local-google")),
+    ("said again of the list", config(Authenticator={"auth_refresh_age": 10, "refresh_pre_spawn": True})),
+    ("said again of names", config(GoogleOAuthenticator={"strip_domain": False, "username_claim": "email"})),
+    ("defaults of the list", config(Authenticator={"auth_refresh_age": None, "refresh_pre_spawn": None})),
     ("certificates", config(OAuthenticator={"validate_server_cert": True})),
     ("servers", {"singleuser": {"extraEnv": {"PYTHONPATH": "/x"}, "extraFiles": {"a": {"mountPath": "/a"}}}}),
     ("less of what is ours", {"hub": {"extraVolumes": [], "extraVolumeMounts": [], "nodeSelector": {"a": "b"}}}),
@@ -141,6 +151,11 @@ BY_CODE: list[tuple[dict[str, Any], list[str]]] = [
     (config(ConfigurableHTTPProxy={"should_start": True}), ["hub.config.ConfigurableHTTPProxy"]),
     (by_class("mine.Authenticator"), ["hub.config.JupyterHub.authenticator_class"]),
     (by_class("pam"), ["hub.config.JupyterHub.authenticator_class"]),
+    (config(JupyterHub={"authenticator_class": "GitHub"}, GitHubOAuthenticator={"client_id": "x"}),
+     ["hub.config.JupyterHub.authenticator_class"]),
+    (by_class("oauthenticator.generic.GenericOAuthenticator"), ["hub.config.JupyterHub.authenticator_class"]),
+    (by_class("local-google"), ["hub.config.JupyterHub.authenticator_class"]),
+    ({"hub": {"extraEnv": {"GOOGLE_API_URL": "https://x"}}}, ["hub.extraEnv.GOOGLE_API_URL"]),
     ({"proxy": {"chp": {"command": ["sh"]}}}, ["proxy.chp.command"]),
     ({"proxy": {"chp": {"image": {"name": "x", "tag": "1"}}}}, ["proxy.chp.image.name", "proxy.chp.image.tag"]),
     ({"proxy": {"chp": {"defaultTarget": "http://x"}}}, ["proxy.chp.defaultTarget"]),
@@ -158,11 +173,11 @@ def test_by_code(given: dict[str, Any], named: list[str]) -> None:
 @pytest.mark.parametrize(
     ("chart", "users", "given", "opens"),
     [
-        (OLD, {}, {}, True),
-        (OLD, {"allowed": ["ada@example.org"]}, {}, False),
-        (OLD, {"admins": ["root@example.org"]}, {}, False),
-        (OLD, {"allowed": ["ada@example.org"]}, config(Authenticator={"allowed_users": []}), True),
-        (OLD, {}, config(GoogleOAuthenticator={"allowed_users": ["ada@example.org"]}), False),
+        (OLD, {}, by_class("github"), True),
+        (OLD, {"allowed": ["ada@example.org"]}, by_class("github"), True),
+        (OLD, {}, config(JupyterHub={"authenticator_class": "github"}, Authenticator={"allowed_users": []}), True),
+        (OLD, {}, config(JupyterHub={"authenticator_class": "github"}, Authenticator={"allowed_users": ["a"]}), False),
+        (OLD, {}, {}, False),  # goes by the list, which fails closed
         (CHART, {}, {}, False),
         (ChartRef("Airgap", "/charts/airgap", None, "0.1.0", "airgap"), {}, {}, False),
     ],
@@ -178,4 +193,33 @@ def test_an_empty_list_admits_everybody_with_old_charts(
 def test_what_the_spec_asks_for_is_not_talked_away(name: str) -> None:
     """A development sign-in elsewhere is refused as such: see decide."""
     found = verdict({}, signIn=GOOGLE if name == "google" else {"development": {}})
-    assert found == Verdict("", (), name)
+    assert found == Verdict(authenticator=GOOGLE_CLASS if name == "google" else DEVELOPMENT_CLASS)
+
+
+CONTRARY: list[dict[str, Any]] = [
+    config(Authenticator={"allowed_users": ["eve"]}),
+    config(Authenticator={"admin_users": ["eve"]}),
+    config(Authenticator={"whitelist": ["eve"]}),
+    config(Authenticator={"username_map": {"eve": "root"}}),
+    config(GoogleOAuthenticator={"allowed_users": ["eve"]}),
+    config(PDSHubGoogle={"admin_users": ["eve"]}),
+    config(OAuthenticator={"username_claim": "name"}),
+    config(GoogleOAuthenticator={"strip_domain": True}),
+    config(OAuthenticator={"userdata_from_id_token": True}),
+    config(OAuthenticator={"enable_pkce": False}),
+    config(ListedMixin={"allow_all": True}),
+]
+"""Values that contradict the list."""
+
+
+@pytest.mark.parametrize("given", CONTRARY, ids=str)
+def test_what_contradicts_the_list_is_refused(given: dict[str, Any]) -> None:
+    ((section, traits),) = given["hub"]["config"].items()
+    said = verdict(given).refused
+    assert said.startswith(f"spec.values.hub.config.{section}.{next(iter(traits))}") and "spec.users" in said
+
+
+def test_the_traits_of_another_authenticator_are_its_own() -> None:
+    assert verdict(
+        {**config(JupyterHub={"authenticator_class": "github"}, Authenticator={"admin_users": ["eve"]})}
+    ) == (Verdict(by_code=(CODE,), authenticator="github"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import jsonschema
@@ -12,10 +11,12 @@ import pytest
 import yaml
 
 from pdshub.api.hub import PDSHubSpec
-from pdshub.installation import Defaults
+from pdshub.installation import Defaults, GoogleProvider
+from pdshub.render import signin, signin_list
 from pdshub.render.chart import ChartRef, choose
 from pdshub.render.names import Names
 from pdshub.render.values import rendered, template_trouble, values
+from pdshub_hub import development, google, listed, people
 
 SCHEMA = Path(__file__).parents[2] / "data" / "z2jh-4.4.0-values.schema.yaml"
 NAMES = Names("ns", "demo")
@@ -46,6 +47,7 @@ PROFILES: list[dict[str, Any]] = [
 SPECS: dict[str, dict[str, Any]] = {
     "least": {"signIn": DEVELOPMENT},
     "google": {"signIn": GOOGLE, "hostname": "hub.example.org", "users": {"allowed": ["a@example.org"]}},
+    "apart": {"signIn": GOOGLE, "hostname": "hub.example.org", "isolation": "Subdomain"},
     "archive": {"signIn": DEVELOPMENT, "archive": INLINE},
     "by reference": {"signIn": DEVELOPMENT, "archive": {"viewRef": "sbn", "mountPath": "/data/archive"}},
     "profiles": {"signIn": DEVELOPMENT, "server": {"profiles": PROFILES, "defaultProfile": "large"}},
@@ -130,8 +132,11 @@ def dig(document: dict[str, Any], path: str) -> Any:
 CASES: list[tuple[str, str, Any]] = [
     ("least", "hub/config/Authenticator/allow_all", False),
     ("least", "hub/config/Authenticator/allow_existing_users", False),
-    ("least", "hub/config/Authenticator/allowed_users", []),
-    ("least", "hub/config/JupyterHub/authenticator_class", "dummy"),
+    ("least", "hub/config/Authenticator/allowed_users", {}),
+    ("least", "hub/config/Authenticator/auth_refresh_age", 1),
+    ("least", "hub/config/Authenticator/refresh_pre_spawn", True),
+    ("least", "hub/config/JupyterHub/authenticator_class", "pdshub_hub.development.PDSHubDevelopment"),
+    ("least", "hub/services", {"pdshub-operator": {}}),
     ("least", "hub/config/KubeSpawner/delete_pvc", False),
     ("least", "hub/existingSecret", "demo-keys"),
     ("least", "hub/db/pvc/annotations", {"helm.sh/resource-policy": "keep"}),
@@ -143,12 +148,11 @@ CASES: list[tuple[str, str, Any]] = [
     ("least", "singleuser/memory", {"limit": "4G", "guarantee": "256M"}),
     ("least", "singleuser/cpu", {"limit": 2.0, "guarantee": 0.05}),
     ("least", "singleuser/cloudMetadata/blockWithIptables", False),
-    ("google", "hub/config/JupyterHub/authenticator_class", "google"),
+    ("google", "hub/config/JupyterHub/authenticator_class", "pdshub_hub.google.PDSHubGoogle"),
     (
         "google",
         "hub/config/GoogleOAuthenticator",
         {
-            "strip_domain": False,
             "client_id": "id",
             "hosted_domain": ["example.org"],
             "oauth_callback_url": "https://hub.example.org/hub/oauth_callback",
@@ -167,19 +171,27 @@ CASES: list[tuple[str, str, Any]] = [
     ("archive", "singleuser/storage/extraVolumeMounts/archive/mountPropagation", "HostToContainer"),
     ("least", "hub/containerSecurityContext/readOnlyRootFilesystem", True),
     ("least", "proxy/chp/containerSecurityContext/readOnlyRootFilesystem", True),
-    ("least", "hub/extraVolumeMounts/1", {"name": "pdshub-tmp", "mountPath": "/tmp"}),
+    (
+        "least",
+        "hub/extraVolumeMounts/1",
+        {"name": "pdshub-people", "mountPath": "/usr/local/etc/pdshub/people", "readOnly": True},
+    ),
+    ("least", "hub/extraVolumes/1", {"name": "pdshub-people", "configMap": {"name": "demo-people", "optional": True}}),
+    ("least", "hub/extraVolumeMounts/2", {"name": "pdshub-tmp", "mountPath": "/tmp"}),
     ("least", "hub/config/KubeSpawner/automount_service_account_token", False),
     ("least", "hub/config/KubeSpawner/priority_class_name", "pdshub-servers"),
     ("least", "hub/config/JupyterHub/token_expires_in_max_seconds", 7776000),
-    ("least", "hub/loadRoles", {"admin": {"users": []}}),
+    ("least", "hub/loadRoles/admin", {}),
+    ("least", "hub/loadRoles/pdshub-operator/services", ["pdshub-operator"]),
     ("least", "hub/activeServerLimit", {}),
-    ("least", "hub/consecutiveFailureLimit", {}),
+    ("least", "hub/consecutiveFailureLimit", 0),
+    ("least", "hub/config/KubeSpawner/poll_interval", 5),
     ("quota", "hub/activeServerLimit", 20),
     ("quota", "hub/consecutiveFailureLimit", 0),
     ("quota of storage", "hub/activeServerLimit", {}),
     ("quota of storage", "hub/consecutiveFailureLimit", 0),
-    ("admins", "hub/loadRoles", {"admin": {"users": ["bela", "root"]}}),
-    ("admins", "hub/config/Authenticator/admin_users", ["bela", "root"]),
+    ("admins", "hub/loadRoles/admin", {}),
+    ("admins", "hub/config/Authenticator/admin_users", {}),
     ("least", "singleuser/extraResource/limits", {"ephemeral-storage": "10Gi"}),
     ("no limits", "singleuser/extraResource/limits", {"ephemeral-storage": "10Gi"}),
     ("no scratch limit", "singleuser/extraResource/limits", {}),
@@ -263,18 +275,33 @@ def test_every_container_is_told_what_the_restricted_standard_asks(name: str, in
     assert document["singleuser"]["cloudMetadata"]["blockWithIptables"] is False, "its container has NET_ADMIN"
 
 
-class Handler:
-    """What JupyterHub's Authenticator is to a hook: nothing."""
+def test_a_changed_list_changes_no_value() -> None:
+    """Else it would be a revision of the release, and a restart of the hub."""
+
+    def made(**users: list[str]) -> dict[str, Any]:
+        spec = PDSHubSpec.model_validate({"signIn": DEVELOPMENT, "users": users})
+        return values(spec, LOCAL, chart(spec, LOCAL), NAMES)
+
+    assert made() == made(allowed=["ada"]) == made(allowed=["bela"], admins=["root"])
 
 
-@pytest.mark.parametrize(("known", "after"), [(True, True), (None, False), (False, False)])
-def test_an_admin_is_one_at_each_sign_in_anew(known: bool | None, after: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """JupyterHub itself leaves the database as it was (None) where a name is not on the list."""
-    c: Any = SimpleNamespace(DummyAuthenticator=SimpleNamespace(), Authenticator=SimpleNamespace())
-    monkeypatch.setenv("PDSHUB_DEVELOPMENT_PASSWORD", "x")
-    exec(render(SPECS["least"])["hub"]["extraConfig"]["10-pdshub-sign-in"], {"c": c})  # noqa: S102
-    model = {"name": "ada", "admin": known}
-    assert c.Authenticator.post_auth_hook(Handler(), Handler(), model) == {"name": "ada", "admin": after}
+def test_what_is_rendered_for_the_hub_is_what_its_package_says() -> None:
+    assert Path(signin.PEOPLE_DIRECTORY) == people.PATH.parent
+    assert (
+        tuple(f"{one.__module__}.{one.__name__}" for one in (google.PDSHubGoogle, development.PDSHubDevelopment))
+        == signin.OURS
+    )
+    assert signin.REFRESH_SECONDS == listed.REFRESH_SECONDS
+    assert signin_list.LONGEST_REFRESH == listed.LONGEST_REFRESH
+
+
+def test_the_provider_of_the_installation() -> None:
+    spec = PDSHubSpec.model_validate(SPECS["google"])
+    where = {"authorizeUrl": "https://id/a", "tokenUrl": "https://id/t", "userdataUrl": "https://id/u"}
+    provider = GoogleProvider.model_validate(where)
+    found = rendered(spec, LOCAL, chart(spec, LOCAL), NAMES, provider=provider)["hub"]["config"]["GoogleOAuthenticator"]
+    urls = {key: found[key] for key in ("authorize_url", "token_url", "userdata_url")}
+    assert urls == {"authorize_url": "https://id/a", "token_url": "https://id/t", "userdata_url": "https://id/u"}
 
 
 @pytest.mark.parametrize("name", SPECS)

@@ -31,9 +31,11 @@ def truth(value: bool | None) -> Truth:
 OWNED = frozenset(
     {
         "ArchiveReady",
+        "CertificateReady",
         "Deleting",
         "Drifted",
         "HomesEnforced",
+        "HomesKnown",
         "Intact",
         "NamespaceGuarded",
         "NetworkEnforced",
@@ -45,6 +47,9 @@ OWNED = frozenset(
         "Stalled",
         "Surveyed",
         "Suspended",
+        "UsersEnforced",
+        "UsersIsolated",
+        "UsersKnown",
     }
 )
 """Types of all conditions that the operator writes, of hubs and of views."""

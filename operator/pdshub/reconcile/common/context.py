@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import yaml
 
+from pdshub.audit_log.recorder import Recorder
 from pdshub.helm import Helm
 from pdshub.installation import Installation
 from pdshub.kube import NODE, STORAGE_CLASS, Kube, Object, Resource
@@ -51,6 +52,8 @@ class Context:
     """Namespace of the installation."""
     tls: Tls
     """The operator's certificates, one for all doors."""
+    audit: Recorder = field(default_factory=Recorder)
+    """What happened to people, and who did it, is told here (audit.record)."""
     _lists: dict[str, tuple[float, list[Object]]] = field(default_factory=dict)
 
     def live(self) -> Self:

@@ -18,6 +18,7 @@ _GOOD = {
     "Released": "True",
     "SignInReady": "True",
     "ArchiveReady": "True",
+    "CertificateReady": "True",
     "NetworkEnforced": "True",
     "Stalled": "False",
     "Surveyed": "True",
@@ -26,6 +27,8 @@ _GOOD = {
     "PinnedDrift": "False",
     "Deleting": "False",
     "Drifted": "False",
+    "UsersKnown": "True",
+    "HomesKnown": "True",
 }
 """Conditions that are worth an event, and their good status. Reconciling is noise."""
 _CALM = ("WaitsForApproval", "Preparing", "Installing", "Upgrading", "Notifying", "Protecting", "Tidying", "Repairing")

@@ -31,7 +31,7 @@ class Step:
     body: Mapping[str, Any]
     how: str = "create"
     """create, apply, delete, adopt (metadata alone), rebind or resize; certify: apply, with a certificate that is made
-    then.
+    then; key: a random key is added to a Secret that is there.
     """
 
 

@@ -32,6 +32,22 @@ def shown_view(hub: Object | None) -> str:
     return Names(*hub_key(hub)).own_view if archive.get("inline") else ""
 
 
+def lists_of(hub: Object | None) -> frozenset[tuple[str, str]]:
+    """Kind and name of each object that a hub's list of people comes from or goes to, and of its keys."""
+    if hub is None:
+        return frozenset()
+    names = Names(*hub_key(hub))
+    found = {("ConfigMap", names.people), ("Secret", names.keys)}
+    users = (hub.get("spec") or {}).get("users")
+    named = users.get("from") if isinstance(users, Mapping) else None
+    for item in named if isinstance(named, list) else ():
+        for field, kind in (("configMap", "ConfigMap"), ("secret", "Secret")):
+            where = item.get(field) if isinstance(item, Mapping) else None
+            if isinstance(where, Mapping):
+                found.add((kind, str(where.get("name"))))
+    return frozenset(found)
+
+
 def owner_of(view: Object | None) -> HubKey | None:
     """The hub that a view was made for, as its labels say."""
     labels = ((view or {}).get("metadata") or {}).get("labels") or {}

@@ -3,9 +3,9 @@
 In the whole cluster: hubs and views, whose watch is kopf's, volumes, namespaces, nodes, storage classes, and the
 RoleBindings by which namespaces hold hubs. In the installation's own namespace the pods of the node plugin and the
 record of network probes, in that of surveyors what these are made of. In each namespace that such a RoleBinding opens,
-and in no other: by the labels that hub charts and the operator set, pods of hubs, the claims, of Secrets their
-metadata, Deployments, Services and ConfigMaps that Helm made, and the operator's own network policies and bounds; all
-as the namespace's account.
+and in no other: by the labels that hub charts and the operator set, pods of hubs, the claims, of Secrets and ConfigMaps
+their metadata, Deployments, Services and ConfigMaps that Helm made, and the operator's own ConfigMaps, network policies
+and bounds; all as the namespace's account.
 
 A part without the label that its chart should give it costs a request a look, and nothing else: that something is
 absent is asked.
@@ -38,7 +38,7 @@ from pdshub.kube import (
 from pdshub.object_cache import Scope
 from pdshub.reconcile.common.node_reports import SELECTOR
 from pdshub.render.names import VIEW_LABEL
-from pdshub.wellknown import HUB_ROLE, MANAGER, PROBED
+from pdshub.wellknown import CENSUS_FILE, HUB_ROLE, MANAGER, PROBED
 
 
 def without_managers(item: Object) -> Object:
@@ -61,6 +61,13 @@ def slim_node(item: Object) -> Object:
 def slim_quota(item: Object) -> Object:
     """A ResourceQuota without its status, which changes with every server."""
     return {k: v for k, v in without_managers(item).items() if k != "status"}
+
+
+def slim_census(item: Object) -> Object:
+    """A ConfigMap without a census, which may be large and which the operator only writes."""
+    packed = item.get("binaryData") or {}
+    kept = {key: value for key, value in packed.items() if key != CENSUS_FILE}
+    return {**without_managers(item), **({"binaryData": kept} if packed else {})}
 
 
 HUBS = Scope(PDSHUB, slim=without_managers)
@@ -88,13 +95,13 @@ MADE_BY_HELM = "app.kubernetes.io/managed-by=Helm"
 
 def of_release(namespace: str) -> Sequence[Scope]:
     """Objects of a hub's release, without which nobody can sign in; who changes them is to be heard (drift)."""
-    return tuple(
-        Scope(resource, namespace, MADE_BY_HELM, slim=without_managers)
-        for resource in (DEPLOYMENT, SERVICE, CONFIG_MAP)
-    )
+    made = (DEPLOYMENT, MADE_BY_EITHER), (SERVICE, MADE_BY_EITHER), (CONFIG_MAP, MADE_BY_HELM)
+    return tuple(Scope(resource, namespace, labels, slim=without_managers) for resource, labels in made)
 
 
 MADE_BY_US = f"app.kubernetes.io/managed-by={MANAGER}"
+MADE_BY_EITHER = f"app.kubernetes.io/managed-by in (Helm,{MANAGER})"
+"""The hub's own door is made by the operator, the rest by Helm."""
 
 
 def parts_of_hub(namespace: str) -> Sequence[Scope]:
@@ -105,11 +112,17 @@ def parts_of_hub(namespace: str) -> Sequence[Scope]:
 def of_hub(namespace: str) -> Sequence[Scope]:
     """What else is watched in the namespace of a hub."""
     return (
-        Scope(SECRET, namespace, metadata_only=True, slim=without_managers),
-        Scope(CONFIG_MAP, namespace, MADE_BY_US, slim=without_managers),
+        Scope(CONFIG_MAP, namespace, MADE_BY_US, slim=slim_census),
         Scope(RESOURCE_QUOTA, namespace, MADE_BY_US, slim=slim_quota),
         Scope(LIMIT_RANGE, namespace, MADE_BY_US, slim=without_managers),
         Scope(POD, namespace, "component in (hub,proxy)", slim=slim_pod),
+    )
+
+
+def sources_of(namespace: str) -> Sequence[Scope]:
+    """Where lists of people lie, and Secrets: their metadata alone, whatever labels they have."""
+    return tuple(
+        Scope(resource, namespace, metadata_only=True, slim=without_managers) for resource in (SECRET, CONFIG_MAP)
     )
 
 

@@ -23,6 +23,36 @@ def trouble(pods: list[dict[str, Any]]) -> str:
     return ""
 
 
+def not_made(status: Mapping[str, Any]) -> str:
+    """Why Kubernetes makes none of a Deployment's pods (a quota, Pod Security, an image's name); empty when it does.
+
+    Source: Kubernetes API, DeploymentCondition, ReplicaFailure.
+    """
+    for condition in status.get("conditions") or []:
+        if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
+            return f"none of its pods is made: {condition.get('message') or condition.get('reason', '')}"
+    return ""
+
+
+def not_ready(status: Mapping[str, Any], pods: list[dict[str, Any]]) -> str:
+    """What runs and never answers its readiness probe, once Kubernetes has given up to wait for it; else empty.
+
+    Source: Kubernetes, Deployments, "Failed Deployment" (progressDeadlineSeconds, 10 minutes unless a chart says more).
+    """
+    late = any(
+        condition.get("type") == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded"
+        for condition in status.get("conditions") or []
+    )
+    for pod in pods if late else ():
+        states = (pod.get("status") or {}).get("containerStatuses") or []
+        if states and all("running" in (one.get("state") or {}) for one in states):
+            meta = pod["metadata"]
+            return (
+                f"pod {meta['name']} runs and does not become ready: kubectl logs -n {meta['namespace']} {meta['name']}"
+            )
+    return ""
+
+
 def judge(deployment: Mapping[str, Any] | None, pods: list[dict[str, Any]]) -> Workload:
     """A Deployment and its pods as a Workload."""
     if deployment is None:
@@ -37,7 +67,7 @@ def judge(deployment: Mapping[str, Any] | None, pods: list[dict[str, Any]]) -> W
         exists=True,
         available=available and updated,
         rolled_out=complete and int(status.get("replicas", 0)) == wanted,
-        trouble="" if complete else trouble(pods),
+        trouble="" if complete else trouble(pods) or not_made(status) or not_ready(status, pods),
     )
 
 

@@ -6,12 +6,16 @@ Source: Kubernetes API conventions (Typical status properties); kstatus (Reconci
 from __future__ import annotations
 
 from pdshub.api.hub import PDSHubStatus
+from pdshub.api.hub_tls import mode_of
+from pdshub.api.status import CertificateStatus
 from pdshub.reconcile.common.conditions import CONNECTING, ConditionDraft, merge_conditions, truth
+from pdshub.reconcile.hub import certificate, front_door
 from pdshub.reconcile.hub.decide import Action, Kind
 from pdshub.reconcile.hub.drift import Drift
 from pdshub.reconcile.hub.facts import Facts
 from pdshub.reconcile.hub.guard import UNGUARDED, unguarded
 from pdshub.reconcile.hub.judge import installed
+from pdshub.reconcile.hub.judge_tls import REFUSED
 from pdshub.reconcile.hub.trust import Trust
 from pdshub.render import signin, signin_rules
 
@@ -27,11 +31,15 @@ OWNED = (
     "Drifted",
     "NamespaceGuarded",
     "NetworkEnforced",
+    "UsersIsolated",
+    "CertificateReady",
 )
 """Types of the conditions that the operator writes of hubs. All others belong to somebody else, and stay."""
 
 
 def _ready(facts: Facts, action: Action) -> ConditionDraft:
+    if facts.serving and facts.front_door.trouble:
+        return "Ready", "False", "DoorNotServing", facts.front_door.trouble
     if facts.serving:
         worth = action.kind in (Kind.STALL, Kind.SUSPEND, Kind.UPGRADE, Kind.UNLOCK, Kind.WAIT)
         after = f"; {action.message}" if action.message and worth else ""
@@ -89,8 +97,6 @@ def _sign_in(facts: Facts, action: Action) -> ConditionDraft:
     name, key = signin.required_secret(facts.spec, facts.names)
     if facts.sign_in.open:
         return "SignInReady", "True", "Development", f"in a namespace for development: {facts.sign_in.open}"
-    if facts.spec.sign_in.google and facts.sign_in.authenticator not in ("", "google"):
-        return "SignInReady", "True", "Google", f"people sign in by {facts.sign_in.authenticator}, as spec.values say"
     if facts.spec.sign_in.google:
         return "SignInReady", "True", "Google", "people sign in with Google"
     return "SignInReady", "True", "Development", f"everybody's password is in Secret {name}, key {key}"
@@ -139,8 +145,15 @@ def drafts(facts: Facts, action: Action) -> list[ConditionDraft]:
         found.append(_guarded(facts))
     if facts.homes is not None:
         found.append(("HomesEnforced", truth(facts.homes.enforced), facts.homes.reason, facts.homes.message))
+    if facts.spec is not None and action.reason == REFUSED:
+        found.append(("CertificateReady", "False", REFUSED, action.message))
+    elif facts.spec is not None:
+        found.append(certificate.condition(facts.spec, facts.names, facts.certificate))
     if facts.network is not None:
         found.append(("NetworkEnforced", truth(facts.network.enforced), facts.network.reason, facts.network.message))
+    if facts.isolation is not None:
+        apart = facts.isolation
+        found.append(("UsersIsolated", truth(apart.isolated), apart.reason, apart.message))
     return found
 
 
@@ -159,6 +172,20 @@ def _releasing(facts: Facts, action: Action) -> int:
     return 0 if facts.trust is Trust.SEALED else facts.status.releasing
 
 
+def _certificate(facts: Facts) -> CertificateStatus | None:
+    """The certificate as it was seen last: while nobody answers, its end comes nearer all the same."""
+    if facts.spec is not None and mode_of(facts.spec.tls) in ("", "None"):
+        return None
+    return facts.certificate.certificate or facts.status.certificate
+
+
+def _front_door(facts: Facts) -> str:
+    """The mode whose objects there may be. What could not be judged stays."""
+    if facts.spec is None or not facts.granted or facts.refused[0]:
+        return facts.status.front_door
+    return front_door.present(facts.status.front_door, facts.front_door, mode_of(facts.spec.tls))
+
+
 def status(facts: Facts, action: Action, now: str) -> PDSHubStatus:
     """The whole status of a hub. ``now`` is RFC 3339 text."""
     before = facts.status
@@ -171,10 +198,12 @@ def status(facts: Facts, action: Action, now: str) -> PDSHubStatus:
     return PDSHubStatus(
         observed_generation=seen,
         address=facts.address if facts.granted else before.address,
-        users=len(signin.people(facts.spec)) if facts.spec else before.users,
+        users=before.users,
         version=f"{release.chart}-{release.version}" if release else version,
         revision=release.revision if release else revision,
         archive=_archive_word(facts),
+        front_door=_front_door(facts),
+        certificate=_certificate(facts),
         failures=facts.attempt.failures if facts.attempt.key == facts.key else 0,
         releasing=_releasing(facts, action),
         sealed_by=facts.seal_key if facts.trust is Trust.SEALED else before.sealed_by,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 from pdshub.hub_api import SignInAttempt
 from pdshub.kube import Object
 from pdshub.reconcile.common.context import Context
 from pdshub.reconcile.hub.api_server import ApiServerFinder
+from pdshub.reconcile.hub.certificate import CertificateMemory
 from pdshub.reconcile.hub.drift import DriftMemory
 from pdshub.reconcile.hub.guard import Guard
 from pdshub.reconcile.hub.observation import Attempt
@@ -37,6 +39,12 @@ class HubMemory:
     """Revision of the release, time.monotonic(), and how a name that nobody allowed fared at its sign-in."""
     sign_in: tuple[str, str, Object] | None = None
     """Secret of the sign-in method, its resourceVersion, and the Secret without its content (see without_content)."""
+    certificate: CertificateMemory = field(default_factory=CertificateMemory)
+    """The certificate that people were shown at the last look."""
+    status: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by who writes the hub's status (see writing)."""
+    keys: tuple[str, str, Object] | None = None
+    """The same of the Secret with the hub's keys."""
 
 
 @dataclass

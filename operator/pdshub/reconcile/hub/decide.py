@@ -35,6 +35,8 @@ class Kind(Enum):
     PROTECT = "protect"
     NOTIFY = "notify"
     TRY_SIGN_IN = "try-sign-in"
+    OPEN_DOOR = "open-door"
+    CLOSE_DOOR = "close-door"
     COLLECT_STALE = "collect-stale"
     WAIT = "wait"
     COLLECT_REVISIONS = "collect-revisions"
@@ -69,6 +71,7 @@ class Action:
             Kind.WAIT,
             Kind.NOTIFY,
             Kind.TRY_SIGN_IN,
+            Kind.OPEN_DOOR,
             Kind.COLLECT_STALE,
             Kind.PROTECT,
             Kind.SEAL,
@@ -185,6 +188,10 @@ def _prepare(facts: Facts) -> Action | None:
         return Action(Kind.SEAL, "Sealing", "what was installed is being sealed")
     if facts.settling:
         return Action(Kind.WAIT, "Settling", facts.settling)
+    if facts.front_door.stale:
+        # before the release is changed: the proxy may need the port again
+        gone = ", ".join(f"{kind} {name}" for kind, name in facts.front_door.stale)
+        return Action(Kind.CLOSE_DOOR, "Tidying", f"the front door of an earlier mode is removed: {gone}")
     if facts.preparations:
         return Action(Kind.PREPARE, "Preparing", "; ".join(facts.preparations))
     if facts.missing_secret:
@@ -209,9 +216,31 @@ def _release(facts: Facts) -> Action | None:
         if attempt.wait > 0:
             kind = Kind.STALL if spent else Kind.WAIT
             return Action(kind, attempt.reason or "HelmFailed", f"{attempt.message}; it is tried again")
+    if (moving := _moves_homes(facts)) is not None:
+        return moving
     if facts.release is None:
         return Action(Kind.INSTALL, "Installing", "the hub is being installed")
     return Action(Kind.UPGRADE, "Upgrading", f"revision {facts.release.revision + 1} is being installed")
+
+
+def _claim_names(values: Mapping[str, Any]) -> Any:
+    """What names claims of homes in values of a release."""
+    found: Any = values
+    for key in ("singleuser", "storage", "dynamic", "pvcNameTemplate"):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found
+
+
+def _moves_homes(facts: Facts) -> Action | None:
+    """Why an upgrade that names claims of homes anew is not done, or not yet; the loop of people compares them."""
+    if facts.release is None or _claim_names(facts.release.values) in (None, _claim_names(facts.values)):
+        return None
+    known = next((c for c in facts.status.conditions if c.type == "HomesKnown"), None)
+    if known is None:
+        return None
+    if known.observed_generation < facts.generation:
+        return Action(Kind.WAIT, "ComparingHomes", "homes are compared with the names that they would get")
+    return Action(Kind.STALL, known.reason, known.message) if known.reason == "HomeWouldMove" else None
 
 
 def _keep(facts: Facts) -> Action:
@@ -219,6 +248,9 @@ def _keep(facts: Facts) -> Action:
         return Action(Kind.PROTECT, "Protecting", "the database's volume is set to Retain and marked as this hub's")
     if facts.drift is not None and facts.drift.due and facts.spec is not None and facts.spec.drift == "Repair":
         return Action(Kind.REPAIR, "Repairing", f"put back as it was installed: {in_words(facts.drift.due)}")
+    if facts.front_door.steps:
+        # after the release: the proxy has given up its port
+        return Action(Kind.OPEN_DOOR, "Preparing", "; ".join(step.what for step in facts.front_door.steps))
     if facts.notice_pod:
         return Action(Kind.NOTIFY, "Notifying", "the hub's pages are told about the archive")
     if not (facts.hub.rolled_out and facts.proxy.rolled_out) or not facts.serving:
@@ -228,6 +260,8 @@ def _keep(facts: Facts) -> Action:
         return Action(Kind.TRY_SIGN_IN, "TryingSignIn", "a name that nobody allowed tries to sign in")
     if facts.stale:
         return Action(Kind.COLLECT_STALE, "Tidying", "what was made for an earlier archive is removed")
+    if facts.front_door.trouble:
+        return Action(Kind.WAIT, "DoorNotServing", facts.front_door.trouble)
     return Action(Kind.NOTHING)
 
 
@@ -246,7 +280,10 @@ def steps(facts: Facts, action: Action) -> tuple[Done, ...]:
     if action.kind is Kind.PREPARE:
         made = (Done(f"Secret {name} is made") for name in facts.new_secrets)
         return (*made, *(Done(step.what, step.body if step.how == "apply" else None) for step in facts.steps))
+    if action.kind is Kind.OPEN_DOOR:
+        return tuple(Done(step.what, step.body) for step in facts.front_door.steps)
     objects: Mapping[Kind, tuple[str, ...]] = {
+        Kind.CLOSE_DOOR: tuple(f"{kind} {name}" for kind, name in facts.front_door.stale),
         Kind.COLLECT_DEPENDENTS: tuple(f"{kind} {name}" for kind, name in facts.dependents),
         Kind.COLLECT_STALE: tuple(f"{kind} {name}" for kind, name in facts.stale),
         Kind.COLLECT_REVISIONS: tuple(f"Secret {name}" for name in facts.broken_revisions),

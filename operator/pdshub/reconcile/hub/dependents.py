@@ -93,6 +93,8 @@ async def read_dependents(kube: Kube, names: Names, broken_release: bool) -> dic
         ("notice", CONFIG_MAP, names.notice),
         ("database", CLAIM, DATABASE_CLAIM),
         ("keys", SECRET, names.keys),
+        ("door-token", SECRET, names.door),
+        ("certificates", CLAIM, names.door),
         ("sign-in", SECRET, names.sign_in),
         ("view", ARCHIVE_VIEW, names.own_view),
     ):
@@ -140,7 +142,9 @@ def judge_dependents(names: Names, spec: PDSHubSpec | None, left: Mapping[str, t
     """What has to be removed with a hub and is not going yet. A spec that cannot be read keeps all data."""
     policy = spec.deletion_policy if spec else DeletionPolicy()
     asked = [("pod", "servers"), ("claim", "claims"), ("volume", "volumes"), ("configmap", "notice")]
-    asked += [("quota", "quotas"), ("limitrange", "limit_ranges")]
+    asked += [("quota", "quotas"), ("limitrange", "limit_ranges"), ("secret", "door-token")]
+    if policy.certificates == "Delete":
+        asked += [("data", "certificates")]
     if policy.database == "Delete":
         asked += [("data", "database"), ("secret", "keys"), ("secret", "sign-in")]
     found = [(kind, item) for kind, role in asked for item in left.get(role, ())]

@@ -9,7 +9,9 @@ from typing import Any
 from pdshub.api.hub import PDSHubSpec, PDSHubStatus
 from pdshub.hub_api import SignInAttempt
 from pdshub.reconcile.common.objects import Step, Workload
+from pdshub.reconcile.hub.certificate import CertificateSeen
 from pdshub.reconcile.hub.drift import Drift
+from pdshub.reconcile.hub.front_door import FrontDoor
 from pdshub.reconcile.hub.guard import Guard
 from pdshub.reconcile.hub.network_state import NetworkState
 from pdshub.reconcile.hub.observation import Attempt
@@ -18,6 +20,7 @@ from pdshub.reconcile.hub.trust import Trust
 from pdshub.render.archive import ViewRef
 from pdshub.render.chart import ChartRef
 from pdshub.render.homes import Enforcement
+from pdshub.render.isolation import Isolation
 from pdshub.render.names import Names
 from pdshub.render.signin_rules import Verdict
 
@@ -106,6 +109,9 @@ class Facts:
     archive: ArchiveState = field(default_factory=ArchiveState)
     homes: Enforcement | None = None
     network: NetworkState | None = None
+    isolation: Isolation | None = None
+    front_door: FrontDoor = field(default_factory=FrontDoor)
+    certificate: CertificateSeen = field(default_factory=CertificateSeen)
     dependents: tuple[tuple[str, str], ...] = ()
     """While deleting: what is still there, (kind, name)."""
     broken_revisions: tuple[str, ...] = ()

@@ -8,11 +8,13 @@ from dataclasses import replace
 from pydantic import ValidationError
 
 from pdshub.api.hub import PDSHubSpec, PDSHubStatus
+from pdshub.api.hub_tls import mode_of
 from pdshub.installation import Installation, namespace_refusal
 from pdshub.kube import Object
 from pdshub.reconcile.common.conditions import VIEW_NOT_ALLOWED
 from pdshub.reconcile.common.context import BundledChart
-from pdshub.reconcile.common.objects import filled
+from pdshub.reconcile.common.objects import Step, filled
+from pdshub.reconcile.hub import front_door
 from pdshub.reconcile.hub.archive_state import (
     archive_state,
     not_allowed,
@@ -29,6 +31,7 @@ from pdshub.render import (
     address,
     archive,
     homes,
+    isolation,
     keys,
     network,
     signin,
@@ -138,7 +141,7 @@ def _wanted(
     state = ArchiveState()
     if view is not None and spec.archive is not None:
         state = archive_state(view, seen.view, spec.archive.inline, installation)
-    facts = replace(facts, guard=seen.guard, view=view, archive=state)
+    facts = replace(facts, guard=seen.guard, view=view, archive=state, certificate=seen.certificate)
     if conflict := taken_name(facts, seen):
         return replace(facts, archive=ArchiveState(), refused=("NameTaken", conflict))
     if view is not None and (refused := not_allowed(view, seen.view, seen.namespace, names)):
@@ -154,11 +157,13 @@ def _wanted(
     policies = network.policies(spec, names, uid, installation, seen.api_server)
     release, key = facts.release, f"{facts.generation}-{found.digest}"
     ours = release is not None and release.owner == names.name
+    opened = front_door.judge(spec, names, uid, defaults, facts.status.front_door, seen.front_door)
     database = judge_database(names, seen.database_claim, seen.database_volume, ours)
     return replace(
         facts,
         missing_secret=_secret_trouble(spec, names, seen.sign_in_secret),
-        new_secrets=_new_secrets(spec, names, seen),
+        new_secrets=(*_new_secrets(spec, names, seen), *((names.door,) if opened.lacks_secret else ())),
+        front_door=opened,
         chart=found.chart,
         values=found.values,
         resumed=seen.resumed,
@@ -170,11 +175,13 @@ def _wanted(
             *judge_policies(policies, seen.policies),
             *(database.steps if found.has_database else ()),
             *bounds,
+            *_lacking_token(names, seen.keys_secret),
             *facts.steps,
         ),
         database_conflict=database.conflict if found.has_database else "",
         unprotected=database.unprotected if release else (),
         network=judge_network(names.namespace, policies, seen.probes),
+        isolation=isolation.judge(found.values),
         homes=homes.enforcement(
             spec.server.home.storage_class_name,
             spec.server.home.size,
@@ -205,6 +212,14 @@ def _new_secrets(spec: PDSHubSpec, names: Names, seen: Observation) -> tuple[str
     return tuple(missing)
 
 
+def _lacking_token(names: Names, secret: Object | None) -> tuple[Step, ...]:
+    """The step that adds the operator's token to keys of a hub that was installed without it. No key is replaced."""
+    if secret is None or filled((secret.get("data") or {}).get(keys.TOKEN_KEY)):
+        return ()
+    meta = {"name": names.keys, "namespace": names.namespace, "resourceVersion": secret["metadata"]["resourceVersion"]}
+    return (Step(f"Secret {names.keys} gets the operator's token", {"kind": "Secret", "metadata": meta}, "key"),)
+
+
 def _attempt(remembered: Attempt, status: PDSHubStatus) -> Attempt:
     """Failed tries as remembered, or after a restart of the operator as the status says."""
     if remembered.key or not status.attempted_digest:
@@ -223,9 +238,9 @@ def _serving(facts: Facts, seen: Observation) -> Facts:
     """Pods, health and address of what runs, whatever the spec says now."""
     if not installed(facts):
         return facts
-    hostname = facts.spec.hostname if facts.spec else None
+    hostname = facts.spec.hostname if facts.spec and mode_of(facts.spec.tls) != "None" else None
     pod = ""
-    for item in seen.hub_pods if facts.view else ():
+    for item in seen.hub_pods:
         if PROBE_LABEL in (item["metadata"].get("labels") or {}):
             continue
         # a pod that was told nothing has what was there at its start; mostly that is nothing to tell

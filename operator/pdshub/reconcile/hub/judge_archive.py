@@ -46,7 +46,8 @@ def with_archive(facts: Facts, seen: Observation, spec: PDSHubSpec) -> Facts:
         state = ArchiveState(None, "Binding", volumes.unbound)
     message = notice_text(state) if view else ""
     shown = generation(seen.view) if view else ""
-    wanted = notice.config_map(names, message, shown)
+    words = notice.texts(spec)
+    wanted = notice.config_map(names, message, shown, words)
     if (seen.notice or {}).get("data") != wanted["data"]:
         steps.append(Step("the notice of the hub's pages is written", wanted, "apply"))
     return replace(
@@ -58,7 +59,7 @@ def with_archive(facts: Facts, seen: Observation, spec: PDSHubSpec) -> Facts:
             *volumes.stale,
             *stale_own_view(names, seen.own_view, seen.own_view_shown, [*seen.claims, *seen.volumes]),
         ),
-        notice=notice.content(message, shown) if message or shown else "",
+        notice=notice.content(message, shown, words) if message or shown or words else "",
     )
 
 

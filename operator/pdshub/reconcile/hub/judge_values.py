@@ -8,7 +8,8 @@ from typing import Any
 from pdshub.api.hub import PDSHubSpec
 from pdshub.installation import Installation, egress_refusal
 from pdshub.reconcile.common.context import BundledChart
-from pdshub.render import chart, hub_release, network, signin_rules, values
+from pdshub.reconcile.hub.judge_tls import REFUSED, tls_refusal
+from pdshub.render import chart, hub_release, isolation, network, signin_rules, values
 from pdshub.render.archive import ViewRef
 from pdshub.render.chart import ChartRef
 from pdshub.render.names import Names
@@ -55,16 +56,21 @@ def judge_values(
     carried = (bundled.path, bundled.version, bundled.digest)
     ref = chart.choose(spec.chart, defaults.chart, *carried, development=development)
     where = (view.name, view.folder) if view else ("", "")
-    rendered = values.rendered(spec, defaults, ref, names, *where)
+    rendered = values.rendered(spec, defaults, ref, names, *where, installation.sign_in.google)
     wanted = values.laid_over(rendered, spec, ref, names)
     verdict = signin_rules.judge(rendered, wanted, ref)
     refused = ("", "")
-    if trouble := values.template_trouble(wanted) or network.values_trouble(spec.values):
+    contrary = network.values_trouble(spec.values) or isolation.trouble(spec, wanted)
+    if trouble := values.template_trouble(wanted) or contrary:
         refused = "ValuesRefused", trouble
     elif closed := egress_refusal(spec.network.cidrs, installation):
         refused = "EgressNotAllowed", closed
     elif verdict.open and not development:
         refused = signin_rules.OPEN, verdict.open
+    elif verdict.refused:
+        refused = "ValuesRefused", verdict.refused
+    elif unfit := tls_refusal(spec, names, defaults, wanted, development):
+        refused = REFUSED, unfit
     elif old := hub_release.outdated(ref, wanted):
         refused = "HubOutdated", old
     return JudgedValues(ref, wanted, verdict, refused)

@@ -9,7 +9,9 @@ from pdshub.api.hub import PDSHubSpec
 from pdshub.hub_api import SignInAttempt
 from pdshub.kube import Object
 from pdshub.reconcile.common.objects import Workload
+from pdshub.reconcile.hub.certificate import CertificateSeen
 from pdshub.reconcile.hub.drift import Drift
+from pdshub.reconcile.hub.front_door import FrontDoorSeen
 from pdshub.reconcile.hub.guard import Guard
 from pdshub.reconcile.hub.release import Release, UnreadableRelease
 from pdshub.reconcile.hub.trust import Trust
@@ -97,8 +99,10 @@ class Observation:
     """The installation's ConfigMap with what probes of the network found."""
     api_server: ApiServer = field(default_factory=ApiServer)
     """Where hubs reach the API server."""
+    front_door: FrontDoorSeen = field(default_factory=FrontDoorSeen)
+    certificate: CertificateSeen = field(default_factory=CertificateSeen)
     keys_secret: Object | None = None
-    """The Secret with the hub's keys: its metadata alone."""
+    """The Secret with the hub's keys without its content."""
     sign_in_secret: Object | None = None
     """The Secret of the sign-in method without its content: whether a value is filled is all that remains of it."""
     database_claim: Object | None = None

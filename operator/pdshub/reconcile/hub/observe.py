@@ -34,7 +34,7 @@ from pdshub.kube import (
 )
 from pdshub.reconcile.common import workloads
 from pdshub.reconcile.common.objects import without_content
-from pdshub.reconcile.hub import drift, revisions
+from pdshub.reconcile.hub import certificate, drift, front_door, revisions
 from pdshub.reconcile.hub.context import HubContext, HubMemory
 from pdshub.reconcile.hub.dependents import read_dependents, read_unbound
 from pdshub.reconcile.hub.drift import Drift
@@ -103,6 +103,7 @@ async def _inside(context: HubContext, names: Names, memory: HubMemory, seen: Ob
         return replace(seen, left=await read_dependents(context.kube, names, broken))
     if seen.spec is not None:
         wanted = await _wanted(context, names, seen.spec, seen.namespace)
+        wanted |= await _front_door(context, names, seen.spec, parse_status(seen.hub).front_door)
         seen = replace(seen, resumed=_resumed(memory, seen.hub, seen.spec), **wanted)
     return replace(seen, drift=await _drift(context, names, seen.release), **await _running(context, names, seen))
 
@@ -161,11 +162,20 @@ async def _wanted(context: HubContext, names: Names, spec: PDSHubSpec, namespace
         "named_volume": await _named(kube, VOLUME, names.volume(view.name), None, volumes) if view else None,
         "notice": await kube.get(CONFIG_MAP, names.notice, where),
         **await _network(context, names),
-        "keys_secret": await kube.get_metadata(SECRET, names.keys, where),
+        "keys_secret": await _keys_secret(context, names),
         "sign_in_secret": await _sign_in_secret(context, names, spec),
         "database_claim": database,
         "database_volume": await kube.get(VOLUME, str(bound)) if bound else None,
         "storage_classes": tuple(await context.storage_classes()),
+    }
+
+
+async def _front_door(context: HubContext, names: Names, spec: PDSHubSpec, before: str) -> dict[str, Any]:
+    """The objects of the front door, and the certificate that people are shown."""
+    memory = context.memory(names.namespace, names.name).certificate
+    return {
+        "front_door": await front_door.read(context.kube, names, spec, before),
+        "certificate": await certificate.look(context.kube, names, spec, context.installation, memory),
     }
 
 
@@ -213,6 +223,16 @@ async def _sign_in_secret(context: HubContext, names: Names, spec: PDSHubSpec) -
     return memory.sign_in[2] if memory.sign_in else None
 
 
+async def _keys_secret(context: HubContext, names: Names) -> Object | None:
+    """The Secret with the hub's keys without its content, None when there is none; read only when it changed."""
+    found = await context.kube.get_metadata(SECRET, names.keys, names.namespace)
+    if found is None:
+        return None
+    memory = context.memory(names.namespace, names.name)
+    memory.keys = await _read_once(context.kube, names.namespace, found, memory.keys, without_content)
+    return memory.keys[2] if memory.keys else None
+
+
 async def _is_shown(kube: Kube, view: str) -> bool:
     """Whether a PDSHub of the cluster refers to a view by its name."""
     hubs = await kube.items(PDSHUB)
@@ -243,17 +263,13 @@ async def _running(context: HubContext, names: Names, seen: Observation) -> dict
         return {}
     hub, proxy = await workloads.look(kube, names.namespace)
     told = found.newest.values if found.newest else seen.spec.values if seen.spec else {}
-    base = (told.get("hub") or {}).get("baseUrl") if isinstance(told.get("hub"), dict) else None
     up = hub.available and proxy.available
-    shows = seen.spec is not None and seen.spec.archive is not None
     return {
         "sign_in_attempt": _sign_in_attempt(context, names, found.newest),
         "hub_workload": hub,
         "proxy_workload": proxy,
-        "health": await hub_api.healthy(kube, names.namespace, str(base or "/")) if up else None,
+        "health": await hub_api.healthy(kube, names.namespace, hub_api.base_url(told)) if up else None,
         "service": await kube.get(SERVICE, hub_api.PROXY_SERVICE, names.namespace),
         "nodes": tuple(await context.nodes()),
-        "hub_pods": tuple(await kube.items(POD, names.namespace, labels="component=hub"))
-        if shows and hub.available
-        else (),
+        "hub_pods": tuple(await kube.items(POD, names.namespace, labels="component=hub")) if hub.available else (),
     }

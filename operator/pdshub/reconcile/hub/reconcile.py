@@ -9,7 +9,8 @@ from pdshub import rfc3339
 from pdshub.api.hub import PDSHubStatus
 from pdshub.helm import HelmError
 from pdshub.kube import PDSHUB, KubeError, Object
-from pdshub.reconcile.common import events, status
+from pdshub.reconcile.common import events
+from pdshub.reconcile.hub import writing
 from pdshub.reconcile.hub.act import ACTS, EVENT_REASONS
 from pdshub.reconcile.hub.conditions import status as status_of
 from pdshub.reconcile.hub.conditions import unobserved
@@ -18,6 +19,7 @@ from pdshub.reconcile.hub.decide import Action, Done, Kind, decide, no_progress,
 from pdshub.reconcile.hub.facts import Facts
 from pdshub.reconcile.hub.judge import basics, judge
 from pdshub.reconcile.hub.observe import observe
+from pdshub.reconcile.hub.people.conditions import OWNED as PEOPLE
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +107,7 @@ async def look(context: HubContext, namespace: str, name: str) -> tuple[Object |
         log.exception("%s/%s: the look failed", namespace, name)
         why = f"{type(error).__name__}: {error}"
     facts = basics(hub)
-    await publish(context, hub, facts.status, unobserved(facts, why[:500], rfc3339.now()))
+    await publish(context, hub, unobserved(facts, why[:500], rfc3339.now()))
     return hub, None
 
 
@@ -128,14 +130,18 @@ async def report(context: HubContext, hub: Object, facts: Facts, action: Action)
     if action.kind is Kind.GRANT or (facts.deleting and action.kind not in (Kind.UNINSTALL, Kind.STALL)):
         return
     after = status_of(facts, action, rfc3339.now())
-    await publish(context, hub, facts.status, after)
+    await publish(context, hub, after)
 
 
-async def publish(context: HubContext, hub: Object, before: PDSHubStatus, after: PDSHubStatus) -> None:
-    """Write the status, and an event for each condition that turned."""
-    if await status.write(context.kube, PDSHUB, hub, after):
-        happened = events.happened(before.conditions, after.conditions)
-        await events.publish(context.kube, hub, happened, hub["metadata"]["namespace"])
+async def publish(context: HubContext, hub: Object, after: PDSHubStatus) -> None:
+    """Write the status, and an event for each condition that turned; what is said of people is their loop's to say."""
+
+    def change(current: PDSHubStatus) -> PDSHubStatus:
+        theirs = [c for c in current.conditions if c.type in PEOPLE]
+        mine = [c for c in after.conditions if c.type not in PEOPLE]
+        return after.model_copy(update={"conditions": [*mine, *theirs], "users": current.users})
+
+    await writing.change(context, hub, change)
 
 
 async def blocked(context: HubContext, facts: Facts, action: Action, why: str) -> None:
@@ -144,4 +150,4 @@ async def blocked(context: HubContext, facts: Facts, action: Action, why: str) -
     stuck = Action(Kind.WAIT, "Blocked", f"{action.message or action.kind.value}: {why}")
     current = await context.kube.get(PDSHUB, facts.names.name, facts.names.namespace)
     if current is not None:
-        await publish(context, current, facts.status, status_of(facts, stuck, rfc3339.now()))
+        await publish(context, current, status_of(facts, stuck, rfc3339.now()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import base64
 import inspect
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,7 +25,7 @@ from pdshub.reconcile.hub.guard import Guard
 from pdshub.reconcile.hub.observation import Observation, ReleaseRead
 from pdshub.reconcile.hub.release import Release, UnreadableRelease
 from pdshub.reconcile.hub.trust import Trust
-from pdshub.render import archive, limits, network
+from pdshub.render import archive, keys, limits, network
 from pdshub.render.chart import digest
 from pdshub.render.names import Names
 from pdshub.render.network import ApiServer
@@ -77,7 +78,7 @@ def observed(spec: Mapping[str, Any] = SPEC, **more: Any) -> Observation:
         "hub": hub(spec=spec),
         "spec": parsed,
         "namespace": named("ns", None, {"pdshub.dev/environment": "development", **ALLOWED}),
-        "keys_secret": named("demo-keys"),
+        "keys_secret": named("demo-keys", data={keys.TOKEN_KEY: base64.b64encode(b"x").decode()}),
         "sign_in_secret": secret("password", "x"),
         "limit_ranges": (limits.limit_range(parsed, NAMES),),
         "policies": tuple(network.policies(parsed, NAMES, "demo", INSTALLATION, ApiServer())),
@@ -402,6 +403,15 @@ def test_the_reasons_are_those_that_programs_know() -> None:
         assert (action.kind, action.reason) == (kind, reason)
 
 
+def test_keys_without_the_operators_token_get_it() -> None:
+    ((what, how),) = [
+        (s.what, s.how) for s in facts_of(observed(keys_secret=named("demo-keys"))).steps if "keys" in s.what
+    ]
+    assert (what, how) == ("Secret demo-keys gets the operator's token", "key")
+    assert not any("keys" in s.what for s in facts_of(observed()).steps)
+    assert not any("keys" in s.what for s in facts_of(observed(keys_secret=None)).steps), "it is made with it"
+
+
 def test_the_same_observation_gives_the_same_facts() -> None:
     seen = observed(keys_secret=None, sign_in_secret=None)
     assert facts_of(seen) == facts_of(seen)
@@ -473,3 +483,27 @@ def test_the_modules_that_judge_do_no_input_or_output() -> None:
     for module in modules:
         tree = ast.parse(inspect.getsource(module))
         assert not [node for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef | ast.Await)]
+
+
+@pytest.mark.parametrize(
+    ("words", "told", "due"),
+    [
+        ({}, None, False),
+        ({"message": "Closed on Friday"}, None, True),
+        ({"title": "Small Bodies Node", "contact": "help@example.org"}, None, True),
+        ({"message": "Closed on Friday"}, '{"message": "", "motd": "Closed on Friday"}', False),
+        # taken away again
+        ({}, '{"message": "", "motd": "Closed on Friday"}', True),
+    ],
+)
+def test_the_specs_words_reach_a_running_hub_without_an_archive(
+    words: dict[str, str], told: str | None, due: bool
+) -> None:
+    marks = {"annotations": {"pdshub.dev/notice": keys.digest(told)}} if told else {}
+    pod = {"metadata": {"name": "hub-1", **marks}}
+    seen = observed({**BARE, **words}, release=ReleaseRead(release({})), hub_pods=(pod,), hub_workload=UP)
+    facts = facts_of(seen)
+    assert facts.notice_pod == ("hub-1" if due else "")
+    (made,) = (step.body for step in facts.steps if step.body["kind"] == "ConfigMap")
+    said = json.loads(made["data"]["notice.json"])
+    assert said == {"message": "", **{"motd" if key == "message" else key: text for key, text in words.items()}}

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from pdshub.reconcile.hub.act import collect, finalizer, grant, notify, prepare, protect, release, repair, try_sign_in
+from pdshub.reconcile.hub.act import (
+    collect,
+    finalizer,
+    grant,
+    notify,
+    open_door,
+    prepare,
+    protect,
+    release,
+    repair,
+    try_sign_in,
+)
 from pdshub.reconcile.hub.context import HubContext
 from pdshub.reconcile.hub.decide import Kind
 from pdshub.reconcile.hub.facts import Facts
@@ -25,6 +36,8 @@ ACTS: Mapping[Kind, Act] = {
     Kind.UNINSTALL: release.uninstall,
     Kind.PROTECT: protect.act,
     Kind.NOTIFY: notify.act,
+    Kind.OPEN_DOOR: open_door.open_door,
+    Kind.CLOSE_DOOR: open_door.close_door,
     Kind.TRY_SIGN_IN: try_sign_in.act,
     Kind.COLLECT_REVISIONS: collect.collect_revisions,
     Kind.COLLECT_STALE: collect.collect_stale,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from pdshub.kube import SECRET
+from pdshub.reconcile.common.objects import Step
 from pdshub.reconcile.common.write import write
 from pdshub.reconcile.hub.context import HubContext
 from pdshub.reconcile.hub.facts import Attempt, Facts
@@ -19,13 +20,23 @@ async def act(context: HubContext, facts: Facts) -> str:
     """
     names = facts.names
     for name in facts.new_secrets:
-        body = keys.hub_keys(names) if name == names.keys else keys.password(names)
+        make = {names.keys: keys.hub_keys, names.door: keys.door_token}.get(name, keys.password)
+        body = make(names)
         if not await context.kube.create(SECRET, body):
             log.info("%s/%s: Secret %s is there already", names.namespace, names.name, name)
     for step in facts.steps:
-        if not await write(context.kube, step):
+        if step.how == "key":
+            await _add_token(context, step)
+        elif not await write(context.kube, step):
             log.info("%s/%s: %s: it is there already", names.namespace, names.name, step.what)
         if step.how == "adopt":
             # what helm refused before may succeed now: the attempts are counted anew
             context.memory(names.namespace, names.name).attempt = Attempt(key=facts.key)
     return ""
+
+
+async def _add_token(context: HubContext, step: Step) -> None:
+    """Add the operator's token to a hub's keys, unless somebody wrote them meanwhile. Raises KubeError."""
+    meta = step.body["metadata"]
+    body = {"metadata": {"resourceVersion": meta["resourceVersion"]}, "stringData": keys.operator_token()}
+    await context.kube.patch(SECRET, str(meta["name"]), body, str(meta["namespace"]))

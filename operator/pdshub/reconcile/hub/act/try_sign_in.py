@@ -7,7 +7,7 @@ import binascii
 import logging
 import secrets
 import time
-from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from pdshub import hub_api
 from pdshub.kube import SECRET
@@ -30,6 +30,11 @@ async def _password(context: HubContext, facts: Facts) -> str:
         return ""
 
 
+def _asked(context: HubContext) -> str:
+    """The host that proves who people are."""
+    return urlsplit(context.installation.sign_in.google.authorize_url).hostname or "accounts.google.com"
+
+
 async def act(context: HubContext, facts: Facts) -> str:
     """Try once, and remember what came of it for this revision of the release. Raises KubeError.
 
@@ -37,14 +42,13 @@ async def act(context: HubContext, facts: Facts) -> str:
     """
     if facts.release is None or facts.spec is None or facts.spec.sign_in is None:
         return ""
-    names, hub = facts.names, facts.release.values.get("hub")
-    base = hub.get("baseUrl") if isinstance(hub, Mapping) else None
+    names = facts.names
     attempt = await hub_api.try_sign_in(
         context.kube,
         names.namespace,
-        str(base or "/"),
+        hub_api.base_url(facts.release.values),
         hub_api.Credentials(f"pdshub-stranger-{secrets.token_hex(6)}", await _password(context, facts)),
-        by="accounts.google.com" if facts.sign_in.authenticator == "google" else "",
+        by=_asked(context) if facts.sign_in.authenticator == signin.GOOGLE_CLASS else "",
     )
     log.info("%s/%s: a name that nobody allowed: %s", names.namespace, names.name, attempt.said)
     memory = context.memory(names.namespace, names.name)

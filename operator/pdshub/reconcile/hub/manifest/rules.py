@@ -184,7 +184,9 @@ def _trouble(document: Document, names: Names, kinds: Container[str]) -> str:
 
 def _reserved(document: Document, names: Names) -> str:
     kind, name = document.body["kind"], document.name
-    taken = {"Secret": (names.keys, names.sign_in), "ConfigMap": (names.notice,)}.get(str(kind), ())
+    taken = {"Secret": (names.keys, names.sign_in, names.door), "ConfigMap": (names.notice, names.door)}.get(
+        str(kind), (names.door,)
+    )
     if name in taken or name.startswith(RESERVED):
         return "PDSHub itself has an object of this name"
     if kind == "PersistentVolumeClaim" and not name.endswith(DATABASE_CLAIM):

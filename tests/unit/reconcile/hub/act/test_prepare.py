@@ -11,6 +11,7 @@ from pdshub.reconcile.common.objects import Step
 from pdshub.reconcile.hub.act.prepare import act
 from pdshub.reconcile.hub.database import judge_database
 from pdshub.reconcile.hub.facts import Attempt
+from pdshub.render.keys import TOKEN_KEY
 from pdshub.render.names import Names
 from tests.unit.reconcile.hub.act.acting import Acting
 from tests.unit.reconcile.test_decide import facts
@@ -30,7 +31,15 @@ def test_new_secrets_get_content_of_their_own() -> None:
         assert bench.names(SECRET) == {"demo-keys", "demo-sign-in"}
         assert set(bench.get(SECRET, "demo-sign-in")["data"]) == {"password"}
         found.append(bench.get(SECRET, "demo-keys")["data"])
-    assert found[0] != found[1] and all(len(data) == 2 for data in found)
+    assert found[0] != found[1] and all(
+        set(data)
+        == {
+            "hub.config.JupyterHub.cookie_secret",
+            "hub.config.CryptKeeper.keys",
+            "hub.services.pdshub-operator.apiToken",
+        }
+        for data in found
+    )
 
 
 def test_a_secret_that_is_there_stays() -> None:
@@ -38,6 +47,20 @@ def test_a_secret_that_is_there_stays() -> None:
     bench.kube.put(SECRET, {"metadata": {"name": "demo-keys", "namespace": "ns"}, "data": {"k": "v"}})
     bench.run(act, facts(new_secrets=("demo-keys",)))
     assert bench.get(SECRET, "demo-keys")["data"] == {"k": "v"}
+
+
+def test_keys_from_before_get_the_operators_token_and_keep_what_they_have() -> None:
+    bench = Acting()
+    bench.kube.put(SECRET, {"metadata": {"name": "demo-keys", "namespace": "ns"}, "data": {"k": "v"}})
+    meta = bench.get(SECRET, "demo-keys")["metadata"]
+    body = {"kind": "Secret", "metadata": {key: meta[key] for key in ("name", "namespace", "resourceVersion")}}
+    step = Step("a token", body, "key")
+    bench.run(act, facts(steps=(step,)))
+    data = bench.get(SECRET, "demo-keys")["data"]
+    assert set(data) == {"k", TOKEN_KEY} and data["k"] == "v"
+    with pytest.raises(KubeError):  # somebody has written them meanwhile
+        bench.run(act, facts(steps=(step,)))
+    assert bench.get(SECRET, "demo-keys")["data"] == data
 
 
 @pytest.mark.parametrize(("how", "expected"), [("create", "old"), ("apply", "new")])
