@@ -226,7 +226,7 @@ def test_from_a_plain_address_over_google_to_a_cell_that_ran(eyes: Browser, fron
     own = subdomain.host(ADA, HOST, "user")
     eventually(lambda: str(eyes.value("location.host")), lambda host: host == own, within=300, what="ada's own name")
     eventually(lambda: eyes.value(LAB), within=300, what="JupyterLab is there")
-    # 200 where the hub of an earlier run kept this home and its file
+    # 201 for a new file, 200 for one that a repeated request finds: either way it is written (RFC 9110, section 9.3.4)
     assert eyes.awaited(WRITE.replace("NAME", json.dumps(NOTEBOOK))) in (200, 201)
     path = f"/user/{ADA}/lab/tree/{'/'.join(map(quoted, [NOTEBOOK]))}"
     eyes.ask("Page.navigate", url=f"https://{own}{path}")

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pdshub.archive.file_system import FileSystem
 
 _AWAY = (errno.ENOENT, errno.ESTALE)
+"""What looking at a name of an open directory answers that was removed or replaced since it was listed."""
 TRIES = 4
 """Readings of a directory that does not hold still."""
 TICK_NS = 2_000_000_000

@@ -23,14 +23,14 @@ def base_url(values: Any) -> str:
     return values if isinstance(values, str) and values else "/"
 
 
-def path_of(base_url: str, page: str = "health") -> str:
+def path_of(base: str, page: str = "health") -> str:
     """The path of a page of a hub; by default the one that tells its health.
 
     Raises ValueError for a base that is no plain path.
     """
-    if not _BASE.fullmatch(base_url) or {".", ".."} & set(base_url.split("/")):
+    if not _BASE.fullmatch(base) or {".", ".."} & set(base.split("/")):
         raise ValueError("hub.baseUrl is no plain path: the hub is not asked anything")
-    return f"{base_url.rstrip('/')}/hub/{page}"
+    return f"{base.rstrip('/')}/hub/{page}"
 
 
 def public(namespace: str, path: str) -> URL:
