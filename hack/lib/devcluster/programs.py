@@ -1,4 +1,4 @@
-"""Programs of others that tests start for real: a browser, Apache, certbot, a name server, the hub's proxy.
+"""Programs of others that tests start for real: a browser, Apache, certbot, name and file servers, the hub's proxy.
 
 Without one of them its tests are skipped, and say so: nothing here ends hack/test.
 """
@@ -19,6 +19,7 @@ PACKAGES = (
     *("chromium", "fonts-dejavu-core"),  # what looks at pages, and letters for its pictures
     *("apache2-bin", "nginx-light"),  # a proxy machine's front door; the first is the server without a service
     *("certbot", "python3-certbot-dns-rfc2136", "knot"),  # its certificates, and a name server that takes updates
+    *("nfs-ganesha", "nfs-ganesha-vfs", "fuse3"),  # an NFS server in user space, and what its client there mounts with
 )
 """Debian's."""
 PROXY = ROOT / "images/proxy"

@@ -6,7 +6,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -189,6 +191,39 @@ def a_source_is_away(m: Machine) -> None:
     assert len(catalogs(m)) == 1
 
 
+def helper_renewed(m: Machine) -> None:
+    """The helper is another one while somebody holds a file of its mounts: whatever is opened from now on is there,
+    without waiting for that file, which gives nothing any more."""
+    port, size = 20060, 300_000
+    (m.directory / "nas/nfs/d").mkdir(parents=True)
+    for name in ("f", "d/other"):
+        (m.directory / "nas/nfs" / name).write_bytes(os.urandom(size))
+    view = Release(m, {".": ["nfs"]}, "nfs")
+    view.specs = {"nfs": {"nfs": {"server": "127.0.0.1", "port": port, "export": "/pds"}}}
+    name = view.release(view.survey())
+    m.options = ("--hold-seconds", "3600")
+    server = scenarios.nfs_server(m, port)
+    server()
+    m.start()
+    helper = m.spawn(*m.command("nfs-helper"))
+    target = m.publish()
+    eventually(lambda: m.health()["ready"] and catalogs(m) == [name], 60)
+    if m.health()["sources"]["nfs"]["mode"] != "user-space-nfs":
+        return  # this kernel has a client of its own
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    keeper = m.pod(f"exec {sys.executable} -c '{KEEPER}' $A", **pipes)
+    assert keeper.stdout and keeper.stdout.readline() == "in\n"
+    for _ in range(2):
+        other = (m.directory / "nas/nfs/d/other").read_bytes()
+        assert (target / "sbn/d/other").read_bytes() == other
+        os.killpg(helper.pid, signal.SIGKILL)
+        helper.wait()
+        helper = m.spawn(*m.command("nfs-helper"))
+        eventually(lambda want=other: (target / "sbn/d/other").read_bytes() == want, 60, "what is opened now")
+        eventually(lambda: catalogs(m) == [name] and len(m.mounts()) == 2, 30)
+    keeper.kill()
+
+
 def live_parts(m: Machine) -> None:
     """A subtree shown live beside the catalog, whose other directories are mounts of their own then."""
     m.file("main/pds4/orex/a", "a")
@@ -310,7 +345,7 @@ def no_room(m: Machine) -> None:
 ALL = {
     f.__name__: f
     for f in (
-        released, each_server_its_own, hold, a_source_is_away, live_parts, sources_for_the_surveyor,
+        released, each_server_its_own, hold, a_source_is_away, helper_renewed, live_parts, sources_for_the_surveyor,
         not_what_it_says, crafted, no_room,
     )
 }  # fmt: skip

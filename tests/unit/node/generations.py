@@ -33,6 +33,8 @@ class Release:
         self.folder = machine.directory / "generations"
         self.folder.mkdir(exist_ok=True)
         self.volumes: list[dict[str, Any]] = []
+        self.specs: dict[str, Any] = {}
+        """Source -> how a node reaches it, where that is not its directory."""
         self.name = ""
         self._number = 0
 
@@ -63,7 +65,7 @@ class Release:
         status: dict[str, Any] = {"volumes": self.volumes, "surveyor": {"address": "127.0.0.1:1"}}
         if name:
             status["generation"] = {"name": name, "asOf": "2026-01-01T00:00:00Z"}
-        self.machine.view(self.tree, status=status, live=self.live, **{s: s for s in self.sources})
+        self.machine.view(self.tree, status=status, live=self.live, **({s: s for s in self.sources} | self.specs))
         return name
 
     def shown(self, pod: str = "one") -> Any:

@@ -414,6 +414,16 @@ LOG {{ Default_Log_Level = CRIT; }}
 """
 
 
+def nfs_server(m: Machine, port: int) -> Callable[[], subprocess.Popen[bytes]]:
+    """What starts a server of nas/nfs as /pds, on loopback."""
+    (m.directory / "state").mkdir()
+    Path("/var/run/ganesha").mkdir(exist_ok=True)
+    config = m.directory / "ganesha.conf"
+    config.write_text(GANESHA.format(port=port, state=m.directory / "state", data=m.directory / "nas/nfs"))
+    words = ("ganesha.nfsd", "-F", "-f", str(config), "-L", "/dev/null", "-p", str(m.directory / "pid"))
+    return lambda: m.spawn(*words)
+
+
 def without_rights() -> None:
     """Who speaks to the server is nobody, with the one capability that servers ask for, and nothing else of root."""
     found = []
@@ -439,14 +449,7 @@ def nfs_server_and_helper_come_and_go(m: Machine) -> None:
     for i in range(200):
         m.file(f"nfs/d/f{i}", str(i))
     (m.directory / "nas/nfs/big").write_bytes(os.urandom(30_000_000))
-    (m.directory / "state").mkdir()
-    Path("/var/run/ganesha").mkdir(exist_ok=True)
-    config = m.directory / "ganesha.conf"
-    config.write_text(GANESHA.format(port=port, state=m.directory / "state", data=m.directory / "nas/nfs"))
-
-    def server() -> subprocess.Popen[bytes]:
-        return m.spawn("ganesha.nfsd", "-F", "-f", str(config), "-L", "/dev/null", "-p", str(m.directory / "pid"))
-
+    server = nfs_server(m, port)
     m.view({"a": ["n"], "d": ["n:d"]}, n={"nfs": {"server": "127.0.0.1", "port": port, "export": "/pds"}})
     m.start()
     helper = m.spawn(*m.command("nfs-helper"))

@@ -16,7 +16,7 @@ from pdshub.node.health import delivery
 from pdshub.node.health.delivery import Found
 from pdshub.node.health.published import Subject
 from pdshub.node.health.sample import Known, printable
-from pdshub.node.health.write_probe import SUCCEEDED, refused
+from pdshub.node.health.write_probe import SUCCEEDED, UNANSWERED, refused
 from pdshub.node.mount import worker
 
 FIRST = 60.0
@@ -73,11 +73,14 @@ class Proof:
 
 
 def _worst(tried: list[dict[str, Any]]) -> dict[str, str]:
-    """Action -> outcome: what succeeded anywhere, else what was not refused as it must be, else the refusal."""
+    """Action -> outcome: what succeeded anywhere, else what was not refused as it must be, else what gave no answer,
+    else the refusal."""
     found: dict[str, str] = {}
 
     def rank(action: str, outcome: str) -> int:
-        return 2 if outcome == SUCCEEDED else 0 if refused(action, outcome) else 1
+        if refused(action, outcome):
+            return 0
+        return 3 if outcome == SUCCEEDED else 1 if outcome in UNANSWERED else 2
 
     for one in tried:
         for action, outcome in one["actions"].items():
@@ -89,8 +92,9 @@ def _worst(tried: list[dict[str, Any]]) -> dict[str, str]:
 def _writable(tried: list[dict[str, Any]], worst: Mapping[str, str]) -> str:
     """How the view could be changed, in words; empty if it could not."""
     done = [action for action, outcome in worst.items() if outcome == SUCCEEDED]
-    loose = [f"{a} ({o})" for a, o in worst.items() if o != SUCCEEDED and not refused(a, o)]
-    open_ = [one for one in tried if not one["readOnly"] or any(not refused(a, o) for a, o in one["actions"].items())]
+    safe = {(a, o) for one in tried for a, o in one["actions"].items() if refused(a, o) or o in UNANSWERED}
+    loose = [f"{a} ({o})" for a, o in worst.items() if o != SUCCEEDED and (a, o) not in safe]
+    open_ = [one for one in tried if not one["readOnly"] or not safe.issuperset(one["actions"].items())]
     if not open_:
         return ""
     places = sorted({one["at"] for one in open_})
@@ -142,7 +146,8 @@ def judge(
     found = delivery.sort(subject.sample, words, answer["files"].get("sources", {}), same, subject.survey_within)
     files = _sample(subject.sample, words, int(answer["files"]["bytes"]), found)
     reasons = [text] if (text := _writable(tried, worst)) else []
-    unwritable = False if text else True if worst else None
+    unanswered = [f"{action} ({outcome})" for action, outcome in worst.items() if outcome in UNANSWERED]
+    unwritable = False if text else True if worst and not unanswered else None
     if found.violated:
         path, count = min(found.violated), len(found.violated)
         some = "1 file" if count == 1 else f"{count} files, the first of them"
@@ -151,6 +156,9 @@ def judge(
     if not reasons and not worst:
         result = INCOMPLETE
         reasons = ["nothing could be tried: the volume was taken away meanwhile, or users may not enter it"]
+    elif not reasons and unanswered:
+        result = INCOMPLETE
+        reasons = [f"the mount gave no answer, as one that is renewed: {', '.join(unanswered)}"]
     elif not reasons and files["unread"]:
         result = INCOMPLETE
         why = ": the time was over" if subject.reachable else ": a source does not answer"

@@ -29,6 +29,8 @@ SUCCEEDED = "succeeded"
 REFUSED = "EROFS"
 #: Opening for writing looks at the file's mode first: a mode without write permission is as good an answer.
 ALSO_REFUSED = {"open": {"EACCES", "ETXTBSY"}}
+UNANSWERED = ("ENOTCONN", "ESTALE", "ECONNABORTED")
+"""What a path answers whose mount is renewed just now: nobody was asked for write access yet."""
 _LOOK_AT = 200  # directory entries, for finding a file to try
 
 

@@ -22,6 +22,7 @@ class Holds:
         self._seconds = seconds
         self._busy: dict[Point, float] = {}
         self._partial: dict[str, float] = {}
+        self._lost: dict[str, frozenset[str]] = {}  # view -> devices
 
     @property
     def targets(self) -> frozenset[str]:
@@ -33,10 +34,20 @@ class Holds:
         for point in points:
             self._busy.setdefault(point, time.monotonic())
 
-    def overdue(self, view: View, showing: Showing) -> frozenset[Point]:
+    def lose(self, name: str, actual: Actual, keys: Collection[str]) -> None:
+        """Note the view's catalogs, by key, whose bytes are gone for good. Targets show them when they are entries no
+        more."""
+        shown = {one[0] for points in actual.targets.values() for here in points.values() for one in here}
+        lost = self._lost.get(name, frozenset()) | {actual.entries[key][0] for key in keys if key in actual.entries}
+        self._lost[name] = lost & shown
+
+    def overdue(self, view: View, showing: Showing, actual: Actual) -> frozenset[Point]:
         """Points that were in use for longer than they may. A mount that is only renewed, its generation the same, is
-        not worth as long a wait as a change of what is shown."""
+        not worth as long a wait as a change of what is shown; and one whose bytes are gone is worth none."""
         now, late = time.monotonic(), set()
+        lost = self._lost.get(view.name, ())
+        for target, points in actual.targets.items():
+            late |= {(target, at) for at, here in points.items() if here and here[-1][0] in lost}
         for (target, at), since in self._busy.items():
             hold = view.hold_seconds(target, self._seconds)
             if showing.targets.get(target, "") in (showing.current, LIVE):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from pdshub.node.layout import Layout
@@ -13,6 +13,7 @@ from pdshub.node.mount import mountinfo, volume_root
 from pdshub.node.mount.catalog import COVER, LABEL
 from pdshub.node.reconcile.plan import Actual, Content, LayerAt
 from pdshub.node.reconcile.select_generation import LIVE, Built
+from pdshub.node.source.nfs_requests import FUSE_TYPE
 
 BENEATH = tuple(int(part) for part in re.findall(r"\d+", os.uname().release)[:2]) >= (6, 5)
 
@@ -90,6 +91,20 @@ def built(layout: Layout, view: str, keys: Iterable[str]) -> dict[str, Built]:
                 found[key] = Built(str(note["generation"]), layers, str(note["form"]), bool(note.get("cover")))
         except (OSError, ValueError, KeyError, TypeError):
             continue  # of a worker that was killed: the entry is made anew
+    return found
+
+
+def replaced(mounts: Iterable[mountinfo.Mount], layout: Layout, catalogs: Mapping[str, Built]) -> set[str]:
+    """Keys of catalogs that read from a mount of the user-space client in whose place there is another one: the process
+    behind theirs has ended, so what is not in the catalog itself answers with an error, whoever holds it."""
+    mounts = list(mounts)
+    found = set()
+    for key, one in catalogs.items():
+        for layer in one.layers:
+            here = mountinfo.top(mounts, str(layout.source(layer.source)))
+            known = layer.identity.rpartition(":")[0]
+            if here is not None and here.fstype == FUSE_TYPE and known not in ("", here.device):
+                found.add(key)
     return found
 
 

@@ -20,7 +20,7 @@ from pdshub.node.reconcile.eviction import Eviction
 from pdshub.node.reconcile.failures import Failures
 from pdshub.node.reconcile.for_users import FAILED
 from pdshub.node.reconcile.hold import Holds
-from pdshub.node.reconcile.observe import built, cataloged, leftovers, note_key, observe, scaffolding, shown
+from pdshub.node.reconcile.observe import built, cataloged, leftovers, note_key, observe, replaced, scaffolding, shown
 from pdshub.node.reconcile.plan import Actual, Want, plan
 from pdshub.node.reconcile.select_generation import Children, Decision, Known, above, choose, decide
 from pdshub.node.reconcile.settling import Settling
@@ -195,7 +195,9 @@ class Reconciler:
                 if view is None:
                     break
                 await self._list(view, decision, actual)
-                steps = plan(decision.wants, actual, self._holds.overdue(view, self.showing[name]), decision.own)
+                steps = plan(
+                    decision.wants, actual, self._holds.overdue(view, self.showing[name], actual), decision.own
+                )
                 moved = await self.actions.do(view, steps, held)
                 self._holds.hold(held)
                 decision, actual = self._look(name, view, problem)
@@ -219,11 +221,13 @@ class Reconciler:
         directories, before = above(view.tree), self.showing.get(name, Showing())
         live_points = {view.at(entry) for entry in view.tree if entry.live} if view.cataloged else set()
         actual = observe(mounts, self.layout, name)
+        catalogs = built(self.layout, name, actual.entries)
+        self._holds.lose(name, actual, replaced(mounts, self.layout, catalogs))
         known = Known(
             within_grace=self._holds.within_grace(name),
             worn=self._worn.get(name, ()), renewals=self._renewals.get(name, 0),
             states=self.sources.states(view), connecting=self.sources.connecting(view), stored=self.cache.store.all(),
-            built=built(self.layout, name, actual.entries), last=before.current,
+            built=catalogs, last=before.current,
             children={key: found for (key, of), found in self._children.items() if of == directories},
             shown=shown(mounts, self.layout, name, live_points),
             fetching=self.cache.progress(view.released.name) if view.released else "",
