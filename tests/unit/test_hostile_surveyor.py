@@ -95,6 +95,7 @@ async def endless(request: web.Request) -> web.StreamResponse:
     await answer.prepare(request)
     while True:
         await answer.write(b" " * (1 << 20))
+        await asyncio.sleep(0)  # who reads it runs in this loop, too: a buffer that is never full would starve it
 
 
 async def slow(request: web.Request) -> web.StreamResponse:

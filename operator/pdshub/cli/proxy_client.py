@@ -13,6 +13,7 @@ import json
 import os
 import socket
 import ssl
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -186,17 +187,13 @@ class WebSocket:
         self._frame(_TEXT, text.encode())
 
     def receive(self, seconds: float) -> str:
-        """The next text. Raises DoorError where none comes in time, or the websocket has ended."""
-        self._connection.settimeout(seconds)
-        message = bytearray()
+        """The next text. Raises DoorError where none comes in time, or the websocket has ended.
+
+        What the other side asks meanwhile, as its pings do, gives it no more time.
+        """
+        end, message = time.monotonic() + seconds, bytearray()
         while True:
-            first, second = self._take(2)
-            length = second & 127
-            if length > 125:
-                length = int.from_bytes(self._take(2 if length == 126 else 8))
-            if length + len(message) > MOST:
-                raise DoorError("a message on the websocket is too long")
-            held = self._take(length)
+            first, held = self._read(end, MOST - len(message))
             code = first & 15
             if code == _CLOSE:
                 raise DoorError("the websocket was closed")
@@ -222,22 +219,38 @@ class WebSocket:
             )
         masked = bytes(byte ^ mask[at & 3] for at, byte in enumerate(held))
         try:
+            self._connection.settimeout(SECONDS)
             self._connection.sendall(head + mask + masked)
         except OSError as error:
             raise DoorError(f"the websocket has ended: {_words(error)}") from error
 
-    def _take(self, count: int) -> bytes:
+    def _read(self, end: float, most: int) -> tuple[int, bytes]:
+        """First byte and content of the next frame; one that is not whole in time stays for the next call."""
+        self._fill(2, end)
+        length, start = self._buffer[1] & 127, 2
+        if length > 125:
+            start = 4 if length == 126 else 10
+            self._fill(start, end)
+            length = int.from_bytes(self._buffer[2:start])
+        if length > most:
+            raise DoorError("a message on the websocket is too long")
+        self._fill(start + length, end)
+        first, held = self._buffer[0], bytes(self._buffer[start : start + length])
+        del self._buffer[: start + length]
+        return first, held
+
+    def _fill(self, count: int, end: float) -> None:
         while len(self._buffer) < count:
             try:
+                if (left := end - time.monotonic()) <= 0:
+                    raise TimeoutError("timed out")
+                self._connection.settimeout(left)
                 found = self._connection.recv(PIECE)
             except OSError as error:
                 raise DoorError(f"websocket: {_words(error)}") from error
             if not found:
                 raise DoorError("the websocket was cut off")
             self._buffer += found
-        taken = bytes(self._buffer[:count])
-        del self._buffer[:count]
-        return taken
 
 
 def _head(connection: socket.socket) -> tuple[Answer, bytes]:

@@ -205,6 +205,32 @@ def test_frames(case: str) -> None:
     made.close()
 
 
+@pytest.mark.parametrize("half", (b"\x81", b"\x81\x05he", b"\x81\x7e\x00"))
+def test_pings_give_no_more_time_and_half_a_frame_is_not_lost(half: bytes) -> None:
+    whole = b"\x81\x05hello" if half != b"\x81\x7e\x00" else b"\x81\x7e\x00\x05hello"
+    over = threading.Event()
+
+    def answer(connection: socket.socket, key: str) -> None:
+        connection.sendall(accept(key))
+        for _ in range(20):  # each would begin the waiting anew
+            connection.sendall(b"\x89\x00")
+            if over.wait(0.05):
+                break
+        connection.sendall(half)
+        over.wait(60)
+        connection.sendall(whole.removeprefix(half))
+
+    made = opened(serve(answer))
+    with pytest.raises(DoorError) as ended:
+        made.receive(0.5)
+    assert isinstance(ended.value.__cause__, TimeoutError)
+    with pytest.raises(DoorError):
+        made.receive(1.5)
+    over.set()
+    assert made.receive(60) == "hello"
+    made.close()
+
+
 @pytest.mark.parametrize("length", (0, 1, 125, 126, 65535, 65536, 200_000))
 def test_what_is_sent_is_masked_and_has_its_length(length: int) -> None:
     def echo(connection: socket.socket, key: str) -> None:
