@@ -259,7 +259,7 @@ def test_what_can_not_be_had_is_said_and_stops_nothing(
     paths = settings.Paths(tmp_path, "test")
     monkeypatch.setattr(programs, "install_packages", refused)
     programs.install(paths)
-    assert "knot could not be had, tests that need it are skipped: not root" in capsys.readouterr().out
+    assert "fuse3 could not be had, tests that need it are skipped: not root" in capsys.readouterr().out
 
     def away(*_: Any, **__: Any) -> None:
         raise StepFailed("no registry of npm")
