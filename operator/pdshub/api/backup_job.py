@@ -79,6 +79,15 @@ class JobSnapshot(StatusModel):
     digest: str = ""
 
 
+class JobEntry(StatusModel):
+    """An entry of a folder in a snapshot, as action browse tells it."""
+
+    name: str = Field(max_length=255)
+    kind: Literal["Folder", "File", "Link"] = "File"
+    size_bytes: int = 0
+    modified: str = Field(default="", description="RFC 3339.")
+
+
 class JobAnswer(StatusModel):
     """What became of it."""
 
@@ -87,7 +96,8 @@ class JobAnswer(StatusModel):
     message: str = Field(default="", max_length=1024, description="For people; no secret.")
     item: ItemStatus | None = None
     snapshots: list[JobSnapshot] = Field(default_factory=list, description="As many as fit.")
-    more: int = Field(default=0, description="Snapshots that did not fit.")
+    entries: list[JobEntry] = Field(default_factory=list, description="Of action browse, as many as fit.")
+    more: int = Field(default=0, description="Snapshots or entries that did not fit.")
     place: str = ""
     replaced: str = ""
     files: int = 0
