@@ -11,14 +11,18 @@ from pathlib import Path
 
 from pdshub.api.backup_job import LONGEST_ANSWER, JobAnswer
 
+SHORT = 256
+"""Characters that a sentence keeps while a list can be cut instead."""
+
 
 def _bytes(answer: JobAnswer) -> bytes:
     dumped = answer.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return json.dumps(dumped, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
-def _shorter(answer: JobAnswer) -> JobAnswer | None:
+def _shorter(answer: JobAnswer, sentence: int) -> JobAnswer | None:
     """The same with a little less; None when nothing is left to be cut."""
+    item = answer.item
     if any(s.digest for s in answer.snapshots[1:]):
         return answer.model_copy(update={"snapshots": [s.model_copy(update={"digest": ""}) for s in answer.snapshots]})
     for name in ("entries", "snapshots"):
@@ -26,15 +30,14 @@ def _shorter(answer: JobAnswer) -> JobAnswer | None:
         if len(listed) > 1:
             cut = max(1, len(listed) // 16)
             return answer.model_copy(update={name: listed[:-cut], "more": answer.more + cut})
-    if answer.item and answer.item.unread:
-        item = answer.item.model_copy(update={"unread": answer.item.unread[:-1]})
-        return answer.model_copy(update={"item": item})
-    if answer.item and len(answer.item.message) > 100:
-        item = answer.item.model_copy(update={"message": answer.item.message[: len(answer.item.message) // 2]})
-        return answer.model_copy(update={"item": item})
-    if len(answer.message) > 100:
-        return answer.model_copy(update={"message": answer.message[: len(answer.message) // 2]})
-    return None
+    if item and len(item.message) > sentence:
+        shorter = item.message[: max(sentence, len(item.message) // 2)]
+        return answer.model_copy(update={"item": item.model_copy(update={"message": shorter})})
+    if len(answer.message) > sentence:
+        return answer.model_copy(update={"message": answer.message[: max(sentence, len(answer.message) // 2)]})
+    if item and item.unread:
+        return answer.model_copy(update={"item": item.model_copy(update={"unread": item.unread[:-1]})})
+    return _shorter(answer, SHORT // 4) if sentence == SHORT else None
 
 
 def fitted(answer: JobAnswer, most: int = LONGEST_ANSWER) -> bytes:
@@ -42,14 +45,16 @@ def fitted(answer: JobAnswer, most: int = LONGEST_ANSWER) -> bytes:
     unread paths there were is in ``unreadCount`` all the same."""
     data = _bytes(answer)
     while len(data) > most:
-        less = _shorter(answer)
+        less = _shorter(answer, SHORT)
         if less is None:
-            return _bytes(JobAnswer(ok=answer.ok, reason=answer.reason, message=answer.message[:100]))
+            return _bytes(JobAnswer(ok=answer.ok, reason=answer.reason, message=answer.message[: SHORT // 4]))
         answer, data = less, _bytes(less)
     return data
 
 
 def write(path: Path, answer: JobAnswer) -> None:
-    """Write the termination message. The file is the kubelet's mount: it cannot be replaced, only written. Raises
-    OSError."""
+    """Write the termination message. The file is the kubelet's mount: it cannot be replaced, only written.
+
+    Raises OSError.
+    """
     path.write_bytes(fitted(answer))

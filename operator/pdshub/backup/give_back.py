@@ -15,7 +15,7 @@ from pdshub import rfc3339
 from pdshub.api.backup_job import JobAnswer
 from pdshub.archive.beneath import open_below
 from pdshub.backup import listing
-from pdshub.backup.home import Home, Note
+from pdshub.backup.home import Home, Note, Unplaced
 from pdshub.backup.job import Job
 from pdshub.backup.listing import Contents, Node
 from pdshub.backup.look import told
@@ -92,16 +92,28 @@ def restore(job: Job) -> JobAnswer:
     job.item()
     home = Home(str(job.places.target))
     try:
-        earlier = home.resume()
+        try:
+            earlier = home.resume()
+        except Unplaced as error:
+            earlier = None
+            job.words.say(_unplaced(error))
         if earlier is not None:
             job.words.say(f"went on with the moves of {earlier.run}")
             if earlier.run == request.run and earlier.path == path:
                 return _answer(job, earlier, None)
         return _restore(job, home, path)
+    except Unplaced as error:
+        raise Failed("Failed", _unplaced(error)) from None
     except OSError as error:
         raise written(error, "the home") from None
     finally:
         home.close()
+
+
+def _unplaced(error: Unplaced) -> str:
+    where = f"; what was restored is in {error.place}" if error.place else ""
+    where += f"; what was there is in {error.replaced}" if error.replaced else ""
+    return written(error.error, "the home").message + where
 
 
 def _restore(job: Job, home: Home, path: str) -> JobAnswer:

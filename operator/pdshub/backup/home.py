@@ -39,12 +39,22 @@ STAGE = ".pdshub-restore"
 NEW = "new"
 NOTE = "note.json"
 REPLACED = re.compile(r"replaced-\d{4}-\d\d-\d\d-\d{6}(-\d{1,3})?")
+UNPLACED = "restored-unplaced"
+"""Where a restore is that could not be moved to its place."""
 LEFT = (STAGE, "lost+found")
 """What a restore of the whole home leaves where it is."""
 TRIES = 999
 """Names that are tried."""
 _NOREPLACE = 1
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Unplaced(Exception):
+    """What was restored could not be moved to its place, and is elsewhere."""
+
+    def __init__(self, error: OSError, place: str, replaced: str) -> None:
+        super().__init__(str(error))
+        self.error, self.place, self.replaced = error, place, replaced
 
 
 class Note(Model):
@@ -56,7 +66,7 @@ class Note(Model):
     place: RelativePath
     """Where it goes; another one, when that is taken by then."""
     replaced: Annotated[str, Field(pattern=f"^({REPLACED.pattern})?$")] = ""
-    name: Annotated[str, Field(pattern=r"^[^/\0]*$", max_length=255)] = ""
+    name: Annotated[str, Field(pattern=r"^[^/\x00]*$", max_length=255)] = ""
     """What was restored is new/NAME; '': new itself."""
     emptied: bool = False
     """Of a restore of the whole home: what was there has been moved."""
@@ -237,7 +247,21 @@ class Home:
             self._move(path, f"{replaced}/{path}")
 
     def finish(self, note: Note) -> Note:
-        """Do the moves that a note says, from wherever they stopped; the note as it became true. Raises OSError."""
+        """Do the moves that a note says, from wherever they stopped; the note as it became true. Raises Unplaced."""
+        try:
+            return self._finish(note)
+        except OSError as error:
+            raise Unplaced(error, self.rescue(), note.replaced if note.replaced and self.has(note.replaced) else "") from None
+
+    def rescue(self) -> str:
+        """Give what was restored a name of its own at the top, where it is found; '' when nothing is left of it."""
+        if not self.has(f"{STAGE}/{NEW}"):
+            return ""
+        place = self._move(f"{STAGE}/{NEW}", UNPLACED)
+        self.discard()
+        return place
+
+    def _finish(self, note: Note) -> Note:
         new = f"{STAGE}/{NEW}"
         if note.in_place and note.path == ".":
             note = self._whole(note, new)
@@ -277,7 +301,7 @@ class Home:
 
     def resume(self) -> Note | None:
         """Go on with what a killed Job began to move; None when it had not come to that, and what it left is taken
-        away. Raises OSError, Failed."""
+        away. Raises OSError; Unplaced, and the next one has nothing to go on with."""
         note = self.read_note()
         if note is None:
             self.discard()

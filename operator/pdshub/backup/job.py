@@ -66,7 +66,7 @@ class Job:
             if error.reason != "ReadOnly":
                 raise
         self.words.say("the repository cannot be written to: it is read without a lock")
-        self.restic.options = ["--no-lock"]
+        self.restic.options = list(repository.NO_LOCK)
         return self.snapshots(item)
 
     def chosen(self) -> Snapshot:

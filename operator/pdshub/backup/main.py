@@ -38,8 +38,8 @@ ACTIONS: dict[str, Callable[[Job], JobAnswer]] = {
     "browse": look.browse,
     "drill": drill.drill,
 }
-UNGREETED = ("init",)
-"""Actions that reach the repository in a way of their own."""
+WRITING = ("backup", "forget")
+"""Actions that are of no use where nothing can be written."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -84,7 +84,12 @@ def _done(args: argparse.Namespace, words: Words, scratch: Path) -> JobAnswer:
     restic = Restic(args.restic, reached, ending, words)
     job = Job(request, restic, ending, words, Places(args.secrets, args.data, args.target, scratch))
     words.say(f"{request.action} {request.item or ''} of {request.hub}, for {request.run}")
-    removed = 0 if request.action in UNGREETED else repository.greet(restic, words)
+    if repository.is_mounted_read_only(request):
+        if request.action in WRITING:
+            raise Failed("ReadOnly", "the repository cannot be written to where it is mounted")
+        restic.options = list(repository.NO_LOCK)
+    # init reaches the repository in a way of its own
+    removed = 0 if request.action == "init" else repository.greet(restic, words)
     made = ACTIONS[request.action](job)
     return made.model_copy(update={"unlocked": made.unlocked + removed})
 

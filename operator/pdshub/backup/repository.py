@@ -15,19 +15,32 @@ desk, may be at work.
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
+from pathlib import Path
 
+from pdshub.api.backup_job import JobRequest
 from pdshub.backup.restic import LONGEST, Restic, record
 from pdshub.backup.snapshots import Snapshot, snapshot
 from pdshub.backup.verdict import Failed
 from pdshub.backup.words import Words
 
+NO_LOCK = ("--no-lock",)
 CONTACT = 90.0
 """Seconds in which the repository has to answer at all."""
 _REMOVED = re.compile(rb"removed (\d+) locks")
 LOCKS = 10
 """Locks that are looked at."""
+
+
+def is_mounted_read_only(request: JobRequest) -> bool:
+    """Whether the repository is a mounted one of which this pod may only read, as the operator mounts a claim for a
+    restore. Then there can be no lock, and nothing is waited for."""
+    if request.kind not in ("nfs", "claim"):
+        return False
+    place = Path(request.location)
+    return (place / "config").exists() and not os.access(place / "locks", os.W_OK)
 
 
 def _locks(restic: Restic) -> list[str]:
