@@ -121,16 +121,16 @@ def _sftp(request: JobRequest, keys: Path, scratch: Path) -> tuple[dict[str, str
     return _named(scratch), ("-o", f"sftp.args={shlex.join(words)}"), []
 
 
-def _none(_: JobRequest, __: Path, ___: Path) -> tuple[dict[str, str], tuple[str, ...], list[str]]:
-    return {}, (), []
+def _mounted(_: JobRequest, __: Path, ___: Path) -> tuple[dict[str, str], tuple[str, ...], list[str]]:
+    return {}, ("--no-cache",), []  # a copy of what is a file already
 
 
 _KINDS: dict[str, Callable[[JobRequest, Path, Path], tuple[dict[str, str], tuple[str, ...], list[str]]]] = {
     "s3": _s3,
     "rest": _rest,
     "sftp": _sftp,
-    "nfs": _none,
-    "claim": _none,
+    "nfs": _mounted,
+    "claim": _mounted,
 }
 
 

@@ -24,7 +24,7 @@ from pdshub.backup.snapshots import Snapshot
 from pdshub.backup.unpack import Unpacked, at, finish, unpack, write
 from pdshub.backup.verdict import Failed
 
-SLACK = 16 << 20
+SLACK = 1 << 20
 """Bytes that stay free."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -54,16 +54,22 @@ def fetch(
     Raises Failed; OSError of the place that is written to."""
     whole = listing.inside(source, path)
     if node.kind == "dir":
+        done = Unpacked()
+        failure: Failed | None = None
         with restic.stream("dump", "--archive", "tar", f"{snapshot.id}:{whole}", "/") as stream:
-            done = unpack(
-                stream.out, root, special=known.special, links=known.links, keep_modes=keep_modes, check=check
-            )
-        restic.judged(stream)
+            try:
+                done = unpack(
+                    stream.out, root, special=known.special, links=known.links, keep_modes=keep_modes, check=check
+                )
+            except Failed as error:
+                failure = error
+                stream.stop()
+        restic.settled(stream, failure)
         return done
     folder, name = posixpath.split(whole)
     descriptor = open_below(at(root), name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
     try:
-        with restic.stream("dump", f"{snapshot.id}:{folder}", name) as stream:
+        with restic.stream("dump", f"{snapshot.id}:{folder}", f"/{name}") as stream:
             size = write(descriptor, stream.out, None, check)
         restic.judged(stream)
         if size != node.size:

@@ -21,7 +21,7 @@ from pdshub.backup.verdict import Failed
 TOP = "/data"
 """Below which snapshots hold what they hold."""
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
-LINKS = 500_000
+LINKS = 200_000
 """Inodes that are remembered to find files with several names; of more files such are restored as copies."""
 
 
@@ -93,10 +93,10 @@ def find(restic: Restic, snapshot: Snapshot, source: str, path: str) -> Node:
     if whole == inside(source):
         return Node("", "dir", 0, 0o700, 0, 0, 0)
     folder, name = posixpath.split(whole)
-    for one in nodes(restic, snapshot, folder, deep=False):
-        if one.path == name:
-            return one
-    raise Failed("NotFound", f"there is no {path} in snapshot {snapshot.id[:8]} of {snapshot.time}")
+    found = [one for one in nodes(restic, snapshot, folder, deep=False) if one.path == name]
+    if not found:
+        raise Failed("NotFound", f"there is no {path} in snapshot {snapshot.id[:8]} of {snapshot.time}")
+    return found[0]
 
 
 @dataclass

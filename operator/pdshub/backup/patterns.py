@@ -19,8 +19,8 @@ from pdshub.backup.verdict import Failed
 
 _SPECIAL = re.compile(r"[\\\[\]*?]")
 _SIZE = re.compile(r"([1-9][0-9]{0,15})([kKmMgGtT]?)")
-MOST = 200
-"""Patterns of a request."""
+MOST = 256
+"""Patterns, more than a request has."""
 
 
 def _bad(pattern: str, why: str) -> Failed:

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -51,6 +52,8 @@ class Stream:
     """Its exit code, once it has ended; negative for a signal."""
     short: bool = False
     """The caller's own time for it was over, and it was ended."""
+    stop: Callable[[], None] = lambda: None
+    """Ends it, since nobody wants the rest."""
 
 
 def record(line: bytes) -> Record | None:
@@ -104,7 +107,7 @@ class Restic:
         except (OSError, ValueError) as error:
             raise Failed("BadRequest", f"restic cannot be started: {error}") from None
         assert process.stdout is not None and process.stderr is not None  # noqa: S101 pipes, as asked for above
-        stream = Stream(process.stdout)
+        stream = Stream(process.stdout, stop=partial(self._ending.interrupt, process))
         reader = threading.Thread(target=self._listen, args=(process, stream, on_error), daemon=True)
         reader.start()
         whole = False
@@ -157,6 +160,14 @@ class Restic:
                 if on_line:
                     on_line(line)
         return self.judged(stream, good=good, contact=contact)
+
+    def settled(self, stream: Stream, failure: Failed | None) -> None:
+        """How a stream ended whose reader failed or not: what restic says comes first, if it ended by itself. Raises."""
+        if failure is None or stream.code not in (0, INTERRUPTED):
+            self.judged(stream)
+        if failure is not None:
+            self._ending.check()
+            raise failure
 
     def judged(self, stream: Stream, *, good: Sequence[int] = (0,), contact: bool = False) -> Done:
         """How a stream ended that was read to its end. Raises as run does."""

@@ -165,6 +165,17 @@ class Hub:
         answer.write(args.answer, made)
         return Ran(self.told(), 0 if made.ok else 1, out.getvalue())
 
+    def main(self, arguments: list[str]) -> int:
+        """The program whole, in this process."""
+        handlers = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+        mask = os.umask(0o022)
+        try:
+            return main.main(arguments)
+        finally:
+            os.umask(mask)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
     def told(self) -> JobAnswer:
         data = (self.folder / "answer").read_bytes()
         assert len(data) <= 4096

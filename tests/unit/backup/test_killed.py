@@ -105,7 +105,7 @@ def test_a_restic_that_does_not_end_is_killed(hub: Hub, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(main, "Ending", short)
     stubborn = wrapped(hub, "backup", "trap '' INT TERM; while :; do sleep 1; done")
-    assert main.main(arguments(hub, "backup", *stubborn, deadline_seconds=6)) == 1
+    assert hub.main(arguments(hub, "backup", *stubborn, deadline_seconds=6)) == 1
     assert hub.told().reason == "Deadline"
     assert children_of(os.getpid()) == [] or all("sleep" not in Path(f"/proc/{p}/cmdline").read_text() for p in children_of(os.getpid()))
 
@@ -180,9 +180,7 @@ def test_another_hub_that_makes_the_repository_in_the_same_moment_is_no_error(em
     """Between the look and the making. What two do that make it in the same half second is the operator's to prevent:
     it lets one Job at a time work with a repository."""
     other = f"env -u RESTIC_PASSWORD_FILE RESTIC_PASSWORD='{PASSWORD}' {restic()} --no-cache -q -r {empty.location} init >/dev/null"
-    from pdshub.backup import main
-
-    assert main.main(arguments(empty, "init", *wrapped(empty, "init", other))) == 0
+    assert empty.main(arguments(empty, "init", *wrapped(empty, "init", other))) == 0
     assert "another hub" in empty.told().message
     assert len(json.loads(empty.call("key", "list", "--json"))) == 1
     assert "already" in empty.run("init").good().message
@@ -190,7 +188,5 @@ def test_another_hub_that_makes_the_repository_in_the_same_moment_is_no_error(em
 
 def test_another_hub_with_another_key_is_an_error(empty: Hub) -> None:
     other = f"env -u RESTIC_PASSWORD_FILE RESTIC_PASSWORD=another {restic()} --no-cache -q -r {empty.location} init >/dev/null"
-    from pdshub.backup import main
-
-    assert main.main(arguments(empty, "init", *wrapped(empty, "init", other))) == 1
+    assert empty.main(arguments(empty, "init", *wrapped(empty, "init", other))) == 1
     assert empty.told().reason == "WrongKey"

@@ -143,9 +143,7 @@ def test_a_request_that_makes_no_sense_is_refused(hub: Hub, change: dict[str, ob
 
 def test_a_request_that_is_none_is_an_answer(hub: Hub) -> None:
     arguments = hub.arguments({"action": "dance"})
-    from pdshub.backup import main
-
-    assert main.main(arguments) == 1
+    assert hub.main(arguments) == 1
     assert hub.told().reason == "BadRequest"
 
 
@@ -157,9 +155,7 @@ def test_what_is_written_to_meanwhile_has_no_digest(hub: Hub, tmp_path: Path) ->
     )
     wrapper.chmod(0o755)
     arguments = [*hub.arguments(hub.request("backup"))[:-1], str(wrapper)]
-    from pdshub.backup import main
-
-    assert main.main(arguments) == 0
+    assert hub.main(arguments) == 0
     status = hub.told().item
     assert status and status.digest == "" and "written to meanwhile" in status.message and status.phase == "Completed"
     drilled = hub.run("drill").good()
