@@ -100,8 +100,9 @@ def rename(old: int, name: str, new: int, to: str, *, _forced: bool = False) -> 
     number = ctypes.get_errno()
     if number == errno.EACCES and not _forced:
         # a folder that its owner may not write to cannot get another parent
-        with writable(old, name):
-            return rename(old, name, new, to, _forced=True)
+        with suppress(NotADirectoryError), writable(old, name):
+            rename(old, name, new, to, _forced=True)
+            return
     if number not in (errno.EINVAL, errno.ENOSYS):
         raise OSError(number, os.strerror(number), to)
     with suppress(FileNotFoundError):
@@ -251,7 +252,8 @@ class Home:
         try:
             return self._finish(note)
         except OSError as error:
-            raise Unplaced(error, self.rescue(), note.replaced if note.replaced and self.has(note.replaced) else "") from None
+            replaced = note.replaced if note.replaced and self.has(note.replaced) else ""
+            raise Unplaced(error, self.rescue(), replaced) from None
 
     def rescue(self) -> str:
         """Give what was restored a name of its own at the top, where it is found; '' when nothing is left of it."""
@@ -280,7 +282,8 @@ class Home:
             for name in self._list("."):
                 if name not in LEFT and name != note.replaced:
                     self._mkdirs(note.replaced)
-                    self._move(name, f"{note.replaced}/{name}")
+                    with suppress(PermissionError):  # somebody else's: it stays, and what comes gets a number
+                        self._move(name, f"{note.replaced}/{name}")
             note = note.model_copy(update={"emptied": True})
             self.write_note(note)
         if self.has(new):
@@ -288,7 +291,8 @@ class Home:
                 if name in LEFT:  # of a snapshot that was made while somebody restored
                     continue
                 if name != note.replaced:
-                    self.aside(name, note.replaced)
+                    with suppress(PermissionError):
+                        self.aside(name, note.replaced)
                 self._move(f"{new}/{name}", name)
         return note
 
