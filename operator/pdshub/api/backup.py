@@ -31,12 +31,18 @@ class ItemStatus(StatusModel):
     item: Item
     phase: Phase = "Pending"
     snapshot: str = Field(default="", description="Id of the snapshot, 64 hexadecimal digits.")
-    how: str = Field(default="", description="Snapshot: of a checkpoint; InUse: while it may have been written; Stopped: while nobody used it; SQLite: SQLite's own backup.")  # fmt: skip
+    how: str = Field(
+        default="",
+        description="Snapshot: of a checkpoint; InUse: while it may have been written; Stopped: while nobody used it; "
+        "SQLite: SQLite's own backup.",
+    )
     size_bytes: int = Field(default=0, description="Size of all files.")
     files: int = 0
     added_bytes: int = Field(default=0, description="What was new, as it went to the repository.")
     seconds: float = Field(default=0, description="Of restic itself, without the Job's start.")
-    digest: str = Field(default="", description="SHA-256 over names, types, sizes and contents, by which drills compare.")
+    digest: str = Field(
+        default="", description="SHA-256 over names, types, sizes and contents, by which drills compare."
+    )
     unread_count: int = 0
     unread: list[Unread] = Field(default_factory=list, description="The first 20.")
     message: str = Field(default="", max_length=1024)
@@ -48,8 +54,10 @@ class HubBackupSpec(Model):
     hub: Name = Field(description="Name of the PDSHub in this namespace.")
     trigger: Trigger = Field(default="Manual", description="Why it runs.")
     users: list[HomeOf] = Field(
-        default_factory=list, max_length=256, description="Only these homes, and nothing else; none: all that spec.backup says."
-    )  # fmt: skip
+        default_factory=list,
+        max_length=256,
+        description="Only these homes, and nothing else; none: all that spec.backup says.",
+    )
     keep: bool = Field(default=False, description="Its snapshots are kept whatever the retention says.")
 
 
@@ -100,7 +108,8 @@ class HubRestoreSpec(Model):
     )
     in_place: bool = Field(
         default=False,
-        description="In the place of what is there, which is moved to replaced-<now> first. The user's server is stopped.",
+        description="In the place of what is there, which is moved to replaced-<now> first. The user's server is "
+        "stopped.",
     )
 
     @model_validator(mode="after")

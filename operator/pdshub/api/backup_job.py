@@ -42,9 +42,14 @@ class JobRequest(Model):
     """What one Job does. One item a Job, as homes are claims of their own."""
 
     action: Action
-    hub: str = Field(description="NAMESPACE/NAME of the hub: restic's host, by which hubs in one repository are told apart.")
+    hub: str = Field(
+        description="NAMESPACE/NAME of the hub: restic's host, by which hubs in one repository are told apart."
+    )
     run: str = Field(description="Name of the HubBackup or HubRestore. It is the tag run=NAME.")
-    location: str = Field(description="restic's repository, as s3:https://host/bucket/prefix, rest:https://host/path, sftp:user@host:/path or /repository/prefix.")  # fmt: skip
+    location: str = Field(
+        description="restic's repository, as s3:https://host/bucket/prefix, rest:https://host/path, "
+        "sftp:user@host:/path or /repository/prefix."
+    )
     kind: Literal["s3", "rest", "sftp", "nfs", "claim"]
     port: int = 0
     region: str = ""
@@ -83,7 +88,11 @@ class JobAnswer(StatusModel):
     """What became of it."""
 
     ok: bool
-    reason: str = Field(default="", description="CamelCase: NoRepository, WrongKey, Locked, Unreachable, Full, ReadOnly, Damaged, Deadline, NotFound, BadRequest, Failed.")  # fmt: skip
+    reason: str = Field(
+        default="",
+        description="CamelCase: NoRepository, WrongKey, Locked, Unreachable, Full, ReadOnly, Damaged, Deadline, "
+        "NotFound, BadRequest, Failed.",
+    )
     message: str = Field(default="", max_length=1024, description="For people; no secret.")
     item: ItemStatus | None = None
     snapshots: list[JobSnapshot] = Field(default_factory=list, description="As many as fit.")

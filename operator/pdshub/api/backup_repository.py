@@ -66,7 +66,8 @@ class Claim(Model):
     prefix: Prefix | None = Field(default=None, description="Folder in it; default: its top.")
 
 
-KINDS = ("s3", "rest", "sftp", "nfs", "claim")
+RepositoryKind = Literal["s3", "rest", "sftp", "nfs", "claim"]
+KINDS: tuple[RepositoryKind, ...] = ("s3", "rest", "sftp", "nfs", "claim")
 """Kinds of repositories, as their fields are called."""
 _ONE = "choose exactly one repository: s3, rest, sftp, nfs or claim"
 
@@ -86,9 +87,9 @@ class Repository(Model):
     claim: Claim | None = Field(default=None, description="A PersistentVolumeClaim of the hub's namespace.")
 
     @property
-    def kind(self) -> Literal["s3", "rest", "sftp", "nfs", "claim"]:
+    def kind(self) -> RepositoryKind:
         """Which one is chosen."""
-        return next(kind for kind in KINDS if getattr(self, kind) is not None)  # type: ignore[return-value]
+        return next(kind for kind in KINDS if getattr(self, kind) is not None)
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -97,4 +98,4 @@ class Repository(Model):
         return self
 
 
-__all__ = ["KINDS", "Claim", "NfsShare", "Repository", "Rest", "S3", "Sftp"]
+__all__ = ["KINDS", "S3", "Claim", "NfsShare", "Repository", "Rest", "Sftp"]
