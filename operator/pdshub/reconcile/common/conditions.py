@@ -31,12 +31,14 @@ def truth(value: bool | None) -> Truth:
 OWNED = frozenset(
     {
         "ArchiveReady",
+        "BackedUp",
         "CertificateReady",
         "Deleting",
         "Drifted",
         "HomesEnforced",
         "HomesKnown",
         "Intact",
+        "KeyEscrowed",
         "NamespaceGuarded",
         "NetworkEnforced",
         "PinnedDrift",
