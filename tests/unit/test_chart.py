@@ -31,6 +31,9 @@ RBAC = "rbac.authorization.k8s.io"
 OPERATOR: Rules = {
     ("pdshub.dev", "pdshubs"): f"{READ} patch",
     ("pdshub.dev", "archiveviews"): WRITE,
+    ("pdshub.dev", "hubbackups"): f"{READ} create delete",
+    ("pdshub.dev", "hubrestores"): READ,
+    **{("pdshub.dev", f"{kind}/status"): "patch" for kind in ("hubbackups", "hubrestores")},
     **{
         ("pdshub.dev", f"{kind}/{part}"): verb
         for kind in ("pdshubs", "archiveviews")

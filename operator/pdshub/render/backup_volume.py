@@ -47,7 +47,7 @@ def volume(names: Names, nfs: NfsShare) -> dict[str, Any]:
                 "namespace": names.namespace,
                 "name": names.repository(share),
             },
-            "nfs": {"server": nfs.server, "path": clean(nfs.path) or nfs.path},
+            "nfs": {"server": nfs.server.lower(), "path": clean(nfs.path) or nfs.path},
         },
     }
 

@@ -2,10 +2,10 @@
 
 In the whole cluster: hubs and views, whose watch is kopf's, HubBackups and HubRestores, volumes, namespaces, nodes,
 storage classes, and the RoleBindings by which namespaces hold hubs. In the installation's own namespace the pods of the
-node plugin and the record of network probes, in that of surveyors what these are made of. In each namespace that such a RoleBinding opens,
-and in no other: by the labels that hub charts and the operator set, pods of hubs, the claims, of Secrets and ConfigMaps
-their metadata, Deployments, Services and ConfigMaps that Helm made, and the operator's own ConfigMaps, network policies
-and bounds; all as the namespace's account.
+node plugin and the record of network probes, in that of surveyors what these are made of. In each namespace that such a
+RoleBinding opens, and in no other: by the labels that hub charts and the operator set, pods of hubs, the claims, of
+Secrets and ConfigMaps their metadata, Deployments, Services and ConfigMaps that Helm made, and the operator's own
+ConfigMaps, network policies and bounds; all as the namespace's account.
 
 A part without the label that its chart should give it costs a request a look, and nothing else: that something is
 absent is asked.
