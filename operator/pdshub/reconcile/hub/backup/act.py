@@ -60,8 +60,9 @@ async def act(context: BackupContext, facts: Facts, hub: Object, step: Step) -> 
 
 async def remove_job(context: BackupContext, namespace: str, job: str) -> None:
     """Take a Job and what it was asked away; its pods end with it. Raises KubeError."""
-    await context.kube.delete(JOB, job, namespace)
+    # the Job last: while it is there, all of it is found again
     await context.kube.delete(CONFIG_MAP, job, namespace)
+    await context.kube.delete(JOB, job, namespace)
 
 
 async def _prepare(context: BackupContext, facts: Facts, step: Prepare) -> None:
@@ -142,17 +143,19 @@ async def _start(context: BackupContext, facts: Facts, step: Start) -> bool:
             await put(context, about, progress.working(about.status, made.job))
         elif isinstance(about, Restore):
             await put(context, about, restoring.working(about.status, made.job))
-    try:
-        if not await context.kube.create(CONFIG_MAP, backup_job.config_map(facts.names, made)):
-            raise KubeError(409, f"ConfigMap {made.job} is there already, and is another's")
-        await context.kube.create(JOB, backup_job.job(facts.names, made, context.hubs.installation.backup))
-    except KubeError as error:
-        if error.status == 0:
-            raise
-        await _refused(context, facts, step, made.job, error)
     former = job_of(about)
     if former and former != made.job:
         await remove_job(context, facts.names.namespace, former)
+    body = backup_job.config_map(facts.names, made)
+    try:
+        if not await context.kube.create(CONFIG_MAP, body):
+            raise KubeError(409, f"ConfigMap {made.job} is there already, and is another's")
+        await context.kube.create(JOB, backup_job.job(facts.names, made, context.hubs.installation.backup))
+    except KubeError as error:
+        if error.status in (0, 429) or error.status >= 500:  # of a moment
+            raise
+        await _refused(context, facts, step, made.job, error)
+        return True
     log.info("%s/%s: Job %s %s", facts.names.namespace, facts.names.name, made.job, step.item)
     return True
 
@@ -169,6 +172,8 @@ async def _refused(context: BackupContext, facts: Facts, step: Start, job: str, 
         assert isinstance(about, Restore)  # noqa: S101 - there are two kinds
         told = restoring.after(about.status, ended, now)
     await context.kube.patch(about.resource, about.name, {"status": told.wire()}, about.namespace, "status")
+    if not error.conflict:  # what is another's stays
+        await context.kube.delete(CONFIG_MAP, job, about.namespace)
     if told.phase not in UNFINISHED:
         await _ended(context, about, told)
 

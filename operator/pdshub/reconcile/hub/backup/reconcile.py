@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from pdshub import rfc3339
-from pdshub.kube import HUB_BACKUP, HUB_RESTORE, NAMESPACE, PDSHUB, Object
+from pdshub.kube import HUB_BACKUP, HUB_RESTORE, NAMESPACE, PDSHUB, KubeError, Object
 from pdshub.reconcile.hub import writing
 from pdshub.reconcile.hub.backup import conditions, read
 from pdshub.reconcile.hub.backup.act import act, job_of, remove_job
@@ -106,7 +106,13 @@ async def _without_hub(context: BackupContext, namespace: str, name: str) -> flo
     for about in _unfinished(await kube.items(HUB_BACKUP, namespace), await kube.items(HUB_RESTORE, namespace), name):
         told = given_up(about, f"NoHub: {words}", rfc3339.text(context.clock()))
         if job := job_of(about) if not going else "":
-            await remove_job(context, namespace, job)
+            try:
+                await remove_job(context, namespace, job)
+            except KubeError as error:
+                # a namespace that was closed: its Jobs end by themselves
+                if error.status == 0:
+                    raise
+                log.info("%s/%s: Job %s stays: %s", namespace, name, job, error)
         await context.kube.patch(about.resource, about.name, {"status": told.status.wire()}, namespace, "status")
     context.forget((namespace, name))
     return None

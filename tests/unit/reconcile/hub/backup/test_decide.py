@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from pdshub import rfc3339
 from pdshub.api.backup import HubBackupStatus
 from pdshub.reconcile.common.objects import Step as Write
 from pdshub.reconcile.hub.backup import decide as deciding
