@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from pdshub.api.backup import HubBackupSpec, HubRestoreSpec
-from pdshub.api.backup_job import DATA, JobRequest, Keep
+from pdshub.api.backup_job import JobRequest, Keep
 from pdshub.api.hub_backup import CACHES, ENVIRONMENTS, Backup, Exclude
 from pdshub.render.backup_repository import Place
 from pdshub.render.names import Names
@@ -32,16 +32,15 @@ def source_of(item: str) -> str:
 
 
 def excludes(exclude: Exclude) -> list[str]:
-    """What restic leaves out of a home, as its --exclude has it.
+    """What is left out of a home: patterns below it, as the program of Jobs takes them.
 
-    A pattern with a slash before it begins at the home's top, one without matches names at any depth.
+    ``/x`` is x at the home's top, ``x`` is x at any depth. Where the home lies in the pod is the program's to know: a
+    pattern that restic sees bare matches anywhere in the absolute path.
     Source: restic, Backing up, Excluding files.
     """
     named = [*(CACHES if exclude.caches else ()), *(ENVIRONMENTS if exclude.environments else ())]
-    top = f"{DATA}/{HOME}"
-    found = [f"{top}/{name}" if "/" in name else name for name in named]
-    found += [f"{top}{pattern}" if pattern.startswith("/") else pattern for pattern in exclude.patterns]
-    return list(dict.fromkeys(found))
+    found = [f"/{name}" if "/" in name else name for name in named]
+    return list(dict.fromkeys([*found, *exclude.patterns]))
 
 
 def _request(backup: Backup, where: Place, names: Names, run: str, **more: object) -> JobRequest:

@@ -150,9 +150,9 @@ WHERE = place(BACKUP.repository, NAMES)
 
 def test_names_are_left_out_anywhere_and_paths_at_the_top() -> None:
     found = backup_request.excludes(Exclude(environments=True, patterns=["*.tmp", "/scratch", ".cache"]))
-    assert {".cache", "__pycache__", "venv", "*.tmp", "/data/home/scratch"} <= set(found)
-    assert "/data/home/.conda/pkgs" in found and "/data/home/.local/lib/python*" in found
-    assert len(found) == len(set(found)) and not any(p.startswith("/") and not p.startswith("/data/home/") for p in found)
+    assert {".cache", "__pycache__", "venv", "*.tmp", "/scratch"} <= set(found)
+    assert "/.conda/pkgs" in found and "/.local/lib/python*" in found and ".conda/pkgs" not in found
+    assert len(found) == len(set(found)), "a pattern that is named twice is one"
     assert backup_request.excludes(Exclude(caches=False)) == []
 
 

@@ -154,9 +154,9 @@ def _of_restore_job(facts: Facts, restore: Restore, item: str) -> Step:
         attempt = progress.at(restore.status.job)[1]
     except ValueError:
         attempt = RETRIES
-    # one that was made may have written: what was interrupted is not begun anew behind people's backs
-    if found.state is State.MISSING and attempt == 0:
-        return Start(restore, Stage("restore"), 1, item)
+    # what was interrupted may have written: the program goes on with its own moves, and tells by the run's name
+    if found.state in (State.MISSING, State.LOST) and attempt < RETRIES:
+        return Start(restore, Stage("restore"), attempt + 1, item)
     return Tell(restore, restoring.after(restore.status, found, _now(facts)))
 
 

@@ -100,9 +100,11 @@ def working(status: HubBackupStatus, job: str) -> HubBackupStatus:
     """A Job is about to be made: said first, so that one that was made is never forgotten."""
     stage, _ = at(job)
     items = list(status.items)
+    words = "old snapshots go" if stage.action == "forget" else "the repository is looked at"
     if stage.action == "backup":
         items[stage.index] = items[stage.index].model_copy(update={"phase": "Running"})
-    return status.model_copy(update={"job": job, "items": items})
+        words = f"{stage.index + 1} of {len(items)}: {items[stage.index].item}"
+    return status.model_copy(update={"job": job, "items": items, "message": words})
 
 
 def _said(status: HubBackupStatus, kind: str, truth: Truth, reason: str, message: str, now: str) -> HubBackupStatus:

@@ -306,14 +306,21 @@ RESTORES: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any], Any]] 
         "Completed",
     ),
     (
-        "its Job was evicted: it may have written",
+        "its Job was evicted",
         {},
         {**BEGUN, "job": BACK},
         {"jobs": {BACK: job(BACK, FAILED)}, "pods": (pod(BACK, phase="Failed", reason="Evicted"),)},
-        "Interrupted",
+        Start,
     ),
     ("its Job was never made", {}, {**BEGUN, "job": BACK}, {}, Start),
-    ("its Job is gone again", {}, {**BEGUN, "job": f"{BACK}-r1"}, {}, "JobGone"),
+    ("its Job is gone for the third time", {}, {**BEGUN, "job": f"{BACK}-r2"}, {}, "JobGone"),
+    (
+        "its Job failed and said why",
+        {},
+        {**BEGUN, "job": BACK},
+        {"jobs": {BACK: job(BACK, FAILED)}, "pods": (pod(BACK, FULL, "Failed"),)},
+        "Full",
+    ),
 ]
 
 
