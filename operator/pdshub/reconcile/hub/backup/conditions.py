@@ -67,7 +67,7 @@ def _begun(facts: Facts) -> bool:
 def escrowed(facts: Facts) -> ConditionDraft:
     """Whether somebody says that a copy of the key is kept outside of the cluster."""
     secret, key = facts.key_secret
-    if not secret or facts.backup is None:
+    if facts.backup is None or facts.key == "Absent":
         return ESCROWED, "Unknown", "NoKey", "there is no key yet"
     if facts.backup.key.escrow:
         return ESCROWED, "True", "Declared", f"spec.backup.key.escrow: {facts.backup.key.escrow}"

@@ -72,7 +72,7 @@ def identity_of(values: Any) -> Identity:
 
     def number(key: str) -> int:
         found = _dig(values, "singleuser", key)
-        return found if isinstance(found, int) and 0 < found <= _MOST_ID else UID
+        return found if type(found) is int and 0 < found <= _MOST_ID else UID
 
     return Identity(number("uid"), number("fsGid"))
 
@@ -106,6 +106,12 @@ async def _place(context: BackupContext, facts: Facts) -> Facts:
     """Where backups go, or why nowhere."""
     kube, names, backup = context.kube, facts.names, facts.backup
     assert backup is not None  # noqa: S101 - the caller asked
+    secret, _ = key_secret = backup_repository.key_of(backup, names)
+    key: KeyState = "Present"
+    if await kube.get_metadata(SECRET, secret, names.namespace) is None:
+        made = any(run.status.snapshots for run in facts.runs)
+        key = "Lost" if made or backup.key.secret_ref else "Absent"
+    facts = replace(facts, key=key, key_secret=key_secret)
     namespace = await kube.get(NAMESPACE, names.namespace)
     development = (_dig(namespace, "metadata", "labels") or {}).get(ENVIRONMENT_LABEL) == "development"
     refused = backup_repository.refusal(backup, names, context.hubs.installation, development)
@@ -124,12 +130,7 @@ async def _place(context: BackupContext, facts: Facts) -> Facts:
             return replace(facts, refused=("ClaimMissing", missing))
         if wrong := is_repository(claim):
             return replace(facts, refused=("NotARepository", f"spec.backup.repository: {wrong}"))
-    secret, _ = key_secret = backup_repository.key_of(backup, names)
-    key: KeyState = "Present"
-    if await kube.get_metadata(SECRET, secret, names.namespace) is None:
-        made = any(run.status.snapshots for run in facts.runs)
-        key = "Lost" if made or backup.key.secret_ref else "Absent"
-    facts = replace(facts, place=place, key=key, key_secret=key_secret)
+    facts = replace(facts, place=place)
     return await _volume(kube, facts, backup.repository.nfs) if backup.repository.nfs else facts
 
 

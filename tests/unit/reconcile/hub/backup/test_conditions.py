@@ -69,7 +69,8 @@ def test_a_key_that_nobody_keeps_elsewhere_is_said_until_somebody_says_where_it_
     assert "kubectl get secret demo-backup-key -n ns -o jsonpath='{.data.key}' | base64 -d" in message
     told = backup(key={"escrow": "in the safe of room 7, Dr. Ada"})
     assert escrowed(facts(spec=told))[1:3] == ("True", "Declared")
-    assert escrowed(facts(key_secret=("", "")))[1] == "Unknown"
+    assert escrowed(facts(key="Absent"))[1:3] == ("Unknown", "NoKey")
+    assert escrowed(facts(refused=("ClaimMissing", "x")))[1] == "False", "what is refused changes nothing of the key"
 
 
 def test_a_hub_without_backups_says_nothing() -> None:
