@@ -105,16 +105,23 @@ def _hub_of(item: Object) -> str:
     return str(spec.get("hub", "")) if isinstance(spec, dict) else ""
 
 
+def is_user(name: str) -> bool:
+    """Whether a name can be that of an item (api/backup.py, Item): what was never a user's is nobody's home."""
+    return 0 < len(name) <= 254 and name.isprintable()
+
+
 def run_of(item: Object) -> Run:
     """A HubBackup. A status that cannot be read counts as none."""
     status = _read(HubBackupStatus, item.get("status")) or HubBackupStatus()
-    return Run(item, _hub_of(item), _read(HubBackupSpec, item.get("spec")), status)
+    spec = _read(HubBackupSpec, item.get("spec"))
+    return Run(item, _hub_of(item), spec if spec and all(map(is_user, spec.users)) else None, status)
 
 
 def restore_of(item: Object) -> Restore:
     """A HubRestore. A status that cannot be read counts as none."""
     status = _read(HubRestoreStatus, item.get("status")) or HubRestoreStatus()
-    return Restore(item, _hub_of(item), _read(HubRestoreSpec, item.get("spec")), status)
+    spec = _read(HubRestoreSpec, item.get("spec"))
+    return Restore(item, _hub_of(item), spec if spec and is_user(spec.user) else None, status)
 
 
 def runs_of(items: Iterable[Object], hub: str = "") -> tuple[Run, ...]:

@@ -94,7 +94,8 @@ def of_run(facts: Facts, run: Run) -> Step:
 def _begin(facts: Facts, run: Run, stage: Stage, attempt: int, item: str) -> Step:
     """The Job of a stage; what cannot have one ends without."""
     claim = claim_of(facts, item)
-    gone = f"claim {claim} is gone" if claim and claim not in facts.claims else ""
+    lacks = bool(claim or user_of(item)) and claim not in facts.claims
+    gone = f"claim {claim or 'of this home'} is gone" if lacks else ""
     reason = "NotFound" if gone else "InUse"
     if why := gone or nodes_of(facts, mounted(facts, item))[1]:
         ended = Outcome(State.ENDED, reason, why)

@@ -33,7 +33,7 @@ from pdshub.kube import (
 from pdshub.reconcile.common.objects import Step as Write
 from pdshub.reconcile.common.objects import orphaned
 from pdshub.reconcile.hub.backup import schedule
-from pdshub.reconcile.hub.backup.asked import restores_of, runs_of
+from pdshub.reconcile.hub.backup.asked import is_user, restores_of, runs_of
 from pdshub.reconcile.hub.backup.context import BackupContext, BackupMemory
 from pdshub.reconcile.hub.backup.facts import Facts, KeyState, is_repository, uses_of
 from pdshub.reconcile.hub.people import homes
@@ -167,17 +167,12 @@ async def _content(context: BackupContext, facts: Facts, hub: Object, spec: PDSH
     known = {*(claim["metadata"]["name"] for claim in of_homes), DATABASE_CLAIM, repository}
     facts = replace(
         facts,
-        homes={user: claim for user, claim in record.items() if _is_user(user)},
+        homes={user: claim for user, claim in record.items() if is_user(user)},
         claims={claim["metadata"]["name"]: claim for claim in claims if claim["metadata"]["name"] in known},
         secrets=await _secrets(kube, names, spec),
         objects=await _objects(kube, names, hub, spec, dict(record)),
     )
     return await _working(context, facts)
-
-
-def _is_user(user: str) -> bool:
-    """Whether a name can be that of an item (api/backup.py, Item): what was never a user's is nobody's home."""
-    return 0 < len(user) <= 254 and user.isprintable()
 
 
 async def _secrets(kube: Kube, names: Names, spec: PDSHubSpec) -> tuple[str, ...]:

@@ -209,6 +209,12 @@ def test_jobs_of_nobody_are_swept_before_anything_begins() -> None:
     assert step(present, jobs={"old-i3": job("old-i3")}) == Sweep(("old-i3",))
 
 
+@pytest.mark.parametrize("user", ["a\nb", "a\u202eb", "", "x" * 255])
+def test_names_that_are_nobodys_end_what_asks_for_them(user: str) -> None:
+    for asked in (step(run(users=[user])), step(restores=(restore(user=user),))):
+        assert isinstance(asked, Tell) and asked.status.phase == "Failed" and "InvalidSpec" in asked.status.message
+
+
 def test_a_status_that_was_tampered_with_ends_the_run() -> None:
     for name in ("nonsense", "one-i7"):
         told = step(run(status=running(("home/ada", "Running"), job=name)))
