@@ -4,7 +4,7 @@
   runs beside the Job that saves an item: whoever waits for a file does not wait for a backup of hours.
 * Job by Job, and each hub in turn: the run that has done fewest of its items is next, the older one first. So a hub
   with a thousand homes holds up nobody, and nobody holds it up for ever.
-* What nobody goes on with (its PDSHub is gone or going, its namespace is closed) holds up nothing.
+* What nobody goes on with (its PDSHub is gone, going or refused, its namespace is closed) holds up nothing.
 
 Source: restic, Design, Locks (backup and restore share, prune and init do not).
 """
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from pdshub.api.hub_backup import Backup
+from pdshub.api.hub import PDSHubSpec
 from pdshub.kube import Object
 from pdshub.reconcile.common.triggers import HubKey, hub_key
 from pdshub.reconcile.hub.backup import progress
@@ -72,17 +72,17 @@ def repositories(hubs: Iterable[Object], open_namespaces: Collection[str]) -> di
     listed = list(hubs)
     for hub in listed:
         namespace, name = key = hub_key(hub)
-        asked = (hub.get("spec") or {}).get("backup")
         others = tuple(h for h in listed if h is not hub and h["metadata"]["namespace"] == namespace)
-        if not asked or namespace not in open_namespaces or hub["metadata"].get("deletionTimestamp"):
+        if namespace not in open_namespaces or hub["metadata"].get("deletionTimestamp"):
             continue
-        if conflicting_hub(hub, others):
+        if not (hub.get("spec") or {}).get("backup") or conflicting_hub(hub, others):
             continue
         try:
-            place = backup_repository.place(Backup.model_validate(asked).repository, Names(namespace, name))
-        except (ValidationError, ValueError):
+            backup = PDSHubSpec.model_validate(hub["spec"]).backup
+            if backup is not None:
+                found[key] = backup_repository.place(backup.repository, Names(namespace, name)).identity
+        except (ValidationError, ValueError):  # a hub that is refused goes on with nothing
             continue
-        found[key] = place.identity
     return found
 
 

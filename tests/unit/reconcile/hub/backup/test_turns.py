@@ -79,7 +79,7 @@ def test_a_hub_with_a_thousand_homes_holds_up_nobody() -> None:
 
 def hub(namespace: str, name: str = "demo", created: str = "2026-01-01T00:00:00Z", **more: Any) -> Object:
     meta = {"namespace": namespace, "name": name, "creationTimestamp": created, **more.pop("meta", {})}
-    return {"metadata": meta, "spec": {"backup": BACKUP, **more}}
+    return {"metadata": meta, "spec": {"signIn": {"development": {}}, "backup": BACKUP, **more}}
 
 
 S3 = {"repository": {"s3": {"endpoint": "https://s3.example.org:443/", "bucket": "b-1", "prefix": "p", "secretRef": "k"}}}
@@ -89,7 +89,8 @@ HUBS: list[tuple[str, Object, bool]] = [
     ("in a namespace that is closed", hub("closed"), False),
     ("going", hub("open", meta={"deletionTimestamp": "x"}), False),
     ("without backups", hub("open", backup=None), False),
-    ("with a spec that is none", hub("open", backup={"repository": {}}), False),
+    ("with backups that are none", hub("open", backup={"repository": {}}), False),
+    ("with a spec that is refused elsewhere", hub("open", signIn={}), False),
     ("with a port that is none", hub("open", backup={"repository": {"rest": {"url": "https://x:99999/"}}}), False),
 ]
 
