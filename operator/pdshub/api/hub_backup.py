@@ -37,7 +37,7 @@ Schedule = Annotated[
 """Five cron fields in UTC, or one of WORDS."""
 Clock = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 """HH:MM in UTC."""
-Pattern = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\n\r\0]+$")]
+Pattern = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\n\r\x00]+$")]
 """A pattern of restic's --exclude, below a home."""
 CACHES = (".cache", ".npm", ".conda/pkgs", ".local/share/Trash", ".ipynb_checkpoints", "__pycache__", "node_modules")
 """What a program makes again by itself: folder names, anywhere in a home; those with a slash at its top."""
