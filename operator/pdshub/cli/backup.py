@@ -13,8 +13,8 @@ from pdshub.cli import (
     backup_run,
     backup_status,
     backup_words,
+    census,
     hub_choice,
-    users,
     users_act,
     users_plan,
 )
@@ -29,7 +29,6 @@ SECONDS = 3600.0
 CODES = {COMPLETED: 0, PARTIAL: PARTLY}
 """Exit code of each phase that is an end; of any other it is FAILED."""
 _FLAGS = {"users": "--user", "hub": "--hub"}
-_WHAT = (("database", "database"), ("keys", "keys"), ("objects", "objects"))
 MOST_SHOWN = 50
 
 
@@ -41,14 +40,20 @@ def homeless(kubectl: Kubectl, namespace: str, people: Sequence[str]) -> list[st
         return []
 
 
-def planned(kubectl: Kubectl, hub: Json, people: Sequence[str]) -> list[str]:
-    """The items of a run, as far as the operator's census tells whose homes there are."""
+def planned(kubectl: Kubectl, hub: Json, people: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The items of a run, as far as the operator's census tells whose homes there are; and what is not known."""
     if people:
-        return [f"{backup_status.HOME}{name}" for name in people]
+        return [f"{backup_status.HOME}{name}" for name in people], []
     what = backup_run.configured(hub).get("what") or {}
-    census, _ = users.counted(kubectl, hub)
-    homes = sorted({home.user for home in census.homes if home.user}) if what.get("homes", True) else []
-    return [*(name for field, name in _WHAT if what.get(field, True)), *(f"{backup_status.HOME}{n}" for n in homes)]
+    items, notes = [item for item in ("database", "keys", "objects") if what.get(item, True)], list[str]()
+    if what.get("homes", True):
+        namespace, name = key(hub)
+        try:
+            counted = census.read(kubectl.get("configmap", f"{name}{census.SUFFIX}", "-n", namespace))
+            items += sorted({f"{backup_status.HOME}{home.user}" for home in counted.homes if home.user})
+        except (KubectlError, census.CensusError) as error:
+            notes.append(f"and every home; whose there are is not known here: {error}")
+    return items, notes
 
 
 def now(kubectl: Kubectl, args: argparse.Namespace) -> Said:
@@ -66,10 +71,10 @@ def now(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     answer: Json = {"hub": {"namespace": namespace, "name": name}, "dryRun": args.dry_run, "planned": None,
                     "ended": False, "backup": None}  # fmt: skip
     if args.dry_run:
-        items = planned(kubectl, hub, people)
+        items, notes = planned(kubectl, hub, people)
         more = [f"  … and {len(items) - MOST_SHOWN} more"] if len(items) > MOST_SHOWN else []
         lines = [f"would save {backup_words.count(len(items), 'item')} of hub {namespace}/{name}:"]
-        lines += [*(f"  {item}" for item in items[:MOST_SHOWN]), *more, "nothing was stored: --dry-run"]
+        lines += [*(f"  {item}" for item in items[:MOST_SHOWN]), *more, *notes, "nothing was stored: --dry-run"]
         return {**answer, "planned": items}, "\n".join(map(printable, lines)), 0
     run = backup_status.run(made)
     if not args.wait:
