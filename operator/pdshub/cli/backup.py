@@ -14,6 +14,7 @@ from pdshub.cli import (
     backup_status,
     backup_words,
     census,
+    home_claims,
     hub_choice,
     users_act,
     users_plan,
@@ -30,14 +31,6 @@ CODES = {COMPLETED: 0, PARTIAL: PARTLY}
 """Exit code of each phase that is an end; of any other it is FAILED."""
 _FLAGS = {"users": "--user", "hub": "--hub"}
 MOST_SHOWN = 50
-
-
-def homeless(kubectl: Kubectl, namespace: str, people: Sequence[str]) -> list[str]:
-    """Who of some people has no home here; nobody where claims can not be read: the operator finds out."""
-    try:
-        return [name for name in people if not users_act.homes(kubectl, namespace, [name])]
-    except KubectlError:
-        return []
 
 
 def planned(kubectl: Kubectl, hub: Json, people: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -62,7 +55,7 @@ def now(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     namespace, name = key(hub)
     backup_run.configured(hub)
     people = users_plan.names(args.user, hub)
-    if missing := homeless(kubectl, namespace, people):
+    if missing := home_claims.homeless(kubectl, namespace, people):
         raise UseError(f"{', '.join(missing)}: no home in namespace {namespace}: kubectl pdshub homes lists them")
     content = {"hub": name, "trigger": "Manual", "users": people, "keep": args.keep}
     spec = backup_run.checked(HubBackupSpec, _FLAGS, content)

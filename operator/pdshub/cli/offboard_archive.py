@@ -15,7 +15,7 @@ from typing import Any
 from pdshub.api.backup import HubBackupSpec
 from pdshub.api.hub_backup import CACHES, ENVIRONMENTS
 from pdshub.archive.findings import printable
-from pdshub.cli import backup, backup_key, backup_run, backup_words, terminal, users_act
+from pdshub.cli import backup, backup_key, backup_run, backup_words, home_claims, terminal, users_act
 from pdshub.cli.archive import FAILED, CliError, Said
 from pdshub.cli.backup_run import BACKUPS
 from pdshub.cli.backup_status import COMPLETED, HOME, Run
@@ -39,7 +39,7 @@ def arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--confirm-date", default="", metavar="DATE", help="the second: today's date in UTC, 2026-11-26")
 
 
-def begun(args: argparse.Namespace, hub: Json, people: Sequence[str]) -> str:
+def begun(args: argparse.Namespace, hub: Json, people: Sequence[str], claims: Sequence[Json]) -> str:
     """Whose home it is. Raises UseError, CliError where it can not be done so, before anything is."""
     backup_run.configured(hub)
     if len(people) != 1:
@@ -48,6 +48,9 @@ def begun(args: argparse.Namespace, hub: Json, people: Sequence[str]) -> str:
         raise UseError("--archive waits until access has ended: leave --no-wait out")
     if bool(args.confirm_name) != bool(args.confirm_date):
         raise UseError("--confirm-name and --confirm-date belong together")
+    if len(claims) > 1:
+        names = ", ".join(map(home_claims.name, claims))
+        raise UseError(f"{people[0]} has several homes ({names}), and one is saved: condition HomesKnown says what to do")
     return people[0]
 
 
@@ -60,12 +63,12 @@ def after(kubectl: Kubectl, args: argparse.Namespace, hub: Json, who: str, claim
         return answer, f"{text}\nthe home is not archived: access has not ended yet; the same command goes on", code
     if args.dry_run:
         would = f"would save {HOME}{who}, then ask for the name and for the date, and remove " + (
-            ", ".join(f"claim {_name(claim)}" for claim in claims) or "nothing: there is no home"
+            ", ".join(f"claim {home_claims.name(claim)}" for claim in claims) or "nothing: there is no home"
         )
         return answer, f"{text}\n{printable(would)}", 0
     if not claims:
         return answer, f"{text}\nthere is no home to archive", 0
-    unused(kubectl, key(hub)[0], claims)
+    home_claims.unused(kubectl, key(hub)[0], claims)
     run, over = _saved(kubectl, args, hub, who)
     answer |= {"archive": run.wire(), "ended": over}
     table, code = backup.outcome(run, over, args.archive_timeout)
@@ -77,15 +80,11 @@ def after(kubectl: Kubectl, args: argparse.Namespace, hub: Json, who: str, claim
     if not confirmed(args, who, users_act.today()):
         more = "the home is saved, and is still here: with --confirm-name and --confirm-date, or at a terminal, it goes"
         return answer, f"{text}\n{more}", 0
-    unused(kubectl, key(hub)[0], claims)
+    home_claims.unused(kubectl, key(hub)[0], claims)
     for claim in claims:
-        answer["removed"].append(_name(claim))
+        answer["removed"].append(home_claims.name(claim))
         text += f"\n{printable(remove(kubectl, key(hub)[0], claim))}"
     return answer, text, 0
-
-
-def _name(claim: Json) -> str:
-    return str(claim["metadata"]["name"])
 
 
 def _saved(kubectl: Kubectl, args: argparse.Namespace, hub: Json, who: str) -> tuple[Run, bool]:
@@ -129,7 +128,7 @@ def warned(hub: Json, run: Run, who: str, claims: Sequence[Json]) -> list[str]:
     lines += [f"NOT in it: {said}" for said in left_out(hub)]
     if not backup_key.escrow(hub):
         lines.append("the key of the backups has no declared copy outside of the cluster: kubectl pdshub backup key")
-    names = ", ".join(_name(claim) for claim in claims)
+    names = ", ".join(home_claims.name(claim) for claim in claims)
     return [*lines, f"what goes for good: claim {names} in namespace {key(hub)[0]}, and its volume"]
 
 
@@ -155,20 +154,6 @@ def confirmed(args: argparse.Namespace, who: str, today: str) -> bool:
     return True
 
 
-def unused(kubectl: Kubectl, namespace: str, claims: Sequence[Json]) -> None:
-    """Raises CliError while a pod has one of the claims."""
-    names = {_name(claim) for claim in claims}
-    for pod in kubectl.items("pods", "-n", namespace):
-        if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
-            continue
-        for volume in (pod.get("spec") or {}).get("volumes") or []:
-            held = str((volume.get("persistentVolumeClaim") or {}).get("claimName") or "")
-            if held in names:
-                raise CliError(
-                    f"pod {pod['metadata']['name']} still has claim {held}: the same command goes on when it is gone"
-                )
-
-
 def remove(
     kubectl: Kubectl,
     namespace: str,
@@ -182,7 +167,7 @@ def remove(
     The operator holds volumes of homes to Retain. It leaves a claim alone that is going, so the volume is let go once
     more after that, should the operator have been in between.
     """
-    name = _name(claim)
+    name = home_claims.name(claim)
     now = kubectl.get(CLAIM, name, "-n", namespace)
     if now["metadata"].get("uid") != claim["metadata"].get("uid"):
         raise CliError(f"claim {name} is another one than before: nothing was removed")

@@ -13,6 +13,7 @@ from pdshub.cli import (
     backup_run,
     backup_status,
     backup_words,
+    home_claims,
     hub_choice,
     moment,
     snapshots,
@@ -83,7 +84,7 @@ def user(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     if args.list:
         return _listed(kubectl, hub, who)
     spec = spec_of(args, hub, who)
-    if backup.homeless(kubectl, namespace, [who]):
+    if home_claims.homeless(kubectl, namespace, [who]):
         raise UseError(
             f"{who}: no home in namespace {namespace} to restore into. Somebody who is new, or was offboarded, gets an"
             f" empty one when they start their server: {users_plan.command('add', who)}"

@@ -110,10 +110,9 @@ def offboard(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     It is kept; with ``--archive`` it is saved, and removed where name and date are confirmed.
     """
     hub, roll, people = _begun(kubectl, args)
-    who = offboard_archive.begun(args, hub, people) if args.archive else ""
     namespace, _ = key(hub)
-    plan = users_plan.offboard(hub, roll, people)
-    claims = users_act.homes(kubectl, namespace, people)
+    plan, claims = users_plan.offboard(hub, roll, people), users_act.homes(kubectl, namespace, people)
+    who = offboard_archive.begun(args, hub, people, claims) if args.archive else ""
     if not plan.changed:
         plan.unchanged += [f"{name} is on no list that is read here" for name in people]
 
