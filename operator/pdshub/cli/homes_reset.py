@@ -52,6 +52,7 @@ def reset(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     (who,) = users_plan.names([args.name], hub)
     claim = home_claims.only(kubectl, namespace, who)
     home_claims.unused(kubectl, namespace, [claim])
+    image, pull = _image(kubectl, args, namespace)
     folder = f"before-reset-{users_act.today()}"
     names = ["*"] if args.all else list(SETTINGS)
     what = "everything" if args.all else "settings (what shells, Jupyter and Python read at their start)"
@@ -63,7 +64,8 @@ def reset(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     if not args.without_copy and not args.dry_run:
         answer["backup"] = _saved(kubectl, args, hub, who)
         home_claims.unused(kubectl, namespace, [claim])
-    found = _moved(kubectl, args, hub, home_claims.name(claim), {"home": HOME, "folder": folder, "names": names})
+    asked = {"home": HOME, "folder": folder, "names": names}
+    found = _moved(kubectl, pod(namespace, home_claims.name(claim), image, pull, asked), args.dry_run)
     if args.dry_run:
         first = "" if args.without_copy else f"would save {backup_status.HOME}{who}, then "
         said = [f"{first}{'' if first else 'would '}move {what} to {folder}", "nothing was stored: --dry-run"]
@@ -144,14 +146,12 @@ def _image(kubectl: Kubectl, args: argparse.Namespace, namespace: str) -> tuple[
         raise CliError(f"the hub's image is not known ({error}): name one that has python3 with --image") from None
 
 
-def _moved(kubectl: Kubectl, args: argparse.Namespace, hub: Json, claim: str, asked: Json) -> Json:
+def _moved(kubectl: Kubectl, body: Json, dry_run: bool) -> Json:
     """What the pod says. Raises CliError, KubectlError."""
-    namespace, _ = key(hub)
-    image, pull = _image(kubectl, args, namespace)
-    body = pod(namespace, claim, image, pull, asked)
-    only = ["--dry-run=server"] if args.dry_run else []
+    namespace = str(body["metadata"]["namespace"])
+    only = ["--dry-run=server"] if dry_run else []
     made = json.loads(kubectl.run("create", "-n", namespace, "-f", "-", "-o", "json", *only, stdin=json.dumps(body)))
-    if args.dry_run:
+    if dry_run:
         return {}
     name = str(made["metadata"]["name"])
     if not is_object_name(name):

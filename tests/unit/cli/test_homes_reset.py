@@ -148,8 +148,7 @@ def test_a_dry_run(call: Call) -> None:
 def test_a_hub_whose_image_is_not_known(call: Call) -> None:
     where = BackupCluster().does("backup", SAVED).does("pod", {"phase": "Succeeded"}).set(log=json.dumps(MOVED))
     code, _, err = call(where, LINE)
-    assert code == 1 and "name one that has python3 with --image" in err
-    where.objects.pop(("backup", "hub", "sbn-reset-x7k2p"))
+    assert code == 1 and "name one that has python3 with --image" in err and not where.created
     assert call(where, f"{LINE} --image python:3")[0] == 0
     assert made(where, "Pod")[0]["spec"]["containers"][0]["image"] == "python:3"
 

@@ -339,3 +339,10 @@ def test_dates_are_those_of_the_day() -> None:
     with pytest.raises(CliError, match="nothing was removed"):
         offboard_archive.confirmed(Args(), ADA, "2026-11-27")  # type: ignore[arg-type]
     assert offboard_archive.confirmed(Args(), ADA, TODAY)  # type: ignore[arg-type]
+
+
+def test_somebody_with_two_homes(call: Call) -> None:
+    where = BackupCluster(home(ADA, "claim-ada-2"))
+    code, _, err = call(where, f"{LINE} {BOTH}")
+    assert code == 2 and f"{ADA} has several homes (claim-ada, claim-ada-2), and one is saved" in err
+    assert ADA in where.users["allowed"] and not where.created and kept(where)
