@@ -1,4 +1,4 @@
-"""The pages on backups tell the truth: their YAML is what the API takes, their commands are commands, each word is said."""
+"""The pages on backups tell the truth: their YAML is what the API takes, their commands are commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moves entries of a home into a new folder of it. ``kubectl pdshub homes reset`` runs this in a pod, as the home's owner.
+"""Moves entries of a home into a new folder of it: ``kubectl pdshub homes reset`` runs this in a pod, as its owner.
 
 The pod is given this file's text and nothing else of the project. Only names at the top of the home are moved, by
 rename: nothing is read, copied or deleted, and no link is followed.
@@ -39,7 +39,7 @@ def move(home: str, folder: str, names: list[str]) -> dict[str, Any]:
     """Moves; what was moved, where it lies, and what stayed and why. Raises OSError."""
     top = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        found = chosen(os.listdir(top), names)
+        found = chosen(os.listdir(top), names)  # noqa: PTH208 - of a folder that is open
         answer: dict[str, Any] = {"folder": "", "moved": [], "kept": []}
         if not found:
             return answer

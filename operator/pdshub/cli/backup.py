@@ -153,7 +153,7 @@ EXAMPLES = {
   kubectl pdshub backup now --user ada@example.org --keep
   kubectl pdshub backup now --hub hub/sbn --no-wait
 
-exit codes: 0 Completed; 1 Failed; 3 no end within --timeout, it goes on; 4 PartiallyCompleted: some could not be saved""",
+exit codes: 0 Completed; 1 Failed; 3 no end within --timeout, it goes on; 4 PartiallyCompleted: some is not saved""",
     "list": """examples:
   kubectl pdshub backup list
   kubectl pdshub backup list -n hub -o json""",

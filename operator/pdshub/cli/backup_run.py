@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from pdshub.api.base import Model
 from pdshub.cli import change
@@ -42,8 +43,17 @@ def checked(model: type[AnyModel], flags: Mapping[str, str], content: Json) -> A
         for problem in error.errors()[:5]:
             field = str(problem["loc"][0]) if problem["loc"] else ""
             where = flags.get(field, f"spec.{field}" if field else "this")
-            said.append(f"{where}: {problem['msg'].removeprefix('Value error, ')}")
+            said.append(f"{where}: {_why(problem)}")
         raise UseError("\n".join(said)) from None
+
+
+def _why(problem: ErrorDetails) -> str:
+    kind, bounds = problem["type"], problem.get("ctx") or {}
+    if kind in ("too_long", "string_too_long"):
+        return f"at most {bounds.get('max_length')} characters"
+    if kind in ("too_short", "string_too_short"):
+        return f"at least {bounds.get('min_length')} characters"
+    return problem["msg"].removeprefix("Value error, ")
 
 
 def configured(hub: Json) -> Json:

@@ -81,7 +81,7 @@ class Run:
 
     def wire(self) -> dict[str, Any]:
         """The same for programs, with the names of the API. Keys are always the same."""
-        return _camel(asdict(self))
+        return dict(_camel(asdict(self)))
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Restored:
 
     def wire(self) -> dict[str, Any]:
         """The same for programs, with the names of the API. Keys are always the same."""
-        return _camel(asdict(self))
+        return dict(_camel(asdict(self)))
 
 
 def run(found: Json) -> Run:

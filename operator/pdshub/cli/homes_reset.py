@@ -1,4 +1,4 @@
-"""``kubectl pdshub homes reset``: settings that keep somebody's server from starting are moved aside, after a backup."""
+"""``kubectl pdshub homes reset``: settings that keep a server from starting are moved aside, after a backup."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pdshub.wellknown import GROUP
 
 Json = dict[str, Any]
 SETTINGS = (".jupyter", ".ipython", ".local", ".config", ".cache", ".condarc", ".mambarc", ".profile", ".bash_profile",
-            ".bash_login", ".bashrc", ".bash_logout", ".zshrc", ".zshenv", ".zprofile", ".pythonrc", ".pydistutils.cfg")  # fmt: skip
+            ".bash_login", ".bashrc", ".bash_logout", ".zshrc", ".zshenv", ".zprofile", ".pydistutils.cfg")  # fmt: skip
 """What programs and shells read at their start. Keys, histories and everything without a dot stay."""
 UID = 1000
 """The user that owns homes, as servers run (render/server.py)."""
@@ -162,7 +162,9 @@ def _moved(kubectl: Kubectl, body: Json, dry_run: bool) -> Json:
         try:
             kubectl.run("delete", "pod", name, "-n", namespace, "--wait=false", "--ignore-not-found")
         except KubectlError as error:
-            users_act.tell(f"pod {name} was not removed: {error}; it has ended: kubectl delete pod {name} -n {namespace}")
+            users_act.tell(
+                f"pod {name} was not removed: {error}; it has ended: kubectl delete pod {name} -n {namespace}"
+            )
 
 
 def _answer(

@@ -136,7 +136,9 @@ def _database(name: str, namespace: str, claim: Json | None) -> Point:
         return Point("stops", f"claim {DATABASE} {marked}: if it is this hub's, kubectl label pvc {DATABASE} -n "
                      f"{namespace} {HUB_LABEL}={name} --overwrite")  # fmt: skip
     if not _bound(claim):
-        return Point("stops", f"claim {DATABASE} is not bound to a volume: kubectl describe pvc {DATABASE} -n {namespace}")
+        return Point(
+            "stops", f"claim {DATABASE} is not bound to a volume: kubectl describe pvc {DATABASE} -n {namespace}"
+        )
     return Point("found", f"the database: claim {DATABASE}")
 
 

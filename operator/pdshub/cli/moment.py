@@ -63,8 +63,8 @@ def _on(words: str, now: datetime, zone: Zone) -> datetime | None:
         return now
     day = _day(found["day"], now.date())
     if found["clock"]:
-        parts = [int(part) for part in found["clock"].split(":")]
-        wall = datetime.combine(day, time(*parts))
+        hour, minute, second = (int(part) for part in f"{found['clock']}:0".split(":")[:3])
+        wall = datetime.combine(day, time(hour, minute, second))
         return wall.replace(tzinfo=_offset(found["zone"])) if found["zone"] else zone(wall)
     if day == now.date():
         return now  # today has no end yet

@@ -1,4 +1,4 @@
-"""``users offboard --archive``: the home of somebody who left goes into the repository, then, confirmed twice, from here.
+"""``users offboard --archive``: the home of who left goes into the repository, then, confirmed twice, from here.
 
 Nothing is removed unless a snapshot holds all of the home that spec.backup asks for, and nobody has it mounted.
 """
@@ -50,7 +50,9 @@ def begun(args: argparse.Namespace, hub: Json, people: Sequence[str], claims: Se
         raise UseError("--confirm-name and --confirm-date belong together")
     if len(claims) > 1:
         names = ", ".join(map(home_claims.name, claims))
-        raise UseError(f"{people[0]} has several homes ({names}), and one is saved: condition HomesKnown says what to do")
+        raise UseError(
+            f"{people[0]} has several homes ({names}), and one is saved: condition HomesKnown says what to do"
+        )
     return people[0]
 
 
@@ -197,4 +199,3 @@ def _belongs(volume: Json, claim: Mapping[str, Any]) -> bool:
     """Whether a volume is the claim's: whoever makes a claim may write any volume's name into it."""
     ref, meta = (volume.get("spec") or {}).get("claimRef") or {}, claim["metadata"]
     return all(ref.get(field) == meta.get(field) for field in ("namespace", "name", "uid"))
-

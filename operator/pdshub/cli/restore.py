@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +30,7 @@ Json = dict[str, Any]
 SECONDS = 900.0
 HOMES = ("/home/jovyan/", "~/")
 """How a home is written inside of a server."""
+_ID = re.compile(r"[0-9a-f]{8,64}")
 _FLAGS = {"path": "--path", "to": "--to", "snapshot": "--snapshot", "asOf": "--at", "as_of": "--at", "user": "NAME"}
 OLDER = "a HubBackup is kept for spec.backup.history runs: --at finds what is older, if the retention has left it"
 
@@ -66,6 +68,10 @@ def spec_of(args: argparse.Namespace, hub: Json, user: str) -> HubRestoreSpec:
     if args.at:
         content["asOf"] = as_of(args.at)
     if args.snapshot:
+        if not _ID.fullmatch(args.snapshot.lower()):
+            raise UseError(
+                f"--snapshot {args.snapshot!r}: write 8 or more of its hexadecimal digits: --list shows them"
+            )
         content["snapshot"] = args.snapshot.lower()
     if args.to:
         content["to"] = beneath(args.to, "--to")

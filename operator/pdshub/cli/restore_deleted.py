@@ -96,7 +96,9 @@ def look(kubectl: Kubectl, namespace: str) -> Left:
 
 def _names(kubectl: Kubectl, namespace: str) -> Sequence[str]:
     """Names of Secrets; what is in them does not come to this machine."""
-    return kubectl.run("get", "secrets", "-n", namespace, "-o", "custom-columns=NAME:.metadata.name", "--no-headers").split()
+    return kubectl.run(
+        "get", "secrets", "-n", namespace, "-o", "custom-columns=NAME:.metadata.name", "--no-headers"
+    ).split()
 
 
 def _create(kubectl: Kubectl, hub: Json, args: argparse.Namespace) -> None:

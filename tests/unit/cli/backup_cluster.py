@@ -155,7 +155,9 @@ class BackupCluster(FakeCluster):
         for key, value in body.items():
             found[key] = {**found.get(key, {}), **value}
         space = found["metadata"].get("namespace", "")
-        claims = [(k, s) for (k, s, _), c in self.objects.items() if k == "claim" and c["spec"].get("volumeName") == name]
+        claims = [
+            (k, s) for (k, s, _), c in self.objects.items() if k == "claim" and c["spec"].get("volumeName") == name
+        ]
         policy = found["spec"].get("persistentVolumeReclaimPolicy")
         if kind == "volume" and not claims and self.provisioner and policy == "Delete":
             del self.objects[kind, space, name]

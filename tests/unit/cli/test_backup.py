@@ -65,7 +65,7 @@ def test_each_end_has_a_code(call: Call, found: dict[str, Any], code: int, said:
 
 def test_what_is_asked_for(call: Call) -> None:
     where = BackupCluster().does("backup", DONE)
-    code, _, err = call(where, f"backup now --user {ADA} --user \"{BELA}\" --user ADA@example.org --keep")
+    code, _, err = call(where, f'backup now --user {ADA} --user "{BELA}" --user ADA@example.org --keep')
     assert code == 0, err
     (made,) = where.created
     assert made["kind"] == "HubBackup" and made["apiVersion"] == "pdshub.dev/v1alpha1"
@@ -77,7 +77,9 @@ def test_what_is_asked_for(call: Call) -> None:
 
 def test_steps_are_told_once_and_in_their_order(call: Call) -> None:
     going = status("Running", item("database"), item(f"home/{ADA}", "Running"), item(f"home/{BELA}", "Pending"))
-    where = BackupCluster().does("backup", {}, status("Pending", message="another run is under way"), going, going, PARTLY)
+    where = BackupCluster().does(
+        "backup", {}, status("Pending", message="another run is under way"), going, going, PARTLY
+    )
     _, out, err = call(where, "backup now")
     assert err.splitlines() == [
         "backup sbn-manual-x7k2p of hub hub/sbn",
@@ -207,7 +209,7 @@ def test_an_api_server_that_is_away(looks: int, ends: bool) -> None:
     if ends:
         assert follow().over
     else:
-        with pytest.raises(backup.backup_run.CliError, match="the API server is away: .*\nit goes on in the cluster"):
+        with pytest.raises(backup.backup_run.CliError, match=r"the API server is away: .*\nit goes on in the cluster"):
             follow()
 
 
@@ -279,7 +281,12 @@ ODD: list[dict[str, Any]] = [
     {"status": None},
     {"status": []},
     {"status": {"phase": 7, "items": "many", "seconds": "x", "snapshots": -1, "files": True}},
-    {"status": {"phase": "Completed", "items": [7, None, {}, {"item": 7}, {"item": "x", "unread": 7, "seconds": "NaN"}]}},
+    {
+        "status": {
+            "phase": "Completed",
+            "items": [7, None, {}, {"item": 7}, {"item": "x", "unread": 7, "seconds": "NaN"}],
+        }
+    },
     {"status": {"items": [{"item": "home/x", "unread": [7, {}], "unreadCount": 1e99, "seconds": -1, "files": None}]}},
     {"spec": None, "status": {"phase": "Failed", "message": ["x"]}},
     {"spec": {"users": 7, "keep": "yes", "hub": {}}, "status": {}},
@@ -304,8 +311,9 @@ def test_nothing_that_is_printed_acts(call: Call, phase: str, line: str, form: s
     bad = item(f"home/{ADA}", phase if phase in PHASES else "Failed", message="m", **UNREAD)
     nasty = {key: value if key == "phase" else spoiled(value) for key, value in status(phase, message="m").items()}
     nasty["items"] = [{key: value if key == "phase" else spoiled(value) for key, value in bad.items()}]
-    where = BackupCluster(("backup", {"metadata": {"name": "sbn-b", "namespace": "hub", "creationTimestamp": NASTY},
-                                      "spec": {"hub": "sbn", "trigger": NASTY, "users": [NASTY]}, "status": nasty}))  # fmt: skip
+    meta = {"name": "sbn-b", "namespace": "hub", "creationTimestamp": NASTY}
+    spec = {"hub": "sbn", "trigger": NASTY, "users": [NASTY]}
+    where = BackupCluster(("backup", {"metadata": meta, "spec": spec, "status": nasty}))
     where.does("backup", nasty)
     _, out, err = call(where, line + form)
     assert out

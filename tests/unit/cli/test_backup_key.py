@@ -1,4 +1,4 @@
-"""``kubectl pdshub backup key``: it is read only where somebody asks for it, and written so that nobody else reads it."""
+"""``kubectl pdshub backup key``: read only where somebody asks for it, and written so that nobody else reads it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ def asked(where: BackupCluster) -> list[str]:
     ("backup", "said"),
     [
         (BACKUP, "is in Secret sbn-backup-key, key key\nno copy outside of the cluster is declared"),
-        (ELSEWHERE, "is in Secret vault, key restic\na copy is declared to be kept outside of the cluster: in the safe"),
+        (
+            ELSEWHERE,
+            "is in Secret vault, key restic\na copy is declared to be kept outside of the cluster: in the safe",
+        ),
         ({**BACKUP, "key": {"escrow": "in the safe"}}, "Secret sbn-backup-key, key key\na copy is declared"),
     ],
 )
@@ -109,7 +112,7 @@ def test_a_secret_that_holds_no_key(call: Call, data: dict[str, Any], said: str)
 @pytest.mark.parametrize("backup", [BACKUP, {**BACKUP, "key": {}}, ELSEWHERE])
 def test_declared(call: Call, backup: dict[str, Any]) -> None:
     where = cluster(backup)
-    code, out, err = call(where, "backup key --declare 'sealed,\n room 214; Ada'")
+    code, _, err = call(where, "backup key --declare 'sealed,\n room 214; Ada'")
     assert code == 0, err
     found = where.found("pdshub", "sbn")
     assert found["spec"]["backup"]["key"]["escrow"] == "sealed, room 214; Ada"
@@ -131,8 +134,8 @@ def test_a_dry_run_declares_nothing(call: Call) -> None:
 @pytest.mark.parametrize(
     ("line", "code", "said"),
     [
-        ("--declare x", 2, "--declare: String should have at least 3 characters"),
-        (f"--declare {'x' * 301}", 2, "--declare: String should have at most 300 characters"),
+        ("--declare x", 2, "--declare: at least 3 characters"),
+        (f"--declare {'x' * 301}", 2, "--declare: at most 300 characters"),
         ("--dry-run", 2, "--dry-run is for --declare"),
     ],
 )

@@ -1,4 +1,4 @@
-"""``kubectl pdshub homes reset``: saved first, moved and not deleted; the program that moves runs here on a real folder."""
+"""``kubectl pdshub homes reset``: saved first, moved and not deleted; the program that moves runs on a real folder."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def one_day(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO())
 
 
-def cluster(*more: tuple[str, Any], log: str = json.dumps(MOVED), phase: str = "Succeeded", **kept: Any) -> BackupCluster:
+def cluster(
+    *more: tuple[str, Any], log: str = json.dumps(MOVED), phase: str = "Succeeded", **kept: Any
+) -> BackupCluster:
     where = BackupCluster(HUB, *more, **kept).does("backup", SAVED).does("pod", {}, {"phase": phase})
     return where.set(log=log)
 
@@ -156,7 +158,12 @@ def test_a_hub_whose_image_is_not_known(call: Call) -> None:
 @pytest.mark.parametrize(
     ("log", "phase", "code", "said"),
     [
-        (json.dumps({**MOVED, "kept": [[".local", "Directory not empty"]]}), "Succeeded", 1, "NOT moved: .local: Direc"),
+        (
+            json.dumps({**MOVED, "kept": [[".local", "Directory not empty"]]}),
+            "Succeeded",
+            1,
+            "NOT moved: .local: Direc",
+        ),
         (json.dumps({"folder": "", "moved": [], "kept": []}), "Succeeded", 0, "there was nothing to move"),
         (json.dumps({"error": "No space left on device"}), "Succeeded", 1, "the home is as it was: No space left"),
         ("", "Failed", 1, "ended as Failed and says no result: ''"),
@@ -235,7 +242,9 @@ def test_a_second_time_goes_to_a_second_folder(folder: Path) -> None:
     run(folder, [".bashrc"])
     (folder / ".bashrc").write_text("again")
     assert run(folder, [".bashrc"])["folder"] == "before-2"
-    assert (folder / "before-2/.bashrc").read_text() == "again" and (folder / "before/.bashrc").read_text() == "exit 1\n"
+    assert (folder / "before-2/.bashrc").read_text() == "again" and (
+        folder / "before/.bashrc"
+    ).read_text() == "exit 1\n"
 
 
 def test_no_folder_for_nothing(folder: Path) -> None:

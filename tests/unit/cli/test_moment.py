@@ -74,7 +74,7 @@ def test_what_is_no_moment(text: str) -> None:
      "2026-11-25 14:00+99:00", "2026-11-25 14:00+01:60"],
 )  # fmt: skip
 def test_what_no_calendar_has(text: str) -> None:
-    with pytest.raises(moment.MomentError, match="is no moment of the calendar: .*; write yesterday"):
+    with pytest.raises(moment.MomentError, match=r"is no moment of the calendar: .*; write yesterday"):
         at(text)
 
 

@@ -63,7 +63,7 @@ def test_the_order(call: Call) -> None:
     assert verbs == ["patch", "patch", "create", "patch", "delete"]
 
 
-# --- what is not enough ------------------------------------------------------------------------------------------------
+# --- what is not enough -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -152,9 +152,7 @@ def test_the_same_command_goes_on(call: Call) -> None:
         ("", 1, "that is something else"),
     ],
 )
-def test_name_and_date_are_typed(
-    call: Call, monkeypatch: pytest.MonkeyPatch, typed: str, code: int, said: str
-) -> None:
+def test_name_and_date_are_typed(call: Call, monkeypatch: pytest.MonkeyPatch, typed: str, code: int, said: str) -> None:
     monkeypatch.setattr("sys.stdin", Terminal(typed))
     where = BackupCluster().does("backup", SAVED)
     got, out, err = call(where, LINE)

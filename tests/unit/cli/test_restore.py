@@ -91,12 +91,12 @@ def test_names_are_no_arguments_and_who_asked_is_noted(call: Call) -> None:
         (f"{ADA} --path /", 2, "--path '/': paths begin in the home"),
         (f"{ADA} --path ../bela/x", 2, "--path: '../bela/x' contains '..'"),
         (f"{ADA} --path a//b", 2, "--path: 'a//b' contains an empty part"),
-        (f"{ADA} --path {'x' * 513}", 2, "--path: String should have at most 512 characters"),
+        (f"{ADA} --path {'x' * 513}", 2, "--path: at most 512 characters"),
         (f"{ADA} {PATH} --to ../x", 2, "--to: '../x' contains '..'"),
         (f"{ADA} {PATH} --to /tmp", 2, "--to '/tmp': paths begin in the home"),
         (f"{ADA} {PATH} --to x --in-place", 2, "--to has no meaning with --in-place"),
-        (f"{ADA} {PATH} --snapshot latest", 2, "--snapshot: String should match pattern"),
-        (f"{ADA} {PATH} --snapshot 1a2b", 2, "--snapshot: String should match pattern"),
+        (f"{ADA} {PATH} --snapshot latest", 2, "--snapshot 'latest': write 8 or more of its hexadecimal digits"),
+        (f"{ADA} {PATH} --snapshot 1a2b", 2, "--snapshot '1a2b': write 8 or more of its hexadecimal digits"),
         (f"{ADA} {PATH} --snapshot 1a2b3c4d --at yesterday", 2, "--at and --snapshot: choose one of them"),
         (f"{ADA} {PATH} --at tomorrow", 2, "--at 'tomorrow' is no moment: write yesterday"),
         (f"{ADA} {PATH} --at 2999-01-01", 2, "--at '2999-01-01' is in the future"),
@@ -175,7 +175,10 @@ def test_each_end_has_a_code(call: Call, found: dict[str, Any], code: int, lines
     [
         ({}, "no end within 0 s: it is Pending and nobody has begun with it"),
         ({"phase": "Running"}, "no end within 0 s: it is Running"),
-        ({"phase": "Running", "message": "the server of ada is stopped"}, "it is Running: the server of ada is stopped"),
+        (
+            {"phase": "Running", "message": "the server of ada is stopped"},
+            "it is Running: the server of ada is stopped",
+        ),
     ],
 )
 def test_a_status_that_never_changes(call: Call, found: dict[str, Any], said: str) -> None:
@@ -259,7 +262,9 @@ def test_nobody_is_shown_the_snapshots_of_another(user: str) -> None:
 
 def test_answers_for_programs_are_stable(call: Call) -> None:
     for line in ("", " --dry-run", " --no-wait"):
-        answer = json.loads(call(BackupCluster().does("restore", done()), f"restore user {ADA} {PATH} -o json{line}")[1])
+        answer = json.loads(
+            call(BackupCluster().does("restore", done()), f"restore user {ADA} {PATH} -o json{line}")[1]
+        )
         assert set(answer) == {"hub", "user", "dryRun", "asOf", "likely", "ended", "restore"}
     where = BackupCluster().does("restore", done())
     assert set(json.loads(call(where, f"restore user {ADA} {PATH} -o json")[1])["restore"]) == {
@@ -288,6 +293,8 @@ def test_a_status_that_is_none(odd: dict[str, Any]) -> None:
     assert (found.phase, found.files, found.place, found.path) == ("Pending", 0, "", ".")
 
 
-@pytest.mark.parametrize(("written", "path"), [("x", "x"), ("x/", "x"), ("./x", "x"), ("", "."), ("~/", "."), (".x/", ".x")])
+@pytest.mark.parametrize(
+    ("written", "path"), [("x", "x"), ("x/", "x"), ("./x", "x"), ("", "."), ("~/", "."), (".x/", ".x")]
+)
 def test_paths(written: str, path: str) -> None:
     assert restore.beneath(written, "--path") == path

@@ -151,9 +151,7 @@ def test_a_namespace_that_is_gone(call: Call, file: Path) -> None:
 
 
 @pytest.mark.parametrize(("answer", "code"), [("yes\n", 0), ("no\n", 1)])
-def test_somebody_is_asked(
-    call: Call, file: Path, monkeypatch: pytest.MonkeyPatch, answer: str, code: int
-) -> None:
+def test_somebody_is_asked(call: Call, file: Path, monkeypatch: pytest.MonkeyPatch, answer: str, code: int) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
@@ -183,7 +181,10 @@ def without(path: str) -> dict[str, Any]:
         (yaml.safe_dump_all([SAVED, SAVED]), "must hold one object of kind PDSHub, and holds 2"),
         ("a: [\n", "the file is no YAML"),
         (yaml.safe_dump(without("metadata.name")), "metadata.name: the name that the hub had is needed"),
-        (yaml.safe_dump({**SAVED, "metadata": {"name": "--all"}}), "metadata.name: the name that the hub had is needed"),
+        (
+            yaml.safe_dump({**SAVED, "metadata": {"name": "--all"}}),
+            "metadata.name: the name that the hub had is needed",
+        ),
         (yaml.safe_dump(without("metadata.namespace")), "metadata.namespace: write the namespace that the hub was in"),
         (yaml.safe_dump(without("spec")), "spec: an object is needed"),
         (yaml.safe_dump(without("spec.signIn")), "signIn is missing"),
@@ -206,7 +207,8 @@ def test_a_file_that_can_not_be_read(call: Call, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("namespace", "of_file", "found"), [("", "hub", "hub"), ("hub", "hub", "hub"), ("hub", None, "hub"), ("x", "hub", "")]
+    ("namespace", "of_file", "found"),
+    [("", "hub", "hub"), ("hub", "hub", "hub"), ("hub", None, "hub"), ("x", "hub", "")],
 )
 def test_the_namespace(namespace: str, of_file: str | None, found: str) -> None:
     meta = {"name": "sbn", **({"namespace": of_file} if of_file else {})}
@@ -228,11 +230,17 @@ def test_standard_input(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     ("spec", "found"),
     [
         ({}, []),
-        ({"backup": {"repository": {"s3": {"secretRef": "s3-keys"}}}}, [("spec.backup.repository.s3.secretRef", "s3-keys")]),
+        (
+            {"backup": {"repository": {"s3": {"secretRef": "s3-keys"}}}},
+            [("spec.backup.repository.s3.secretRef", "s3-keys")],
+        ),
         ({"backup": {"key": {"secretRef": {"name": "k", "key": "x"}}}}, [("spec.backup.key.secretRef", "k")]),
         ({"tls": {"secret": {"name": "t"}}}, [("spec.tls.secret", "t")]),
         ({"values": {"hub": {"secretRef": "x"}}}, []),
-        ({"users": {"from": [{"configMap": {"name": "c"}}, {"secret": {"name": "s"}}]}}, [("spec.users.from[1].secret", "s")]),
+        (
+            {"users": {"from": [{"configMap": {"name": "c"}}, {"secret": {"name": "s"}}]}},
+            [("spec.users.from[1].secret", "s")],
+        ),
         ({"a": {"secretRef": 7}, "b": [["x"]], "c": None}, []),
     ],
 )
