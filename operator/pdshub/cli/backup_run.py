@@ -23,6 +23,8 @@ Json = dict[str, Any]
 BACKUPS, RESTORES = f"hubbackups.{GROUP}", f"hubrestores.{GROUP}"
 KINDS = {BACKUPS: "HubBackup", RESTORES: "HubRestore"}
 POLL_SECONDS = 1.0
+STILL_SECONDS = 60.0
+"""After so long without anything new it is said that it still goes on."""
 DEAF_SECONDS = 60.0
 """How long the API server may be silent while something is followed, which goes on without the plugin."""
 PARTLY = 4
@@ -123,14 +125,14 @@ def follow(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Followed:
-    """Looks at an object until it has ended, or the time is over. ``told`` hears each step once.
+    """Looks at an object until it has ended, or the time is over. ``told`` hears each step once, and signs of life.
 
     It goes on in the cluster whatever becomes of the plugin: Ctrl-C says so, and so does an API server that stays
     silent. Raises CliError.
     """
     namespace, name = str(made["metadata"].get("namespace") or ""), str(made["metadata"].get("name") or "")
     found, said = made, set[str]()
-    began = heard = clock()
+    began = heard = spoken = clock()
     try:
         while True:
             try:
@@ -145,10 +147,14 @@ def follow(
                 if line not in said:
                     said.add(line)
                     told(line)
+                    spoken = clock()
             if over(found):
                 return Followed(found, True)
             if clock() - began >= seconds:
                 return Followed(found, False)
+            if clock() - spoken >= STILL_SECONDS:
+                told(f"… still going on, {int(clock() - began) // 60} min by now")
+                spoken = clock()
             sleep(POLL_SECONDS)
     except KeyboardInterrupt:
         told(f"it goes on in the cluster: {look_again(kind, namespace, name)}")

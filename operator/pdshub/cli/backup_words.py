@@ -52,7 +52,7 @@ def _step(item: Item) -> str:
         return f"{item.item}: saved {why}"
     if item.phase == FAILED:
         return f"{item.item}: FAILED: {item.message or 'no reason is given'}"
-    return ""
+    return f"{item.item}: waits: {item.message}" if item.message else ""
 
 
 def restore_steps(restored: Restored) -> list[str]:

@@ -213,6 +213,25 @@ def test_an_api_server_that_is_away(looks: int, ends: bool) -> None:
             follow()
 
 
+def test_signs_of_life_while_nothing_is_new() -> None:
+    where = BackupCluster().does("backup", status("Running", item("database", "Running")))
+    made = json.loads(where.run("create", "-f", "-", stdin=json.dumps(
+        {"kind": "HubBackup", "metadata": {"name": "b", "namespace": "hub"}, "spec": {"hub": "sbn"}})))  # fmt: skip
+    now, told = [0.0], list[str]()
+
+    def sleep(_: float) -> None:
+        now[0] += 20.0
+
+    followed = backup_run.follow(
+        where, backup_run.BACKUPS, made, lambda found: backup_status.run(found).over,
+        lambda found: backup_words.steps(backup_status.run(found)), told.append, 190, sleep=sleep, clock=lambda: now[0],
+    )  # fmt: skip
+    assert not followed.over
+    assert told == [
+        "database: being saved", *(f"… still going on, {minutes} min by now" for minutes in (1, 2, 3)),
+    ]  # fmt: skip
+
+
 def test_a_backup_that_is_deleted_meanwhile(call: Call) -> None:
     def gone(where: BackupCluster, thing: dict[str, Any]) -> None:
         where.objects.pop(("backup", "hub", thing["metadata"]["name"]))
@@ -343,6 +362,7 @@ def test_times(seconds: float, said: str) -> None:
     ("found", "said"),
     [
         (Item("keys"), ""),
+        (Item("keys", message="another node has it"), "keys: waits: another node has it"),
         (Item("keys", "Running"), "keys: being saved"),
         (Item("keys", "Completed", files=1, added_bytes=5), "keys: saved, 1 file, 5 new"),
         (Item("keys", "PartiallyCompleted", unread_count=1), "keys: saved but for 1 path"),
