@@ -24,7 +24,7 @@ from pdshub.cli import (
 from pdshub.cli.archive import FAILED, WAITED, Said
 from pdshub.cli.backup_run import RESTORES
 from pdshub.cli.hub_choice import UseError, key
-from pdshub.cli.kubectl import Kubectl
+from pdshub.cli.kubectl import Kubectl, KubectlError
 
 Json = dict[str, Any]
 SECONDS = 900.0
@@ -95,7 +95,7 @@ def user(kubectl: Kubectl, args: argparse.Namespace) -> Said:
             f"{who}: no home in namespace {namespace} to restore into. Somebody who is new, or was offboarded, gets an"
             f" empty one when they start their server: {users_plan.command('add', who)}"
         )
-    likely = snapshots.chosen(_snapshots(kubectl, hub, who), spec.snapshot or "", spec.as_of or "")
+    likely = _likely(kubectl, hub, spec)
     for line in _announced(spec, likely):
         users_act.tell(line)
     if spec.in_place:
@@ -135,6 +135,14 @@ def user(kubectl: Kubectl, args: argparse.Namespace) -> Said:
 
 def _snapshots(kubectl: Kubectl, hub: Json, who: str) -> list[snapshots.Snapshot]:
     return snapshots.of(backup.of_hub(kubectl, hub), who)
+
+
+def _likely(kubectl: Kubectl, hub: Json, spec: HubRestoreSpec) -> snapshots.Snapshot | None:
+    """The snapshot that will be taken, as far as HubBackups tell; None where they may not be read either."""
+    try:
+        return snapshots.chosen(_snapshots(kubectl, hub, spec.user), spec.snapshot or "", spec.as_of or "")
+    except KubectlError:
+        return None
 
 
 def _listed(kubectl: Kubectl, hub: Json, who: str) -> Said:

@@ -209,6 +209,13 @@ def test_a_dry_run(call: Call) -> None:
     assert "in its place" in call(where, f"restore user {ADA} {PATH} --in-place --dry-run")[1]
 
 
+def test_backups_that_may_not_be_read_keep_nobody(call: Call) -> None:
+    where = BackupCluster(*RUNS).does("restore", done()).set(broken={"get hubbackups": "no rights"})
+    code, _, err = call(where, f"restore user {ADA} {PATH}")
+    assert code == 0 and err.splitlines()[0] == "the newest snapshot"
+    assert call(where, f"restore user {ADA} --list")[0] == 1
+
+
 # --- snapshots --------------------------------------------------------------------------------------------------------
 
 
