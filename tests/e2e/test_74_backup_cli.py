@@ -139,7 +139,7 @@ def test_a_file_comes_back_beside_while_its_owner_works(saved: Cluster) -> None:
     done = answer(saved, "restore", "user", "ada", "--path", NOTEBOOK)
     spent = time.monotonic() - began
     assert done["restore"]["phase"] == "Completed" and done["restore"]["files"] == 1, done
-    assert read(ada, done["restore"]["place"]) == "first of ada"
+    assert read(ada, done["restore"]["where"]) == "first of ada"
     assert read(ada, NOTEBOOK) == "second of ada"
     assert pods_of(saved, "ada") == before, "the server goes on"
     print(f"one file back: {spent:.1f} s from command to file")

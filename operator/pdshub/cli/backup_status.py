@@ -93,6 +93,7 @@ class Restored:
     hub: str
     user: str
     path: str
+    in_place: bool
     phase: str
     message: str
     snapshot: str
@@ -107,9 +108,20 @@ class Restored:
         """Whether nothing more will come of it."""
         return self.phase in ENDED
 
+    @property
+    def where(self) -> str:
+        """Path in the home of what was restored: what goes beside lies in a folder, under its name."""
+        whole = self.in_place or self.path == "." or not self.place
+        return self.place if whole else f"{self.place}/{self.path.rpartition('/')[2]}"
+
+    @property
+    def before(self) -> str:
+        """Path in the home of what was there before: in a folder, under the path that it had."""
+        return self.replaced if self.path == "." or not self.replaced else f"{self.replaced}/{self.path}"
+
     def wire(self) -> dict[str, Any]:
         """The same for programs, with the names of the API. Keys are always the same."""
-        return dict(_camel(asdict(self)))
+        return dict(_camel({**asdict(self), "where": self.where, "before": self.before}))
 
 
 def run(found: Json) -> Run:
@@ -163,6 +175,7 @@ def restored(found: Json) -> Restored:
         hub=text(spec, "hub"),
         user=text(spec, "user"),
         path=text(spec, "path") or ".",
+        in_place=spec.get("inPlace") is True,
         phase=text(status, "phase") or PENDING,
         message=text(status, "message"),
         snapshot=text(status, "snapshot"),

@@ -132,8 +132,8 @@ def restored(found: Restored) -> list[str]:
     lines = [f"{what}{as_of}{short}: {count(found.files, 'file')}, {amount(found.size_bytes)}"]
     if found.phase == PARTIAL:
         lines.append(f"NOT ALL of it: {found.message or 'no reason is given'}")
-    if found.place:
-        lines.append(f"it is in the home at: {found.place}")
-    if found.replaced:
-        lines.append(f"what was there before is at: {found.replaced}")
+    if found.where not in ("", "."):
+        lines.append(f"it is in the home at: {found.where}")
+    if found.before:
+        lines.append(f"what was there before is at: {found.before}")
     return lines

@@ -29,7 +29,7 @@ RUNS = [
 
 def done(phase: str = "Completed", **more: Any) -> dict[str, Any]:
     return {"phase": phase, "snapshot": SNAPSHOT, "takenAt": "2026-11-25T02:31:07Z", "files": 1, "sizeBytes": 12595,
-            "place": "restored-2026-11-25/notebooks/x.ipynb", **more}  # fmt: skip
+            "place": "restored-2026-11-25", **more}  # fmt: skip
 
 
 def asked(where: BackupCluster) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def test_in_place_is_asked_before(call: Call, monkeypatch: pytest.MonkeyPatch, a
     assert got == code
     assert f"The server of {ADA} stops. notebooks/x.ipynb in their home is replaced; what is there now is moved" in err
     assert bool(where.created) is not bool(code)
-    assert ("what was there before is at: replaced-2026-11-26" in out) is not bool(code)
+    assert ("what was there before is at: replaced-2026-11-26/notebooks/x.ipynb" in out) is not bool(code)
 
 
 def test_beside_is_not_asked_for(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +143,7 @@ def test_beside_is_not_asked_for(call: Call, monkeypatch: pytest.MonkeyPatch) ->
             0,
             [
                 f"notebooks/x.ipynb of {ADA} as of 2026-11-25T02:31:07Z (snapshot 1a2b3c4d1a2b): 1 file, 12.3Ki",
-                "it is in the home at: restored-2026-11-25/notebooks/x.ipynb",
+                "it is in the home at: restored-2026-11-25/x.ipynb",
             ],
         ),
         (
@@ -152,7 +152,7 @@ def test_beside_is_not_asked_for(call: Call, monkeypatch: pytest.MonkeyPatch) ->
             [
                 f"notebooks/x.ipynb of {ADA} as of 2026-11-25T02:31:07Z (snapshot 1a2b3c4d1a2b): 1 file, 12.3Ki",
                 "NOT ALL of it: the home is full",
-                "it is in the home at: restored-2026-11-25/notebooks/x.ipynb",
+                "it is in the home at: restored-2026-11-25/x.ipynb",
             ],
         ),
         (
@@ -275,8 +275,8 @@ def test_answers_for_programs_are_stable(call: Call) -> None:
         assert set(answer) == {"hub", "user", "dryRun", "asOf", "likely", "ended", "restore"}
     where = BackupCluster().does("restore", done())
     assert set(json.loads(call(where, f"restore user {ADA} {PATH} -o json")[1])["restore"]) == {
-        "namespace", "name", "hub", "user", "path", "phase", "message", "snapshot", "takenAt", "place", "replaced",
-        "files", "sizeBytes",
+        "namespace", "name", "hub", "user", "path", "inPlace", "phase", "message", "snapshot", "takenAt", "place",
+        "replaced", "files", "sizeBytes", "where", "before",
     }  # fmt: skip
 
 
@@ -292,6 +292,24 @@ def test_nothing_that_is_printed_acts(call: Call, phase: str, form: str) -> None
         harmless(err)
         if form:
             json.loads(out)
+
+
+@pytest.mark.parametrize(
+    ("path", "in_place", "where", "before"),
+    [
+        ("notebooks/x.ipynb", False, "here/x.ipynb", "aside/notebooks/x.ipynb"),
+        ("x.ipynb", False, "here/x.ipynb", "aside/x.ipynb"),
+        (".", False, "here", "aside"),
+        ("notebooks", True, "here", "aside/notebooks"),
+        (".", True, "here", "aside"),
+    ],
+)
+def test_where_it_is(path: str, in_place: bool, where: str, before: str) -> None:
+    spec = {"path": path, "inPlace": in_place}
+    found = restored({"metadata": {}, "spec": spec, "status": {"place": "here", "replaced": "aside"}})
+    assert (found.where, found.before) == (where, before)
+    nothing = restored({"metadata": {}, "spec": spec})
+    assert (nothing.where, nothing.before) == ("", "")
 
 
 @pytest.mark.parametrize("odd", [{}, {"status": 7}, {"status": {"phase": [], "files": "x", "place": {}}}, {"spec": []}])
