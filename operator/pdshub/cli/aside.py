@@ -11,8 +11,8 @@ import os
 import sys
 from typing import Any
 
-MADE = ("before-reset-", "restored-", "replaced-")
-"""What PDSHub put into homes; and lost+found, which is the file system's, stay where they are."""
+MADE, LEFT = ("before-reset-", "restored-", "replaced-"), ("lost+found", ".pdshub-restore")
+"""How names begin of what PDSHub put into homes for people to find; and what is not theirs. Both stay where they are."""
 MOST_FOLDERS = 1000
 
 
@@ -20,7 +20,7 @@ def chosen(there: list[str], names: list[str]) -> list[str]:
     """Which entries of a home are moved; ``names`` of "*" alone means all that are the user's."""
     if names != ["*"]:
         return [name for name in names if name in there]
-    return sorted(name for name in there if name != "lost+found" and not name.startswith(MADE))
+    return sorted(name for name in there if name not in LEFT and not name.startswith(MADE))
 
 
 def _made(top: int, folder: str) -> str:

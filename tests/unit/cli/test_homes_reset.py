@@ -219,6 +219,7 @@ def folder(tmp_path: Path) -> Path:
     (made / "notebooks").mkdir()
     (made / "odd\n\x1b name").write_text("")
     (made / "lost+found").mkdir()
+    (made / ".pdshub-restore").mkdir()
     (made / "restored-2026-11-01").mkdir()
     return made
 
@@ -228,14 +229,15 @@ def test_settings_are_moved(folder: Path) -> None:
     assert found == {"folder": "before", "moved": [".jupyter", ".bashrc"], "kept": []}
     assert (folder / "before/.jupyter/lab/x").read_text() == "x"
     assert sorted(os.listdir(folder)) == [
-        ".ssh", "before", "lost+found", "notebooks", "odd\n\x1b name", "restored-2026-11-01",
+        ".pdshub-restore", ".ssh", "before", "lost+found", "notebooks", "odd\n\x1b name", "restored-2026-11-01",
     ]  # fmt: skip
 
 
 def test_all_is_moved_but_what_pdshub_made(folder: Path) -> None:
     found = run(folder, ["*"], "before-reset-2026-11-26")
     assert sorted(found["moved"]) == [".bashrc", ".jupyter", ".ssh", "notebooks", "odd\n\x1b name"]
-    assert sorted(os.listdir(folder)) == ["before-reset-2026-11-26", "lost+found", "restored-2026-11-01"]
+    left = [".pdshub-restore", "before-reset-2026-11-26", "lost+found", "restored-2026-11-01"]
+    assert sorted(os.listdir(folder)) == left
 
 
 def test_a_second_time_goes_to_a_second_folder(folder: Path) -> None:
