@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 MADE, LEFT = ("before-reset-", "restored-", "replaced-"), ("lost+found", ".pdshub-restore")
-"""How names begin of what PDSHub put into homes for people to find; and what is not theirs. Both stay where they are."""
+"""How names begin of what PDSHub put into homes for people to find; what is not theirs. Both stay where they are."""
 MOST_FOLDERS = 1000
 
 
