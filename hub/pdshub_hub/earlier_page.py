@@ -76,16 +76,16 @@ def asked(form: dict[str, str]) -> tuple[What, str, str]:
     """What a form asks for: what, version, path. Raises Refused.
 
     ``open`` and ``back`` are buttons, with the path that they are about; ``typed`` is a path that somebody wrote, for
-    a button that has none.
+    a button that has none. Nothing at all is no path: all of a home is asked for by its name.
     """
     version = form.get("version") or form.get("day", "")
     if not SNAPSHOT.fullmatch(version):
         end_of_day(version)
-    if "back" in form:
-        return What.RESTORE, version, beneath(form["back"] or form.get("typed", ""))
-    if "open" in form:
-        return What.BROWSE, version, beneath(form["open"] or form.get("typed", ""))
-    raise Refused(Why.BAD_PATH)
+    button = next((name for name in ("back", "open") if name in form), "")
+    path = form.get(button) or form.get("typed", "")
+    if not button or not path:
+        raise Refused(Why.BAD_PATH)
+    return (What.RESTORE if button == "back" else What.BROWSE), version, beneath(path)
 
 
 class EarlierHandler(BaseHandler):  # type: ignore[misc]
