@@ -11,11 +11,12 @@ costs neither memory nor a Job.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from pdshub_hub import earlier_answers
@@ -162,8 +163,8 @@ class Desk:
             _put(self._listings, ask.user, answer.listing, MOST_LISTINGS)
         if answer.folder is not None:
             _put(self._folders, (ask.user, ask.version, ask.path), answer.folder, MOST_FOLDERS)
-        if ask.what is What.RESTORE:  # the list says what became of it
-            self._listings.pop(ask.user, None)
+        if ask.what is What.RESTORE and (known := self._listings.get(ask.user)):  # the next one says what became of it
+            self._listings[ask.user] = replace(known, at=-math.inf)
 
     def _give_up(self) -> None:
         now = self.clock()

@@ -6,7 +6,7 @@ import logging
 
 from pdshub.api.earlier import Question
 from pdshub.audit_log.entry import HOME_RESTORE
-from pdshub.kube import CONFIG_MAP, HUB_RESTORE, JOB, Kube, KubeError, Object
+from pdshub.kube import CONFIG_MAP, HUB_RESTORE, JOB, Kube, KubeError
 from pdshub.reconcile.hub.earlier import look
 from pdshub.reconcile.hub.earlier.context import EarlierContext
 from pdshub.reconcile.hub.earlier.decide import Bring, Say, Seen, StartLook
@@ -16,7 +16,7 @@ from pdshub.render.names import Names
 log = logging.getLogger(__name__)
 
 
-async def act(context: EarlierContext, seen: Seen, hub: Object, step: StartLook | Bring) -> Say:
+async def act(context: EarlierContext, seen: Seen, step: StartLook | Bring) -> Say:
     """Make the Job or the HubRestore of a question, and what is said of it. Raises KubeError where nobody answers."""
     names, question = seen.facts.names, step.question
     memory = context.memory((names.namespace, names.name))
@@ -26,6 +26,7 @@ async def act(context: EarlierContext, seen: Seen, hub: Object, step: StartLook 
             if made:
                 memory.restores.spend(1)
                 _write_down(context, names, question)
+                context.begun((names.namespace, names.name))
         else:
             await start_look(context, seen, step)
             memory.looks.spend(1)

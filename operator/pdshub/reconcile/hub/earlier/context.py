@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from pdshub.audit_log.spools import Budget
@@ -40,12 +41,14 @@ class EarlierContext:
 
     hubs: HubContext
     backups: BackupContext
+    begun: Callable[[HubKey], None] = lambda key: None
+    """Told of a hub for which a HubRestore was made: the loop of backups looks at it at once."""
     memories: dict[HubKey, EarlierMemory] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, hubs: HubContext) -> EarlierContext:
+    def of(cls, hubs: HubContext, begun: Callable[[HubKey], None]) -> EarlierContext:
         """A context with nothing to remember."""
-        return cls(hubs, BackupContext(hubs))
+        return cls(hubs, BackupContext(hubs), begun)
 
     @property
     def kube(self) -> Kube:

@@ -9,7 +9,7 @@ from pdshub.reconcile.common.triggers import HubKey
 from pdshub.reconcile.common.workqueue import WorkQueue
 from pdshub.reconcile.hub.context import HubContext
 from pdshub.reconcile.hub.earlier.context import EarlierContext
-from pdshub.reconcile.hub.earlier.reconcile import hub_of
+from pdshub.reconcile.hub.earlier.reconcile import has_backups
 
 LookAtEarlier = Callable[[EarlierContext, str, str], Awaitable[float | None]]
 
@@ -17,19 +17,20 @@ LookAtEarlier = Callable[[EarlierContext, str, str], Awaitable[float | None]]
 class EarlierLoop:
     """The work queue of questions. A hub without backups costs nothing."""
 
-    def __init__(self, hubs: HubContext, look: LookAtEarlier) -> None:
-        self.context = EarlierContext.of(hubs)
+    def __init__(self, hubs: HubContext, look: LookAtEarlier, begun: Callable[[HubKey], None]) -> None:
+        """``begun``: told of a hub for which a restore was made."""
+        self.context = EarlierContext.of(hubs, begun)
         self.queue: WorkQueue[HubKey] = WorkQueue(lambda key: look(self.context, *key))
         self._hubs: set[HubKey] = set()
 
     def put(self, key: HubKey, old: Object | None, new: Object | None) -> None:
         """Take up a hub as it is now, or that there is none."""
-        if hub_of(new):
+        if has_backups(new):
             self._hubs.add(key)
         else:
             self._hubs.discard(key)
         # one that is followed looks by itself
-        if hub_of(old) != hub_of(new) or (hub_of(new) and key not in self.queue.keys):
+        if has_backups(old) != has_backups(new) or (has_backups(new) and key not in self.queue.keys):
             self.queue.enqueue(key)
 
     def all(self) -> None:

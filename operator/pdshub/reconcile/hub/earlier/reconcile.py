@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any
 
 from pdshub import hub_api
 from pdshub.hub_api import HubClient, HubError
@@ -42,7 +41,7 @@ async def reconcile(context: EarlierContext, namespace: str, name: str) -> float
     Raises KubeError when the API server does not answer: the caller tries again.
     """
     hub = await context.kube.get(PDSHUB, name, namespace)
-    if hub is None or hub["metadata"].get("deletionTimestamp") or not (hub.get("spec") or {}).get("backup"):
+    if hub is None or hub["metadata"].get("deletionTimestamp") or not has_backups(hub):
         context.forget((namespace, name))
         return None
     if not (hub.get("status") or {}).get("revision") or not await acts_here(context.kube, hub):
@@ -87,7 +86,7 @@ async def answer_all(
     for one in found.asked:
         step = decide(one, seen)
         if not isinstance(step, Say):
-            step = await act(context, seen, hub, step)
+            step = await act(context, seen, step)
             seen = await _seen(context, memory, hub, names)
         if step.done:
             await client.answer(step.wire(found.run))
@@ -137,6 +136,6 @@ async def _sweep(kube: Kube, memory: EarlierMemory, names: Names, seen: Seen, fo
         await kube.delete(HUB_RESTORE, name, names.namespace)
 
 
-def hub_of(item: Any) -> bool:
+def has_backups(item: Object | None) -> bool:
     """Whether a PDSHub is one whose people can ask: it has backups."""
     return bool(((item or {}).get("spec") or {}).get("backup"))
