@@ -1,0 +1,60 @@
+"""All reads of one look at a hub's drills."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pdshub.kube import CONFIG_MAP, DEPLOYMENT, HUB_BACKUP, JOB, PDSHUB, POD, ROLE_BINDING, Kube, Object
+from pdshub.reconcile.hub.backup import read as backups
+from pdshub.reconcile.hub.backup import turns
+from pdshub.reconcile.hub.backup.asked import UNFINISHED, runs_of
+from pdshub.reconcile.hub.backup.facts import Facts as Backups
+from pdshub.reconcile.hub.drill import record
+from pdshub.reconcile.hub.drill.context import DrillContext
+from pdshub.reconcile.hub.drill.facts import Facts
+from pdshub.reconcile.hub.drill.order import selector
+from pdshub.render.names import Names
+from pdshub.wellknown import HUB_ROLE
+
+HUB = "hub"
+"""Deployment and container of a hub, as hub charts name them."""
+
+
+async def look(context: DrillContext, hub: Object, names: Names) -> Facts:
+    """One look. Raises KubeError."""
+    kube, namespace = context.kube, context.namespace
+    found = await backups.look(context.backups, hub, names)
+    drills = record.read(await kube.get(CONFIG_MAP, record.name(names), names.namespace))
+    memory = context.memory((names.namespace, names.name))
+    facts = Facts(found, drills, namespace)
+    if not namespace or (not drills.running and memory.swept):
+        return facts
+    live = kube.live
+    jobs = await live.items(JOB, namespace, labels=selector(names))
+    pods = await live.items(POD, namespace, labels=selector(names)) if jobs else []
+    left = bool(jobs) or bool(await live.items(CONFIG_MAP, namespace, labels=selector(names))) or not memory.swept
+    return Facts(
+        found, drills, namespace, await _image(kube, names) if drills.running else "",
+        {str(job["metadata"]["name"]): job for job in jobs}, tuple(pods), left and not drills.running,
+        drills.running and await _busy(kube, found),
+    )  # fmt: skip
+
+
+async def _image(kube: Kube, names: Names) -> str:
+    """The image of the hub as it runs."""
+    deployment: Any = await kube.get(DEPLOYMENT, HUB, names.namespace) or {}
+    pod = (((deployment.get("spec") or {}).get("template") or {}).get("spec")) or {}
+    return next((str(c.get("image") or "") for c in pod.get("containers") or [] if c.get("name") == HUB), "")
+
+
+async def _busy(kube: Kube, found: Backups) -> bool:
+    """Whether a run of any hub goes on at the same repository: drills wait for backups, not these for drills."""
+    if found.place is None:
+        return False
+    bindings = await kube.items(ROLE_BINDING, fields=f"metadata.name={HUB_ROLE}")
+    opened = {str(item["metadata"]["namespace"]) for item in bindings}
+    where = turns.repositories(await kube.live.items(PDSHUB), opened)
+    return any(
+        run.status.phase in UNFINISHED and not run.going and where.get((run.namespace, run.hub)) == found.place.identity
+        for run in runs_of(await kube.live.items(HUB_BACKUP))
+    )
