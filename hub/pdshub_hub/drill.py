@@ -32,6 +32,9 @@ FOLDER, ANSWER = Path("/drill"), Path("/dev/termination-log")
 SECONDS = 300.0
 HEADER = b"SQLite format 3\0"
 """Source: SQLite, Database File Format, section 1.3."""
+SUFFIXES = (".sqlite", ".sqlite3", ".db")
+STAGE = ".pdshub-restore"
+"""Where restores are until they are whole (pdshub.backup.home)."""
 LONGEST = 600
 """Characters of a message: an answer has 4096 bytes at most."""
 PAGE = 200
@@ -44,11 +47,20 @@ class Failed(Exception):
 
 
 def database_in(folder: Path) -> Path:
-    """The one SQLite database below a folder. Raises Failed."""
-    found = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink() and _is_sqlite(path)]
-    if len(found) != 1:
+    """The SQLite database below a folder. Raises Failed.
+
+    A restore that was done twice left two of the same name: the newer is taken. What a restore has not finished, and
+    what JupyterHub puts aside before an upgrade, is none.
+    """
+    found = [
+        path
+        for path in folder.rglob("*")
+        if path.suffix in SUFFIXES and STAGE not in path.parts and path.is_file() and not path.is_symlink()
+        if _is_sqlite(path)
+    ]
+    if len({path.name for path in found}) != 1:
         raise Failed(f"{len(found)} databases came back, and a hub has one")
-    return found[0]
+    return max(found, key=lambda path: path.stat().st_ctime_ns)
 
 
 def _is_sqlite(path: Path) -> bool:

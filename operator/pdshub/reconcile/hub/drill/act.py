@@ -42,6 +42,7 @@ async def _put(context: DrillContext, facts: Facts, drills: Drills) -> None:
 
 async def _tell(context: DrillContext, facts: Facts, hub: Object, drills: Drills) -> None:
     before = facts.drills
+    context.holding.pop((facts.backups.names.namespace, facts.backups.names.name), None)
     await _put(context, facts, drills)
     if before.job and before.job != drills.job:
         await _remove(context, facts, before.job)
@@ -62,6 +63,8 @@ async def _start(context: DrillContext, facts: Facts, hub: Object, spec: PDSHubS
     """Make a stage's Job. The record names it before it is there, so that none is ever forgotten."""
     names, stage = facts.backups.names, facts.drills.stages[step.index]
     context.memory((names.namespace, names.name)).swept = False
+    if stage.kind != "boot" and facts.backups.place is not None:
+        context.holding[names.namespace, names.name] = facts.backups.place.identity
     job = progress.job_name(names, step.index, step.attempt)
     drills = progress.working(facts.drills, step.index, job, facts.now)
     await _put(context, facts, drills)

@@ -27,6 +27,8 @@ class DrillContext:
     namespace: str = ""
     """Of drills; empty where the installation has none."""
     memories: dict[HubKey, DrillMemory] = field(default_factory=dict)
+    holding: dict[HubKey, str] = field(default_factory=dict)
+    """By hub the repository (Place.identity) that a Job of a drill reads now: who wants it alone has to wait."""
 
     @property
     def kube(self) -> Kube:
@@ -44,4 +46,5 @@ class DrillContext:
     def forget(self, key: HubKey) -> None:
         """A hub is gone."""
         self.memories.pop(key, None)
+        self.holding.pop(key, None)
         self.backups.forget(key)

@@ -8,6 +8,7 @@ from pdshub.reconcile.hub.backup.outcome import Outcome, State, outcome
 from pdshub.reconcile.hub.drill import progress
 from pdshub.reconcile.hub.drill.facts import Facts
 from pdshub.reconcile.hub.drill.progress import RETRIES
+from pdshub.reconcile.hub.drill.record import Drills
 from pdshub.reconcile.hub.drill.steps import CleanUp, Nothing, Start, Step, Tell
 
 WORKING, WAITING, SETTLED = 2.0, 10.0, 60.0
@@ -58,19 +59,19 @@ def _pause(facts: Facts) -> float:
     return max(1.0, min(SETTLED, schedule.after(cron_of(facts), facts.now) - facts.now))
 
 
-def _ended(facts: Facts) -> progress.Drills:
+def _ended(facts: Facts) -> Drills:
     """A drill that cannot go on: it is no proof of anything, and what it had found stays said."""
     words = trouble(facts) or "spec.backup.drill was taken away"
     ended = Outcome(State.ENDED, "NotDrilled", words)
     index = progress.next_stage(facts.drills)
     drills = facts.drills if index is None else progress.after(facts.drills, index, ended, facts.now)
-    return progress.finished(progress.given_up(drills, "NotDrilled"), facts.now)
+    return progress.finished(progress.given_up(drills, "NotDrilled"))
 
 
 def _next(facts: Facts) -> Step:
     index = progress.next_stage(facts.drills)
     if index is None:
-        return Tell(progress.finished(facts.drills, facts.now))
+        return Tell(progress.finished(facts.drills))
     stage = facts.drills.stages[index]
     if stage.kind == "boot" and not facts.image:
         ended = Outcome(State.ENDED, "NoImage", "the hub does not run: which image it has is not known")
@@ -85,7 +86,7 @@ def _of_job(facts: Facts) -> Step:
         index, attempt = progress.at(drills.job)
         stage = drills.stages[index]
     except (ValueError, IndexError):
-        return Tell(progress.finished(progress.given_up(drills, "BadRecord"), facts.now))
+        return Tell(progress.finished(progress.given_up(drills, "BadRecord")))
     expected = stage.item if stage.kind == "compare" else ""
     found = outcome(facts.jobs.get(drills.job), facts.pods, expected, facts.now)
     if found.state is State.GOES_ON:

@@ -18,6 +18,9 @@ RETRIES = 2
 """How often what was interrupted, or found the repository locked, is begun anew."""
 HOPELESS = ("NoRepository", "WrongKey", "Unreachable")
 """Reasons after which nothing else of the drill can go better."""
+UNTRIED = (*HOPELESS, "NotDrilled", "BadRecord", "Refused")
+"""Reasons of what was not looked at: it keeps its place."""
+MOST_SUSPECTS = 20
 _JOB = re.compile(r".*-d(\d{1,4})(?:-r(\d))?")
 _WORDS = 300
 _NAMED = 3
@@ -44,7 +47,8 @@ def at(job: str) -> tuple[int, int]:
 def begun(before: Drills, settings: Drill, there: Mapping[str, Saved], now: float) -> Drills:
     """A drill begins: what it takes."""
     waiting = rotation.queue(before.queue, saved.users(there))
-    taken = [*saved.FIXED, *map(home_item, rotation.sample(waiting, settings.sample))]
+    homes = map(home_item, rotation.sample(waiting, settings.sample))
+    taken = dict.fromkeys([*saved.FIXED, *before.suspects, *homes])
     stages = [_compare(there[item]) for item in taken if item in there]
     if DATABASE in there:
         stages += [_compare(there[DATABASE]).model_copy(update={"kind": "fetch"}), Stage(kind="boot")]
@@ -121,10 +125,13 @@ def _skipped(drills: Drills, index: int) -> Drills:
     return _with(drills, index + 1, phase="Failed", reason="NotFetched", message="the database did not come back")
 
 
-def finished(drills: Drills, now: float) -> Drills:
-    """All of a drill is over: the verdict, and who was compared goes to the end of the queue."""
+def finished(drills: Drills) -> Drills:
+    """All of a drill is over: the verdict, who goes to the end of the queue, and what has to be tried again."""
     bad = [stage for stage in drills.stages if stage.phase == "Failed"]
-    compared = {user_of(stage.item) for stage in drills.stages if stage.kind == "compare" and stage.phase == "Completed"}
+    compared = [stage for stage in drills.stages if stage.kind == "compare"]
+    suspects = [stage.item for stage in compared if stage.phase == "Failed" and stage.reason not in UNTRIED]
+    tried = {user_of(stage.item) for stage in compared if stage.phase == "Completed" or stage.item in suspects}
+    untried = [stage.item for stage in compared if stage.item in drills.suspects and stage.reason in UNTRIED]
     verdict = Verdict(
         at=drills.started,
         ok=not bad,
@@ -133,8 +140,15 @@ def finished(drills: Drills, now: float) -> Drills:
         recovery_seconds=sum(stage.seconds for stage in drills.stages if stage.kind in ("fetch", "boot")),
         age_seconds=drills.age_seconds,
     )
-    update = {"running": False, "job": "", "queue": rotation.done(drills.queue, compared), "last": verdict}
-    return drills.model_copy(update={**update, **({"good": verdict} if verdict.ok else {})})
+    update = {
+        "running": False,
+        "job": "",
+        "queue": rotation.done(drills.queue, tried),
+        "suspects": list(dict.fromkeys([*suspects, *untried]))[:MOST_SUSPECTS],
+        "last": verdict,
+        **({"good": verdict} if verdict.ok else {}),
+    }
+    return drills.model_copy(update=update)
 
 
 def _reason(bad: Sequence[Stage]) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pdshub.kube import CONFIG_MAP, DEPLOYMENT, HUB_BACKUP, JOB, PDSHUB, POD, ROLE_BINDING, Kube, Object
+from pdshub.kube import CONFIG_MAP, DEPLOYMENT, HUB_BACKUP, JOB, PDSHUB, POD, ROLE_BINDING, SECRET, Kube, KubeError, Object
+from pdshub.reconcile.common.triggers import HubKey
 from pdshub.reconcile.hub.backup import read as backups
 from pdshub.reconcile.hub.backup import turns
 from pdshub.reconcile.hub.backup.asked import UNFINISHED, runs_of
@@ -12,8 +13,8 @@ from pdshub.reconcile.hub.backup.facts import Facts as Backups
 from pdshub.reconcile.hub.drill import record
 from pdshub.reconcile.hub.drill.context import DrillContext
 from pdshub.reconcile.hub.drill.facts import Facts
-from pdshub.reconcile.hub.drill.order import selector
-from pdshub.render.names import Names
+from pdshub.reconcile.hub.drill.order import DRILL, selector
+from pdshub.render.names import HUB_LABEL, NAMESPACE_LABEL, Names
 from pdshub.wellknown import HUB_ROLE
 
 HUB = "hub"
@@ -26,18 +27,34 @@ async def look(context: DrillContext, hub: Object, names: Names) -> Facts:
     found = await backups.look(context.backups, hub, names)
     drills = record.read(await kube.get(CONFIG_MAP, record.name(names), names.namespace))
     memory = context.memory((names.namespace, names.name))
-    facts = Facts(found, drills, namespace)
     if not namespace or (not drills.running and memory.swept):
-        return facts
-    live = kube.live
-    jobs = await live.items(JOB, namespace, labels=selector(names))
-    pods = await live.items(POD, namespace, labels=selector(names)) if jobs else []
-    left = bool(jobs) or bool(await live.items(CONFIG_MAP, namespace, labels=selector(names))) or not memory.swept
+        return Facts(found, drills, namespace)
+    try:
+        jobs = await kube.live.items(JOB, namespace, labels=selector(names))
+        pods = await kube.live.items(POD, namespace, labels=selector(names)) if jobs else []
+    except KubeError as error:
+        if error.status not in (403, 404):
+            raise
+        return Facts(found, drills)  # there is no such namespace, or no right in it
     return Facts(
         found, drills, namespace, await _image(kube, names) if drills.running else "",
-        {str(job["metadata"]["name"]): job for job in jobs}, tuple(pods), left and not drills.running,
+        {str(job["metadata"]["name"]): job for job in jobs}, tuple(pods), not drills.running,
         drills.running and await _busy(kube, found),
     )  # fmt: skip
+
+
+async def strays(context: DrillContext) -> set[HubKey]:
+    """Hubs of which something lies in the drills' namespace: one may be gone. Raises KubeError."""
+    found: set[HubKey] = set()
+    try:
+        for kind in (SECRET, JOB):
+            for item in await context.kube.live.items(kind, context.namespace, labels=f"component={DRILL}"):
+                marks = item["metadata"].get("labels") or {}
+                found.add((str(marks.get(NAMESPACE_LABEL, "")), str(marks.get(HUB_LABEL, ""))))
+    except KubeError as error:
+        if error.status not in (403, 404):
+            raise
+    return {key for key in found if all(key)}
 
 
 async def _image(kube: Kube, names: Names) -> str:

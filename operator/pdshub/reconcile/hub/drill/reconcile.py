@@ -11,7 +11,7 @@ from pdshub import rfc3339
 from pdshub.api.hub import PDSHubSpec
 from pdshub.kube import PDSHUB, Object
 from pdshub.reconcile.hub import writing
-from pdshub.reconcile.hub.drill import conditions, read
+from pdshub.reconcile.hub.drill import conditions, read, saved
 from pdshub.reconcile.hub.drill.act import act, clean_up
 from pdshub.reconcile.hub.drill.context import DrillContext
 from pdshub.reconcile.hub.drill.decide import SETTLED, decide, trouble
@@ -65,7 +65,7 @@ async def reconcile(context: DrillContext, namespace: str, name: str) -> float |
 
 async def _report(context: DrillContext, hub: Object, facts: Facts) -> None:
     """Write the condition about drills beside what other loops write."""
-    first = min((rfc3339.seconds(one.at) for one in facts.saved.values()), default=0.0)
+    first = saved.since(facts.backups.runs)
     drafts = conditions.verified(facts.settings, facts.drills, trouble(facts), facts.now, first)
 
     def change(status: Any) -> Any:

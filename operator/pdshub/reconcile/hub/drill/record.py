@@ -77,6 +77,8 @@ class Drills(StatusModel):
     """The Job that runs now."""
     age_seconds: float = 0
     queue: list[str] = Field(default_factory=list)
+    suspects: list[str] = Field(default_factory=list)
+    """Items that did not come back as they were saved: each drill takes them again, until they do."""
     read: dict[str, str] = Field(default_factory=dict)
     """By part of the data when it was read last."""
     last: Verdict | None = None

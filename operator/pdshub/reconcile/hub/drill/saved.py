@@ -43,3 +43,9 @@ def users(saved: Mapping[str, Saved]) -> list[str]:
 def age(saved: Mapping[str, Saved], now: float) -> float:
     """Seconds since the oldest of the newest snapshots: what some item would lose, were everything lost now."""
     return max((now - rfc3339.seconds(one.at) for one in saved.values()), default=0.0)
+
+
+def since(runs: Sequence[Run]) -> float:
+    """When the first of the runs that are left saved something, seconds since 1970; 0 where none did."""
+    made = [rfc3339.seconds(run.status.started) or run.created for run in runs if run.status.snapshots]
+    return min(made, default=0.0)
