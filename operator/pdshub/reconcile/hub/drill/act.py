@@ -55,6 +55,8 @@ async def _tell(context: DrillContext, facts: Facts, hub: Object, drills: Drills
 
 
 async def _remove(context: DrillContext, facts: Facts, job: str) -> None:
+    if not facts.namespace:
+        return
     await context.kube.delete(CONFIG_MAP, job, facts.namespace)
     await context.kube.delete(JOB, job, facts.namespace)
 
@@ -84,7 +86,8 @@ async def _start(context: DrillContext, facts: Facts, hub: Object, spec: PDSHubS
 async def _made(context: DrillContext, facts: Facts, spec: PDSHubSpec, step: Start) -> None:
     kube, stage, settings = context.kube, facts.drills.stages[step.index], context.hubs.installation.backup
     if stage.kind == "boot":
-        # what opens the repository is gone before a hub runs beside where it was
+        # keys of the repository are gone before a hub runs beside where they were
+        await kube.delete(SECRET, order.secret_name(facts.backups.names, facts.namespace), facts.namespace)
         await kube.create(JOB, boot.job(facts, step.index, step.attempt, settings.image_pull_secrets))
         return
     await kube.apply(SECRET, copies.secret(facts, await _keys(context, facts)), MANAGER)
@@ -125,6 +128,8 @@ async def _value(context: DrillContext, kind: Resource, name: str, key: str, nam
 
 async def clean_up(context: DrillContext, facts: Facts) -> None:
     """Take away everything of a hub's drills in their namespace. Raises KubeError."""
+    if not facts.namespace:  # an empty one would mean all of them
+        return
     names, kube = facts.backups.names, context.kube
     for kind in KINDS:
         for item in await kube.live.items(kind, facts.namespace, labels=order.selector(names)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 
@@ -27,13 +28,14 @@ _NAMED = 3
 
 
 def site(names: Names, namespace: str) -> Names:
-    """Names of what a drill makes in its own namespace."""
-    return Names(namespace, short(names.namespace, names.name, limit=40))
+    """Names of what a drill makes in its own namespace: of two hubs they are never the same."""
+    digest = hashlib.sha256(f"{names.namespace}/{names.name}".encode()).hexdigest()[:8]
+    return Names(namespace, f"{short(names.namespace, names.name, limit=31)}-{digest}")
 
 
 def job_name(names: Names, index: int, attempt: int = 0) -> str:
     """The name of a stage's Job in the drills' namespace: it tells its stage and attempt."""
-    return f"{short(names.namespace, names.name, limit=40)}-d{index}{f'-r{attempt}' if attempt else ''}"
+    return f"{site(names, '').name}-d{index}{f'-r{attempt}' if attempt else ''}"
 
 
 def at(job: str) -> tuple[int, int]:
