@@ -17,7 +17,9 @@ WORDS = ("@hourly", "@daily", "@weekly", "@monthly", "@hourly-random", "@daily-r
 
 def _checked_schedule(text: str) -> str:
     if text not in WORDS and not _CRON.match(text):
-        raise ValueError(f"{text!r} is no schedule: write five cron fields as '30 2 * * *', or one of {', '.join(WORDS)}")
+        raise ValueError(
+            f"{text!r} is no schedule: write five cron fields as '30 2 * * *', or one of {', '.join(WORDS)}"
+        )
     return text
 
 
@@ -37,7 +39,7 @@ Schedule = Annotated[
 """Five cron fields in UTC, or one of WORDS."""
 Clock = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 """HH:MM in UTC."""
-Pattern = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\n\r\0]+$")]
+Pattern = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\n\r\x00]+$")]
 """A pattern of restic's --exclude, below a home."""
 CACHES = (".cache", ".npm", ".conda/pkgs", ".local/share/Trash", ".ipynb_checkpoints", "__pycache__", "node_modules")
 """What a program makes again by itself: folder names, anywhere in a home; those with a slash at its top."""
@@ -100,7 +102,10 @@ class Drill(Model):
     schedule: Schedule = Field(default="@weekly-random", description="When.")
     sample: int = Field(default=3, ge=1, le=100, description="Homes that are restored and compared, in turn.")
     read_percent: int = Field(
-        default=10, ge=1, le=100, description="Part of the repository's data that is read: in turn, so that all was read after 100 / this."
+        default=10,
+        ge=1,
+        le=100,
+        description="Part of the repository's data that is read: in turn, so that all was read after 100 / this.",
     )
     max_age_days: int = Field(default=14, ge=1, le=366, description="RestoreVerified is False when older than this.")
 
