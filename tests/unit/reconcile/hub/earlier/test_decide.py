@@ -146,7 +146,7 @@ def test_a_look_that_fails_is_said_in_words(said: Any, reason: str) -> None:
 
 
 def test_looks_wait_for_each_other_and_have_a_pace() -> None:
-    others = [job(look_name("demo", f"{n:032x}")) for n in range(LOOKS)]
+    others = [job(look_name("demo", f"{n + 1:x}" * 32)) for n in range(LOOKS)]
     assert says(decide(question("browse"), seen(others))) == (False, True, "Waiting")
     assert says(decide(question("browse"), seen(left=(0, 9)))) == (False, True, "Waiting")
 
