@@ -80,9 +80,10 @@ def names_in(database: Path) -> set[str]:
 def judge(saved: Collection[str], shown: Collection[str], new: str) -> str:
     """What is wrong with the users that the hub shows; empty where they are those of the database, and the new one."""
     lost, more = set(saved) - set(shown), set(shown) - set(saved) - {new}
-    if lost or more or new not in shown:
-        return f"the hub shows {len(shown)} users, the database holds {len(saved)}: {len(lost)} lost, {len(more)} too many"
-    return ""
+    if not lost and not more and new in shown:
+        return ""
+    told = f"{len(lost)} lost, {len(more)} too many"
+    return f"the hub shows {len(shown)} users, the database holds {len(saved)}: {told}"
 
 
 # --- the hub

@@ -1,4 +1,4 @@
-"""What a drill needs in its own namespace for as long as it runs: keys of the repository, a way there, a claim. Pure."""
+"""What a drill needs in its own namespace while it runs: keys of the repository, a way there, a claim. Pure."""
 
 from __future__ import annotations
 

@@ -163,7 +163,9 @@ def _reason(bad: Sequence[Stage]) -> str:
 
 
 def _title(stage: Stage) -> str:
-    return {"compare": stage.item, "fetch": "the database's copy", "boot": "a hub from it", "check": f"part {stage.part} of the data"}[stage.kind]  # fmt: skip
+    if stage.kind == "compare":
+        return stage.item
+    return {"fetch": "the database's copy", "boot": "a hub from it"}.get(stage.kind, f"part {stage.part} of the data")
 
 
 def _words(drills: Drills, bad: Sequence[Stage]) -> str:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from pdshub.kube import CONFIG_MAP, DEPLOYMENT, HUB_BACKUP, JOB, PDSHUB, POD, ROLE_BINDING, SECRET, Kube, KubeError, Object
+from pdshub.kube import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    HUB_BACKUP,
+    JOB,
+    PDSHUB,
+    POD,
+    ROLE_BINDING,
+    SECRET,
+    Kube,
+    KubeError,
+    Object,
+)
 from pdshub.reconcile.common.triggers import HubKey
 from pdshub.reconcile.hub.backup import read as backups
 from pdshub.reconcile.hub.backup import turns

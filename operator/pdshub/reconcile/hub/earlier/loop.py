@@ -1,4 +1,4 @@
-"""The loop of earlier versions beside that of backups: one task for each hub that has backups, which waits at the hub."""
+"""The loop of earlier versions beside that of backups: one task for each hub with backups, which waits at the hub."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """reconcile() of what a hub's people ask of their earlier versions: fetched from the hub, done, answered to it.
 
-The hub waits with its answer until somebody asks something, so a settled hub costs a request in WAIT seconds. Nothing is
-remembered that matters: the Job and the HubRestore of a question have names that follow from it.
+The hub waits with its answer until somebody asks something, so a settled hub costs a request in WAIT seconds. Nothing
+is remembered that matters: the Job and the HubRestore of a question have names that follow from it.
 """
 
 from __future__ import annotations
