@@ -20,7 +20,7 @@ from tests.e2e.google_hub import machine_address
 
 SPACE, HUB, DRILLS = "e2e-drill", "drilled", "pdshub-drill"
 S3_PORT, BUCKET, ACCESS, SECRET = 18094, "drills", "drill-access", "drill-secret-words"
-OFTEN = {"schedule": "* * * * *", "sample": 2, "readPercent": 100, "maxAgeDays": 1}
+OFTEN = {"suspend": False, "schedule": "* * * * *", "sample": 2, "readPercent": 100, "maxAgeDays": 1}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def bucket(cluster: Cluster, sample: dict[str, Any], tmp_path_factory: pytest.Te
         meta = {"name": "s3-keys", "namespace": SPACE}
         cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": data})
         place = {"endpoint": f"http://{machine_address(cluster)}:{S3_PORT}", "bucket": BUCKET, "region": "us-east-1"}
-        backup = {"suspend": True, "repository": {"s3": {**place, "secretRef": "s3-keys"}}, "drill": None}
+        backup = {"suspend": True, "repository": {"s3": {**place, "secretRef": "s3-keys"}}, "drill": {"suspend": True}}
         users = {"allowed": ["ada", "bela"], "admins": ["root-admin"]}
         cluster.apply(variant(sample, HUB, SPACE, archive=None, users=users, backup=backup))
         wait_ready(cluster, HUB, SPACE)
@@ -68,7 +68,7 @@ def bucket(cluster: Cluster, sample: dict[str, Any], tmp_path_factory: pytest.Te
         process.wait(30)
 
 
-def drills(cluster: Cluster, settings: dict[str, Any] | None) -> None:
+def drills(cluster: Cluster, settings: dict[str, Any]) -> None:
     body = {"spec": {"backup": {"drill": settings}}}
     cluster.kubectl("patch", "pdshub", HUB, "-n", SPACE, "--type=merge", "-p", json.dumps(body))
 
@@ -104,7 +104,7 @@ def test_a_drill_proves_a_backup_and_leaves_nothing(cluster: Cluster, bucket: Pa
             break
         time.sleep(1)
     found = verdict(cluster, "True")
-    drills(cluster, None)
+    drills(cluster, {"suspend": True})
     print(f"a drill took {time.monotonic() - began:.0f} s: {found['message']}")
     for words in ("home", "a hub started from it", "users are there", "would have been lost"):
         assert words in found["message"]
@@ -135,5 +135,5 @@ def test_two_overwritten_bytes_are_found_by_the_next_drill(cluster: Cluster, buc
     finally:
         pack.write_bytes(whole)
     assert verdict(cluster, "True")["reason"] == "Verified", "what was damaged is tried again, and is whole now"
-    drills(cluster, None)
+    drills(cluster, {"suspend": True})
     eventually(lambda: left(cluster), lambda names: names == [], within=120, what="nothing is left")

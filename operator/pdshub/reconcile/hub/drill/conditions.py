@@ -30,13 +30,13 @@ def verified(
 
     ``since``: when something was saved first, seconds since 1970; 0: nothing was.
     """
-    if settings is None:
+    if settings is None or (settings.suspend and drills.last is None):
         return []
     last, good = drills.last, drills.good
     when = f"the last good one was begun at {good.at}" if good else "none went well yet"
     if last is not None and not last.ok:
         return [(RESTORE_VERIFIED, "False", last.reason, f"drill of {last.at}: {last.message}; {when}")]
-    if refused:
+    if refused and not settings.suspend:
         return [(RESTORE_VERIFIED, "False", "NotDrilled", f"{refused}; {when}")]
     if good is None:
         if since and now - since > settings.max_age_days * DAY:

@@ -33,7 +33,7 @@ def trouble(facts: Facts) -> str:
 
 def due(facts: Facts) -> bool:
     """Whether a drill is to be begun: at a tick since the last, once there is something to restore."""
-    if facts.settings is None or facts.backups.backup is None or not facts.saved:
+    if facts.settings is None or facts.settings.suspend or not facts.saved:
         return False
     last = max(rfc3339.seconds(facts.drills.started), facts.backups.created)
     return bool(schedule.due(cron_of(facts), facts.now, last))

@@ -15,7 +15,7 @@ from pdshub.reconcile.hub.drill.saved import Saved
 
 CLAIM_REPOSITORY = (
     "spec.backup.repository is a claim of the hub's namespace, which no pod of the drills' namespace can mount, and it "
-    "would be lost with the hub: keep backups at s3, rest, sftp or nfs, or set spec.backup.drill to null"
+    "would be lost with the hub: keep backups at s3, rest, sftp or nfs, or set spec.backup.drill.suspend"
 )
 
 

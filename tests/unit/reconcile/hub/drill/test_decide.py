@@ -50,6 +50,7 @@ DUE = [
     ("missed", {"now": "2026-03-18T04:00:00Z"}, True),
     ("done since", {"drills": Drills(started="2026-03-16T04:00:02Z")}, False),
     ("nothing to restore", {"runs": ()}, False),
+    ("suspended", {"drill": {"suspend": True}}, False),
 ]
 
 
