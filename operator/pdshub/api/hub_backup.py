@@ -99,9 +99,8 @@ class Key(Model):
 class Drill(Model):
     """Restores for practice, which prove that backups can be read."""
 
-    suspend: bool = Field(default=False, description="No drill by schedule.")
-
     schedule: Schedule = Field(default="@weekly-random", description="When.")
+    suspend: bool = Field(default=False, description="No drill by schedule.")
     sample: int = Field(default=3, ge=1, le=100, description="Homes that are restored and compared, in turn.")
     read_percent: int = Field(
         default=10,

@@ -48,3 +48,10 @@ class DrillContext:
         self.memories.pop(key, None)
         self.holding.pop(key, None)
         self.backups.forget(key)
+
+    def held(self, repository: str) -> str:
+        """Whose drill reads a repository now (Place.identity), in words; empty where none does.
+
+        Who wants the repository alone has to wait for it.
+        """
+        return next((f"a drill of {'/'.join(key)}" for key, where in self.holding.items() if where == repository), "")
