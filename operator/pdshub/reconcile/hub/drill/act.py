@@ -134,7 +134,7 @@ async def clean_up(context: DrillContext, facts: Facts) -> None:
     for kind in KINDS:
         for item in await kube.live.items(kind, facts.namespace, labels=order.selector(names)):
             await kube.delete(kind, str(item["metadata"]["name"]), facts.namespace)
-    for step in copies.share(facts):
-        if step.body["kind"] == VOLUME.kind:
-            await kube.delete(VOLUME, str(step.body["metadata"]["name"]))
+    for volume in await kube.live.items(VOLUME, labels=order.selector(names)):
+        if ((volume["spec"].get("claimRef") or {}).get("namespace")) == facts.namespace:
+            await kube.delete(VOLUME, str(volume["metadata"]["name"]))
     context.memory((names.namespace, names.name)).swept = True

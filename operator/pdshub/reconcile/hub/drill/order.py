@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pdshub.api.backup import HubRestoreSpec
 from pdshub.api.backup_job import JobRequest
 from pdshub.api.base import SecretKey, parse_quantity
 from pdshub.api.hub_acme import CaBundle
@@ -54,7 +53,6 @@ def place_there(facts: Facts) -> Place:
     claim = site.repository(share_of(nfs)) if nfs else ""
     ca = CaBundle(secret=SecretKey(name=secret, key=CA)) if where.ca else None
     return replace(where, secret=secret if where.secret else "", ca=ca, claim=claim)
-
 
 
 def request(backup: Backup, where: Place, names: Names, number: int, stage: Stage) -> JobRequest:

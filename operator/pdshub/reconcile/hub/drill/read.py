@@ -27,7 +27,7 @@ from pdshub.reconcile.hub.drill.context import DrillContext
 from pdshub.reconcile.hub.drill.facts import Facts
 from pdshub.reconcile.hub.drill.order import DRILL, selector
 from pdshub.render.names import HUB_LABEL, NAMESPACE_LABEL, Names
-from pdshub.wellknown import HUB_ROLE
+from pdshub.wellknown import HUB_ROLE, MANAGER
 
 HUB = "hub"
 """Deployment and container of a hub, as hub charts name them."""
@@ -37,7 +37,9 @@ async def look(context: DrillContext, hub: Object, names: Names) -> Facts:
     """One look. Raises KubeError."""
     kube, namespace = context.kube, context.namespace
     found = await backups.look(context.backups, hub, names)
-    drills = record.read(await kube.get(CONFIG_MAP, record.name(names), names.namespace))
+    ours = f"app.kubernetes.io/managed-by={MANAGER},{HUB_LABEL}={names.name}"  # as one that is watched: it costs nothing
+    maps = {item["metadata"]["name"]: item for item in await kube.items(CONFIG_MAP, names.namespace, labels=ours)}
+    drills = record.read(maps.get(record.name(names)))
     memory = context.memory((names.namespace, names.name))
     if not namespace or (not drills.running and memory.swept):
         return Facts(found, drills, namespace)

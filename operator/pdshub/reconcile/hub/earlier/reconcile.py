@@ -70,6 +70,8 @@ async def _talk(context: EarlierContext, memory: EarlierMemory, hub: Object, nam
         memory.run, memory.last = found.run, found.last
         if found.asked or found.bad or not memory.swept:
             await answer_all(context, memory, hub, names, client, found)
+        else:
+            memory.open = False
 
 
 async def answer_all(
