@@ -1,0 +1,62 @@
+"""The loop over the disk: daily checkpoints, and room before there is none."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from pdshub.homes.errors import HomesError
+from pdshub.homes.metrics import Seen
+from pdshub.homes.operations import Homes
+from pdshub.homes.policy import Schedule
+
+log = logging.getLogger(__name__)
+
+EVERY = 30.0
+"""Seconds between two looks at how full the pool is: what is written meanwhile has to fit above ``drop_above``."""
+DAILY_EVERY = 300.0
+"""Seconds between two looks at which checkpoints are due."""
+
+
+class Watch:
+    """Looks at the disk for ever. ``seen``: what the last look found; ``last_turn``: when it ended (monotonic)."""
+
+    def __init__(self, homes: Homes, schedule: Schedule) -> None:
+        self._homes, self._schedule = homes, schedule
+        self._next_daily = 0.0
+        self._said: set[str] = set()
+        self.seen: Seen | None = None
+        self.last_turn = time.monotonic()
+
+    async def run(self) -> None:
+        """Look every EVERY seconds; what fails is said once, and tried again."""
+        while True:
+            try:
+                problems = await asyncio.to_thread(self.turn)
+            except (HomesError, OSError) as error:
+                problems = [str(error)]
+                if self.seen:
+                    self.seen = Seen(self.seen.pool, self.seen.volumes, self.seen.checkpoints, self.seen.dropped, 1)
+            for problem in set(problems) - self._said:
+                log.warning("%s", problem)
+            self._said = set(problems)
+            self.last_turn = time.monotonic()
+            await asyncio.sleep(EVERY)
+
+    def turn(self) -> list[str]:
+        """One look: what could not be done. Raises HomesError, OSError."""
+        self._homes.make_room()
+        problems: list[str] = []
+        if time.monotonic() >= self._next_daily:
+            problems = self._homes.daily(self._schedule)
+            self._next_daily = time.monotonic() + DAILY_EVERY
+            self._homes.make_room()
+        self.seen = Seen(
+            self._homes.pool(),
+            tuple(self._homes.volumes()),
+            tuple(self._homes.checkpoints()),
+            dict(self._homes.dropped),
+            len(problems),
+        )
+        return problems
