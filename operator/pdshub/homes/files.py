@@ -188,7 +188,7 @@ def _ids(folder: Path) -> Iterator[str]:
 
 
 def _remove(image: Path) -> None:
-    """First it has no name any more, then its room goes: a process that is killed between leaves nothing that counts."""
+    """First its name goes, then its room: a process that is killed between leaves nothing that counts."""
     gone = image.with_name(f".{image.name}.gone")
     with suppress(FileNotFoundError):
         image.replace(gone)

@@ -1,4 +1,4 @@
-"""A mounted file system that stands still for a moment, and is trimmed. Sources: ioctl_fs(2), <linux/fs.h>, fstrim(8)."""
+"""A mounted file system that stands still for a moment, and is trimmed. Sources: ioctl_fs(2), fstrim(8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pdshub-homes`: the CSI driver of homes on this node's disk; with a command: a look at it, or one thing done with it."""
+"""`pdshub-homes`: the CSI driver of homes on this node's disk; with a command: one look at it, or one thing done."""
 
 from __future__ import annotations
 

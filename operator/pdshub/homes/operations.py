@@ -90,17 +90,13 @@ class Homes:
                 if not sizes.fulfils(found.size, required, limit):
                     raise TakenError(f"the volume {volume} is there already, with {found.size} bytes")
                 return found
-            size = sizes.chosen(max(required, self._size_of(source)), limit)
+            least = self.one_checkpoint(source).size if source else 0
+            size = sizes.chosen(max(required, least), limit)
             with self._locks(POOL):
                 self._promise(size)
                 self._backend.create(volume, size, names.label(name), source)
             log.info("volume %s made for %r: %d bytes", volume, names.label(name), size)
             return self.volume(volume)
-
-    def _size_of(self, checkpoint: str) -> int:
-        if not checkpoint:
-            return 0
-        return self.one_checkpoint(checkpoint).size
 
     def _promise(self, more: int) -> None:
         if why := policy.why_no_room(self._backend.pool(), self._limits, more):
@@ -266,7 +262,7 @@ class Homes:
     # --- what is done by itself
 
     def daily(self, schedule: Schedule) -> list[str]:
-        """Make the daily checkpoints that are due, and remove those that are too old: what could not be made, and why."""
+        """Make the daily checkpoints that are due, remove those that are too old: what could not be made, and why."""
         problems, now = [], self._clock()
         known = self.checkpoints()
         for volume in self.volumes():

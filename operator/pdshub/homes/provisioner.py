@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from contextlib import suppress
 
 from pdshub.homes import claims
 from pdshub.homes.claims import Action, Grow, Provision, Release
@@ -70,10 +71,8 @@ class Provisioner:
     async def _wait(self) -> None:
         now = asyncio.get_running_loop().time()
         next_try = min((at for at, _ in self._pauses.values()), default=now + RESYNC)
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), max(0.1, min(RESYNC, next_try - now)))
-        except TimeoutError:
-            pass
 
     async def turn(self) -> None:
         """Do all that is to be done now; what fails is said and tried again later."""

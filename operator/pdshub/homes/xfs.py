@@ -1,4 +1,4 @@
-"""XFS on a volume: made once, mounted for one node, grown while it is in use. Sources: mkfs.xfs(8), xfs(5), xfs_growfs(8)."""
+"""XFS on a volume: made once, mounted once, grown while in use. Sources: mkfs.xfs(8), xfs(5), xfs_growfs(8)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Homes on a real disk in miniature: a kubelet's folder and a pool, in namespaces of their own.
 
-The pool lies on this machine's own file system, or on an XFS of its own, which can reflink. Everything mounted goes with
+The pool lies on this machine's own file system, or on an XFS of its own, which reflinks. All that is mounted goes with
 the namespace, and every loop device with its mount.
 """
 
