@@ -24,6 +24,7 @@ from pdshub.homes.locks import Locks
 from pdshub.homes.operations import Homes
 from pdshub.homes.policy import Limits, Schedule
 from pdshub.homes.thin import ThinBackend
+from pdshub.homes.upkeep import ROOM, Upkeep
 from pdshub.node.mount import mountinfo
 
 MI = 1 << 20
@@ -203,7 +204,7 @@ def test_a_checkpoint_gives_one_file_back(machine: Machine) -> None:
     assert (copy / "x.ipynb").read_text() == "yesterday"
     assert os.statvfs(copy).f_blocks > os.statvfs(target).f_blocks, "larger than what it came from"
     for _ in range(4):
-        assert homes.daily(Schedule(keep=2)) == []
+        assert Upkeep(homes, Schedule(keep=2)).daily() == []
         machine.now[0] += 86_400
     assert len([c for c in homes.checkpoints(volume) if c.daily]) == 2
     homes.drop(kept.id)
@@ -234,6 +235,7 @@ def test_the_pool_grows_by_one_more_disk(machine: Machine) -> None:
 def test_a_checkpoint_goes_before_the_pool_is_full(machine: Machine) -> None:
     """Two homes write more than the pool has room for beside their checkpoints; no write fails."""
     homes = machine.homes(Limits(overcommit=10, drop_above=0.5, refuse_above=0.95))
+    upkeep = Upkeep(homes, Schedule())
     volume = homes.create("pvc-1", 2 * SMALL, 0).id
     target = machine.mounted(homes, volume)
     for n in range(4):
@@ -241,9 +243,9 @@ def test_a_checkpoint_goes_before_the_pool_is_full(machine: Machine) -> None:
         homes.checkpoint(volume, f"day{n}", daily=True)
         machine.now[0] += 86_400
         (target / "changing").unlink()
-        homes.make_room()
+        upkeep.make_room()
         assert homes.pool().fill < 0.95, homes.pool()
-    assert homes.dropped["room"] >= 1
+    assert upkeep.dropped[ROOM] >= 1
     kept = homes.checkpoints(volume)
     assert not kept or min(c.created for c in kept) > 1_800_000_000.0, "the oldest went first"
     assert fill(target, 100 * MI, "last") == 100 * MI

@@ -173,6 +173,8 @@ def listed(homes: Homes) -> str:
 
 def command(options: argparse.Namespace) -> str:
     """Do one thing, beside the driver that runs: what is printed. Raises HomesError, OSError."""
+    from pdshub.node.mount import syscalls
+
     homes = homes_of(options)
     if options.command == "checkpoint":
         made = homes.checkpoint(options.volume, options.name)
@@ -181,6 +183,8 @@ def command(options: argparse.Namespace) -> str:
         homes.drop(options.checkpoint)
         return f"{options.checkpoint} is gone"
     if options.command == "restore":
+        # a checkpoint that is looked at is unmounted with this process, however that ends
+        syscalls.own_namespace()
         return homes.restore(options.checkpoint, options.path)
     if options.command == "add-disk":
         pool = homes.add_disk(options.device)

@@ -13,27 +13,26 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from pdshub import rfc3339
 from pdshub.homes import freezing, mounts, names, policy, restore, sizes, xfs
 from pdshub.homes.backend import Backend
-from pdshub.homes.errors import ArgumentError, FullError, HomesError, InUseError, MissingError, TakenError
+from pdshub.homes.errors import ArgumentError, FullError, InUseError, MissingError, TakenError
 from pdshub.homes.locks import POOL, Locks
 from pdshub.homes.model import Checkpoint, Pool, Volume
-from pdshub.homes.policy import Limits, Schedule
+from pdshub.homes.policy import Limits
 from pdshub.node.mount import mountinfo
 
 log = logging.getLogger(__name__)
 
 
 class Homes:
-    """The homes of one node. ``dropped`` counts checkpoints that went, by why: age or room."""
+    """The homes of one node. ``limits``: the pool's bounds; ``now``: the clock, Unix time."""
 
     def __init__(
         self, backend: Backend, locks: Locks, limits: Limits, kubelet: Path, clock: Callable[[], float] = time.time
     ) -> None:
         """``kubelet``: the folder below which alone anything is mounted. ``clock``: Unix time."""
-        self._backend, self._locks, self._limits, self._kubelet, self._clock = backend, locks, limits, kubelet, clock
-        self.dropped = {"age": 0, "room": 0}
+        self._backend, self._locks, self._kubelet = backend, locks, kubelet
+        self.limits, self.now = limits, clock
 
     def prepare(self) -> None:
         """Before anything else, once a start: what a killed process left frozen goes on. Raises HomesError, OSError."""
@@ -69,7 +68,7 @@ class Homes:
 
     def room(self) -> int:
         """Bytes that may still be promised to volumes."""
-        return policy.available(self._backend.pool(), self._limits)
+        return policy.available(self._backend.pool(), self.limits)
 
     def mounted(self, volume: str) -> list[mountinfo.Mount]:
         """Where a volume is mounted now."""
@@ -99,7 +98,7 @@ class Homes:
             return self.volume(volume)
 
     def _promise(self, more: int) -> None:
-        if why := policy.why_no_room(self._backend.pool(), self._limits, more):
+        if why := policy.why_no_room(self._backend.pool(), self.limits, more):
             raise FullError(why)
 
     def delete(self, volume: str) -> None:
@@ -226,12 +225,12 @@ class Homes:
             with suppress(MissingError):
                 return self.one_checkpoint(wanted)
             pool = self._backend.pool()
-            if pool.fill > self._limits.drop_above:
+            if pool.fill > self.limits.drop_above:
                 raise FullError(f"the pool of homes is {pool.fill:.0%} full: no checkpoint is made")
             point = next((m.point for m in self.mounted(volume) if "ro" not in m.options), "")
             if point:
                 freezing.trim(point)
-            self._backend.checkpoint(wanted, point, self._clock(), daily=daily)
+            self._backend.checkpoint(wanted, point, self.now(), daily=daily)
             return self.one_checkpoint(wanted)
 
     def drop(self, checkpoint: str) -> None:
@@ -258,37 +257,6 @@ class Homes:
                         return restore.file(seen, points[0], path, mark)
                     finally:
                         mounts.take_away(seen)
-
-    # --- what is done by itself
-
-    def daily(self, schedule: Schedule) -> list[str]:
-        """Make the daily checkpoints that are due, remove those that are too old: what could not be made, and why."""
-        problems, now = [], self._clock()
-        known = self.checkpoints()
-        for volume in self.volumes():
-            name = policy.due(volume, known, now, schedule)
-            if not name:
-                continue
-            try:
-                self.checkpoint(volume.id, name, daily=True)
-            except (HomesError, OSError) as error:
-                problems.append(f"volume {volume.id}: {error}")
-        for old in policy.expired(self.checkpoints(), schedule.keep) if schedule.keep else ():
-            self.drop(old.id)
-            self.dropped["age"] += 1
-        return problems
-
-    def make_room(self) -> int:
-        """Remove checkpoints while the pool is too full, the oldest first: how many went."""
-        went = 0
-        while True:
-            gone = policy.next_to_drop(self.pool(), self.checkpoints(), self._limits)
-            if gone is None:
-                return went
-            log.warning("the pool is too full: checkpoint %s of %s goes", gone.id, rfc3339.for_people(gone.created))
-            self.drop(gone.id)
-            self.dropped["room"] += 1
-            went += 1
 
     def add_disk(self, device: str) -> Pool:
         """Let the pool have one more disk. Raises ArgumentError."""

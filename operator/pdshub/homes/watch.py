@@ -1,4 +1,4 @@
-"""The loop over the disk: daily checkpoints, and room before there is none."""
+"""The loop over the disk: how full it is, what is due, what metrics say of it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pdshub.homes.errors import HomesError
 from pdshub.homes.metrics import Seen
 from pdshub.homes.operations import Homes
 from pdshub.homes.policy import Schedule
+from pdshub.homes.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ class Watch:
     """Looks at the disk for ever. ``seen``: what the last look found; ``last_turn``: when it ended (monotonic)."""
 
     def __init__(self, homes: Homes, schedule: Schedule) -> None:
-        self._homes, self._schedule = homes, schedule
+        self._homes, self._upkeep = homes, Upkeep(homes, schedule)
         self._next_daily = 0.0
         self._said: set[str] = set()
         self.seen: Seen | None = None
@@ -46,17 +47,17 @@ class Watch:
 
     def turn(self) -> list[str]:
         """One look: what could not be done. Raises HomesError, OSError."""
-        self._homes.make_room()
+        self._upkeep.make_room()
         problems: list[str] = []
         if time.monotonic() >= self._next_daily:
-            problems = self._homes.daily(self._schedule)
+            problems = self._upkeep.daily()
             self._next_daily = time.monotonic() + DAILY_EVERY
-            self._homes.make_room()
+            self._upkeep.make_room()
         self.seen = Seen(
             self._homes.pool(),
             tuple(self._homes.volumes()),
             tuple(self._homes.checkpoints()),
-            dict(self._homes.dropped),
+            dict(self._upkeep.dropped),
             len(problems),
         )
         return problems

@@ -16,7 +16,8 @@ def make(path: str, *, again: bool = False) -> None:
 
     Without it mkfs.xfs refuses whatever has a file system already. Raises ProgramError.
     """
-    run(["mkfs.xfs", "-q", "-K", *(["-f"] if again else []), path], seconds=300)
+    # without 64-bit extent counters, which kernels before 5.19 do not know
+    run(["mkfs.xfs", "-q", "-K", "-i", "nrext64=0", *(["-f"] if again else []), path], seconds=300)
 
 
 def mount(device: str, point: str) -> None:

@@ -19,6 +19,7 @@ from pdshub.homes import freezing, images, names
 from pdshub.homes.errors import ArgumentError, FullError, InUseError, MissingError, TakenError
 from pdshub.homes.operations import Homes
 from pdshub.homes.policy import Limits, Schedule
+from pdshub.homes.upkeep import Upkeep
 from tests.programs import go_program
 from tests.unit.homes.disk import MI, ROOT, SMALL, Disk, disk, eventually
 
@@ -199,13 +200,13 @@ def daily(d: Disk) -> None:
     d.unmounted(homes, busy)
     d.clock[0] = time.time() + 60
     for _ in range(4):
-        assert homes.daily(Schedule(keep=2)) == []
+        assert Upkeep(homes, Schedule(keep=2)).daily() == []
         d.clock[0] += DAY
         # as if somebody had worked in the one home, a minute ago
         os.utime(d.pool / f"volumes/{busy}.img", (d.clock[0] - 60, d.clock[0] - 60))
     assert len(homes.checkpoints(busy)) == 2 and len(homes.checkpoints(idle)) == 1
     strict = d.homes(Limits(overcommit=10, drop_above=1e-6, refuse_above=1.0))
-    assert strict.make_room() == 3 and strict.checkpoints() == []
+    assert Upkeep(strict, Schedule()).make_room() == 3 and strict.checkpoints() == []
     full = d.homes(Limits(overcommit=10, drop_above=0.9, refuse_above=1e-6))
     refused(FullError, lambda: full.create("pvc-3", SMALL, 0))
     assert (d.mounted(homes, busy) / "work").read_text() == "done"
@@ -217,7 +218,7 @@ def too_large_to_copy(d: Disk) -> None:
     volume = homes.create("pvc-1", SMALL, 0).id
     target = d.mounted(homes, volume)
     assert "reflink" in refused(FullError, lambda: homes.checkpoint(volume, "x"))
-    assert len(homes.daily(Schedule())) == 1
+    assert len(Upkeep(homes, Schedule()).daily()) == 1
     (target / "goes").write_text("on")
     assert not list((d.pool / "checkpoints").iterdir())
 

@@ -11,6 +11,7 @@ from pdshub.homes import names
 from pdshub.homes.errors import ArgumentError, FullError, HomesError, MissingError, RangeError, TakenError
 from pdshub.homes.locks import Locks
 from pdshub.homes.policy import Limits, Schedule
+from pdshub.homes.upkeep import AGE, ROOM, Upkeep
 from tests.unit.homes.memory import GI, NOW, Memory, homes
 
 DAY = 86_400.0
@@ -55,7 +56,8 @@ def test_a_volume_goes_with_its_days_and_not_with_what_was_asked_for(tmp_path: P
     found = homes(tmp_path, disk)
     volume = found.create("pvc-1", GI, 0).id
     asked = found.checkpoint(volume, "before-the-upgrade")
-    found.daily(Schedule())
+    upkeep = Upkeep(found, Schedule())
+    upkeep.daily()
     assert len(found.checkpoints(volume)) == 2
     for _ in range(2):
         found.delete(volume)
@@ -93,34 +95,36 @@ def test_days_come_and_go(tmp_path: Path) -> None:
     now = [NOW]
     found = homes(tmp_path, Memory(), now=now)
     one, other = (found.create(name, GI, 0).id for name in ("pvc-1", "pvc-2"))
+    upkeep = Upkeep(found, Schedule(keep=3))
     for _ in range(5):
         for _ in range(2):
-            assert found.daily(Schedule(keep=3)) == []
+            assert upkeep.daily() == []
         now[0] += DAY
     assert {len(found.checkpoints(v)) for v in (one, other)} == {3}
     assert min(c.created for c in found.checkpoints()) == NOW + 2 * DAY
-    assert found.dropped == {"age": 4, "room": 0}
+    assert upkeep.dropped == {AGE: 4, ROOM: 0}
 
 
 def test_checkpoints_go_before_the_pool_is_full(tmp_path: Path) -> None:
     disk = Memory(total=100 * GI, each=10 * GI)
     found = homes(tmp_path, disk)
     volumes = [found.create(f"pvc-{n}", GI, 0).id for n in range(3)]
-    found.daily(Schedule())
+    upkeep = Upkeep(found, Schedule())
+    upkeep.daily()
     asked = found.checkpoint(volumes[0], "asked for")
     disk.used = 65 * GI
-    assert found.pool().fill > 0.9 and found.make_room() == 2
+    assert found.pool().fill > 0.9 and upkeep.make_room() == 2
     assert asked in found.checkpoints() and found.pool().fill <= 0.9
     disk.used = 88 * GI
-    assert found.make_room() == 2, "those that somebody asked for are the last"
-    assert found.make_room() == 0 and found.dropped["room"] == 4
+    assert upkeep.make_room() == 2, "those that somebody asked for are the last"
+    assert upkeep.make_room() == 0 and upkeep.dropped[ROOM] == 4
     disk.used = 97 * GI
-    assert found.make_room() == 0, "nothing is left to go"
+    assert upkeep.make_room() == 0, "nothing is left to go"
     with pytest.raises(FullError):
         found.create("pvc-9", GI, 0)
     with pytest.raises(FullError):
         found.checkpoint(volumes[0], "now")
-    problems = found.daily(Schedule(hour=3))
+    problems = Upkeep(found, Schedule(hour=3)).daily()
     assert len(problems) == 3 and all("full" in problem for problem in problems)
 
 
