@@ -32,16 +32,18 @@ _MODES = frozenset(
 def answering(method: Callable[[Any, Any], Awaitable[Any]]) -> Method:
     """A service's method whose errors become gRPC's; it gets the request alone."""
 
+    called = getattr(method, "__name__", "a call")
+
     @functools.wraps(method)
     async def answer(self: Any, request: Any, context: Any) -> Any:
         try:
             return await method(self, request)
         except HomesError as error:
             if error.status == HomesError.status:
-                log.error("%s: %s", method.__name__, error)
+                log.error("%s: %s", called, error)
             await context.abort(grpc.StatusCode[error.status], str(error))
         except OSError as error:
-            log.exception("%s", method.__name__)
+            log.exception("%s", called)
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             code = grpc.StatusCode.RESOURCE_EXHAUSTED if full else grpc.StatusCode.INTERNAL
             await context.abort(code, str(error))

@@ -35,13 +35,17 @@ class Homes:
         self.limits, self.now = limits, clock
 
     def prepare(self) -> None:
-        """Before anything else, once a start: what a killed process left frozen goes on. Raises HomesError, OSError."""
+        """Before anything else, once a start. Raises HomesError, OSError."""
         self._locks.prepare()
         self._backend.prepare()
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Let homes go on that a process has left standing still when it was killed. Raises HomesError, OSError."""
         for volume in self._backend.volumes():
-            for mount in mounts.of(self._backend.numbers(volume.id)):
-                freezing.thaw(mount.point)
-                break
+            with self._locks(volume.id):
+                for mount in self.mounted(volume.id)[:1]:
+                    freezing.thaw(mount.point)
 
     # --- what is there
 

@@ -24,8 +24,8 @@ from pdshub.wellknown import HOMES_DRIVER
 
 log = logging.getLogger(__name__)
 
-STUCK_SECONDS = 900.0
-"""A loop over the disk without a whole turn for so long is stuck: its longest program has 300 s."""
+STUCK_SECONDS = 3600.0
+"""A loop over the disk without a whole turn for so long is stuck: where homes are copied one takes some minutes."""
 
 
 @dataclass(frozen=True)

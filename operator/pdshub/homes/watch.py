@@ -26,6 +26,7 @@ class Watch:
     def __init__(self, homes: Homes, schedule: Schedule) -> None:
         self._homes, self._upkeep = homes, Upkeep(homes, schedule)
         self._next_daily = 0.0
+        self._problems: list[str] = []
         self._said: set[str] = set()
         self.seen: Seen | None = None
         self.last_turn = time.monotonic()
@@ -46,11 +47,11 @@ class Watch:
             await asyncio.sleep(EVERY)
 
     def turn(self) -> list[str]:
-        """One look: what could not be done. Raises HomesError, OSError."""
+        """One look: what the last look at checkpoints could not do. Raises HomesError, OSError."""
+        self._homes.go_on()
         self._upkeep.make_room()
-        problems: list[str] = []
         if time.monotonic() >= self._next_daily:
-            problems = self._upkeep.daily()
+            self._problems = self._upkeep.daily()
             self._next_daily = time.monotonic() + DAILY_EVERY
             self._upkeep.make_room()
         self.seen = Seen(
@@ -58,6 +59,6 @@ class Watch:
             tuple(self._homes.volumes()),
             tuple(self._homes.checkpoints()),
             dict(self._upkeep.dropped),
-            len(problems),
+            len(self._problems),
         )
-        return problems
+        return self._problems
