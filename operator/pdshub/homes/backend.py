@@ -14,7 +14,12 @@ from pdshub.homes.model import Checkpoint, Pool, Volume
 
 
 class Backend(ABC):
-    """Volumes and their checkpoints on one node's disk."""
+    """Volumes and their checkpoints on one node's disk.
+
+    ``freezes``: a checkpoint freezes what is mounted, and a process that is killed meanwhile leaves it so.
+    """
+
+    freezes = False
 
     @abstractmethod
     def prepare(self) -> None:

@@ -27,6 +27,8 @@ COPY_MOST = 1 << 30
 class FileBackend(Backend):
     """Images below ``folder``. ``copy_most``: no checkpoint is made of what would need a longer copy."""
 
+    freezes = True
+
     def __init__(self, folder: Path, copy_most: int = COPY_MOST) -> None:
         self._folder, self._copy_most = folder, copy_most
 
