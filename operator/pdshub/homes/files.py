@@ -47,6 +47,7 @@ class FileBackend(Backend):
         return self._checkpoints / f"{checkpoint}.img"
 
     def prepare(self) -> None:
+        """Make the folders; remove what killed processes have left half done."""
         for folder in (self._folder, self._volumes, self._checkpoints):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for folder in (self._volumes, self._checkpoints):
@@ -55,18 +56,22 @@ class FileBackend(Backend):
                     left.unlink(missing_ok=True)
 
     def pool(self) -> Pool:
+        """The file system below the folder, whoever else has a part of it."""
         about = os.statvfs(self._folder)
         total = about.f_blocks * about.f_frsize
         return Pool(total, total - about.f_bavail * about.f_frsize, sum(v.size for v in self.volumes()))
 
     def add_disk(self, device: str) -> None:
+        """Raises ArgumentError: the file system below has to be enlarged."""
         raise ArgumentError("the backend file has no disks of its own: enlarge the file system that its folder is on")
 
     def volumes(self) -> list[Volume]:
+        """All images that are whole."""
         found = (self.volume(name) for name in _ids(self._volumes) if names.is_volume(name))
         return [volume for volume in found if volume]
 
     def volume(self, volume: str) -> Volume | None:
+        """The image of that id; it is there as soon as it has its name."""
         image = self._image(volume)
         try:
             about = image.lstat()
@@ -76,6 +81,7 @@ class FileBackend(Backend):
         return Volume(volume, about.st_size, about.st_blocks * 512, names.label(str(label)), about.st_mtime)
 
     def create(self, volume: str, size: int, label: str, source: str = "") -> None:
+        """Make an image aside, with a file system or as a copy, and name it."""
         image = self._image(volume)
         new = partial(image)
         if source:
@@ -94,9 +100,11 @@ class FileBackend(Backend):
         sync(self._volumes)
 
     def delete(self, volume: str) -> None:
+        """Remove an image."""
         _remove(self._image(volume))
 
     def grow(self, volume: str, size: int) -> None:
+        """Enlarge an image, and tell the loop device over it."""
         image = self._image(volume)
         file = os.open(image, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
@@ -108,9 +116,11 @@ class FileBackend(Backend):
         loop.refresh(str(image))
 
     def device(self, volume: str) -> AbstractContextManager[str]:
+        """A loop device over an image."""
         return loop.attached(str(self._image(volume)))
 
     def numbers(self, volume: str) -> frozenset[str]:
+        """That of the loop device, where there is one."""
         try:
             found = loop.number_of(str(self._image(volume)))
         except FileNotFoundError:
@@ -118,6 +128,7 @@ class FileBackend(Backend):
         return frozenset([found] if found else [])
 
     def checkpoints(self, volume: str = "") -> list[Checkpoint]:
+        """All copies that are whole."""
         ids = (i for i in _ids(self._checkpoints) if names.is_checkpoint(i))
         found = (self._checkpoint(i) for i in ids if not volume or names.volume_of(i) == volume)
         return [checkpoint for checkpoint in found if checkpoint]
@@ -139,6 +150,7 @@ class FileBackend(Backend):
         )
 
     def checkpoint(self, checkpoint: str, point: str, now: float, *, daily: bool) -> None:
+        """Copy an image while what is mounted of it stands still. Raises FullError where that took too long."""
         source, image = self._image(names.volume_of(checkpoint)), self._copy(checkpoint)
         if not images.can_clone(self._checkpoints):
             self._may_copy(images.allocated(source))
@@ -164,9 +176,11 @@ class FileBackend(Backend):
             raise FullError(f"a copy of {size} bytes would take the last room of the file system below")
 
     def drop(self, checkpoint: str) -> None:
+        """Remove a copy."""
         _remove(self._copy(checkpoint))
 
     def checkpoint_device(self, checkpoint: str) -> AbstractContextManager[str]:
+        """A loop device over a copy, read-only."""
         return loop.attached(str(self._copy(checkpoint)), read_only=True)
 
 

@@ -35,19 +35,24 @@ class ThinBackend(Backend):
         return next((found for found in self._lvs() if found.name == lv), None)
 
     def prepare(self) -> None:
+        """Activate the pool. Raises ProgramError, ReportError where it is not there."""
         run(lvm.activate(self._vg, self._pool))
         self.pool()
 
     def pool(self) -> Pool:
+        """The thin pool, data and metadata."""
         return lvm.pool_of(self._lvs(), self._pool)
 
     def volumes(self) -> list[Volume]:
+        """All logical volumes of homes that are whole."""
         return lvm.volumes(self._lvs(), self._pool)
 
     def volume(self, volume: str) -> Volume | None:
+        """The one of that id."""
         return next((found for found in self.volumes() if found.id == volume), None)
 
     def create(self, volume: str, size: int, label: str, source: str = "") -> None:
+        """Make a thin volume, from nothing or from a snapshot; what was never finished is removed before."""
         found = self._lvs()
         if any(lv.name == lvm.home_lv(volume) for lv in found):  # a process was killed while it made this
             run(lvm.remove(self._vg, lvm.home_lv(volume)))
@@ -71,9 +76,11 @@ class ThinBackend(Backend):
             run(lvm.extend(self._vg, lv, size))
 
     def delete(self, volume: str) -> None:
+        """Remove a home's logical volume."""
         self._remove(lvm.home_lv(volume), lvm.HOME)
 
     def drop(self, checkpoint: str) -> None:
+        """Remove a snapshot."""
         self._remove(lvm.checkpoint_lv(checkpoint), lvm.CHECKPOINT)
 
     def _remove(self, lv: str, tag: str) -> None:
@@ -82,9 +89,11 @@ class ThinBackend(Backend):
             run(lvm.remove(self._vg, lv))
 
     def grow(self, volume: str, size: int) -> None:
+        """Extend a logical volume; its device grows at once."""
         self._extend(lvm.home_lv(volume), size)
 
     def device(self, volume: str) -> AbstractContextManager[str]:
+        """Its device, which stays active."""
         return self._active(lvm.home_lv(volume))
 
     @contextmanager
@@ -99,17 +108,21 @@ class ThinBackend(Backend):
                     run(lvm.deactivate(self._vg, lv))
 
     def numbers(self, volume: str) -> frozenset[str]:
+        """That of the device, while it is active."""
         found = self._find(lvm.home_lv(volume))
         return frozenset([found.number] if found and found.number else [])
 
     def checkpoints(self, volume: str = "") -> list[Checkpoint]:
+        """All snapshots."""
         found = lvm.checkpoints(self._lvs(), self._pool)
         return [checkpoint for checkpoint in found if not volume or checkpoint.volume == volume]
 
     def checkpoint(self, checkpoint: str, point: str, now: float, *, daily: bool) -> None:
+        """A thin snapshot; LVM itself freezes what is mounted."""
         run(lvm.snapshot(self._vg, checkpoint, int(now), daily=daily))
 
     def checkpoint_device(self, checkpoint: str) -> AbstractContextManager[str]:
+        """A snapshot's device, which goes when it is no longer looked at."""
         return self._active(lvm.checkpoint_lv(checkpoint), after=False)
 
     def add_disk(self, device: str) -> None:
