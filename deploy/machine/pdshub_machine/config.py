@@ -71,13 +71,11 @@ class Config:
 def load(file: Path | None) -> Config:
     """The settings; the defaults where no file is named and :data:`FILE` is not there. Raises Trouble."""
     try:
-        text = (file or FILE).read_text()
+        return parse((file or FILE).read_text())
     except FileNotFoundError:
         if file:
             raise failed(f"{file}: no such file") from None
         return Config()
-    try:
-        return parse(text)
     except ValueError as error:
         raise failed(f"{file or FILE}: {error}") from None
 
@@ -85,11 +83,11 @@ def load(file: Path | None) -> Config:
 def parse(text: str) -> Config:
     """Settings from TOML. Raises ValueError that names the key which is unknown or wrong."""
     wire = tomllib.loads(text)
-    parts = {"etcd": Etcd(**_checked(Etcd(), wire.pop("etcd", {}), "etcd."))}
+    etcd = Etcd(**_checked(Etcd(), wire.pop("etcd", {}), "etcd."))
     root = Root(**_checked(Root(), wire.pop("root", {}), "root."))
     if root.volume not in ("auto", "none") and not all(root.volume.partition("/")):
         raise ValueError(f"root.volume is {root.volume!r}: want VG/LV, auto or none")
-    return Config(**_checked(Config(), wire, ""), **parts, root=root)
+    return Config(**_checked(Config(), wire, ""), etcd=etcd, root=root)
 
 
 def _checked(defaults: Any, wire: Any, at: str) -> dict[str, Any]:

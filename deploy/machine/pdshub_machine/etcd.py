@@ -59,7 +59,7 @@ def digest(file: Path) -> str:
     """
     size = file.stat().st_size
     if size % _SECTOR != DIGEST:
-        raise Trouble(Code.DAMAGED, f"{file}: {size} bytes are no whole snapshot: it was cut off, or is a copy of a database")
+        raise Trouble(Code.DAMAGED, f"{file}: {size} bytes are no whole snapshot")
     inner, left = hashlib.sha256(), size - DIGEST
     try:
         with file.open("rb") as opened:
@@ -84,8 +84,9 @@ def look(programs: Programs, file: Path, timeout: float) -> Facts:
     said = programs.run("etcdutl", "snapshot", "status", file, "--write-out=json", timeout=timeout)
     try:
         wire = json.loads(said)
-        found = {"hash": wire["hash"], "revision": wire["revision"], "keys": wire["totalKey"]}
-        return Facts.read({**found, "size": file.stat().st_size, "sha256": sha256, "version": str(wire.get("version", ""))})
+        content = {"hash": wire["hash"], "revision": wire["revision"], "keys": wire["totalKey"]}
+        version = str(wire.get("version", ""))
+        return Facts.read({**content, "size": file.stat().st_size, "sha256": sha256, "version": version})
     except (ValueError, KeyError, TypeError):
         raise failed(f"etcdutl says of {file} what is not understood: {said[:200]!r}") from None
 

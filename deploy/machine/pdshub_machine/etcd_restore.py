@@ -22,7 +22,7 @@ from .trouble import Code, Trouble, failed, refused
 
 OURS, RESTORING, BEFORE = "pdshub-machine", "restoring", "before-"
 BUMP = 1_000_000_000
-"""Added to the revision, as etcd's documentation on disaster recovery says: to clients that watch, no revision ever goes
+"""Added to the revision, as etcd's documentation on disaster recovery says: to clients that watch no revision goes
 down, and everything before is compacted, so that they list anew."""
 SPARE = 200 << 20
 """Bytes that a restore takes beside the database: etcd makes its log 64 MB large at once, and the next one too."""

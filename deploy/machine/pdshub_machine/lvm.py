@@ -77,7 +77,7 @@ def _volume(wire: dict[str, Any]) -> Volume:
 
 
 def volumes(programs: Programs, *what: str) -> list[Volume]:
-    """Volumes of a group (also hidden ones, after ``--all``: one that is to be merged is hidden), or the one that a name
+    """Volumes of a group (after ``--all`` also hidden ones: one that is to be merged is hidden), or the one that a name
     or device says. Raises Trouble."""
     said = programs.run("lvs", *_REPORT, *what, timeout=_SECONDS, kill=False)
     try:
@@ -100,14 +100,14 @@ def root(programs: Programs, setting: str) -> Volume:
         raise failed(f"lvs knows {len(found)} volumes as {device}")
     if not found[0].is_thin:
         raise refused(
-            f"{found[0].full_name} is not in a thin pool: a checkpoint would have to have a size of its own, and is lost "
+            f"{found[0].full_name} is not in a thin pool: a checkpoint would need a size of its own, and is lost "
             "when that is full. See docs/recover-machine.md"
         )
     return found[0]
 
 
 def snapshot(programs: Programs, origin: Volume, name: str, tags: Iterable[str]) -> None:
-    """A thin snapshot that is not activated by itself; LVM freezes the file system while it makes one. Raises Trouble."""
+    """A thin snapshot that is not activated by itself; LVM freezes the file system meanwhile. Raises Trouble."""
     marks = [word for tag in tags for word in ("--addtag", tag)]
     _change(programs, "lvcreate", "--snapshot", "--setactivationskip", "y", "--name", name, *marks, origin.full_name)
 

@@ -16,8 +16,9 @@ from .config import Config
 from .programs import Programs, only_one
 from .trouble import Code, Trouble
 
-CODES = """exit codes: 0 done; 1 something did not work; 2 the command line is wrong; 3 another one is at work; 4 no room;
-5 refused, nothing was changed; 6 a snapshot is damaged; 7 (status) the newest good one is too old. docs/recover-machine.md"""
+CODES = """exit codes: 0 done; 1 something did not work; 2 wrong command line; 3 another one is at work; 4 no room;
+5 refused, nothing was changed; 6 a snapshot is damaged; 7 (status) the newest good one is too old"""
+FULL = "is {:.0f} % full, and no checkpoint is left to drop: extend it, or remove files and run fstrim /"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -57,13 +58,13 @@ def main(argv: list[str]) -> int:
     try:
         return _COMMANDS[command](settings.load(args.config), args)
     except Trouble as error:
-        print(f"pdshub-machine: {error}", file=sys.stderr)
+        _complain(str(error))
         return error.code
     except OSError as error:
-        print(f"pdshub-machine: {error.filename or 'the system'}: {error.strerror}", file=sys.stderr)
+        _complain(f"{error.filename or 'the system'}: {error.strerror}")
         return Code.FAILED
     except KeyboardInterrupt:
-        print("pdshub-machine: interrupted; give the same command again", file=sys.stderr)
+        _complain("interrupted; give the same command again")
         return 130
 
 
@@ -75,31 +76,37 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
-def _lock(config: Config, kind: str) -> Path:
-    return config.state / f"{kind}.lock"
+def _complain(text: str) -> None:
+    print(f"pdshub-machine: {text}", file=sys.stderr)
 
 
-def _reported(config: Config, what: str, look: Callable[[], status.Kind], work: Callable[[], None]) -> int:
-    """Do it, and tell Prometheus how it went; one that another one keeps from its work says nothing."""
+def _told(config: Config, what: str, work: Callable[[Programs], int], *, making: bool = False) -> int:
+    """Do it with the lock of its kind, then tell Prometheus what there is, and how it went. Who was kept from its work
+    by another one says nothing."""
+
+    def look() -> status.Kind:
+        return status.of_etcd(config) if what == "etcd" else status.of_root(config, Programs())
+
     try:
-        work()
+        with only_one(config.state / f"{what}.lock") as programs:
+            code = work(programs)
     except (Trouble, OSError) as error:
-        if not isinstance(error, Trouble) or error.code is not Code.BUSY:
-            status.after(config, what, look, _now(), run_ok=False)
+        if not (isinstance(error, Trouble) and error.code is Code.BUSY):
+            status.tell(config, what, look, _now(), False if making else None)
         raise
-    status.after(config, what, look, _now(), run_ok=True)
-    return 0
+    status.tell(config, what, look, _now(), True if making else None)
+    return code
 
 
 def _etcd_snapshot(config: Config, args: argparse.Namespace) -> int:
     del args
 
-    def work() -> None:
-        with only_one(_lock(config, "etcd")) as programs:
-            made = store.make(config, programs, _now())
+    def work(programs: Programs) -> int:
+        made = store.make(config, programs, _now())
         _say(f"{made.name}: {made.facts.keys} keys, revision {made.facts.revision}, {made.facts.size} bytes")
+        return 0
 
-    return _reported(config, "etcd", lambda: status.etcd(config), work)
+    return _told(config, "etcd", work, making=True)
 
 
 def _etcd_list(config: Config, args: argparse.Namespace) -> int:
@@ -109,30 +116,34 @@ def _etcd_list(config: Config, args: argparse.Namespace) -> int:
 
 
 def _etcd_verify(config: Config, args: argparse.Namespace) -> int:
-    with only_one(_lock(config, "etcd")) as programs:
+    def work(programs: Programs) -> int:
         names = [store.named(config, name).name for name in args.names] or store.all_names(config)
         wrong = store.verify(config, programs, names)
-    for text in wrong:
-        print(f"pdshub-machine: {text}", file=sys.stderr)
-    _say(f"{len(names) - len(wrong)} of {len(names)} are whole, and as they were written")
-    return Code.DAMAGED if wrong else 0
+        for text in wrong:
+            _complain(text)
+        _say(f"{len(names) - len(wrong)} of {len(names)} are whole, and as they were written")
+        return Code.DAMAGED if wrong else 0
+
+    return _told(config, "etcd", work)
 
 
 def _etcd_restore(config: Config, args: argparse.Namespace) -> int:
-    with only_one(_lock(config, "etcd")) as programs:
+    def work(programs: Programs) -> int:
         one = store.named(config, args.name)
         etcd_restore.restore(config, programs, one, _now(), stop=args.stop, replace=args.replace, told=_say)
-    return 0
+        return 0
+
+    return _told(config, "etcd", work)
 
 
 def _root_checkpoint(config: Config, args: argparse.Namespace) -> int:
     del args
 
-    def work() -> None:
-        with only_one(_lock(config, "root")) as programs:
-            _say(f"{root.make(config, programs, _now(), _say).name}: made")
+    def work(programs: Programs) -> int:
+        _say(f"{root.make(config, programs, _now(), _say).name}: made")
+        return 0
 
-    return _reported(config, "root", lambda: status.of_root(config, Programs()), work)
+    return _told(config, "root", work, making=True)
 
 
 def _root_list(config: Config, args: argparse.Namespace) -> int:
@@ -146,28 +157,33 @@ def _root_list(config: Config, args: argparse.Namespace) -> int:
 
 
 def _root_restore(config: Config, args: argparse.Namespace) -> int:
-    with only_one(_lock(config, "root")) as programs:
+    def work(programs: Programs) -> int:
         root.restore(config, programs, args.name, _now(), _say)
-    return 0
+        return 0
+
+    return _told(config, "root", work)
 
 
 def _root_drop(config: Config, args: argparse.Namespace) -> int:
     if bool(args.names) == args.for_space:
-        print("pdshub-machine root drop: say which, or --for-space", file=sys.stderr)
+        _complain("root drop: say which, or --for-space")
         return 2
-    with only_one(_lock(config, "root")) as programs:
+
+    def work(programs: Programs) -> int:
         if args.names:
             root.drop(config, programs, args.names, _say)
             return 0
         found = root.make_room(config, programs, _say)
-    if found.fill >= config.root.pool_percent:
-        raise Trouble(Code.NO_ROOM, f"pool {found.pool.full_name} is {found.fill:.0f} % full, and no checkpoint is left to drop")
-    return 0
+        if found.fill >= config.root.pool_percent:
+            raise Trouble(Code.NO_ROOM, f"pool {found.pool.full_name} {FULL.format(found.fill)}")
+        return 0
+
+    return _told(config, "root", work)
 
 
 def _status(config: Config, args: argparse.Namespace) -> int:
     now = _now()
-    kinds = [status.etcd(config), status.of_root(config, Programs())]
+    kinds = [status.of_etcd(config), status.of_root(config, Programs())]
     if args.output == "json":
         _say(json.dumps({kind.what: kind.wire(now) for kind in kinds}, indent=1))
     else:

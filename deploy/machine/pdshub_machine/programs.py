@@ -7,7 +7,7 @@ import fcntl
 import os
 import resource
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from .trouble import Code, Trouble, failed
 SHOWN = 2000
 """Characters of a program's complaint that are passed on: the last ones."""
 _ENVIRONMENT = {"LC_ALL": "C", "LVM_SUPPRESS_FD_WARNINGS": "1"}
+_OTHERS = ("ETCD_", "ETCDCTL_", "ETCDUTL_")
+"""Variables that would change what etcd's programs do."""
 
 
 @dataclass(frozen=True)
@@ -27,46 +29,44 @@ class Programs:
 
     lock: int | None = None
 
-    def run(
-        self, *argv: str | Path, timeout: float, kill: bool = True, max_file: int | None = None, fine: Sequence[int] = (0,)
-    ) -> str:
-        """A program's standard output. Raises Trouble when it is missing, ends with another code than the ``fine`` ones,
-        or takes longer than ``timeout`` seconds.
+    def run(self, *argv: str | Path, timeout: float, kill: bool = True, max_file: int | None = None) -> str:
+        """A program's standard output. Raises Trouble when it is missing, ends with another code than 0, or takes
+        longer than ``timeout`` seconds.
 
-        ``kill``: it is killed then; otherwise it goes on by itself, with the lock. ``max_file``: the largest file that it
-        may write, in bytes.
+        ``kill``: it is killed then; otherwise it goes on by itself, with the lock. ``max_file``: the largest file that
+        it may write, in bytes.
         """
         words = [str(word) for word in argv]
 
         def limit() -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (max_file or 0, max_file or 0))
 
-        environ = {n: v for n, v in os.environ.items() if not n.startswith(("ETCD_", "ETCDCTL_", "ETCDUTL_"))}
         try:
             process = subprocess.Popen(
                 words,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env={**environ, **_ENVIRONMENT},
+                env={**{n: v for n, v in os.environ.items() if not n.startswith(_OTHERS)}, **_ENVIRONMENT},
                 pass_fds=() if self.lock is None else (self.lock,),
                 preexec_fn=None if max_file is None else limit,
             )
         except FileNotFoundError:
-            raise failed(f"{words[0]} is not on PATH: see docs/recover-machine.md, Install") from None
+            raise failed(f"{words[0]} is not on PATH: docs/recover-machine.md says where it comes from") from None
         except OSError as error:
             raise failed(f"{words[0]}: {error.strerror}") from None
         try:
             out, err = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
+            said = f"{' '.join(words)}: no end after {timeout:.0f} s"
             if not kill:
-                raise failed(f"{' '.join(words)}: still at work after {timeout:.0f} s, left alone: look at it") from None
+                raise failed(f"{said}; it goes on and was left alone: look at it") from None
             process.kill()
             process.communicate()
-            raise failed(f"{' '.join(words)}: no end after {timeout:.0f} s, killed") from None
-        if process.returncode not in fine:
-            said = (err or out).decode(errors="replace").strip()[-SHOWN:]
-            raise failed(f"{' '.join(words)}: exit code {process.returncode}: {said}")
+            raise failed(f"{said}, killed") from None
+        if process.returncode:
+            complaint = (err or out).decode(errors="replace").strip()[-SHOWN:]
+            raise failed(f"{' '.join(words)}: exit code {process.returncode}: {complaint}")
         return out.decode(errors="replace")
 
 
@@ -79,14 +79,15 @@ def only_one(file: Path) -> Iterator[Programs]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Trouble(Code.BUSY, f"another one is at work, or a program that it started: {file} is locked") from None
+            text = f"another one is at work, or a program that it started: {file} is locked"
+            raise Trouble(Code.BUSY, text) from None
         yield Programs(lock)
     finally:
         os.close(lock)
 
 
 def synced(folder: Path) -> None:
-    """Return when names in a folder are on the disk."""
+    """Return when the names in a folder are on the disk."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

@@ -126,8 +126,8 @@ def _make(config: Config, programs: Programs, now: datetime, tags: Sequence[str]
     if found.fill >= config.root.pool_percent:
         raise Trouble(
             Code.NO_ROOM,
-            f"pool {found.pool.full_name} is {found.fill:.0f} % full: drop checkpoints, extend it (lvextend), or remove "
-            "files and run fstrim /",
+            f"pool {found.pool.full_name} is {found.fill:.0f} % full: drop checkpoints, extend it (lvextend), or "
+            "remove files and run fstrim /",
         )
     taken = [volume.name.rpartition(_INFIX)[2] for volume in lvm.volumes(programs, "--all", found.origin.group)]
     name = points.next_name(now, taken)
@@ -202,6 +202,6 @@ def restore(config: Config, programs: Programs, name: str, now: datetime, told: 
     lvm.merge(programs, named(look(programs, config.root), name).volume)
     if look(programs, config.root).waiting == name:
         told(f"{name} takes the root's place at the next boot; what is written until then is in no checkpoint")
-        told(f"choose kernel {wanted.kernel or 'of that time'} in the boot menu; then look with: pdshub-machine root list")
+        told(f"choose kernel {wanted.kernel or 'of that time'} in the boot menu, then: pdshub-machine status")
     else:
         told(f"{name} has taken the root's place")

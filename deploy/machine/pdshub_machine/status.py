@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,11 @@ METRICS = {
     "pdshub_machine_last_good_timestamp_seconds": "When the newest good one was taken (Unix time); 0 if there is none.",
     "pdshub_machine_kept": "How many good ones there are.",
     "pdshub_machine_bytes": "What they take on this machine's disk.",
+    "pdshub_machine_pool_used_ratio": "What is used of the root's thin pool, data or metadata, whichever is more.",
     "pdshub_machine_last_run_timestamp_seconds": "When one was last to be made (Unix time).",
     "pdshub_machine_last_run_ok": "1 if it was made, 0 if not.",
-    "pdshub_machine_pool_used_ratio": "What is used of the root's thin pool, data or metadata, whichever is more.",
 }
-"""Name -> help. Each has the label ``what``: etcd or root."""
+"""Name -> help. Each is a gauge and has the label ``what``: etcd or root."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Kind:
     old_after_hours: int = 0
     absent: str = ""
     pool_used: float | None = None
-    extra: dict[str, Any] | None = None
+    extra: Mapping[str, Any] | None = None
 
     def newest(self, now: datetime) -> datetime | None:
         """The newest good one."""
@@ -52,7 +52,7 @@ class Kind:
             return {"absent": self.absent}
         newest = self.newest(now)
         return {
-            "lastGood": newest.isoformat().replace("+00:00", "Z") if newest else None,
+            "lastGood": newest.strftime("%Y-%m-%dT%H:%M:%SZ") if newest else None,
             "ageSeconds": round((now - newest).total_seconds()) if newest else None,
             "old": self.old(now),
             "kept": len(self.taken),
@@ -60,19 +60,19 @@ class Kind:
         }
 
 
-def etcd(config: Config) -> Kind:
+def of_etcd(config: Config) -> Kind:
     """What there is of etcd."""
     known = store.everything(config)
     whole = {one.name for one in known}
-    extra = {
-        "bytes": sum(one.facts.size for one in known),
+    size = sum(one.facts.size for one in known)
+    extra: dict[str, Any] = {
+        "bytes": size,
         "broken": [name for name in store.all_names(config) if name not in whole],
-        "damaged": sorted(f.name for f in config.snapshots.glob(f"*{store.DAMAGED}")),
+        "damaged": sorted(folder.name for folder in config.snapshots.glob(f"*{store.DAMAGED}")),
         "stoppedManifests": static_pods.stopped(config.etcd.manifests),
         "before": [str(folder) for folder in etcd_restore.before(config.etcd)],
     }
-    taken = tuple(one.taken for one in known)
-    return Kind("etcd", taken, extra["bytes"], config.etcd.old_after_hours, extra=extra)
+    return Kind("etcd", tuple(one.taken for one in known), size, config.etcd.old_after_hours, extra=extra)
 
 
 def of_root(config: Config, programs: Programs) -> Kind:
@@ -83,7 +83,7 @@ def of_root(config: Config, programs: Programs) -> Kind:
         if error.code is not Code.REFUSED:
             raise
         return Kind("root", absent=str(error))
-    extra = {
+    extra: dict[str, Any] = {
         "volume": found.origin.full_name,
         "waitsForBoot": found.waiting or None,
         "pool": found.pool.full_name,
@@ -92,35 +92,6 @@ def of_root(config: Config, programs: Programs) -> Kind:
     }
     taken = tuple(one.taken for one in found.checkpoints)
     return Kind("root", taken, None, config.root.old_after_hours, pool_used=found.fill / 100, extra=extra)
-
-
-def metrics(kind: Kind, now: datetime, run_ok: bool) -> str:
-    """Prometheus' text format. Times, not ages: an age would stand still together with who writes it."""
-    newest = kind.newest(now)
-    values: dict[str, float | None] = {
-        "pdshub_machine_last_good_timestamp_seconds": newest.timestamp() if newest else 0,
-        "pdshub_machine_kept": len(kind.taken),
-        "pdshub_machine_bytes": kind.size,
-        "pdshub_machine_last_run_timestamp_seconds": int(now.timestamp()),
-        "pdshub_machine_last_run_ok": int(run_ok),
-        "pdshub_machine_pool_used_ratio": kind.pool_used,
-    }
-    lines: list[str] = []
-    for name, value in values.items():
-        if value is not None:
-            lines += [f"# HELP {name} {METRICS[name]}", f"# TYPE {name} gauge", f'{name}{{what="{kind.what}"}} {value:.15g}']
-    return "".join(f"{line}\n" for line in lines)
-
-
-def publish(config: Config, what: str, text: str) -> None:
-    """Write ``pdshub-machine-WHAT.prom``, whole at every moment. Nothing without a folder for it. Raises OSError."""
-    folder = Path(config.metrics)
-    if not config.metrics or not folder.is_dir():
-        return
-    new = folder / f".pdshub-machine-{what}.{os.getpid()}"
-    new.write_text(text)
-    new.chmod(0o644)
-    new.replace(folder / f"pdshub-machine-{what}.prom")
 
 
 def words(kinds: Iterable[Kind], now: datetime) -> list[str]:
@@ -137,11 +108,55 @@ def words(kinds: Iterable[Kind], now: datetime) -> list[str]:
     return lines
 
 
-def after(config: Config, what: str, look: Callable[[], Kind], now: datetime, run_ok: bool) -> None:
-    """Tell Prometheus how a run ended; where LVM does not even say what there is, that there is nothing good."""
+def state_metrics(kind: Kind, now: datetime) -> str:
+    """What there is, in Prometheus' text format. Times, not ages: an age would stand still together with who writes
+    it."""
+    newest = kind.newest(now)
+    values = {
+        "pdshub_machine_last_good_timestamp_seconds": newest.timestamp() if newest else 0,
+        "pdshub_machine_kept": len(kind.taken),
+        "pdshub_machine_bytes": kind.size,
+        "pdshub_machine_pool_used_ratio": kind.pool_used,
+    }
+    return _text(kind.what, values)
+
+
+def run_metrics(what: str, now: datetime, ok: bool) -> str:
+    """How the last attempt to make one ended."""
+    values = {"pdshub_machine_last_run_timestamp_seconds": int(now.timestamp()), "pdshub_machine_last_run_ok": int(ok)}
+    return _text(what, values)
+
+
+def _text(what: str, values: Mapping[str, float | None]) -> str:
+    lines: list[str] = []
+    for name, value in values.items():
+        if value is not None:
+            lines += [f"# HELP {name} {METRICS[name]}", f"# TYPE {name} gauge", f'{name}{{what="{what}"}} {value:.15g}']
+    return "".join(f"{line}\n" for line in lines)
+
+
+def publish(config: Config, name: str, text: str) -> None:
+    """Write ``pdshub-machine-NAME.prom``, whole at every moment. Nothing without a folder for it. Raises OSError."""
+    folder = Path(config.metrics)
+    if not config.metrics or not folder.is_dir():
+        return
+    new = folder / f".pdshub-machine-{name}.{os.getpid()}"
+    new.write_text(text)
+    new.chmod(0o644)
+    new.replace(folder / f"pdshub-machine-{name}.prom")
+
+
+def tell(config: Config, what: str, look: Callable[[], Kind], now: datetime, ok: bool | None) -> None:
+    """Tell Prometheus what there is, and how an attempt to make one ended (None: there was no attempt).
+
+    Where LVM does not even say what there is, nothing is good. Raises OSError.
+    """
     try:
         kind = look()
     except Trouble:
         kind = Kind(what)
-    if not kind.absent:
-        publish(config, what, metrics(kind, now.astimezone(UTC), run_ok))
+    if kind.absent:
+        return
+    publish(config, what, state_metrics(kind, now))
+    if ok is not None:
+        publish(config, f"{what}-run", run_metrics(what, now, ok))

@@ -6,6 +6,7 @@ begins with a dot; what was found damaged ends with ``.damaged``. Neither counts
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -116,7 +117,7 @@ def make(config: Config, programs: Programs, now: datetime) -> Snapshot:
     synced(config.snapshots)
     known = everything(config)
     stay = points.kept((one.taken for one in known), settings.keep_daily, settings.keep_weekly)
-    drop(config, [one.name for one in known if one.taken not in stay])
+    drop(config, [one.name for one in known if one.taken not in stay and one.name != name])
     return named(config, name)
 
 
@@ -124,18 +125,16 @@ def _make_room(config: Config) -> int:
     """Drop the oldest until the next one fits: the size that it may have. Raises Trouble (NO_ROOM)."""
     known = everything(config)
     usual = known[-1].facts.size if known else 0
-    try:
+    with contextlib.suppress(OSError):  # an etcd that is elsewhere
         usual = max(usual, etcd.database(config.etcd.data_dir).stat().st_size)
-    except OSError:
-        pass  # an etcd that is elsewhere, or is not up
     wanted = usual + usual // 10 + SPARE
     allowed = _allowed(config)
     going = points.dropped_for(wanted - allowed, [(one.name, one.facts.size) for one in known])
     if going is None:
         raise Trouble(
             Code.NO_ROOM,
-            f"no room in {config.snapshots} for a snapshot of {wanted >> 20} MiB: {max(allowed, 0) >> 20} MiB may be used "
-            f"so that {config.etcd.keep_free_percent} % of the file system stay free; make room, or keep fewer",
+            f"no room in {config.snapshots} for a snapshot of {wanted >> 20} MiB: {max(allowed, 0) >> 20} MiB may be "
+            f"used, so that {config.etcd.keep_free_percent} % of the file system stay free; make room, or keep fewer",
         )
     drop(config, going)
     return _allowed(config)
