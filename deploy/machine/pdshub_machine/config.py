@@ -25,6 +25,7 @@ class Etcd:
     cert: Path = Path("/etc/kubernetes/pki/etcd/healthcheck-client.crt")
     key: Path = Path("/etc/kubernetes/pki/etcd/healthcheck-client.key")
     """The three are used with an ``https`` endpoint only."""
+    keep_last: int = 3
     keep_daily: int = 7
     keep_weekly: int = 4
     keep_free_percent: int = 10
@@ -44,6 +45,7 @@ class Root:
     """``VG/LV``; ``auto``: what is mounted at /; ``none``: this machine's root has no checkpoints."""
     boot: Path = Path("/boot")
     """Where kernels are: not part of a checkpoint where the root is in a thin pool."""
+    keep_last: int = 3
     keep_daily: int = 7
     keep_weekly: int = 0
     pool_percent: int = 80

@@ -36,14 +36,14 @@ def next_name(now: datetime, taken: Collection[str]) -> str:
     return name_of(now)
 
 
-def kept(times: Iterable[datetime], daily: int, weekly: int) -> set[datetime]:
-    """Which are kept: the newest of each of the last ``daily`` days and ``weekly`` weeks that have one.
+def kept(times: Iterable[datetime], last: int, daily: int, weekly: int) -> set[datetime]:
+    """Which are kept: the ``last`` ones, and the newest of each of the last ``daily`` days and ``weekly`` weeks.
 
-    Days without a point do not count, so that a machine that was off for a month loses nothing by it. The newest of all
+    Days without one do not count, so that a machine that was off for a month loses nothing by it. The newest of all
     is kept whatever the numbers are.
     """
     newest_first = sorted(set(times), reverse=True)
-    chosen = set(newest_first[:1])
+    chosen = set(newest_first[: max(last, 1)])
     for number, period in zip((daily, weekly), _PERIODS, strict=True):
         first: dict[tuple[int, ...], datetime] = {}
         for at in newest_first:

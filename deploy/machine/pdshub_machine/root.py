@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,6 +25,8 @@ _INFIX = "-pdshub-"
 _NO_TAG = re.compile(r"[^A-Za-z0-9_+.-]")
 BEFORE_DAYS = timedelta(days=7)
 """What a restore replaced is kept so long, however many checkpoints follow it."""
+FINISHING_SECONDS = 10.0
+"""For LVM to write down a merge that has begun: it takes it no longer than any other change."""
 
 
 @dataclass(frozen=True)
@@ -100,16 +103,30 @@ def look(programs: Programs, settings: Root) -> Found:
     return sort(origin, lvm.volumes(programs, "--all", origin.group))
 
 
+def settled(programs: Programs, settings: Root) -> Found:
+    """The same, after a restore that a boot has done is written down: LVM itself need not have come to that. Raises
+    Trouble."""
+    found = look(programs, settings)
+    if found.waiting:
+        lvm.finish(programs, found.origin)
+    end = time.monotonic() + FINISHING_SECONDS
+    while found.waiting and time.monotonic() < end:
+        time.sleep(0.5)
+        found = look(programs, settings)
+    return found
+
+
 def not_kept(checkpoints: Sequence[Checkpoint], settings: Root, now: datetime) -> list[Checkpoint]:
     """Which are too old. What a restore replaced counts by itself, and none that waits for a boot goes."""
     usual = [one for one in checkpoints if not one.before]
-    stay = points.kept((one.taken for one in usual), settings.keep_daily, settings.keep_weekly)
+    stay = points.kept((one.taken for one in usual), settings.keep_last, settings.keep_daily, settings.keep_weekly)
     old = [one for one in checkpoints if (now - one.taken > BEFORE_DAYS if one.before else one.taken not in stay)]
     return [one for one in old if not one.volume.merging]
 
 
 def make(config: Config, programs: Programs, now: datetime, told: Callable[[str], None]) -> Checkpoint:
     """A checkpoint, found whole; then drop what is no longer kept. Raises Trouble."""
+    settled(programs, config.root)
     make_room(config, programs, told)
     made = _make(config, programs, now, ())
     for one in not_kept(look(programs, config.root).checkpoints, config.root, now):
@@ -186,7 +203,7 @@ def restore(config: Config, programs: Programs, name: str, now: datetime, told: 
 
     What is there now becomes a checkpoint first. The one that is gone back to is used up. Raises Trouble.
     """
-    found = look(programs, config.root)
+    found = settled(programs, config.root)
     wanted = named(found, name)
     if found.waiting:
         raise refused(f"{found.waiting} takes the root's place at the next boot already: LVM can't take that back")

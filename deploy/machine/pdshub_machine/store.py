@@ -116,7 +116,7 @@ def make(config: Config, programs: Programs, now: datetime) -> Snapshot:
     work.rename(config.snapshots / name)
     synced(config.snapshots)
     known = everything(config)
-    stay = points.kept((one.taken for one in known), settings.keep_daily, settings.keep_weekly)
+    stay = points.kept((one.taken for one in known), settings.keep_last, settings.keep_daily, settings.keep_weekly)
     drop(config, [one.name for one in known if one.taken not in stay and one.name != name])
     return named(config, name)
 
