@@ -37,7 +37,7 @@ from pdshub_machine import main, static_pods
 static_pods._EVERY = 0.05
 sys.exit(main.main(sys.argv[2:]))
 """
-"""The program, which is killed right before its n-th change of the disk; a number that it never comes to: not at all."""
+"""The program, which is killed right before its n-th change of the disk (where it comes to so many)."""
 NEVER = 10_000
 
 
@@ -63,35 +63,36 @@ class Machine:
         flags = {
             "name": "one", "data-dir": self.data, "listen-client-urls": self.endpoint,
             "advertise-client-urls": self.endpoint, "listen-peer-urls": f"http://127.0.0.1:{peer}",
-            "initial-advertise-peer-urls": f"http://127.0.0.1:{peer}", "initial-cluster": f"one=http://127.0.0.1:{peer}",
+            "initial-advertise-peer-urls": f"http://127.0.0.1:{peer}",
+            "initial-cluster": f"one=http://127.0.0.1:{peer}",
         }  # fmt: skip
         lines = "".join(f"    - --{name}={value}\n" for name, value in flags.items())
         self.manifest = self.manifests / "etcd.yaml"
         self.manifest.write_text(f"spec:\n  containers:\n  - command:\n    - etcd\n{lines}    - --unsafe-no-fsync\n")
         (self.manifests / "kube-apiserver.yaml").write_text("spec: {}\n")
 
-    def run(self, *words: str, code: int = 0, dying_at: int = NEVER, path: Path | None = None) -> str:
-        """What the program prints; ``code``: the exit code that it must have, -9 when it must have been killed."""
-        environ = {
-            **os.environ,
-            "PYTHONPATH": str(MACHINE),
-            "PATH": os.pathsep.join(str(p) for p in (*([path] if path else []), self.bin, os.environ["PATH"])),
-        }
+    def attempt(
+        self, *words: str, dying_at: int = NEVER, path: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """The program, run to whatever end. ``path``: looked into before all others for programs."""
+        places = [*([path] if path else []), self.bin, "/usr/bin", "/bin"]
+        environ = {**os.environ, "PYTHONPATH": str(MACHINE), "PATH": os.pathsep.join(str(place) for place in places)}
         argv = [sys.executable, "-c", DYING, str(dying_at), "--config", str(self.settings), *words]
-        done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=300, check=False)
+        return subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=300, check=False)
+
+    def run(self, *words: str, code: int = 0, path: Path | None = None) -> str:
+        """What the program prints; ``code``: the exit code that it must have, -9 when it must have been killed."""
+        done = self.attempt(*words, path=path)
         assert done.returncode == code, done
         return done.stdout + done.stderr
 
-    def retried(self, *words: str) -> str:
+    def after_a_kill(self, *words: str) -> str:
         """The same for who comes after one that was killed: a program of that one may be at work for a moment."""
         until = time.monotonic() + WITHIN
-        while True:
-            try:
-                return self.run(*words)
-            except AssertionError:
-                assert time.monotonic() < until
-                self.run(*words[:1], "list")  # works at any time
-                time.sleep(0.1)
+        while (done := self.attempt(*words)).returncode == 3 and time.monotonic() < until:
+            time.sleep(0.1)
+        assert done.returncode == 0, done
+        return done.stdout
 
     def names(self) -> list[str]:
         """Of snapshots that count, the oldest first."""
@@ -130,7 +131,7 @@ class Machine:
 
     def answers(self) -> bool:
         try:
-            self.etcdctl("endpoint", "health")
+            self.etcdctl("endpoint", "health", "--command-timeout=1s")
         except AssertionError:
             return False
         return True
