@@ -41,10 +41,14 @@ def test_names_are_times(name: str, at: datetime | None) -> None:
     assert at is None or points.name_of(at) == name
 
 
-def test_a_name_that_is_taken_is_not_given_again() -> None:
-    taken = [points.name_of(NOW), points.name_of(NOW + timedelta(seconds=1))]
-    assert points.next_name(NOW, taken) == points.name_of(NOW + timedelta(seconds=2))
-    assert points.next_name(NOW.replace(microsecond=999), []) == points.name_of(NOW)
+@pytest.mark.parametrize(
+    ("taken", "seconds"),
+    [([], 0), ([-1], 0), ([0], 1), ([0, 1], 2), ([5], 6), ([5, 3], 6), ([10_000_000], 0), ([0, 10_000_000], 1)],
+)
+def test_a_new_point_is_newer_than_all_but_those_of_a_wrong_clock(taken: list[int], seconds: int) -> None:
+    names = [points.name_of(NOW + timedelta(seconds=number)) for number in taken]
+    found = points.next_name(NOW.replace(microsecond=999), [*names, "lost+found"])
+    assert found == points.name_of(NOW + timedelta(seconds=seconds))
 
 
 @pytest.mark.parametrize(

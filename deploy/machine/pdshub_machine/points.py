@@ -30,7 +30,10 @@ def time_of(name: str) -> datetime | None:
 
 
 def next_name(now: datetime, taken: Collection[str]) -> str:
-    """The name of a point of ``now``, or of the first second after it that is not ``taken``."""
+    """The name of a point of ``now``; of the second after the newest that is ``taken``, where there were two in one."""
+    before = newest((at for name in taken if (at := time_of(name))), now)
+    if before and before >= now.replace(microsecond=0):
+        now = before + timedelta(seconds=1)
     while name_of(now) in taken:
         now += timedelta(seconds=1)
     return name_of(now)
