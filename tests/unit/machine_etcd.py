@@ -71,9 +71,7 @@ class Machine:
         self.manifest.write_text(f"spec:\n  containers:\n  - command:\n    - etcd\n{lines}    - --unsafe-no-fsync\n")
         (self.manifests / "kube-apiserver.yaml").write_text("spec: {}\n")
 
-    def attempt(
-        self, *words: str, dying_at: int = NEVER, path: Path | None = None
-    ) -> subprocess.CompletedProcess[str]:
+    def attempt(self, *words: str, dying_at: int = NEVER, path: Path | None = None) -> subprocess.CompletedProcess[str]:
         """The program, run to whatever end. ``path``: looked into before all others for programs."""
         places = [*([path] if path else []), self.bin, "/usr/bin", "/bin"]
         environ = {**os.environ, "PYTHONPATH": str(MACHINE), "PATH": os.pathsep.join(str(place) for place in places)}

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+
 from pdshub_machine import config, main, points
 from pdshub_machine.trouble import Code, Trouble
 
@@ -21,7 +22,6 @@ NOW = datetime(2026, 11, 26, 2, 30, tzinfo=UTC)
 
 def days(*ago: float) -> list[datetime]:
     return [NOW - timedelta(days=number) for number in ago]
-
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,6 @@ def test_a_tenth_of_the_disk_stays_free() -> None:
     assert points.may_write(free=50, total=1000, keep_free_percent=10) == -50
 
 
-
 def test_the_settings_that_are_shown_are_the_defaults() -> None:
     assert config.parse((MACHINE / "pdshub-machine.toml").read_text()) == config.Config()
     assert config.parse("") == config.Config()
@@ -130,7 +129,6 @@ def test_settings_that_are_wrong_are_named(text: str, says: str, tmp_path: Path)
 def test_a_file_that_is_named_has_to_be_there(tmp_path: Path) -> None:
     with pytest.raises(Trouble, match="no such file"):
         config.load(tmp_path / "none")
-
 
 
 def test_units_run_commands_that_there_are() -> None:

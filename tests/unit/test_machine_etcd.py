@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+
 from pdshub_machine import etcd_restore, points, store
 from pdshub_machine.trouble import Code
-
 from tests.unit.machine_etcd import NEVER, Machine, eventually, kubelet
 
 

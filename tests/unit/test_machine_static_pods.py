@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from pdshub_machine import etcd, etcd_restore, static_pods
 from pdshub_machine.trouble import Code, Trouble
 
@@ -123,5 +124,3 @@ def test_facts_that_are_none(wire: Any) -> None:
     assert etcd.Facts.read(FACTS).wire() == FACTS
     with pytest.raises(ValueError, match="no facts"):
         etcd.Facts.read(wire)
-
-

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from pdshub_machine import config, status
 from pdshub_machine.programs import Programs, only_one
 from pdshub_machine.trouble import Code, Trouble
@@ -25,7 +26,6 @@ NOW = datetime(2026, 11, 26, 2, 30, tzinfo=UTC)
 
 def days(*ago: float) -> list[datetime]:
     return [NOW - timedelta(days=number) for number in ago]
-
 
 
 def test_a_second_one_does_not_wait(tmp_path: Path) -> None:
@@ -78,7 +78,6 @@ def test_a_program_writes_no_more_than_it_may(tmp_path: Path) -> None:
 def test_programs_do_not_get_variables_of_etcd(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ETCDCTL_ENDPOINTS", "https://192.0.2.1:2379")
     assert "ETCDCTL" not in Programs().run("env", timeout=60)
-
 
 
 def kind(*ago: float, absent: str = "") -> status.Kind:
@@ -134,5 +133,3 @@ def test_alerts_are_about_metrics_that_there_are() -> None:
     assert named <= set(status.METRICS) and len(group["rules"]) >= 3
     page = (ROOT / "docs/recover-machine.md").read_text()
     assert set(re.findall(r"`(pdshub_machine_\w+)`", page)) == set(status.METRICS)
-
-

@@ -99,18 +99,18 @@ def _checked(defaults: Any, wire: Any, at: str) -> dict[str, Any]:
     known = {f.name: getattr(defaults, f.name) for f in fields(defaults)}
     made: dict[str, Any] = {}
     for name, value in wire.items():
-        usual = known.get(name)
-        if isinstance(usual, Path) and isinstance(value, str) and value.startswith("/"):
-            made[name] = Path(value)
-        elif type(usual) is str and isinstance(value, str):
-            made[name] = value
-        elif type(usual) is int and type(value) is int and value in _range(name):
-            made[name] = value
-        elif name not in known:
+        if name not in known:
             raise ValueError(f"{at}{name} is no setting: want one of {', '.join(sorted(known))}")
-        else:
-            raise ValueError(f"{at}{name} is {value!r}: want {_wanted(usual, name)}")
+        if not _fits(known[name], name, value):
+            raise ValueError(f"{at}{name} is {value!r}: want {_wanted(known[name], name)}")
+        made[name] = Path(value) if isinstance(known[name], Path) else value
     return made
+
+
+def _fits(usual: object, name: str, value: object) -> bool:
+    if isinstance(usual, Path):
+        return isinstance(value, str) and value.startswith("/")
+    return type(value) is type(usual) and (not isinstance(value, int) or value in _range(name))
 
 
 def _range(name: str) -> range:
