@@ -187,15 +187,26 @@ def test_a_root_goes_back_at_its_next_activation(machine: Machine) -> None:
     found = {one["name"]: one["beforeRestore"] for one in machine.listed()}
     assert len(found) == 2 and name not in found and found.pop(newest) is False
 
-    # and forward again, to what the restore replaced
+    # and forward again, to what the restore replaced: LVM merges it no more, a rescue system can rename
     ((back, is_before),) = found.items()
-    assert is_before is True
-    machine.run("root", "restore", back)
-    machine.reboot()
-    assert machine.content() == later
+    assert is_before is True and machine.status()["filesOnly"] == [back]
+    assert "LVM merges it no more" in machine.run("root", "restore", back, code=REFUSED)
+    device = f"{GROUP}/root-pdshub-{back}"
+    machine.lvm("lvchange", "-ay", "-K", device)
+    sh("mount", "-o", "ro", f"/dev/{device}", machine.boot)
+    assert (machine.boot / "new").read_bytes(), "one file of a checkpoint"
+    sh("umount", machine.boot)
+    machine.lvm("lvchange", "-an", device)
     sh("umount", machine.mount)
+    machine.lvm("lvchange", "-an", f"{GROUP}/root")
+    machine.lvm("lvrename", GROUP, "root", "root-bad")
+    machine.lvm("lvcreate", "--snapshot", "--setactivationskip", "n", "--name", "root", device)
+    machine.lvm("lvchange", "-ay", f"{GROUP}/root")
     sh("e2fsck", "-f", "-n", f"/dev/{GROUP}/root")
     machine.attach()
+    assert machine.content() == later
+    machine.checkpoint()
+    assert machine.status()["kept"] == 1
 
 
 def test_a_root_that_nobody_uses_goes_back_at_once(machine: Machine) -> None:

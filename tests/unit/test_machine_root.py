@@ -88,6 +88,12 @@ def test_which_checkpoints_are_not_kept() -> None:
     assert [round(number, 2) for number in gone] == [8, 2, 0.02, 0.01]
 
 
+@pytest.mark.parametrize(("origin", "restorable"), [("root", True), ("[root]", True), ("", False), ("root-old", False)])
+def test_what_lvm_can_put_in_the_roots_place(origin: str, restorable: bool) -> None:
+    (one,) = found(volume(f"root-pdshub-{AT}", origin=origin, lv_tags="pdshub-checkpoint")).checkpoints
+    assert one.restorable is restorable and one.wire()["restorable"] is restorable
+
+
 def test_a_checkpoint_knows_its_kernel() -> None:
     there = found(checkpoint(tags="pdshub-kernel.6.1.0-50-amd64,pdshub-checkpoint"), checkpoint("20261125T021000Z"))
     assert [one.kernel for one in there.checkpoints] == ["", "6.1.0-50-amd64"]

@@ -150,6 +150,7 @@ def _root_list(config: Config, args: argparse.Namespace) -> int:
     known = root.look(Programs(), config.root).checkpoints
     lines = [
         f"{one.name}  kernel {one.kernel or '?'}{'  before a restore' if one.before else ''}"
+        f"{'' if one.restorable else '  files only'}"
         f"{'  TAKES THE PLACE OF THE ROOT AT THE NEXT BOOT' if one.volume.merging else ''}"
         for one in known
     ]

@@ -31,11 +31,16 @@ FINISHING_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One that is whole. ``kernel``: the release that ran when it was taken."""
+    """One that is whole. ``restorable``: LVM can put it in the root's place.
+
+    A merge takes the former root away, and with it makes all its other snapshots volumes of their own, which LVM merges
+    into nothing (``detach_pool_lv`` in its lib/metadata/pool_manip.c): their files can be read, no more.
+    """
 
     name: str
     taken: datetime
     volume: Volume
+    restorable: bool
 
     @property
     def before(self) -> bool:
@@ -44,7 +49,7 @@ class Checkpoint:
 
     @property
     def kernel(self) -> str:
-        """Empty where it is not known."""
+        """The release that ran when it was taken; empty where that is not known."""
         return next((tag.removeprefix(KERNEL) for tag in self.volume.tags if tag.startswith(KERNEL)), "")
 
     def wire(self) -> dict[str, Any]:
@@ -53,6 +58,7 @@ class Checkpoint:
         return {
             "name": self.name,
             "volume": volume,
+            "restorable": self.restorable,
             "beforeRestore": self.before,
             "kernel": self.kernel,
             "merging": self.volume.merging,
@@ -91,7 +97,7 @@ def sort(origin: Volume, volumes: Sequence[Volume]) -> Found:
         if prefix != origin.name or taken is None or not one.is_thin or one.pool != origin.pool:
             continue
         if WHOLE in one.tags:
-            whole.append(Checkpoint(name, taken, one))
+            whole.append(Checkpoint(name, taken, one, one.origin == origin.name))
         else:
             halves.append(one)
     return Found(origin, pools[0], tuple(sorted(whole, key=lambda one: one.taken)), tuple(halves))
@@ -207,6 +213,11 @@ def restore(config: Config, programs: Programs, name: str, now: datetime, told: 
     wanted = named(found, name)
     if found.waiting:
         raise refused(f"{found.waiting} takes the root's place at the next boot already: LVM can't take that back")
+    if not wanted.restorable:
+        raise refused(
+            f"{name} is older than the last restore, LVM merges it no more: its files can be read, and a rescue system "
+            "can put it in the root's place (docs/recover-machine.md, Older than the last restore)"
+        )
     image = config.root.boot / f"vmlinuz-{wanted.kernel}"
     if wanted.kernel and config.root.boot.is_dir() and any(config.root.boot.glob("vmlinuz-*")) and not image.exists():
         raise refused(

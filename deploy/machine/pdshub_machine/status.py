@@ -86,11 +86,12 @@ def of_root(config: Config, programs: Programs) -> Kind:
     extra: dict[str, Any] = {
         "volume": found.origin.full_name,
         "waitsForBoot": found.waiting or None,
+        "filesOnly": [one.name for one in found.checkpoints if not one.restorable],
         "pool": found.pool.full_name,
         "poolDataPercent": found.pool.data,
         "poolMetadataPercent": found.pool.metadata,
     }
-    taken = tuple(one.taken for one in found.checkpoints)
+    taken = tuple(one.taken for one in found.checkpoints if one.restorable)
     return Kind("root", taken, None, config.root.old_after_hours, pool_used=found.fill / 100, extra=extra)
 
 
