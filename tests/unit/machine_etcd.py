@@ -68,7 +68,7 @@ class Machine:
         }  # fmt: skip
         lines = "".join(f"    - --{name}={value}\n" for name, value in flags.items())
         self.manifest = self.manifests / "etcd.yaml"
-        self.manifest.write_text(f"spec:\n  containers:\n  - command:\n    - etcd\n{lines}    - --unsafe-no-fsync\n")
+        self.manifest.write_text(f"spec:\n  containers:\n  - command:\n    - etcd\n{lines}    - --unsafe-no-fsync\n    - --heartbeat-interval=10\n    - --election-timeout=100\n")
         (self.manifests / "kube-apiserver.yaml").write_text("spec: {}\n")
 
     def attempt(self, *words: str, dying_at: int = NEVER, path: Path | None = None) -> subprocess.CompletedProcess[str]:

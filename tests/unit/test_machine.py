@@ -149,7 +149,7 @@ def test_units_run_commands_that_there_are() -> None:
 
 def test_every_command_of_the_manual_is_one() -> None:
     page = (ROOT / "docs/recover-machine.md").read_text()
-    lines = re.findall(r"^(?:sudo )?pdshub-machine ([^\n#]+)", page, re.MULTILINE)
+    lines = re.findall(r"^ *pdshub-machine ([^\n#]+)", page, re.MULTILINE)
     assert len(lines) >= 10
     shown = set()
     for line in lines:

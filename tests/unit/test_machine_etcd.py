@@ -160,8 +160,9 @@ def etcd_runs(machine: Machine) -> bool:
     return False
 
 
-def test_onto_an_empty_machine(machine: Machine) -> None:
-    """The disk is new; the manifest is not in the place where the kubelet would see it, so no flag is needed."""
+@pytest.mark.parametrize("stop", [False, True], ids=["", "stop"])
+def test_onto_an_empty_machine(machine: Machine, stop: bool) -> None:
+    """The disk is new; the manifest is not where the kubelet would see it, so no flag is needed: --stop puts it back."""
     machine.put(a="1")
     machine.run("etcd", "snapshot")
     machine.manifest.rename(machine.folder / "etcd.yaml")
@@ -170,12 +171,12 @@ def test_onto_an_empty_machine(machine: Machine) -> None:
     stopped = machine.manifests.with_name("manifests-stopped-by-pdshub-machine")
     stopped.mkdir()
     (machine.folder / "etcd.yaml").rename(stopped / "etcd.yaml")
-    said = machine.run("etcd", "restore", "latest")
-    assert "now put etcd's manifest back" in said and machine.status()["before"] == []
-    assert machine.status()["stoppedManifests"] == ["etcd.yaml"]
-    (stopped / "etcd.yaml").rename(machine.manifest)
-    eventually(machine.answers, "etcd is up")
-    assert machine.content() == {"a": "1"}
+    said = machine.run("etcd", "restore", "latest", *(["--stop"] if stop else []))
+    if not stop:
+        assert "now put etcd's manifest back" in said and machine.status()["stoppedManifests"] == ["etcd.yaml"]
+        (stopped / "etcd.yaml").rename(machine.manifest)
+        eventually(machine.answers, "etcd is up")
+    assert machine.content() == {"a": "1"} and machine.status()["before"] == []
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
