@@ -65,10 +65,11 @@ class Machine:
             "advertise-client-urls": self.endpoint, "listen-peer-urls": f"http://127.0.0.1:{peer}",
             "initial-advertise-peer-urls": f"http://127.0.0.1:{peer}",
             "initial-cluster": f"one=http://127.0.0.1:{peer}",
+            "unsafe-no-fsync": "true", "heartbeat-interval": 10, "election-timeout": 100,
         }  # fmt: skip
         lines = "".join(f"    - --{name}={value}\n" for name, value in flags.items())
         self.manifest = self.manifests / "etcd.yaml"
-        self.manifest.write_text(f"spec:\n  containers:\n  - command:\n    - etcd\n{lines}    - --unsafe-no-fsync\n    - --heartbeat-interval=10\n    - --election-timeout=100\n")
+        self.manifest.write_text(f"spec:\n  containers:\n  - command:\n    - etcd\n{lines}")
         (self.manifests / "kube-apiserver.yaml").write_text("spec: {}\n")
 
     def attempt(self, *words: str, dying_at: int = NEVER, path: Path | None = None) -> subprocess.CompletedProcess[str]:
