@@ -1,0 +1,382 @@
+"""``jupyterhub_config.py``, read without being run: what it assigns, and every line that is not understood.
+
+The file is parsed; constants are folded (``fold``), names and traits are followed from top to bottom. What depends on
+something unknown is kept as a condition; what is code is counted and named, line by line.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Mapping
+
+from typing import Any
+
+from pdshub.dockerspawner import fold_calls, parsed
+from pdshub.dockerspawner.fold import MOST, Reference, Scope, Unknown, known, trait_of, weight, why
+from pdshub.dockerspawner.lists import Names
+from pdshub.dockerspawner.parsed import Line
+from pdshub.dockerspawner.settings import Assignment, Config
+
+STATEMENTS, ROUNDS = 20_000, 500
+"""Statements that are followed, and rounds of one loop."""
+_ADDING = ("append", "add", "extend", "update", "insert", "setdefault")
+_OF_PEOPLE = re.compile(r"user|allow|white|admin|people", re.IGNORECASE)
+_HARMLESS = ("print", "get_config", "logging", "warnings", "sys.path", "dotenv", "load_dotenv", "nest_asyncio")
+
+
+def read(
+    text: str,
+    file: str = "jupyterhub_config.py",
+    environment: Mapping[str, str] | None = None,
+    names_of: Callable[[str], tuple[str, Names] | None] = lambda path: None,
+    dotenv: Mapping[str, str] | None = None,
+) -> Config:
+    """What a configuration says. Raises SourceError where it is no Python.
+
+    ``environment``: that of the hub's container; ``dotenv``: what ``load_dotenv`` adds. ``names_of``: name and content
+    of the list of names that the container sees at a path; None where there is none.
+    """
+    made = Config(file)
+    module, lines, notes = parsed.parse(text)
+    made.notes += notes
+    walker = _Walker(made, lines, dict(environment or {}), names_of, dict(dotenv or {}))
+    walker.block(module.body, "")
+    for name, function in walker.functions.items():
+        if name not in walker.used:
+            walker.not_read(function, f"function {name} was not run")
+    made.unset = list(walker.scope.unset)
+    made.unread.sort(key=lambda line: line.number)
+    return made
+
+
+class _Walker:
+    def __init__(
+        self,
+        made: Config,
+        lines: parsed.Source,
+        environment: dict[str, str],
+        names_of: Callable[[str], tuple[str, Names] | None],
+        dotenv: dict[str, str],
+    ) -> None:
+        self.made, self.lines, self.names_of, self.dotenv = made, lines, names_of, dotenv
+        self.functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
+        self.used: set[str] = set()
+        self.values: dict[tuple[str, str], Any] = {}
+        self.followed = 0
+        self.counting = True
+        self.scope = Scope(environment, called=fold_calls.called, function=self._function, traits=self._trait)
+        self.scope.imports.update(os="os")  # what the file does not import fails when it runs: not here
+
+    # statements
+
+    def block(self, body: list[ast.stmt], condition: str) -> None:
+        for statement in body:
+            self.followed += 1
+            if self.followed > STATEMENTS:
+                self.made.unread.append(Line(statement.lineno, "", "the file is too long to be followed"))
+                return
+            self.made.statements += self.counting
+            handler = getattr(self, f"_{type(statement).__name__.lower()}", None)
+            if handler is None:
+                self.not_read(statement, f"{type(statement).__name__.lower()} is not followed", already=1)
+            else:
+                handler(statement, condition)
+
+    def not_read(self, statement: ast.AST, reason: str, already: int = 1) -> None:
+        """Lists a statement with all that is in it. ``already``: statements of it that are counted."""
+        number = getattr(statement, "lineno", 0)
+        inside = sum(isinstance(each, ast.stmt) for each in ast.walk(statement))
+        if self.counting:
+            self.made.statements += inside - already
+        if all(line.number != number for line in self.made.unread):
+            self.made.unread.append(Line(number, self.lines.shown(statement), reason, inside))
+
+    def note(self, statement: ast.AST, words: str) -> None:
+        self.made.notes.append(Line(getattr(statement, "lineno", 0), self.lines.shown(statement), words))
+
+    def _pass(self, statement: ast.Pass, condition: str) -> None:
+        return
+
+    def _import(self, statement: ast.Import, condition: str) -> None:
+        for each in statement.names:
+            first = each.name.partition(".")[0]
+            self.scope.imports[each.asname or first] = each.name if each.asname else first
+
+    def _importfrom(self, statement: ast.ImportFrom, condition: str) -> None:
+        for each in statement.names:
+            if each.name == "*":
+                self.not_read(statement, "what it imports is not known")
+            else:
+                self.scope.imports[each.asname or each.name] = f"{statement.module or ''}.{each.name}".lstrip(".")
+
+    def _functiondef(self, statement: ast.FunctionDef | ast.AsyncFunctionDef, condition: str) -> None:
+        self.functions[statement.name] = statement
+        self.scope.names[statement.name] = Reference(f"function {statement.name}")
+
+    _asyncfunctiondef = _functiondef
+
+    def _classdef(self, statement: ast.ClassDef, condition: str) -> None:
+        base = self.scope.fold(statement.bases[0]) if statement.bases else None
+        self.made.bases[statement.name] = base.name if isinstance(base, Reference) else ""
+        self.scope.names[statement.name] = Reference(statement.name)
+        self.not_read(statement, f"class {statement.name} was not run")
+
+    def _assign(self, statement: ast.Assign, condition: str) -> None:
+        value = self.scope.fold(statement.value)
+        if not known(value) and any(_OF_PEOPLE.search(ast.unparse(target)) for target in statement.targets):
+            if found := self._opened(statement.value):
+                self._remember(found, statement)
+                value = list(found[1].names)
+        for target in statement.targets:
+            self._store(target, value, statement, condition)
+
+    def _annassign(self, statement: ast.AnnAssign, condition: str) -> None:
+        if statement.value is not None:
+            self._store(statement.target, self.scope.fold(statement.value), statement, condition)
+
+    def _store(self, target: ast.expr, value: Any, statement: ast.stmt, condition: str) -> None:
+        if isinstance(target, ast.Name):
+            unconditional = value if not condition else Unknown(f"{target.id} depends on {condition}")
+            self.scope.names[target.id] = unconditional
+            if not known(value) and target.id != "c":
+                self.not_read(statement, why(value))
+        elif isinstance(target, ast.Tuple | ast.List):
+            parts = value if isinstance(value, list) and len(value) == len(target.elts) else None
+            for number, each in enumerate(target.elts):
+                self._store(each, parts[number] if parts else Unknown(why(value) or "no list"), statement, condition)
+        elif trait := trait_of(target):
+            self._set(trait, value, statement, condition)
+        elif isinstance(target, ast.Subscript):
+            self._store_item(target, value, statement, condition)
+        else:
+            self.not_read(statement, "what is assigned to is no trait and no name")
+
+    def _store_item(self, target: ast.Subscript, value: Any, statement: ast.stmt, condition: str) -> None:
+        key = self.scope.fold(target.slice)
+        if self.scope.dotted(target.value) == "os.environ" and isinstance(key, str) and isinstance(value, str):
+            self.scope.environment[key] = value
+            return
+        held = self._mutable(target.value, {})
+        if not isinstance(held, dict) or not isinstance(key, str | int) or condition:
+            self.not_read(statement, why(held) or why(key) or "an entry of this can not be followed")
+        elif weight(held) + weight(value) > MOST:
+            self.not_read(statement, "a value is too large")
+        else:
+            held[key] = _copy(value)
+            self._changed(target.value, held, statement, value)
+
+    def _augassign(self, statement: ast.AugAssign, condition: str) -> None:
+        value = self.scope.fold(statement.value)
+        held = self._mutable(statement.target, {} if isinstance(value, dict) else [])
+        same = type(held) is type(value)
+        if isinstance(held, list) and same and isinstance(statement.op, ast.Add | ast.BitOr) and not condition:
+            self._added(statement.target, held, value, statement)
+        elif isinstance(held, dict) and same and isinstance(statement.op, ast.BitOr) and not condition:
+            self._added(statement.target, held, value, statement)
+        elif isinstance(held, str | int | float) and same and isinstance(statement.op, ast.Add) and not condition:
+            made = self.scope.fold(ast.BinOp(ast.Constant(held), statement.op, ast.Constant(value)))
+            self._store(statement.target, made, statement, condition)
+        else:
+            self.not_read(statement, why(value) or why(held) or "it can not be followed")
+
+    def _added(self, target: ast.expr, held: Any, value: Any, statement: ast.stmt) -> None:
+        if weight(held) + weight(value) > MOST:
+            self.not_read(statement, "a value is too large")
+            return
+        if isinstance(held, list):
+            held += [_copy(each) for each in value]
+        else:
+            held.update({key: _copy(each) for key, each in value.items()})
+        self._changed(target, held, statement, value)
+
+    def _mutable(self, target: ast.expr, empty: Any) -> Any:
+        """The list or dict that a target is: that of a trait which nobody set is empty."""
+        trait = trait_of(target)
+        if trait and trait not in self.values:
+            return empty
+        return self.scope.fold(target)
+
+    def _changed(self, target: ast.expr, held: Any, statement: ast.stmt, value: Any) -> None:
+        if trait := trait_of(target):
+            self.values[trait] = held
+            self.made.assignments.append(Assignment(*trait, held, statement.lineno))
+        if not known(value):
+            self.not_read(statement, why(value))
+
+    def _set(self, trait: tuple[str, str], value: Any, statement: ast.stmt, condition: str) -> None:
+        self.made.assignments.append(Assignment(*trait, value, statement.lineno, condition))
+        if not condition:
+            self.values[trait] = value
+        if not known(value):
+            self.not_read(statement, why(value))
+        elif condition:
+            self.not_read(statement, f"it depends on {condition}")
+
+    def _trait(self, owner: str, name: str) -> Any:
+        return self.values.get((owner, name), Unknown(f"c.{owner}.{name} is not set above"))
+
+    def _expr(self, statement: ast.Expr, condition: str) -> None:
+        node = statement.value
+        if isinstance(node, ast.Constant):
+            return  # a docstring
+        if isinstance(node, ast.Call):
+            dotted = self.scope.dotted(node.func)
+            name = dotted or (node.func.id if isinstance(node.func, ast.Name) else "")
+            if name.endswith("load_dotenv"):
+                self.scope.environment = {**self.dotenv, **self.scope.environment}
+            if name.startswith(_HARMLESS):
+                return
+            if dotted == "os.environ.setdefault":
+                given = [self.scope.fold(each) for each in node.args]
+                if len(given) == 2 and all(isinstance(each, str) for each in given):
+                    self.scope.environment.setdefault(given[0], given[1])
+                    return
+            if isinstance(node.func, ast.Attribute) and node.func.attr in _ADDING and not condition:
+                self._method(node.func, node, statement)
+                return
+        self.not_read(statement, "what it calls was not run")
+
+    def _method(self, function: ast.Attribute, node: ast.Call, statement: ast.stmt) -> None:
+        """``x.append(y)`` and its like."""
+        given = [self.scope.fold(each) for each in node.args]
+        given += [{str(word.arg): self.scope.fold(word.value) for word in node.keywords}] if node.keywords else []
+        name, value = function.attr, given[-1] if given else None
+        held = self._mutable(function.value, {} if isinstance(value, dict) and name == "update" else [])
+        if name in ("append", "add", "insert") and given and isinstance(held, list):
+            if name != "add" or value not in held:
+                self._added(function.value, held, [value], statement)
+        elif name in ("extend", "update") and len(given) == 1 and type(held) is type(value):
+            self._added(function.value, held, value, statement)
+        else:
+            self.not_read(statement, why(value) or why(held) or f"{name} can not be followed")
+
+    def _if(self, statement: ast.If, condition: str) -> None:
+        test = self.scope.fold(statement.test)
+        words = self.lines.expression(statement.test)
+        if known(test):
+            chosen, other = (statement.body, statement.orelse) if test else (statement.orelse, statement.body)
+            self.note(statement, f"{words} is {'true' if test else 'false'} here")
+            self.made.statements += self._count(other)
+            self.block(chosen, condition)
+            return
+        self.note(statement, f"whether {words} holds is not known: {why(test)}")
+        self.block(statement.body, " and ".join(filter(None, (condition, words))))
+        self.block(statement.orelse, " and ".join(filter(None, (condition, f"not {words}"))))
+
+    def _count(self, body: list[ast.stmt]) -> int:
+        return sum(isinstance(each, ast.stmt) for top in body for each in ast.walk(top)) if self.counting else 0
+
+    def _for(self, statement: ast.For, condition: str) -> None:
+        over = self.scope.fold(statement.iter)
+        if not isinstance(over, list | dict) or not known(over) or not isinstance(statement.target, ast.Name | ast.Tuple):
+            self.not_read(statement, why(over) or "what it goes through is not known")
+            return
+        counted = self.counting
+        if not over:
+            self.made.statements += self._count(statement.body)
+        for number, each in enumerate(list(over)[:ROUNDS]):
+            self.counting = counted and number == 0
+            self._store(statement.target, each, statement, condition)
+            self.block(statement.body, condition)
+        self.counting = counted
+        if len(over) > ROUNDS:
+            self.not_read(statement, f"it has more than {ROUNDS} rounds")
+
+    def _try(self, statement: ast.Try, condition: str) -> None:
+        self.block(statement.body, condition)
+        for handler in statement.handlers:
+            self.block(handler.body, " and ".join(filter(None, (condition, f"an error at line {statement.lineno}"))))
+        self.block([*statement.orelse, *statement.finalbody], condition)
+
+    def _with(self, statement: ast.With, condition: str) -> None:
+        found = self._opened(statement)
+        if found is None or condition or not self._named(statement.body, found[1], False):
+            self.not_read(statement, "what it reads is not known")
+            return
+        self.made.statements += self._count(statement.body)
+        self._remember(found, statement)
+
+    # lists of names in files of their own
+
+    def _opened(self, node: ast.AST) -> tuple[str, Names] | None:
+        """The one list of names that is opened in a part of the file."""
+        paths = []
+        for each in ast.walk(node):
+            if isinstance(each, ast.Call) and isinstance(each.func, ast.Name) and each.func.id == "open" and each.args:
+                paths.append(self.scope.fold(each.args[0]))
+            elif isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute):
+                if each.func.attr in ("read_text", "open") and not self.scope.dotted(each.func):
+                    paths.append(self.scope.fold(each.func.value))
+        known_paths = [path for path in paths if isinstance(path, str)]
+        return self.names_of(known_paths[0]) if len(set(known_paths)) == 1 and len(paths) == len(known_paths) else None
+
+    def _remember(self, found: tuple[str, Names], statement: ast.AST) -> None:
+        if found[0] not in self.made.lists:
+            self.made.lists.append(found[0])
+            self.made.listed_admins += found[1].admins
+            self.note(statement, f"{found[0]} was read as a list of {len(found[1].names)} names: look whether that is so")
+
+    def _named(self, body: list[ast.stmt], names: Names, admins: bool) -> bool:
+        """Gives the names of a file to what is filled in the loop over it; false where nothing is."""
+        filled = False
+        for statement in body:
+            if isinstance(statement, ast.Assign) and len(statement.targets) == 1 and not isinstance(
+                statement.value, ast.Constant
+            ) and isinstance(statement.targets[0], ast.Name | ast.Attribute) and self._whole(statement.value):
+                self._store(statement.targets[0], list(names.names), statement, "")
+                filled = True
+            elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+                function = statement.value.func
+                if isinstance(function, ast.Attribute) and function.attr in ("add", "append", "extend", "update"):
+                    held = self._mutable(function.value, [])
+                    if isinstance(held, list):
+                        more = names.admins if admins else names.names
+                        self._added(function.value, held, [name for name in more if name not in held], statement)
+                        filled = True
+            elif isinstance(statement, ast.If):
+                marked = admins or "admin" in ast.unparse(statement.test).lower()
+                filled |= self._named(statement.body, names, marked) | self._named(statement.orelse, names, admins)
+            elif isinstance(statement, ast.For | ast.With):
+                filled |= self._named(statement.body, names, admins)
+        return filled
+
+    def _whole(self, value: ast.expr) -> bool:
+        """Whether an expression makes a list of a whole file."""
+        if isinstance(value, ast.ListComp | ast.SetComp | ast.GeneratorExp):
+            return True
+        words = {each.attr for each in ast.walk(value) if isinstance(each, ast.Attribute)}
+        calls = {each.func.id for each in ast.walk(value) if isinstance(each, ast.Call) and isinstance(each.func, ast.Name)}
+        return bool(words & {"splitlines", "readlines", "load"} or {"set", "list"} & calls)
+
+    def _function(self, name: str, given: list[Any]) -> Any:
+        """What a function of the file gives that does nothing but read a list of names; else None."""
+        function = self.functions.get(name)
+        if function is None:
+            return None
+        arguments = [each.arg for each in function.args.args]
+        defaults = [self.scope.fold(each) for each in function.args.defaults]
+        values = dict(zip(reversed(arguments), reversed(defaults), strict=False)) | dict(
+            zip(arguments, given, strict=False)
+        )
+        outer = {key: self.scope.names[key] for key in values if key in self.scope.names}
+        self.scope.names.update(values)
+        found = self._opened(function)
+        for key in values:
+            self.scope.names.pop(key, None)
+        self.scope.names.update(outer)
+        if found is None:
+            return None
+        if name not in self.used:
+            self.used.add(name)
+            self.made.statements += self._count([function]) - 1
+        self._remember(found, function)
+        return list(found[1].admins if "admin" in name.lower() and found[1].admins else found[1].names)
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_copy(each) for each in value]
+    return {key: _copy(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+
