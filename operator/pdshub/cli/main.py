@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 1 it failed (verify: files differ; explain: no such path; probe: what is
 closed was reached; users: refused, or somebody is on no list; audit --verify: the log was
-changed; proxy check: something does not hold); 2 wrong use; 3 waiting took too long (users: it
+changed; proxy check: something does not hold; import: a home is not as it was); 2 wrong use; 3 waiting took too long (users: it
 is written, but not in effect yet).
 """
 
@@ -13,7 +13,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 
-from pdshub.cli import archive, audit, homes, preview, probe, proxy, terminal, users, words
+from pdshub.cli import archive, audit, homes, import_docker, preview, probe, proxy, terminal, users, words
 from pdshub.cli.choose import ChoiceError
 from pdshub.cli.hub_choice import HUBS
 from pdshub.cli.kubectl import Kubectl, KubectlError
@@ -55,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     users.arguments(areas, _common(OF_HUBS))
     homes.arguments(areas, _common(OF_HUBS))
     proxy.arguments(areas, lambda: _common(OF_HUBS))
+    import_docker.arguments(areas, lambda: _common("the namespace of the hub that is made (default: hub)"))
     log = areas.add_parser(
         "audit", parents=[common], help="who signed in, was refused, entered whose server, was removed"
     )

@@ -22,6 +22,7 @@ _IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]*")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _DOMAIN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)+")
 _SIZES = {"mem_limit": "memory", "mem_guarantee": "memory", "cpu_limit": "cpu", "cpu_guarantee": "cpu"}
+_OF_GOOGLE = ("client_id", "hosted_domain", "oauth_callback_url")
 _CULLERS = ("idle_culler", "idle-culler", "cull_idle")
 
 
@@ -72,17 +73,15 @@ def _trait(owner: str, name: str, each: Assignment, draft: Draft) -> None:
     words = f"{trait.words} (an old name of {trait.now})" if trait.now else trait.words
     if isinstance(each.value, Random):
         words = f"{words}; it was another one at each start ({each.value.by})"
-    google = owner not in ("OAuthenticator", GOOGLE) and "OAuthenticator" in draft.authenticator.family
     if trait.verdict != Verdict.TAKEN:
         report.add(trait.verdict, of, words, draft.file, each.line)
         return
     taker = _TAKERS.get(trait.now or name)
-    if name in ("client_id", "hosted_domain", "oauth_callback_url") and (google or GOOGLE not in draft.authenticator.family):
-        if GOOGLE not in draft.authenticator.family:
-            if name == "oauth_callback_url":
-                _callback(each.value, draft)
-            report.add(Verdict.NONE, of, "is of another provider than Google", draft.file, each.line)
-            return
+    if name in _OF_GOOGLE and GOOGLE not in draft.authenticator.family:
+        if name == "oauth_callback_url":
+            _callback(each.value, draft)
+        report.add(Verdict.NONE, of, "is of another provider than Google", draft.file, each.line)
+        return
     if not known(each.value):
         report.add(Verdict.UNREAD, of, "its value is not known whole: write it into the PDSHub by hand", draft.file, each.line)
         if taker is None or not isinstance(each.value, Mapping | list):
