@@ -74,7 +74,8 @@ class _Walker:
         for statement in body:
             self.followed += 1
             if self.followed > STATEMENTS:
-                self.made.unread.append(Line(statement.lineno, "", "the file is too long to be followed"))
+                if self.followed == STATEMENTS + 1:
+                    self.made.unread.append(Line(statement.lineno, "", "the file is too long to be followed"))
                 return
             self.made.statements += self.counting
             handler = getattr(self, f"_{type(statement).__name__.lower()}", None)
@@ -276,6 +277,8 @@ class _Walker:
         if not over:
             self.made.statements += self._count(statement.body)
         for number, each in enumerate(list(over)[:ROUNDS]):
+            if self.followed > STATEMENTS:
+                break
             self.counting = counted and number == 0
             self._store(statement.target, each, statement, condition)
             self.block(statement.body, condition)

@@ -137,6 +137,8 @@ def _method(value: Any, name: str, given: list[Any], named: Mapping[str, Any]) -
         if name == "union" and all(isinstance(each, list) for each in given):
             return _set([[x for each in (value, *given) for x in each]], {})
         return Unknown(_PLAIN)
+    if isinstance(value, Random):  # its digits in hexadecimal, and so on
+        return value
     return Unknown(why(value) or _PLAIN)
 
 

@@ -96,10 +96,12 @@ def branches(mount: Mount) -> list[str] | None:
     """The directories of a union in their order, the first winning; None for a mount that is none."""
     if mount.kind in (*_MERGERFS, *_UNIONFS):
         device = mount.device
-        for key in ("br", "dirs"):  # aufs and unionfs have them among the options
-            device = mount.options.get(key, device)
-        named = device.removeprefix("br:").removeprefix("br=").split(":")
-        return [tidy(part.partition("=")[0]) for part in named if part][:_BRANCHES]
+        for key, value in mount.options.items():  # aufs and unionfs have them among the options
+            if key in ("br", "dirs"):
+                device = value
+            elif key.startswith(("br:", "dirs:")):
+                device = f"{key}={value}".partition(":")[2]
+        return [tidy(part.partition("=")[0]) for part in device.split(":") if part][:_BRANCHES]
     if mount.kind == "overlay":
         upper = mount.options.get("upperdir", "")
         lower = mount.options.get("lowerdir", "").replace("\\:", "\0").split(":")

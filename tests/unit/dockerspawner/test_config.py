@@ -56,10 +56,7 @@ def values(text: str, **environment: str) -> dict[str, Any]:
     ],
 )
 def test_values(text: str, wanted: dict[str, Any]) -> None:
-    found = values(text)
-    assert {key: value for key, value in found.items() if known(value)} == {
-        key: value for key, value in wanted.items() if "urandom" not in text
-    } or "urandom" in text
+    assert values(text) == wanted
 
 
 @pytest.mark.parametrize(
