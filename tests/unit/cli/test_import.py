@@ -157,7 +157,7 @@ def test_keys_that_are_some(text: str) -> None:
     ("words", "said"),
     [
         (["/nowhere"], "is no directory"),
-        ([str(DATA)], "--config"),
+        ([str(DATA / "planetary" / "lists")], "--config"),
         ([str(DATA / "lab"), "--config", "../planetary/jupyterhub_config.py"], "leads out"),
         ([str(DATA / "lab"), "--config", "none.py"], "none.py"),
         ([str(DATA / "lab"), "--database", "/nowhere"], "is no database"),
