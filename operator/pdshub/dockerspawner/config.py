@@ -21,6 +21,7 @@ from pdshub.dockerspawner.settings import Assignment, Config
 STATEMENTS, ROUNDS = 20_000, 500
 """Statements that are followed, and rounds of one loop."""
 _ADDING = ("append", "add", "extend", "update", "insert", "setdefault")
+_CHANGING = (*_ADDING, "remove", "discard", "pop", "clear", "sort", "difference_update", "intersection_update")
 _OF_PEOPLE = re.compile(r"user|allow|white|admin|people", re.IGNORECASE)
 _HARMLESS = ("print", "get_config", "logging", "warnings", "sys.path", "dotenv", "load_dotenv", "nest_asyncio")
 
@@ -80,18 +81,44 @@ class _Walker:
             self.made.statements += self.counting
             handler = getattr(self, f"_{type(statement).__name__.lower()}", None)
             if handler is None:
-                self.not_read(statement, f"{type(statement).__name__.lower()} is not followed", already=1)
+                self.not_followed(statement, f"{type(statement).__name__.lower()} is not followed")
             else:
                 handler(statement, condition)
 
-    def not_read(self, statement: ast.AST, reason: str, already: int = 1) -> None:
-        """Lists a statement with all that is in it. ``already``: statements of it that are counted."""
+    def not_read(self, statement: ast.AST, reason: str) -> None:
+        """Lists a statement with all that is in it; it is counted already, and what is in it is not."""
         number = getattr(statement, "lineno", 0)
         inside = sum(isinstance(each, ast.stmt) for each in ast.walk(statement))
         if self.counting:
-            self.made.statements += inside - already
+            self.made.statements += inside - 1
         if all(line.number != number for line in self.made.unread):
             self.made.unread.append(Line(number, self.lines.shown(statement), reason, inside))
+
+    def not_followed(self, statement: ast.stmt, reason: str) -> None:
+        """Lists a statement, and doubts what it changes: a value that it may have changed is none that is known."""
+        self.not_read(statement, reason)
+        doubt = Unknown(f"line {statement.lineno} may change it: {reason}")
+        for each in ast.walk(statement):
+            if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store):
+                self.scope.names[each.id] = doubt
+            elif isinstance(each, ast.Attribute) and isinstance(each.ctx, ast.Store) and (trait := trait_of(each)):
+                self.values[trait] = doubt
+                self.made.assignments.append(Assignment(*trait, doubt, each.lineno))
+            elif isinstance(each, ast.Subscript) and isinstance(each.ctx, ast.Store):
+                self._doubted(each.value, doubt)
+            elif isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute) and each.func.attr in _CHANGING:
+                self._doubted(each.func.value, doubt)
+
+    def _doubted(self, target: ast.expr, doubt: Unknown) -> None:
+        """Puts a doubt into the list or dict itself, so that whatever else leads to it has it as well."""
+        held = self._mutable(target, None)
+        if isinstance(held, list):
+            held.append(doubt)
+        elif isinstance(held, dict):
+            held[doubt] = doubt
+        elif held is None and (trait := trait_of(target)):
+            self.values[trait] = doubt
+            self.made.assignments.append(Assignment(*trait, doubt, target.lineno))
 
     def note(self, statement: ast.AST, words: str) -> None:
         self.made.notes.append(Line(getattr(statement, "lineno", 0), self.lines.shown(statement), words))
@@ -180,6 +207,10 @@ class _Walker:
             self._store(statement.target, made, statement, condition)
         else:
             self.not_read(statement, why(value) or why(held) or "it can not be followed")
+            if isinstance(held, list | dict):
+                self._doubted(statement.target, Unknown(f"line {statement.lineno} may change it"))
+            elif isinstance(statement.target, ast.Name):
+                self.scope.names[statement.target.id] = Unknown(f"line {statement.lineno} may change it")
 
     def _added(self, target: ast.expr, held: Any, value: Any, statement: ast.stmt) -> None:
         if weight(held) + weight(value) > MOST:
@@ -236,7 +267,7 @@ class _Walker:
             if isinstance(node.func, ast.Attribute) and node.func.attr in _ADDING and not condition:
                 self._method(node.func, node, statement)
                 return
-        self.not_read(statement, "what it calls was not run")
+        self.not_followed(statement, "what it calls was not run")
 
     def _method(self, function: ast.Attribute, node: ast.Call, statement: ast.stmt) -> None:
         """``x.append(y)`` and its like."""
@@ -270,21 +301,26 @@ class _Walker:
 
     def _for(self, statement: ast.For, condition: str) -> None:
         over = self.scope.fold(statement.iter)
-        if not isinstance(over, list | dict) or not known(over) or not isinstance(statement.target, ast.Name | ast.Tuple):
-            self.not_read(statement, why(over) or "what it goes through is not known")
+        if not known(over) and not condition and (found := self._opened(statement.iter)):
+            if self._named(statement.body, found[1], False):
+                self.made.statements += self._count(statement.body)
+                self._remember(found, statement)
+                return
+        jumps = any(isinstance(each, ast.Break | ast.Continue | ast.Return) for each in ast.walk(statement))
+        simple = isinstance(statement.target, ast.Name | ast.Tuple) and not statement.orelse and not jumps
+        if not isinstance(over, list | dict) or not known(over) or not simple or len(over) > ROUNDS:
+            self.not_followed(statement, why(over) or "a loop that can not be followed")
             return
         counted = self.counting
         if not over:
             self.made.statements += self._count(statement.body)
-        for number, each in enumerate(list(over)[:ROUNDS]):
+        for number, each in enumerate(list(over)):
             if self.followed > STATEMENTS:
                 break
             self.counting = counted and number == 0
             self._store(statement.target, each, statement, condition)
             self.block(statement.body, condition)
         self.counting = counted
-        if len(over) > ROUNDS:
-            self.not_read(statement, f"it has more than {ROUNDS} rounds")
 
     def _try(self, statement: ast.Try, condition: str) -> None:
         self.block(statement.body, condition)
@@ -295,7 +331,7 @@ class _Walker:
     def _with(self, statement: ast.With, condition: str) -> None:
         found = self._opened(statement)
         if found is None or condition or not self._named(statement.body, found[1], False):
-            self.not_read(statement, "what it reads is not known")
+            self.not_followed(statement, "what it reads is not known")
             return
         self.made.statements += self._count(statement.body)
         self._remember(found, statement)

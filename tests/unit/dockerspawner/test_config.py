@@ -137,3 +137,27 @@ def test_a_template_of_ansible() -> None:
 def test_what_is_no_python_is_refused_with_its_line(text: str) -> None:
     with pytest.raises(SourceError):
         read(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "people = {'ada'}\nfor line in lines():\n    people.add(line)\nc.A.b = people",
+        "people = {'ada'}\nc.A.b = people\nwhile x:\n    people.add(x)",
+        "c.A.b = {'ada'}\nfor n in names():\n    c.A.b.add(n)",
+        "c.A.b = {'ada'}\nif f():\n    c.A.b.discard('ada')",
+        "c.A.b = ['ada']\nif f():\n    c.A.b += ['bela']",
+        "c.A.b = {'x': 1}\nfor n in names():\n    c.A.b[n] = 2",
+        "x = 'a'\nfor n in names():\n    x = n\nc.A.b = x",
+        "for n in ['a', 'b']:\n    if n == 'a':\n        break\n    c.A.b = n",
+        "c.A.b = 1\nwith lock():\n    c.A.b = 2",
+    ],
+)
+def test_what_may_have_been_changed_is_not_known(text: str) -> None:
+    each = read(text).last()["A", "b"]
+    assert not known(each.value)
+
+
+def test_a_loop_over_an_open_file() -> None:
+    found = read("w = set()\nfor line in open('/srv/users.txt'):\n    w.add(line.strip())\nc.A.allowed_users = w")
+    assert found.last()["A", "allowed_users"].value == ["ada", "bela"]
