@@ -9,19 +9,17 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Mapping
-
 from typing import Any
 
-from pdshub.dockerspawner import fold_calls, parsed
-from pdshub.dockerspawner.fold import MOST, Reference, Scope, Unknown, known, trait_of, weight, why
+from pdshub.dockerspawner import parsed
+from pdshub.dockerspawner.fold import Reference, Unknown, known, why
 from pdshub.dockerspawner.lists import Names
 from pdshub.dockerspawner.parsed import Line
-from pdshub.dockerspawner.settings import Assignment, Config
+from pdshub.dockerspawner.settings import Config
+from pdshub.dockerspawner.state import ADDING, State
 
 STATEMENTS, ROUNDS = 20_000, 500
 """Statements that are followed, and rounds of one loop."""
-_ADDING = ("append", "add", "extend", "update", "insert", "setdefault")
-_CHANGING = (*_ADDING, "remove", "discard", "pop", "clear", "sort", "difference_update", "intersection_update")
 _OF_PEOPLE = re.compile(r"user|allow|white|admin|people", re.IGNORECASE)
 _HARMLESS = ("print", "get_config", "logging", "warnings", "sys.path", "dotenv", "load_dotenv", "nest_asyncio")
 
@@ -51,7 +49,7 @@ def read(
     return made
 
 
-class _Walker:
+class _Walker(State):
     def __init__(
         self,
         made: Config,
@@ -60,14 +58,12 @@ class _Walker:
         names_of: Callable[[str], tuple[str, Names] | None],
         dotenv: dict[str, str],
     ) -> None:
-        self.made, self.lines, self.names_of, self.dotenv = made, lines, names_of, dotenv
+        super().__init__(made, lines, environment)
+        self.names_of, self.dotenv = names_of, dotenv
         self.functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
         self.used: set[str] = set()
-        self.values: dict[tuple[str, str], Any] = {}
         self.followed = 0
-        self.counting = True
-        self.scope = Scope(environment, called=fold_calls.called, function=self._function, traits=self._trait)
-        self.scope.imports.update(os="os")  # what the file does not import fails when it runs: not here
+        self.scope.function = self._function
 
     # statements
 
@@ -84,44 +80,6 @@ class _Walker:
                 self.not_followed(statement, f"{type(statement).__name__.lower()} is not followed")
             else:
                 handler(statement, condition)
-
-    def not_read(self, statement: ast.AST, reason: str) -> None:
-        """Lists a statement with all that is in it; it is counted already, and what is in it is not."""
-        number = getattr(statement, "lineno", 0)
-        inside = sum(isinstance(each, ast.stmt) for each in ast.walk(statement))
-        if self.counting:
-            self.made.statements += inside - 1
-        if all(line.number != number for line in self.made.unread):
-            self.made.unread.append(Line(number, self.lines.shown(statement), reason, inside))
-
-    def not_followed(self, statement: ast.stmt, reason: str) -> None:
-        """Lists a statement, and doubts what it changes: a value that it may have changed is none that is known."""
-        self.not_read(statement, reason)
-        doubt = Unknown(f"line {statement.lineno} may change it: {reason}")
-        for each in ast.walk(statement):
-            if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store):
-                self.scope.names[each.id] = doubt
-            elif isinstance(each, ast.Attribute) and isinstance(each.ctx, ast.Store) and (trait := trait_of(each)):
-                self.values[trait] = doubt
-                self.made.assignments.append(Assignment(*trait, doubt, each.lineno))
-            elif isinstance(each, ast.Subscript) and isinstance(each.ctx, ast.Store):
-                self._doubted(each.value, doubt)
-            elif isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute) and each.func.attr in _CHANGING:
-                self._doubted(each.func.value, doubt)
-
-    def _doubted(self, target: ast.expr, doubt: Unknown) -> None:
-        """Puts a doubt into the list or dict itself, so that whatever else leads to it has it as well."""
-        held = self._mutable(target, None)
-        if isinstance(held, list):
-            held.append(doubt)
-        elif isinstance(held, dict):
-            held[doubt] = doubt
-        elif held is None and (trait := trait_of(target)):
-            self.values[trait] = doubt
-            self.made.assignments.append(Assignment(*trait, doubt, target.lineno))
-
-    def note(self, statement: ast.AST, words: str) -> None:
-        self.made.notes.append(Line(getattr(statement, "lineno", 0), self.lines.shown(statement), words))
 
     def _pass(self, statement: ast.Pass, condition: str) -> None:
         return
@@ -157,96 +115,29 @@ class _Walker:
                 self._remember(found, statement)
                 value = list(found[1].names)
         for target in statement.targets:
-            self._store(target, value, statement, condition)
+            self.store(target, value, statement, condition)
 
     def _annassign(self, statement: ast.AnnAssign, condition: str) -> None:
         if statement.value is not None:
-            self._store(statement.target, self.scope.fold(statement.value), statement, condition)
-
-    def _store(self, target: ast.expr, value: Any, statement: ast.stmt, condition: str) -> None:
-        if isinstance(target, ast.Name):
-            unconditional = value if not condition else Unknown(f"{target.id} depends on {condition}")
-            self.scope.names[target.id] = unconditional
-            if not known(value) and target.id != "c":
-                self.not_read(statement, why(value))
-        elif isinstance(target, ast.Tuple | ast.List):
-            parts = value if isinstance(value, list) and len(value) == len(target.elts) else None
-            for number, each in enumerate(target.elts):
-                self._store(each, parts[number] if parts else Unknown(why(value) or "no list"), statement, condition)
-        elif trait := trait_of(target):
-            self._set(trait, value, statement, condition)
-        elif isinstance(target, ast.Subscript):
-            self._store_item(target, value, statement, condition)
-        else:
-            self.not_read(statement, "what is assigned to is no trait and no name")
-
-    def _store_item(self, target: ast.Subscript, value: Any, statement: ast.stmt, condition: str) -> None:
-        key = self.scope.fold(target.slice)
-        if self.scope.dotted(target.value) == "os.environ" and isinstance(key, str) and isinstance(value, str):
-            self.scope.environment[key] = value
-            return
-        held = self._mutable(target.value, {})
-        if not isinstance(held, dict) or not isinstance(key, str | int) or condition:
-            self.not_read(statement, why(held) or why(key) or "an entry of this can not be followed")
-        elif weight(held) + weight(value) > MOST:
-            self.not_read(statement, "a value is too large")
-        else:
-            held[key] = _copy(value)
-            self._changed(target.value, held, statement, value)
+            self.store(statement.target, self.scope.fold(statement.value), statement, condition)
 
     def _augassign(self, statement: ast.AugAssign, condition: str) -> None:
         value = self.scope.fold(statement.value)
-        held = self._mutable(statement.target, {} if isinstance(value, dict) else [])
+        held = self.mutable(statement.target, {} if isinstance(value, dict) else [])
         same = type(held) is type(value)
         if isinstance(held, list) and same and isinstance(statement.op, ast.Add | ast.BitOr) and not condition:
-            self._added(statement.target, held, value, statement)
+            self.added(statement.target, held, value, statement)
         elif isinstance(held, dict) and same and isinstance(statement.op, ast.BitOr) and not condition:
-            self._added(statement.target, held, value, statement)
+            self.added(statement.target, held, value, statement)
         elif isinstance(held, str | int | float) and same and isinstance(statement.op, ast.Add) and not condition:
             made = self.scope.fold(ast.BinOp(ast.Constant(held), statement.op, ast.Constant(value)))
-            self._store(statement.target, made, statement, condition)
+            self.store(statement.target, made, statement, condition)
         else:
             self.not_read(statement, why(value) or why(held) or "it can not be followed")
             if isinstance(held, list | dict):
-                self._doubted(statement.target, Unknown(f"line {statement.lineno} may change it"))
+                self.doubted(statement.target, Unknown(f"line {statement.lineno} may change it"))
             elif isinstance(statement.target, ast.Name):
                 self.scope.names[statement.target.id] = Unknown(f"line {statement.lineno} may change it")
-
-    def _added(self, target: ast.expr, held: Any, value: Any, statement: ast.stmt) -> None:
-        if weight(held) + weight(value) > MOST:
-            self.not_read(statement, "a value is too large")
-            return
-        if isinstance(held, list):
-            held += [_copy(each) for each in value]
-        else:
-            held.update({key: _copy(each) for key, each in value.items()})
-        self._changed(target, held, statement, value)
-
-    def _mutable(self, target: ast.expr, empty: Any) -> Any:
-        """The list or dict that a target is: that of a trait which nobody set is empty."""
-        trait = trait_of(target)
-        if trait and trait not in self.values:
-            return empty
-        return self.scope.fold(target)
-
-    def _changed(self, target: ast.expr, held: Any, statement: ast.stmt, value: Any) -> None:
-        if trait := trait_of(target):
-            self.values[trait] = held
-            self.made.assignments.append(Assignment(*trait, held, statement.lineno))
-        if not known(value):
-            self.not_read(statement, why(value))
-
-    def _set(self, trait: tuple[str, str], value: Any, statement: ast.stmt, condition: str) -> None:
-        self.made.assignments.append(Assignment(*trait, value, statement.lineno, condition))
-        if not condition:
-            self.values[trait] = value
-        if not known(value):
-            self.not_read(statement, why(value))
-        elif condition:
-            self.not_read(statement, f"it depends on {condition}")
-
-    def _trait(self, owner: str, name: str) -> Any:
-        return self.values.get((owner, name), Unknown(f"c.{owner}.{name} is not set above"))
 
     def _expr(self, statement: ast.Expr, condition: str) -> None:
         node = statement.value
@@ -264,7 +155,7 @@ class _Walker:
                 if len(given) == 2 and all(isinstance(each, str) for each in given):
                     self.scope.environment.setdefault(given[0], given[1])
                     return
-            if isinstance(node.func, ast.Attribute) and node.func.attr in _ADDING and not condition:
+            if isinstance(node.func, ast.Attribute) and node.func.attr in ADDING and not condition:
                 self._method(node.func, node, statement)
                 return
         self.not_followed(statement, "what it calls was not run")
@@ -274,14 +165,15 @@ class _Walker:
         given = [self.scope.fold(each) for each in node.args]
         given += [{str(word.arg): self.scope.fold(word.value) for word in node.keywords}] if node.keywords else []
         name, value = function.attr, given[-1] if given else None
-        held = self._mutable(function.value, {} if isinstance(value, dict) and name == "update" else [])
+        held = self.mutable(function.value, {} if isinstance(value, dict) and name == "update" else [])
         if name in ("append", "add", "insert") and given and isinstance(held, list):
             if name != "add" or value not in held:
-                self._added(function.value, held, [value], statement)
+                self.added(function.value, held, [value], statement)
         elif name in ("extend", "update") and len(given) == 1 and type(held) is type(value):
-            self._added(function.value, held, value, statement)
+            self.added(function.value, held, value, statement)
         else:
             self.not_read(statement, why(value) or why(held) or f"{name} can not be followed")
+            self.doubted(function.value, Unknown(f"line {statement.lineno} may change it"))
 
     def _if(self, statement: ast.If, condition: str) -> None:
         test = self.scope.fold(statement.test)
@@ -318,7 +210,7 @@ class _Walker:
             if self.followed > STATEMENTS:
                 break
             self.counting = counted and number == 0
-            self._store(statement.target, each, statement, condition)
+            self.store(statement.target, each, statement, condition)
             self.block(statement.body, condition)
         self.counting = counted
 
@@ -363,15 +255,15 @@ class _Walker:
             if isinstance(statement, ast.Assign) and len(statement.targets) == 1 and not isinstance(
                 statement.value, ast.Constant
             ) and isinstance(statement.targets[0], ast.Name | ast.Attribute) and self._whole(statement.value):
-                self._store(statement.targets[0], list(names.names), statement, "")
+                self.store(statement.targets[0], list(names.names), statement, "")
                 filled = True
             elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
                 function = statement.value.func
                 if isinstance(function, ast.Attribute) and function.attr in ("add", "append", "extend", "update"):
-                    held = self._mutable(function.value, [])
+                    held = self.mutable(function.value, [])
                     if isinstance(held, list):
                         more = names.admins if admins else names.names
-                        self._added(function.value, held, [name for name in more if name not in held], statement)
+                        self.added(function.value, held, [name for name in more if name not in held], statement)
                         filled = True
             elif isinstance(statement, ast.If):
                 marked = admins or "admin" in ast.unparse(statement.test).lower()
@@ -411,11 +303,5 @@ class _Walker:
             self.made.statements += self._count([function]) - 1
         self._remember(found, function)
         return list(found[1].admins if "admin" in name.lower() and found[1].admins else found[1].names)
-
-
-def _copy(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_copy(each) for each in value]
-    return {key: _copy(each) for key, each in value.items()} if isinstance(value, dict) else value
 
 
