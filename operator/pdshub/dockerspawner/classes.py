@@ -51,13 +51,19 @@ def spawner(found: Mapping[tuple[str, str], Assignment], bases: Mapping[str, str
 def authenticator(found: Mapping[tuple[str, str], Assignment], bases: Mapping[str, str]) -> Chosen:
     """The authenticator; PAM, JupyterHub's own, where none is chosen.
 
-    Where one is chosen by what is not known here, it is the one whose traits are set, if there is only one.
+    Where one is chosen by what is not known here, it is the one whose traits are set, if there is only one. One that
+    nobody knows is an Authenticator all the same.
     """
     each = found.get(("JupyterHub", "authenticator_class"))
     if each is None or isinstance(each.value, str | Reference):
-        return _chosen(each.value if each else None, "PAMAuthenticator", bases)
-    owners = {owner for owner, _ in found if owner.endswith("Authenticator")} - {"Authenticator", "OAuthenticator"}
-    return _chosen(None, owners.pop() if len(owners) == 1 else "PAMAuthenticator", bases)
+        chosen = _chosen(each.value if each else None, "PAMAuthenticator", bases)
+    else:
+        owners = {owner for owner, _ in found if owner.endswith("Authenticator")} - {"Authenticator", "OAuthenticator"}
+        chosen = _chosen(None, owners.pop() if len(owners) == 1 else "PAMAuthenticator", bases)
+    if "Authenticator" in chosen.family:
+        return chosen
+    above = ("OAuthenticator", "Authenticator") if chosen.name.endswith("OAuthenticator") else ("Authenticator",)
+    return Chosen(chosen.name, (*chosen.family, *above))
 
 
 GOOGLE = "GoogleOAuthenticator"

@@ -75,11 +75,13 @@ class _Walker(State):
                     self.made.unread.append(Line(statement.lineno, "", "the file is too long to be followed"))
                 return
             self.made.statements += self.counting
+            depends = self.lines.conditions.get(statement.lineno, "")
+            given = condition if depends in condition else " and ".join(filter(None, (condition, depends)))
             handler = getattr(self, f"_{type(statement).__name__.lower()}", None)
             if handler is None:
                 self.not_followed(statement, f"{type(statement).__name__.lower()} is not followed")
             else:
-                handler(statement, condition)
+                handler(statement, given)
 
     def _pass(self, statement: ast.Pass, condition: str) -> None:
         return

@@ -17,7 +17,7 @@ from pdshub.dockerspawner.database import Database
 from pdshub.dockerspawner.report import Report
 from pdshub.dockerspawner.settings import Config
 from pdshub.dockerspawner.source import Folder, SourceError
-from pdshub.dockerspawner.traits import Verdict
+from pdshub.dockerspawner.traits import Verdict, family
 from pdshub.wellknown import API_VERSION
 
 _LISTS = ("user", "allow", "white", "admin", "people", "list", "member")
@@ -75,6 +75,8 @@ def read(folder: Folder, wanted: Wanted, database: Database | None = None) -> De
         )
     traits = found.last()
     spawner = classes.spawner(traits, found.bases)
+    if "DockerSpawner" not in family(spawner.name, found.bases):
+        report.contradiction("c.JupyterHub.spawner_class", f"{spawner.name} is no DockerSpawner: look where homes are", file)
     authenticator = classes.authenticator(traits, found.bases)
     spec = hub.build(traits, hub.Draft(report, file, spawner, authenticator, found.bases))
     if wanted.hostname:

@@ -14,7 +14,8 @@ from typing import Any
 
 LONGEST, MOST, STEPS, DEEPEST = 1 << 16, 10_000, 500_000, 150
 """Characters of a text, values in a list with all that is in it, values of a file, expressions inside of each other."""
-_TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+_TEMPLATE = re.compile(r"\{\{.{0,400}?\}\}|\{%.{0,400}?%\}", re.DOTALL)
+_CONSTANTS = {"os.sep": "/", "os.path.sep": "/", "os.linesep": "\n", "os.curdir": "."}
 RANDOM = ("os.urandom", "secrets.token_hex", "secrets.token_bytes", "secrets.token_urlsafe", "uuid.uuid4")
 
 
@@ -152,6 +153,8 @@ def _name(scope: Scope, node: ast.Name, depth: int) -> Any:
 
 def _attribute(scope: Scope, node: ast.Attribute, depth: int) -> Any:
     if dotted := scope.dotted(node):
+        if dotted in _CONSTANTS:
+            return _CONSTANTS[dotted]
         return Reference(dotted)
     if trait := trait_of(node):
         return scope.traits(*trait)

@@ -124,6 +124,8 @@ def places(
         _doubts(mount, told)
         found: list[Place] = []
         for branch in union:
+            if len(found) >= _BRANCHES:  # unions of unions multiply
+                break
             found += places(_joined(branch, rest), [m for m in mounts if m != mount], told, depth + 1)
         return found[:_BRANCHES]
     if mount.kind in ("nfs", "nfs4") and (parts := _NFS.fullmatch(mount.device)):

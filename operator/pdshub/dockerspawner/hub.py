@@ -24,6 +24,8 @@ _DOMAIN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)+"
 _SIZES = {"mem_limit": "memory", "mem_guarantee": "memory", "cpu_limit": "cpu", "cpu_guarantee": "cpu"}
 _OF_GOOGLE = ("client_id", "hosted_domain", "oauth_callback_url")
 _CULLERS = ("idle_culler", "idle-culler", "cull_idle")
+MOST_STRANGERS = 200
+"""Unknown traits for which a known one of a similar name is looked for."""
 
 
 @dataclass
@@ -36,6 +38,7 @@ class Draft:
     authenticator: Chosen
     bases: Mapping[str, str]
     spec: dict[str, Any] = field(default_factory=dict)
+    strangers: int = 0
 
     def put(self, value: Any, *path: str) -> None:
         """A value at a path of the spec."""
@@ -96,15 +99,17 @@ def _trait(owner: str, name: str, each: Assignment, draft: Draft) -> None:
 def _stranger(owner: str, name: str, each: Assignment, draft: Draft) -> None:
     """A trait that nothing has: JupyterHub takes it without a word, and nothing came of it."""
     of = f"c.{owner}.{name}"
+    draft.strangers += 1
+    compared = draft.strangers <= MOST_STRANGERS
     if is_class(owner, draft.bases):
-        meant = near(owner, name, draft.bases)
+        meant = near(owner, name, draft.bases) if compared else ""
         if meant:
             words = f"there is no such trait, and JupyterHub says nothing of it: was {meant} meant? It had no effect"
             draft.report.contradiction(of, words, draft.file, each.line)
         else:
             draft.report.add(Verdict.UNREAD, of, "no trait that is known here", draft.file, each.line)
         return
-    meant = near_class(owner)
+    meant = near_class(owner) if compared else ""
     words = f"no class that is known here{f': was {meant} meant?' if meant else ''}"
     draft.report.add(Verdict.UNREAD, of, words, draft.file, each.line)
 
@@ -249,7 +254,7 @@ def _template_vars(value: Any, draft: Draft) -> str:
     announcement = value.get("announcement") if isinstance(value, Mapping) else None
     if not isinstance(announcement, str):
         return "pages are PDSHub's"
-    draft.put(re.sub(r"<[^>]*>", "", announcement)[:2000], "message")
+    draft.put(re.sub(r"<[^<>]{0,200}>", "", announcement[:8000])[:2000], "message")
     return ""
 
 

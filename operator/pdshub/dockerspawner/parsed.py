@@ -6,14 +6,16 @@ import ast
 import io
 import re
 import tokenize
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pdshub.dockerspawner.source import SourceError
 
 DEEPEST, OPERATORS, BRANCHES, LINES = 60, 2000, 400, 20_000
 """Brackets inside of each other, operators of one logical line, ``elif`` of a file, and lines."""
-_EXPRESSION = re.compile(r"\{\{.*?\}\}", re.DOTALL)
-_STATEMENT = re.compile(r"^[ \t]*\{[%#].*?[%#]\}[ \t]*$", re.MULTILINE | re.DOTALL)
+_EXPRESSION = re.compile(r"\{\{.{0,400}?\}\}", re.DOTALL)
+_STATEMENT = re.compile(r"^[ \t]*(\{[%#].{0,1000}?[%#]\})[ \t]*$", re.MULTILINE | re.DOTALL)
+_WORD = re.compile(r"\{%[-+]?\s*(\w+)")
 _SECRET = re.compile(r"secret|passw|token|crypt|_key\b|apikey|credential", re.IGNORECASE)
 _TEXT = re.compile(r"(\"[^\"]*\"|'[^']*')")
 TEMPLATED = "template_value"
@@ -33,9 +35,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Source:
-    """The lines of a file."""
+    """The lines of a file. ``conditions``: lines of a template that depend on what only it knows."""
 
     lines: tuple[str, ...]
+    conditions: Mapping[int, str] = field(default_factory=dict)
 
     def shown(self, node: ast.AST) -> str:
         """The first line of a statement, as it may be shown."""
@@ -58,12 +61,11 @@ def blanked(text: str) -> str:
 
 def parse(text: str) -> tuple[ast.Module, Source, list[Line]]:
     """The tree of a file, its lines, and what is to be said of it. Raises SourceError."""
-    notes: list[Line] = []
-    source = Source(tuple(text.split("\n")))
-    if len(source.lines) > LINES:
+    lines = tuple(text.split("\n"))
+    if len(lines) > LINES:
         raise SourceError(f"it has more than {LINES} lines: it is no configuration")
     try:
-        return _parsed(text), source, notes
+        return _parsed(text), Source(lines), []
     except SyntaxError as error:
         plain = _plain(text)
         if plain == text:
@@ -72,10 +74,37 @@ def parse(text: str) -> tuple[ast.Module, Source, list[Line]]:
         tree = _parsed(plain)
     except SyntaxError as error:
         raise SourceError(f"line {error.lineno or 0}: a template that can not be read: {error.msg}") from None
-    for found in _STATEMENT.finditer(text):
-        number = text.count("\n", 0, found.start()) + 1
-        notes.append(Line(number, blanked(found[0].strip()), "a line of a template: what it encloses was taken as it is"))
-    return tree, source, notes
+    conditions, notes = _conditions(text)
+    return tree, Source(lines, conditions), notes
+
+
+def _conditions(text: str) -> tuple[dict[int, str], list[Line]]:
+    """Which lines of a template depend on which of its statements, and what is to be said of these."""
+    found: dict[int, str] = {}
+    notes: list[Line] = []
+    open_: list[str] = []
+    last = number = 1
+    at = 0
+    for each in _STATEMENT.finditer(text):
+        number += text.count("\n", at, each.start())
+        at = each.start()
+        for line in range(last, number) if open_ else ():
+            found[line] = open_[-1]
+        last = number
+        word = _WORD.match(each[1])
+        if word is None:
+            continue  # a comment of the template
+        said = blanked(" ".join(each[1].split()))
+        notes.append(Line(number, said, "a line of a template: what it encloses depends on it"))
+        if word[1].startswith("end"):
+            open_ = open_[:-1]
+        elif word[1] in ("else", "elif"):
+            open_ = [*open_[:-1], said]
+        elif word[1] in ("if", "for", "macro", "filter", "call") and len(open_) < DEEPEST:
+            open_.append(said)
+    for line in range(last, text.count("\n") + 2) if open_ else ():
+        found[line] = open_[-1]
+    return found, notes
 
 
 def _plain(text: str) -> str:

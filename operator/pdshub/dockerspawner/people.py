@@ -77,16 +77,24 @@ def read(
                 person, "is an admin and on no list: a PDSHub lets in its admins; take the name out if that is wrong",
                 config.file, line,
             )  # fmt: skip
+    short = dict[str, None]()
     for role, people in roles.items():
-        listed: list[str] = getattr(made, role)
+        listed: dict[str, None] = {}
         for person, line in people.items():
             new = _named(person, new_names, report, config.file, line)
             if new and made.old.get(new, person) != person:
                 report.contradiction(person, f"would be the same as {made.old[new]}: both are {new}", config.file, line)
-            elif new and new not in listed:
-                listed.append(new)
+            elif new:
+                listed.setdefault(new)
                 made.old[new] = person
-    made.allowed = [name for name in made.allowed if name not in made.admins]
+                if "@" not in new:
+                    short.setdefault(new)
+        setattr(made, role, list(listed))
+    if short:
+        some = ", ".join(list(short)[:20]) + (f" and {len(short) - 20} more" if len(short) > 20 else "")
+        report.note(f"no e-mail addresses, as Google's accounts have: {some}. Give them their new names with --names")
+    admins = set(made.admins)
+    made.allowed = [name for name in made.allowed if name not in admins]
     return made
 
 
@@ -120,13 +128,10 @@ def _of_database(
 def _named(person: str, new_names: Mapping[str, str], report: Report, file: str, line: int) -> str:
     """The new name of somebody; empty where there is none."""
     try:
-        new = user_name.normal(new_names.get(person, person))
+        return user_name.normal(new_names.get(person, person))
     except ValueError as error:
         report.contradiction(person, f"{error}: give them a new name with --names", file, line)
         return ""
-    if "@" not in new:
-        report.note(f"{new} is no e-mail address, and Google's accounts are: give them their new name with --names")
-    return new
 
 
 def lines(people: Iterable[str], heading: str) -> str:

@@ -42,11 +42,13 @@ class Report:
     notes: list[str] = field(default_factory=list)
     statements: int = 0
     understood: int = 0
+    _said: set[Entry | str] = field(default_factory=set)
 
     def add(self, verdict: Verdict, subject: str, words: str, file: str = "", line: int = 0) -> None:
         """One more entry; the same is said once."""
         entry = Entry(verdict, subject, words, file, line)
-        if entry not in self.entries:
+        if entry not in self._said:
+            self._said.add(entry)
             self.entries.append(entry)
 
     def contradiction(self, subject: str, words: str, file: str = "", line: int = 0) -> None:
@@ -55,7 +57,8 @@ class Report:
 
     def note(self, words: str) -> None:
         """What is to be known beside."""
-        if words not in self.notes:
+        if words not in self._said:
+            self._said.add(words)
             self.notes.append(words)
 
     def lines(self, file: str, found: Sequence[Line]) -> None:

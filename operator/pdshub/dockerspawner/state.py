@@ -22,6 +22,7 @@ class State:
         self.made, self.lines = made, lines
         self.values: dict[tuple[str, str], Any] = {}
         self.counting = True
+        self.listed = set[int]()
         self.scope = Scope(environment, called=fold_calls.called, traits=self.trait)
         self.scope.imports.update(os="os")  # what the file does not import fails when it runs: not here
 
@@ -31,7 +32,8 @@ class State:
         inside = sum(isinstance(each, ast.stmt) for each in ast.walk(statement))
         if self.counting:
             self.made.statements += inside - 1
-        if all(line.number != number for line in self.made.unread):
+        if number not in self.listed:
+            self.listed.add(number)
             self.made.unread.append(Line(number, self.lines.shown(statement), reason, inside))
 
     def not_followed(self, statement: ast.stmt, reason: str) -> None:

@@ -235,12 +235,12 @@ def family(owner: str, bases: Mapping[str, str]) -> list[str]:
             break
         found.append(name)
     last = found[-1]
-    if last.startswith("Local") and last.endswith("OAuthenticator"):
-        found.append(last.removeprefix("Local"))
-        last = found[-1]
-    if last in _OAUTH:
-        return [*found, "OAuthenticator", "Authenticator"]
-    return [*found, *FAMILIES.get(last, ())]
+    local = last.startswith("Local") and last.endswith("OAuthenticator")
+    if local:
+        last = last.removeprefix("Local")
+        found.append(last)
+    above = ("OAuthenticator", "Authenticator") if last in _OAUTH else FAMILIES.get(last, ())
+    return [*found, *above, *(("LocalAuthenticator",) if local else ())]
 
 
 def find(owner: str, name: str, bases: Mapping[str, str]) -> Trait | None:

@@ -44,7 +44,7 @@ def _value(written: str, known: Mapping[str, str]) -> str:
         body = re.match(r'"((?:[^"\\]|\\.)*)', written, re.DOTALL)
         plain = re.sub(r"\\(.)", lambda c: _ESCAPES.get(c[1], c[0]), body[1] if body else "")
         return interpolated(plain, known)
-    return interpolated(re.sub(r"(?:^|\s+)#.*", "", written), known)
+    return interpolated(re.sub(r"(?:^|\s)#.*", "", written).rstrip(), known)
 
 
 def interpolated(
@@ -56,7 +56,7 @@ def interpolated(
     """
     if depth > _DEEPEST:
         raise SourceError("variables are nested too deep")
-    made, at = list[str](), 0
+    made, at, length = list[str](), 0, 0
     while (dollar := text.find("$", at)) >= 0:
         made.append(text[at:dollar])
         following = text[dollar + 1 : dollar + 2]
@@ -75,7 +75,8 @@ def interpolated(
         else:
             made.append("$")
             at = dollar + 1
-        if sum(map(len, made)) > LONGEST:
+        length += len(made[-1])
+        if length > LONGEST:
             raise SourceError(f"a value has more than {LONGEST >> 10} Ki characters")
     return "".join([*made, text[at:]])
 
