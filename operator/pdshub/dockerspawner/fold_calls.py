@@ -13,6 +13,7 @@ from pdshub.dockerspawner.fold import LONGEST, RANDOM, Random, Reference, Scope,
 
 _PLAIN = "a call that is not evaluated"
 _GET = ("os.environ.get", "os.getenv", "os.environ.setdefault")
+_ABSOLUTE = ("os.path.abspath", "os.path.realpath")
 _MOUNT = ("docker.types.Mount",)
 _PATHS = ("pathlib.Path", "pathlib.PurePath", "pathlib.PosixPath", "pathlib.PurePosixPath")
 _TRUE, _FALSE = ("1", "true", "yes", "on", "y", "t"), ("0", "false", "no", "off", "n", "f", "")
@@ -40,7 +41,11 @@ def called(scope: Scope, node: ast.Call, depth: int) -> Any:
     if dotted in _PATHS or dotted == "os.path.join":
         return posixpath.join(*given) if given and all(isinstance(each, str) for each in given) else _none(given)
     if dotted in _OF_PATHS and len(given) == 1:
-        return _OF_PATHS[dotted](given[0]) if isinstance(given[0], str) else _none(given)
+        if not isinstance(given[0], str):
+            return _none(given)
+        if dotted in _ABSOLUTE and not given[0].startswith("/"):
+            return Unknown("where the hub runs is not known")
+        return _OF_PATHS[dotted](given[0])
     if isinstance(node.func, ast.Name):
         found = scope.function(node.func.id, given)
         return Unknown(f"{node.func.id}() was not run") if found is None else found
