@@ -13,7 +13,7 @@ from pdshub.dockerspawner.settings import Assignment
 
 HOME = "/home/jovyan"
 _READ_ONLY = re.compile(r"read[- ]?only|nur lesbar|\bro\b", re.IGNORECASE)
-_SYSTEM = ("/etc", "/var/run", "/run", "/proc", "/sys", "/dev", "/usr", "/bin", "/lib", "/opt/ssl", "/tmp")
+_SYSTEM = ("/etc", "/var/run", "/run", "/proc", "/sys", "/dev", "/usr", "/bin", "/lib")
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _sort(every: Sequence[Bind], traits: Mapping[tuple[str, str], Assignment], m
             continue
         if bind.personal:
             made.others.append((bind, "each user has one beside the home: copy it into a folder of the home by hand"))
-        elif bind.target.startswith(_SYSTEM) or "docker.sock" in bind.source:
+        elif any(fstab.below(bind.target, top) is not None for top in _SYSTEM) or "docker.sock" in bind.source:
             made.others.append((bind, "is the machine's, and no container of a user's may have it"))
         elif bind.read_only:
             made.archives.append(bind)
