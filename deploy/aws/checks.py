@@ -145,8 +145,9 @@ def cluster(found: Template) -> Iterator[Finding]:
     for name, properties in found.of("AWS::EKS::Cluster"):
         vpc = properties.get("ResourcesVpcConfig") or {}
         from_where = vpc.get("PublicAccessCidrs")
-        ranges = found.constants(from_where) if isinstance(from_where, Mapping) else listed(from_where)
-        if vpc.get("EndpointPublicAccess") is not False and (not from_where or _ANYWHERE & set(map(str, ranges))):
+        said = found.constants(from_where) if isinstance(from_where, Mapping) else listed(from_where)
+        ranges = {part.strip() for one in said for part in str(one).split(",")}
+        if vpc.get("EndpointPublicAccess") is not False and (not from_where or _ANYWHERE & ranges):
             yield Finding("A09", name, "everybody reaches the API server: name who does in PublicAccessCidrs")
         if vpc.get("EndpointPrivateAccess") is not True:
             yield Finding("A09", name, "nodes reach the API server from outside: set EndpointPrivateAccess")
