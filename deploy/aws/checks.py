@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from aws import checks_access, checks_kept
+from aws.checks_overlay import lives
 from aws.template import Finding, Json, Template, listed, reference, texts
 
 TYPES = Path(__file__).with_name("instance_types.json")
 REGIONS = ("us-east-1", "us-west-2", "us-gov-west-1", "us-gov-east-1")
 """For which the template is meant, and cfn-lint asked."""
 _ANYWHERE = {"0.0.0.0/0", "::/0"}
-LEAST_IDLE = 600
-"""Seconds. Kernels say something on their websocket every 30 s; a browser's tab that sleeps may not, for minutes."""
 
 
 def instance_types(found: Template, table: Mapping[str, Any]) -> Iterator[Finding]:
@@ -123,21 +122,8 @@ def load_balancers(found: Template) -> Iterator[Finding]:
     for name, properties in found.of("AWS::ElasticLoadBalancingV2::LoadBalancer"):
         said = {one.get("Key"): one.get("Value") for one in listed(properties.get("LoadBalancerAttributes"))}
         idle = str(said.get("idle_timeout.timeout_seconds", "60"))
-        if properties.get("Type", "application") == "application" and not _lives(idle):
+        if properties.get("Type", "application") == "application" and not lives(idle):
             yield Finding("A06", name, f"idle_timeout.timeout_seconds is {idle}: idle kernels lose their browser")
-
-
-def _lives(seconds: str) -> bool:
-    return seconds.isdecimal() and int(seconds) >= LEAST_IDLE
-
-
-def ingress_idle(documents: Iterable[Json]) -> Iterator[Finding]:
-    """A06, of PDSHubs: the load balancer is made from their Ingress."""
-    for document in documents:
-        alb = ((document.get("spec") or {}).get("tls") or {}).get("alb")
-        if isinstance(alb, Mapping) and not _lives(str(alb.get("idleTimeoutSeconds", 3600))):
-            name = str((document.get("metadata") or {}).get("name"))
-            yield Finding("A06", name, f"tls.alb.idleTimeoutSeconds is less than {LEAST_IDLE}: idle kernels are cut")
 
 
 def cluster(found: Template) -> Iterator[Finding]:

@@ -11,8 +11,9 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 
 from aws import access
+from aws.addresses import SERVICES
 from aws.network import Network
-from aws.parameters import SERVICES, Parameters
+from aws.parameters import Parameters
 
 POOL = "pdshub.dev/pool"
 """Label of nodes: core or users."""

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from aws_cdk import CfnCondition, CfnParameter, Fn, Stack
 
+from aws.addresses import VPC
+
 INSTANCE_TYPES = (
     *("t3.large", "t3.xlarge"),
     *("m6i.large", "m6i.xlarge", "m6i.2xlarge", "m6i.4xlarge"),
     *("r6i.large", "r6i.xlarge", "r6i.2xlarge", "r6i.4xlarge"),
 )
 """All amd64, as PDSHub's images are, and to be had in every region of instance_types.json."""
-SERVICES = "172.20.0.0/16"
-"""Addresses of Services. Its first one is the API server's, which manifests/overlays/eks names."""
 _NAME = "^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+$"
 
 
@@ -94,7 +94,7 @@ def declare(stack: Stack) -> Parameters:
         vpc=text(
             "VpcCidr",
             "A /16 that meets none of yours: a VPN to the institution routes both.",
-            default="10.64.0.0/16",
+            default=VPC,
             allowed_pattern="^([0-9]{1,3}\\.){2}0\\.0/16$",
         ),
         core_type=text(

@@ -17,7 +17,7 @@ TEMPLATES = SOURCE / "templates"
 NAME = "pdshub.template.json"
 REGIONS = ("us-east-1", "us-west-2", "us-gov-west-1", "us-gov-east-1")
 """Commercial and GovCloud: a type of resource or a value that one of them lacks is an error of cfn-lint."""
-WRITERS = ("app", "access", "cluster", "door", "network", "parameters", "storage", "watch")
+WRITERS = ("app", "access", "addresses", "cluster", "door", "network", "parameters", "storage", "watch")
 """Modules that the template comes from; the checks are not among them."""
 
 

@@ -169,15 +169,6 @@ def test_there_are_enough_of_them_and_every_rule_has_one() -> None:
     assert {fault[1] for fault in FAULTS} == codes
 
 
-@pytest.mark.parametrize(
-    ("seconds", "fine"), [(None, True), (3600, True), (4000, True), (600, True), (599, False), (60, False)]
-)
-def test_idle_connections_of_a_hub(seconds: int | None, fine: bool) -> None:
-    alb = {} if seconds is None else {"idleTimeoutSeconds": seconds}
-    hub = {"kind": "PDSHub", "metadata": {"name": "sbn"}, "spec": {"tls": {"alb": alb}}}
-    assert (not list(checks.ingress_idle([hub]))) is fine
-
-
 @pytest.mark.parametrize("body", [{}, {"Resources": None}, {"Resources": {"A": {"Type": "AWS::EKS::Cluster"}}}])
 def test_a_template_that_is_hardly_one_is_judged_too(body: Json) -> None:
     assert checks.check(body)
