@@ -13,7 +13,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 
-from pdshub.cli import archive, audit, homes, preview, probe, proxy, terminal, users, words
+from pdshub.cli import archive, audit, homes, plan_aws, preview, probe, proxy, terminal, users, words
 from pdshub.cli.choose import ChoiceError
 from pdshub.cli.hub_choice import HUBS
 from pdshub.cli.kubectl import Kubectl, KubectlError
@@ -55,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     users.arguments(areas, _common(OF_HUBS))
     homes.arguments(areas, _common(OF_HUBS))
     proxy.arguments(areas, lambda: _common(OF_HUBS))
+    plan_aws.arguments(areas, lambda: _common(OF_HUBS))
     log = areas.add_parser(
         "audit", parents=[common], help="who signed in, was refused, entered whose server, was removed"
     )
