@@ -37,9 +37,11 @@ class Option:
         return bill.total(self.lines)
 
 
-def archive_lines(bills: Bills, where: str) -> list[Line]:
-    """The archive at AWS. Raises KeyError for a place that is none."""
-    return {"s3": bills.archive_s3, "efs": bills.archive_efs, "fsx": bills.archive_fsx}[where]()
+def archive_lines(bills: Bills, where: str, surveyed: bool = True) -> list[Line]:
+    """The archive at AWS. ``surveyed``: whether there are views of it. Raises KeyError for a place that is none."""
+    if where == "s3":
+        return bills.archive_s3(surveyed)
+    return {"efs": bills.archive_efs, "fsx": bills.archive_fsx}[where]()
 
 
 def options(usage: Usage, prices: Prices, archive: str = "s3") -> tuple[Sizing | None, list[Option]]:
@@ -113,7 +115,7 @@ def _compose(bills: Bills, archive: str) -> Option:
         bills.line(Kind.HOMES, "its disk, with all homes", disk.quantize(bill.CENT), "ebs.gp3"),
         bills.line(Kind.NETWORK, "public address", HOURS, "ipv4"),
         bills.line(Kind.NETWORK, "name service", 1, "route53.zone"),
-        *archive_lines(bills, archive), *bills.backups(), *bills.egress(),
+        *archive_lines(bills, archive, surveyed=False), *bills.backups(), *bills.egress(),
     ]  # fmt: skip
     return Option("compose", title, lines, keeps, breaks, bills.once())
 

@@ -150,11 +150,12 @@ class Bills:
         rest = self.line(Kind.NETWORK, "out to the internet, the rest", left, "egress.more")
         return [*lines, *([rest] if left else [])]
 
-    def archive_s3(self) -> list[Line]:
-        """The archive in S3: bytes, and every request: surveys list, reads get."""
+    def archive_s3(self, surveyed: bool = True) -> list[Line]:
+        """The archive in S3: bytes, and every request: surveys, where there are some, list, and reads get."""
+        listings = self.line(Kind.ARCHIVE, "listings by surveys", Decimal(self.listings()) / 1000, "s3.put")
         return [
             self.line(Kind.ARCHIVE, "archive in S3", gigabytes(self.usage.archive_bytes.value), "s3.standard"),
-            self.line(Kind.ARCHIVE, "listings by surveys", Decimal(self.listings()) / 1000, "s3.put"),
+            *([listings] if surveyed else []),
             self.line(Kind.ARCHIVE, "reads of files", Decimal(self.reads()) / 1000, "s3.get"),
         ]
 
