@@ -60,6 +60,18 @@ def read(kubectl: Kubectl, hub: Json, args: argparse.Namespace) -> tuple[Usage, 
     return found, [*notes, *more]
 
 
+def _map(value: Any, *path: str) -> Json:
+    """What a path leads to in an object, {} where it is no object: what others wrote is not believed to be one."""
+    for step in path:
+        value = value.get(step) if isinstance(value, Mapping) else None
+    return value if isinstance(value, Mapping) else {}
+
+
+def _positive(value: Any) -> int:
+    """A whole number above 0; 0 for anything else."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
 def _given(number: float | None, flag: str) -> Figure | None:
     return None if number is None else Figure(float(number), How.GIVEN, flag)
 
@@ -78,13 +90,13 @@ def _peaks(kubectl: Kubectl, namespace: str, args: argparse.Namespace) -> plan_p
 
 
 def _people(hub: Json, census: Census) -> Figure:
-    counted = (hub.get("status") or {}).get("users")
-    if isinstance(counted, int) and not isinstance(counted, bool) and counted > 0:
+    counted = _positive(_map(hub, "status").get("users"))
+    if counted:
         return Figure(float(counted), How.MEASURED, "status.users of the hub")
     listed = sum(1 for user in census.users if user.listed)
     if listed:
         return Figure(float(listed), How.MEASURED, f"the operator's census of {census.time}")
-    said = (hub.get("spec") or {}).get("users") or {}
+    said = _map(hub, "spec", "users")
     names = {name for role in ("allowed", "admins") for name in said.get(role) or [] if isinstance(name, str)}
     return Figure(float(max(1, len(names))), How.SPEC, "spec.users")
 
@@ -94,10 +106,10 @@ def _at_once(hub: Json, people: Figure, peaks: plan_peaks.Peaks, args: argparse.
         return given
     if peaks.at_once:
         return Figure(peaks.at_once, How.MEASURED, peaks.source)
-    quota = ((hub.get("spec") or {}).get("quota") or {}).get("servers")
+    quota = _positive(_map(hub, "spec", "quota").get("servers"))
     guess = max(1.0, people.value * SHARE_AT_ONCE, float(peaks.running or 0))
     why = f"a quarter of the people; {peaks.running if peaks.running is not None else 'unknown how many'} run now"
-    if isinstance(quota, int) and not isinstance(quota, bool) and 0 < quota < guess:
+    if 0 < quota < guess:
         return Figure(float(quota), How.SPEC, "spec.quota.servers")
     return Figure(float(-int(-guess // 1)), How.ASSUMED, why)
 
@@ -107,7 +119,7 @@ def _memory(hub: Json, peaks: plan_peaks.Peaks, args: argparse.Namespace) -> Fig
         return given
     if peaks.memory:
         return Figure(peaks.memory * HEADROOM, How.MEASURED, f"{peaks.source}; a quarter more")
-    limit = _limit((hub.get("spec") or {}).get("server") or {}) or quantity(MEMORY)
+    limit = _limit(_map(hub, "spec", "server")) or quantity(MEMORY)
     return Figure(float(limit), How.SPEC, "the limit of a server: nothing tells what they take")
 
 
@@ -121,14 +133,13 @@ def _cores(peaks: plan_peaks.Peaks, args: argparse.Namespace) -> Figure:
 
 def _limit(of: Any) -> int:
     """Bytes of a limit of memory; 0 for none."""
-    for step in ("resources", "memory", "limit"):
-        of = of.get(step) if isinstance(of, Mapping) else None
-    return quantity(str(of)) if isinstance(of, str | int) and not isinstance(of, bool) else 0
+    found = _map(of, "resources", "memory").get("limit")
+    return quantity(str(found)) if isinstance(found, str | int) and not isinstance(found, bool) else 0
 
 
 def _largest(hub: Json) -> float:
-    server = (hub.get("spec") or {}).get("server") or {}
-    profiles = server.get("profiles") if isinstance(server, Mapping) else None
+    server = _map(hub, "spec", "server")
+    profiles = server.get("profiles")
     limits = [_limit(server), *map(_limit, profiles if isinstance(profiles, list) else [])]
     return float(max(limits) or quantity(MEMORY))
 
@@ -137,7 +148,7 @@ def _homes(
     kubectl: Kubectl, namespace: str, hub: Json, census: Census, people: Figure
 ) -> tuple[Figure, Figure, Figure, list[str]]:
     """Homes, their bytes, and what is in them, with what could not be read."""
-    size = (((hub.get("spec") or {}).get("server") or {}).get("home") or {}).get("size")
+    size = _map(hub, "spec", "server", "home").get("size")
     each = quantity(str(size or HOME)) or quantity(HOME)
     if not census.homes:
         count, whole = Figure(people.value, How.ASSUMED, "one for each of the people"), people.value * each
@@ -163,7 +174,7 @@ def _homes(
 def _view(kubectl: Kubectl, hub: Json) -> tuple[Json | None, list[str]]:
     """The hub's archive view: the one that it names, or its own, which has its labels."""
     namespace, name = key(dict(hub))
-    said = (hub.get("spec") or {}).get("archive")
+    said = _map(hub, "spec").get("archive")
     if not isinstance(said, Mapping):
         return None, []
     try:
@@ -172,7 +183,7 @@ def _view(kubectl: Kubectl, hub: Json) -> tuple[Json | None, list[str]]:
         return None, [f"how large the archive is is not known, views can not be read: {error}"]
     for view in found:
         meta = view["metadata"]
-        labels = meta.get("labels") or {}
+        labels = _map(meta, "labels")
         own = (labels.get(f"{GROUP}/namespace"), labels.get(f"{GROUP}/hub")) == (namespace, name)
         if meta.get("name") == said.get("viewRef") or (own and not said.get("viewRef")):
             return view, []
@@ -181,13 +192,13 @@ def _view(kubectl: Kubectl, hub: Json) -> tuple[Json | None, list[str]]:
 
 def _archive(view: Json | None, args: argparse.Namespace) -> tuple[Figure, Figure]:
     """Bytes and files of the archive. They are of what users see: a superseded copy is not counted."""
-    counts = (((view or {}).get("status") or {}).get("generation") or {}).get("counts") or {}
+    counts = _map(view, "status", "generation", "counts")
 
     def figure(name: str, given: float | None, flag: str) -> Figure:
-        found = counts.get(name)
+        found = _positive(counts.get(name))
         if given is not None:
             return Figure(given, How.GIVEN, flag)
-        if isinstance(found, int) and not isinstance(found, bool) and found > 0:
+        if found:
             return Figure(float(found), How.MEASURED, "what users see, of the released generation")
         return Figure(0.0, How.ASSUMED, f"no generation tells: say it with {flag}")
 
@@ -199,7 +210,5 @@ def _archive(view: Json | None, args: argparse.Namespace) -> tuple[Figure, Figur
 
 def _surveys(view: Json | None) -> Figure:
     """Surveys of a month, by the view's interval."""
-    survey = ((view or {}).get("spec") or {}).get("survey")
-    said = survey.get("intervalSeconds") if isinstance(survey, Mapping) else None
-    seconds = said if isinstance(said, int) and not isinstance(said, bool) and said > 0 else INTERVAL
+    seconds = _positive(_map(view, "spec", "survey").get("intervalSeconds")) or INTERVAL
     return Figure(float(HOURS) * 3600 / seconds, How.SPEC, f"one in {seconds} seconds")
