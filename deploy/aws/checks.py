@@ -169,9 +169,9 @@ def money(found: Template) -> Iterator[Finding]:
     tables = {reference(p.get("RouteTableId")) for _, p in found.of("AWS::EC2::Route") if "NatGatewayId" in p}
     served: set[str] = set()
     for _, properties in found.of("AWS::EC2::VPCEndpoint"):
-        if any(text.endswith(".s3") for text in texts(properties.get("ServiceName"))):
-            if properties.get("VpcEndpointType", "Gateway") == "Gateway":
-                served |= {reference(one) for one in listed(properties.get("RouteTableIds"))}
+        to_s3 = any(text.endswith(".s3") for text in texts(properties.get("ServiceName")))
+        if to_s3 and properties.get("VpcEndpointType", "Gateway") == "Gateway":
+            served |= {reference(one) for one in listed(properties.get("RouteTableIds"))}
     for table in sorted(tables - served):
         yield Finding("A14", table, "has no gateway endpoint for S3: the archive would be read through NAT")
     kinds = {

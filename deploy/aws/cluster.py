@@ -188,7 +188,7 @@ def _nodes(stack: Stack, given: Parameters, network: Network, cluster: eks.CfnCl
     role = access.service_role(
         stack,
         "NodeRole",
-        Fn.sub("ec2.${AWS::URLSuffix}"),
+        "ec2.amazonaws.com",
         ["AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly"],
     )
 

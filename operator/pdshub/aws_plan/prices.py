@@ -35,7 +35,7 @@ class Price:
     usd: Mapping[str, Decimal]
     offer: str
     usage: str
-    date: date
+    day: date
     source: str
 
 
@@ -62,7 +62,7 @@ class Prices:
     @property
     def oldest(self) -> date:
         """The date of the oldest price."""
-        return min(price.date for price in self.every.values())
+        return min(price.day for price in self.every.values())
 
     def age(self, today: date) -> int:
         """Days since the oldest price was right."""

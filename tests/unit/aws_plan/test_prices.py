@@ -22,7 +22,7 @@ def test_the_file_is_whole() -> None:
     for machine in (*MACHINES, *LARGER):
         assert known.of(f"ec2.{machine.name}") > 0
     for price in known.every.values():
-        assert price.source.startswith("https://") and price.date <= date(2026, 11, 26)
+        assert price.source.startswith("https://") and price.day <= date(2026, 11, 26)
         assert price.usage or "/pricing/" in price.source, f"{price.key}: by hand, from a page that people read"
 
 
