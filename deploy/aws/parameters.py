@@ -50,10 +50,9 @@ def declare(stack: Stack) -> Parameters:
     def text(name: str, description: str, **more: object) -> CfnParameter:
         return CfnParameter(stack, name, type="String", description=description, **more)  # type: ignore[arg-type]
 
-    def number(name: str, description: str, default: int, least: int) -> CfnParameter:
-        return CfnParameter(
-            stack, name, type="Number", description=description, default=default, min_value=least
-        )
+    def number(name: str, description: str, default: int, least: int, most: int = 100000) -> CfnParameter:
+        bounds = {"min_value": least, "max_value": most}
+        return CfnParameter(stack, name, type="Number", description=description, default=default, **bounds)
 
     def zone(name: str, description: str) -> CfnParameter:
         # not Fn::GetAZs: it may give a zone that EKS does not run in (use1-az3), and another one after an update
@@ -103,7 +102,7 @@ def declare(stack: Stack) -> Parameters:
             default="m6i.large",
             allowed_values=list(INSTANCE_TYPES),
         ),
-        core_nodes=number("CoreNodes", "Nodes for them. With one, each upgrade of it is an outage.", 2, 1),
+        core_nodes=number("CoreNodes", "Nodes for them. With one, each upgrade of it is an outage.", 2, 1, 4),
         user_type=text(
             "UserInstanceType",
             "Of nodes for users' servers. kubectl pdshub plan aws says which one is the cheapest for yours.",
