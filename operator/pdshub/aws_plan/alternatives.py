@@ -74,7 +74,7 @@ def _eks(bills: Bills, chosen: Sizing | None, archive: str) -> Option:
         *bills.cluster(chosen), *bills.homes(), *archive_lines(bills, archive), *bills.backups(),
         *bills.door(), *bills.nat(), *bills.egress(),
     ]  # fmt: skip
-    return Option("eks", title, lines, keeps, breaks, bills.once())
+    return Option("eks", title, lines, keeps, breaks, bills.once(archive))
 
 
 def _at_home(bills: Bills, chosen: Sizing | None) -> Option:
@@ -117,7 +117,7 @@ def _compose(bills: Bills, archive: str) -> Option:
         bills.line(Kind.NETWORK, "name service", 1, "route53.zone"),
         *archive_lines(bills, archive, surveyed=False), *bills.backups(), *bills.egress(),
     ]  # fmt: skip
-    return Option("compose", title, lines, keeps, breaks, bills.once())
+    return Option("compose", title, lines, keeps, breaks, bills.once(archive))
 
 
 def _studio(bills: Bills, archive: str) -> Option:

@@ -196,9 +196,10 @@ class Bills:
         files = self.usage.archive_files.value * (read / size if size else 0)
         return int(files + read / CHUNK)
 
-    def once(self) -> list[Line]:
-        """What is paid once, to bring the archive into S3."""
+    def once(self, where: str) -> list[Line]:
+        """What is paid once, to bring the archive to where it will lie."""
+        files = Decimal(self.usage.archive_files.whole) / 1000
         return [
             self.line(Kind.ARCHIVE, "copy by DataSync", gigabytes(self.usage.archive_bytes.value), "datasync.gb"),
-            self.line(Kind.ARCHIVE, "writing the files", Decimal(self.usage.archive_files.whole) / 1000, "s3.put"),
+            *([self.line(Kind.ARCHIVE, "writing the files", files, "s3.put")] if where == "s3" else []),
         ]

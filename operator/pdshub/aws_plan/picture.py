@@ -49,7 +49,8 @@ def svg(plan: Plan) -> str:
     rows = [_bars(option, TOP + number * (BAR + GAP), scale) for number, option in enumerate(plan.options)]
     height = TOP + len(rows) * (BAR + GAP) + 8
     title = f"{plan.hub} at AWS, US dollars a month"
-    legend, x = [], LEFT
+    legend: list[str] = []
+    x = LEFT
     for name in map(str, Kind):
         legend += [
             f'<rect class="{name}" x="{x}" y="44" width="12" height="12"/>',
