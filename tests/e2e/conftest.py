@@ -22,6 +22,7 @@ import yaml
 
 from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.hubclient import Person
+from tests.pictures import PROGRAM, Browser, browser
 
 if TYPE_CHECKING:
     from tests.e2e.releases import Release
@@ -321,3 +322,12 @@ def ada(cluster: Cluster, hub: dict[str, Any], people: dict[str, Person]) -> Per
 def bela(cluster: Cluster, hub: dict[str, Any], people: dict[str, Person]) -> Person:
     """Another user with a running server."""
     return at_work(cluster, people, "bela")
+
+
+@pytest.fixture
+def eyes() -> Iterator[Browser]:
+    """A browser with an empty profile."""
+    if not PROGRAM:
+        pytest.skip("needs chromium")
+    with browser() as made:
+        yield made

@@ -13,7 +13,7 @@ import requests
 from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.conftest import namespace, variant, wait_ready
 from tests.e2e.google_hub import GOOGLE, consent, secret
-from tests.pictures import PROGRAM, Browser, browser
+from tests.pictures import Browser
 from tests.unit.hub.google_provider import account
 
 SPACE, HUB = "e2e-google-hub", "google"
@@ -33,15 +33,6 @@ def address(cluster: Cluster, sample: dict[str, Any], chart: dict[str, str], pro
     finally:
         cluster.kubectl("delete", "pdshub", HUB, "-n", SPACE, "--timeout=180s", timeout=190)
         cluster.kubectl("delete", "namespace", SPACE, "--wait=false")
-
-
-@pytest.fixture
-def eyes() -> Iterator[Browser]:
-    """A browser with an empty profile."""
-    if not PROGRAM:
-        pytest.skip("needs chromium")
-    with browser() as made:
-        yield made
 
 
 def test_from_the_page_over_the_provider_to_the_lab(eyes: Browser, address: str, provider: str) -> None:

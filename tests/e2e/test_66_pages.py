@@ -17,7 +17,7 @@ from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.conftest import namespace, person, variant, wait_ready
 from tests.e2e.hubclient import Person
 from tests.pages import FOLDER, HEADINGS
-from tests.pictures import PROGRAM, Browser, browser
+from tests.pictures import Browser
 
 SPACE, HUB = "e2e-pages", "pages"
 USERS = {"allowed": ["ada", "bela", "full", "noroom"], "admins": ["root-admin"]}
@@ -44,15 +44,6 @@ def pages(cluster: Cluster, sample: dict[str, Any]) -> Iterator[dict[str, Any]]:
     finally:
         cluster.kubectl("delete", "pdshub", HUB, "-n", SPACE, "--timeout=180s", timeout=190)
         cluster.kubectl("delete", "namespace", SPACE, "--wait=false")
-
-
-@pytest.fixture
-def eyes() -> Iterator[Browser]:
-    """A browser with an empty profile."""
-    if not PROGRAM:
-        pytest.skip("needs chromium")
-    with browser() as made:
-        yield made
 
 
 def somebody(cluster: Cluster, user: str) -> Person:

@@ -22,14 +22,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pdshub.node.mount import syscalls
+from pdshub.node.mount import syscalls, targets
 
 SUCCEEDED = "succeeded"
 #: What a read-only mount answers. Anything else was refused by file permissions or by chance.
 REFUSED = "EROFS"
 #: Opening for writing looks at the file's mode first: a mode without write permission is as good an answer.
 ALSO_REFUSED = {"open": {"EACCES", "ETXTBSY"}}
-UNANSWERED = ("ENOTCONN", "ESTALE", "ECONNABORTED")
+UNANSWERED = tuple(errno.errorcode[number] for number in targets.DEAD)
 """What a path answers whose mount is renewed just now: nobody was asked for write access yet."""
 _LOOK_AT = 200  # directory entries, for finding a file to try
 
