@@ -22,15 +22,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from pdshub.cli.proxy_client import Answer, Door
 from pdshub.front_door.site import HubSite, Machine, Upstream
 from tests.bench.labels import processor
-from tests.unit.front_door.asking import ask, open_websocket
+from tests.unit.front_door.asking import Answer, ask, open_websocket
 from tests.unit.front_door.authority import Authority
 from tests.unit.front_door.machine import LOOPBACK, Apache, certificates, folder, free_ports, running, until
 from tests.unit.front_door.real_hub import PROXY, real_hub
@@ -88,14 +88,16 @@ def sign_in(name: str, asked: Callable[..., Answer]) -> None:
 
 def sign_ins(door: Apache, name: str, port: int, count: int, rounds: int) -> Json:
     """So many people sign in at once, through Apache and straight at the proxy, in turns."""
-    plain = Door(name, port, LOOPBACK)
 
     def through(path: str, method: str = "GET", headers: Any = None, body: bytes | None = None) -> Answer:
-        found = ask(door, name, path, method, headers, body)
-        return Answer(found.status, found.headers, found.body)
+        return ask(door, name, path, method, headers, body)
 
     def straight(path: str, method: str = "GET", headers: Any = None, body: bytes | None = None) -> Answer:
-        return plain.ask(path, method, {"Host": name, **(headers or {})}, body, 300)
+        with closing(HTTPConnection(LOOPBACK, port, timeout=300)) as made:
+            made.request(method, path, body, {"Host": name, **(headers or {})})
+            found = made.getresponse()
+            cookies = "\n".join(found.headers.get_all("set-cookie") or [])  # a hub sets several
+            return Answer(found.status, {"set-cookie": cookies}, found.read())
 
     ways = {"straight": straight, "through": through}
     taken, failed = {way: list[float]() for way in ways}, {way: 0 for way in ways}
