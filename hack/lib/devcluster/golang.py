@@ -41,6 +41,8 @@ PACKAGES: dict[str, tuple[str, ...]] = {
         "github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv",
     ),
     "contour": ("github.com/projectcontour/contour/cmd/contour",),
+    "restic": ("github.com/restic/restic/cmd/restic",),
+    "versitygw": ("github.com/versity/versitygw/cmd/versitygw",),
 }
 """Program (a folder of hack/tools with a go.mod of its own) -> packages built from it."""
 

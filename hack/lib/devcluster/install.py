@@ -62,6 +62,8 @@ def values(world: World, images: Mapping[str, str]) -> dict[str, Any]:
         "signIn": {"google": sign_in_for_tests()},
         # a CA of the tests runs on this machine (tests/e2e/test_67_door.py)
         "network": {"acmeRanges": ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]},
+        # and a service of S3 (tests/e2e/test_73_backup.py)
+        "backup": {"ranges": ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]},
         # hack/test --chart: a chart repository that is a pod of the cluster
         "operator": {"extraEgress": [{"ports": [{"port": 8000, "protocol": "TCP"}]}]},
     }

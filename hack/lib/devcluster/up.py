@@ -75,7 +75,7 @@ def prepare(world: World) -> list[Step]:
     """Steps up to a cluster with a NAS and all images. Go compiles beside what waits for the network."""
     paths = world.paths
     steps = [Step("go", "go", lambda: bool(golang.go(paths)) and None)]
-    names = ["helm", "csi-sanity", "caddy", "pebble"]
+    names = ["helm", "csi-sanity", "caddy", "pebble", "restic", "versitygw"]
     if not world.registry:
         names += ["kubernetes", "etcd", "kube-router", "coredns", "local-path-provisioner", "pause"]
     programs = [Step(f"go {n}", "go", lambda n=n: golang.tool(paths, n).ensure(paths)[1], ("go",)) for n in names]  # type: ignore[misc]

@@ -17,6 +17,7 @@ from pdshub.api.base import (
     StatusModel,
     rules,
 )
+from pdshub.api.hub_backup import Backup
 from pdshub.api.hub_chart import Chart
 from pdshub.api.hub_limits import Bounds, Resources, ServerResources
 from pdshub.api.hub_network import Network
@@ -277,6 +278,9 @@ class PDSHubSpec(Model):
     service: Service = Field(default_factory=Service, description="How the hub is reached.")
     network: Network = Field(default_factory=Network, description="What user servers reach.")
     tls: Tls | None = Field(default=None, description="Who ends TLS; nothing: plain HTTP, and nobody is asked.")
+    backup: Backup | None = Field(
+        default=None, description="Copies of homes, database and keys; none: nothing is saved."
+    )
     chart: Chart = Field(default_factory=Chart, description="Helm chart of the hub.")
     values: dict[str, Any] = Field(
         default_factory=dict,

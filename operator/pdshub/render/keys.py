@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import secrets
 from typing import Any
 
+from pdshub.render.backup_repository import KEY as REPOSITORY_KEY
 from pdshub.render.names import Names
 from pdshub.render.signin import PASSWORD_KEY, SERVICE
 from pdshub.render.trust import DOOR_TOKEN_KEY
@@ -48,6 +50,11 @@ def password(names: Names) -> dict[str, Any]:
 def door_token(names: Names) -> dict[str, Any]:
     """The Secret with what the hub's door shows its proxy, so that this believes it: 32 random bytes."""
     return _secret(names, names.door, {DOOR_TOKEN_KEY: secrets.token_hex(32)})
+
+
+def backup_key(names: Names) -> dict[str, Any]:
+    """The Secret with what encrypts the hub's backups: 32 random bytes in base64, a line that people can keep."""
+    return _secret(names, names.backup_key, {REPOSITORY_KEY: base64.b64encode(secrets.token_bytes(32)).decode()})
 
 
 def digest(text: str) -> str:

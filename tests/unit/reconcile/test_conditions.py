@@ -149,9 +149,9 @@ def test_a_condition_that_no_longer_applies_is_gone() -> None:
     ("before", "after"),
     [
         ([], ["Ready"]),
-        (["BackedUp"], ["Ready", "BackedUp"]),
-        (["BackedUp", "Ready", "Audited"], ["Ready", "BackedUp", "Audited"]),
-        (["Suspended", "BackedUp"], ["Ready", "BackedUp"]),
+        (["Mirrored"], ["Ready", "Mirrored"]),
+        (["Mirrored", "Ready", "Audited"], ["Ready", "Mirrored", "Audited"]),
+        (["Suspended", "Mirrored"], ["Ready", "Mirrored"]),
     ],
 )
 def test_conditions_of_others_stay_as_they_are(before: list[str], after: list[str]) -> None:

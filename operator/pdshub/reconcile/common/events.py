@@ -29,6 +29,9 @@ _GOOD = {
     "Drifted": "False",
     "UsersKnown": "True",
     "HomesKnown": "True",
+    "BackedUp": "True",
+    "KeyEscrowed": "True",
+    "RestoreVerified": "True",
 }
 """Conditions that are worth an event, and their good status. Reconciling is noise."""
 _CALM = ("WaitsForApproval", "Preparing", "Installing", "Upgrading", "Notifying", "Protecting", "Tidying", "Repairing")

@@ -12,6 +12,7 @@ from pdshub.kube import PDSHUB, KubeError, Object
 from pdshub.reconcile.common import events
 from pdshub.reconcile.hub import writing
 from pdshub.reconcile.hub.act import ACTS, EVENT_REASONS
+from pdshub.reconcile.hub.backup.conditions import OWNED as BACKUPS
 from pdshub.reconcile.hub.conditions import status as status_of
 from pdshub.reconcile.hub.conditions import unobserved
 from pdshub.reconcile.hub.context import HubContext
@@ -22,6 +23,9 @@ from pdshub.reconcile.hub.observe import observe
 from pdshub.reconcile.hub.people.conditions import OWNED as PEOPLE
 
 log = logging.getLogger(__name__)
+
+OTHERS = (*PEOPLE, *BACKUPS)
+"""Types of the conditions that other loops write."""
 
 SETTLED = 60.0
 """Seconds until the next look at a hub that needs nothing; an event brings every look forward."""
@@ -134,11 +138,11 @@ async def report(context: HubContext, hub: Object, facts: Facts, action: Action)
 
 
 async def publish(context: HubContext, hub: Object, after: PDSHubStatus) -> None:
-    """Write the status, and an event for each condition that turned; what is said of people is their loop's to say."""
+    """Write the status, and an event for each condition that turned; what other loops say stays."""
 
     def change(current: PDSHubStatus) -> PDSHubStatus:
-        theirs = [c for c in current.conditions if c.type in PEOPLE]
-        mine = [c for c in after.conditions if c.type not in PEOPLE]
+        theirs = [c for c in current.conditions if c.type in OTHERS]
+        mine = [c for c in after.conditions if c.type not in OTHERS]
         return after.model_copy(update={"conditions": [*mine, *theirs], "users": current.users})
 
     await writing.change(context, hub, change)

@@ -1,0 +1,223 @@
+"""A backup Job: one action on one item, in a pod without rights, and the ConfigMap with what it is asked.
+
+``restricted`` by the Pod Security Standards, without a token of the API server. It mounts what it saves read-only, or
+the one home that it restores into, and nothing else of the hub.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from pdshub.api.backup_job import DATA, REPOSITORY, REQUEST, SECRETS, TARGET, JobRequest
+from pdshub.installation import Backup as Settings
+from pdshub.render.backup_repository import Place
+from pdshub.render.backup_request import DATABASE, HOME, KEYS, OBJECTS
+from pdshub.render.names import BACKUP_LABELS, RUN_LABEL, Names, short
+from pdshub.render.server import UID
+from pdshub.wellknown import API_VERSION, BACKUP_PRIORITY
+
+CONTAINER = "backup"
+PATIENCE = 120
+"""Seconds that Kubernetes gives a Job beyond its own deadline: one that ends by itself says what became of it."""
+GRACE = 30
+"""Seconds between SIGTERM and SIGKILL: restic takes its lock away."""
+_REQUEST_FILE = PurePosixPath(REQUEST)
+_TMP = "/tmp"  # noqa: S108 - a volume of the pod's own
+_HUB_GROUP = 1000
+"""Group of the database's files: the hub's of hub charts."""
+_DEDICATED = ("hub.jupyter.org/dedicated", "hub.jupyter.org_dedicated")
+"""Taints of nodes that are for users' servers alone. Source: zero-to-jupyterhub 4.4, values.yaml, userPods."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """As whom files of homes are read and written."""
+
+    uid: int = UID
+    gid: int = UID
+
+
+@dataclass(frozen=True)
+class Order:
+    """A Job that is to be made."""
+
+    job: str
+    run: str
+    owner: Mapping[str, Any]
+    """The HubBackup or HubRestore, as an owner reference: what is left of a Job goes with it."""
+    request: JobRequest
+    place: Place
+    key: tuple[str, str]
+    """Secret and key of the repository's password."""
+    home: str = ""
+    """The claim of the home."""
+    database: str = ""
+    """The claim of the database."""
+    secrets: tuple[str, ...] = ()
+    """Secrets that are saved."""
+    objects: Mapping[str, str] = field(default_factory=dict)
+    """Objects that are saved, by file name."""
+    identity: Identity = field(default_factory=Identity)
+    nodes: tuple[str, ...] = ()
+    """Where it has to run: the nodes on which a volume is mounted that no other can mount. Empty: anywhere."""
+
+
+def run_label(run: str) -> str:
+    """The value of RUN_LABEL: names of runs may be longer than labels."""
+    return short(run)
+
+
+def owner_of(kind: str, name: str, uid: str) -> dict[str, Any]:
+    """An owner reference to a HubBackup or HubRestore."""
+    return {"apiVersion": API_VERSION, "kind": kind, "name": name, "uid": uid}
+
+
+def _metadata(names: Names, order: Order) -> dict[str, Any]:
+    return {
+        "name": order.job,
+        "namespace": names.namespace,
+        "labels": {**names.labels, **BACKUP_LABELS, RUN_LABEL: run_label(order.run)},
+        "ownerReferences": [dict(order.owner)],
+    }
+
+
+def config_map(names: Names, order: Order) -> dict[str, Any]:
+    """The ConfigMap of a Job: its request, and the objects that it saves."""
+    text = json.dumps(order.request.wire(), sort_keys=True, separators=(",", ":"))
+    files = {_REQUEST_FILE.name: text, **{f"{OBJECTS}.{name}": body for name, body in order.objects.items()}}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": _metadata(names, order), "data": files}
+
+
+Volume = tuple[dict[str, Any], dict[str, Any]]
+"""A volume of the pod, and where the container has it."""
+
+
+def _secret(volume: str, name: str, items: Sequence[tuple[str, str]], path: str) -> Volume:
+    # readable by the pod's group: the files are root's
+    keys = [{"key": key, "path": file} for key, file in items]
+    body = {"secretName": name, "defaultMode": 0o440, **({"items": keys} if keys else {})}
+    return {"name": volume, "secret": body}, {"name": volume, "mountPath": path, "readOnly": True}
+
+
+def _claim(volume: str, name: str, path: str, *, read_only: bool) -> Volume:
+    # read-only for the container alone: a volume that a server has read-write is mounted once on a node
+    mount = {"name": volume, "mountPath": path, **({"readOnly": True} if read_only else {})}
+    return {"name": volume, "persistentVolumeClaim": {"claimName": name}}, mount
+
+
+def _files(volume: str, name: str, items: Mapping[str, str], path: str) -> Volume:
+    keys = [{"key": key, "path": file} for key, file in sorted(items.items())]
+    body = {"name": name, "items": keys, "defaultMode": 0o444}
+    return {"name": volume, "configMap": body}, {"name": volume, "mountPath": path, "readOnly": True}
+
+
+def _ways(order: Order) -> list[Volume]:
+    """What opens the repository, and the repository itself where it is mounted."""
+    where, (secret, key) = order.place, order.key
+    found = [
+        _files("request", order.job, {_REQUEST_FILE.name: _REQUEST_FILE.name}, str(_REQUEST_FILE.parent)),
+        _secret("key", secret, [(key, "key")], f"{SECRETS}/key"),
+    ]
+    if where.secret:
+        items = [(name, name) for name in where.secret_keys]
+        found.append(_secret("repository-keys", where.secret, items, f"{SECRETS}/repository"))
+    if where.ca and where.ca.secret:
+        found.append(_secret("ca", where.ca.secret.name, [(where.ca.secret.key, "ca.crt")], f"{SECRETS}/ca"))
+    if where.ca and where.ca.config_map:
+        bundle = where.ca.config_map
+        found.append(_files("ca", bundle.name, {bundle.key: "ca.crt"}, f"{SECRETS}/ca"))
+    if where.claim:
+        restores = order.request.action == "restore"
+        found.append(_claim("repository", where.claim, REPOSITORY, read_only=restores))
+    return found
+
+
+def _saved(order: Order) -> list[Volume]:
+    """What is saved, or restored into."""
+    request = order.request
+    if request.action == "restore":
+        return [_claim("target", order.home, TARGET, read_only=False)]
+    if request.action != "backup":
+        return []
+    path = f"{DATA}/{request.source}"
+    if request.source == HOME:
+        return [_claim("data", order.home, path, read_only=True)]
+    if request.source == DATABASE:
+        return [_claim("data", order.database, path, read_only=True)]
+    if request.source == KEYS:
+        return [_secret(f"saved-{n}", name, (), f"{path}/{name}") for n, name in enumerate(order.secrets)]
+    return [_files("data", order.job, {f"{OBJECTS}.{name}": name for name in order.objects}, path)]
+
+
+def _placement(order: Order, settings: Settings) -> dict[str, Any]:
+    effects = {"operator": "Equal", "value": "user", "effect": "NoSchedule"}
+    tolerations = [*({"key": key, **effects} for key in _DEDICATED), *settings.tolerations]
+    if not order.nodes:
+        return {"tolerations": tolerations}
+    # not nodeName: the scheduler counts what fits on the node
+    field_of_node = {"key": "metadata.name", "operator": "In"}
+    terms = [{"matchFields": [{**field_of_node, "values": [node]}]} for node in order.nodes]
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    return {"tolerations": tolerations, "affinity": {"nodeAffinity": required}}
+
+
+def _container(settings: Settings, volumes: Sequence[Volume]) -> dict[str, Any]:
+    return {
+        "name": CONTAINER,
+        "image": settings.image,
+        "imagePullPolicy": settings.image_pull_policy,
+        "command": ["tini", "--", "pdshub-backup"],
+        "env": [{"name": "HOME", "value": _TMP}],
+        "resources": settings.resources,
+        # never the log: it has names of files
+        "terminationMessagePolicy": "File",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [*(mount for _, mount in volumes), {"name": "tmp", "mountPath": _TMP}],
+    }
+
+
+def job(names: Names, order: Order, settings: Settings) -> dict[str, Any]:
+    """The Job. Whoever made it takes it away: what it answers stands in its pod."""
+    volumes = [*_ways(order), *_saved(order)]
+    group = _HUB_GROUP if order.request.source == DATABASE else order.identity.gid
+    pod: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": GRACE,
+        "priorityClassName": BACKUP_PRIORITY,
+        **({"imagePullSecrets": settings.image_pull_secrets} if settings.image_pull_secrets else {}),
+        **_placement(order, settings),
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": order.identity.uid,
+            "runAsGroup": order.identity.gid,
+            "fsGroup": group,
+            # as users' servers do: a recursive chown of a large home would take long
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(settings, volumes)],
+        "volumes": [*(volume for volume, _ in volumes), {"name": "tmp", "emptyDir": {"sizeLimit": settings.scratch}}],
+    }
+    labels = _metadata(names, order)["labels"]
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": _metadata(names, order),
+        "spec": {
+            "backoffLimit": 0,
+            "completions": 1,
+            "parallelism": 1,
+            "activeDeadlineSeconds": order.request.deadline_seconds + PATIENCE,
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    }
