@@ -190,7 +190,14 @@ def test_an_operator_that_is_killed_goes_on(cluster: Cluster, kept: Person) -> N
         lambda: cluster.get("hubbackup", "killed", SPACE).get("status", {}).get("job"), within=120, what="a Job runs"
     )
     cluster.kubectl(
-        "delete", "pod", "-n", "pdshub-system", "-l", "app.kubernetes.io/component=operator", "--grace-period=0", "--force"
+        "delete",
+        "pod",
+        "-n",
+        "pdshub-system",
+        "-l",
+        "app.kubernetes.io/component=operator",
+        "--grace-period=0",
+        "--force",
     )
     assert ended(cluster, "hubbackup", "killed")["phase"] == "Completed"
 
@@ -235,7 +242,9 @@ THIEVES: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize("spec", [t[1] for t in THIEVES], ids=[t[0] for t in THIEVES])
-@pytest.mark.parametrize("account", ["", f"system:serviceaccount:{SPACE}:hub", f"system:serviceaccount:{SPACE}:pdshub-helm"])
+@pytest.mark.parametrize(
+    "account", ["", f"system:serviceaccount:{SPACE}:hub", f"system:serviceaccount:{SPACE}:pdshub-helm"]
+)
 def test_nobody_gets_a_pod_with_the_key(cluster: Cluster, kept: Person, spec: dict[str, Any], account: str) -> None:
     body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "thief", "namespace": SPACE}, "spec": spec}
     become = [f"--as={account}"] if account else []

@@ -48,7 +48,11 @@ def people(cluster: Cluster, sample: dict[str, Any]) -> Iterator[dict[str, Perso
             one.start()
             with one.kernel() as kernel:
                 kernel.run(WRITE.format(text=f"first of {name}")).ok()
-        run = {"apiVersion": "pdshub.dev/v1alpha1", "kind": "HubBackup", "metadata": {"name": "one", "namespace": SPACE}}
+        run = {
+            "apiVersion": "pdshub.dev/v1alpha1",
+            "kind": "HubBackup",
+            "metadata": {"name": "one", "namespace": SPACE},
+        }
         cluster.apply({**run, "spec": {"hub": HUB}})
         eventually(
             lambda: cluster.get("hubbackup", "one", SPACE).get("status", {}).get("phase"),
@@ -132,7 +136,10 @@ def test_a_servers_own_token_opens_no_page_and_answers_no_question(people: dict[
 
 def test_nothing_is_left_of_looks(cluster: Cluster, people: dict[str, Person]) -> None:
     eventually(
-        lambda: cluster.items("jobs", SPACE, "component=backup-look"), lambda jobs: jobs == [], within=60, what="no look"
+        lambda: cluster.items("jobs", SPACE, "component=backup-look"),
+        lambda jobs: jobs == [],
+        within=60,
+        what="no look",
     )
 
 
@@ -141,7 +148,10 @@ def test_it_is_in_the_audit_log(cluster: Cluster, people: dict[str, Person]) -> 
         return cluster.kubectl("pdshub", "audit", "--user", "ada", "--hub", f"{SPACE}/{HUB}", "--since", "1h")
 
     eventually(
-        written, lambda text: "home-restore" in text and "earlier-refused" in text, within=60, what="both sides' entries"
+        written,
+        lambda text: "home-restore" in text and "earlier-refused" in text,
+        within=60,
+        what="both sides' entries",
     )
 
 

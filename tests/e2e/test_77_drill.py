@@ -50,9 +50,15 @@ def bucket(cluster: Cluster, sample: dict[str, Any], tmp_path_factory: pytest.Te
             someone = person(cluster, name, HUB, SPACE)
             someone.start()
             with someone.kernel() as kernel:
-                kernel.run("import os, pathlib; pathlib.Path.home().joinpath('data').write_bytes(os.urandom(3_000_000))").ok()
+                kernel.run(
+                    "import os, pathlib; pathlib.Path.home().joinpath('data').write_bytes(os.urandom(3_000_000))"
+                ).ok()
             someone.stop()
-        run = {"apiVersion": "pdshub.dev/v1alpha1", "kind": "HubBackup", "metadata": {"name": "one", "namespace": SPACE}}
+        run = {
+            "apiVersion": "pdshub.dev/v1alpha1",
+            "kind": "HubBackup",
+            "metadata": {"name": "one", "namespace": SPACE},
+        }
         cluster.apply({**run, "spec": {"hub": HUB}})
         eventually(
             lambda: cluster.get("hubbackup", "one", SPACE).get("status", {}).get("phase"),

@@ -172,7 +172,11 @@ def test_the_audit_log_in_numbers() -> None:
 def test_documented() -> None:
     """docs/metrics.md names every metric, and no other."""
     text = (Path(__file__).resolve().parents[2] / "docs/metrics.md").read_text()
-    shown = {"metadata": {"namespace": "ns", "name": "demo"}, "status": {"certificate": {}}, "spec": {"backup": {"x": 1}}}
+    shown = {
+        "metadata": {"namespace": "ns", "name": "demo"},
+        "status": {"certificate": {}},
+        "spec": {"backup": {"x": 1}},
+    }
     found = parsed(metrics.text(replace(FACTS, hubs=[HUB, shown])))
     assert set(re.findall(r"`(pdshub_(?:operator|backup)_\w+)`", text)) == {name for name, _ in found}
 

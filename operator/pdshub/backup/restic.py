@@ -162,7 +162,7 @@ class Restic:
         return self.judged(stream, good=good, contact=contact)
 
     def settled(self, stream: Stream, failure: Failed | None) -> None:
-        """How a stream ended whose reader failed or not: what restic says comes first, if it ended by itself. Raises."""
+        """How a stream ended, its reader failed or not: what restic says comes first, if it ended by itself. Raises."""
         if failure is None or stream.code not in (0, INTERRUPTED):
             self.judged(stream)
         if failure is not None:

@@ -94,7 +94,9 @@ def test_the_key_that_does_not_fit_changes_nothing(hub: Hub) -> None:
 def small(folder: Path, size: str) -> Iterator[None]:
     """A file system of its own."""
     folder.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], capture_output=True, check=False)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], capture_output=True, check=False
+    )
     if done.returncode:
         pytest.skip("needs root to mount a small file system")
     try:

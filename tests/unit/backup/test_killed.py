@@ -53,7 +53,9 @@ STEPS = [
 
 @pytest.mark.parametrize(("action", "command", "fields"), STEPS, ids=[f"{a}-{c}" for a, c, _ in STEPS])
 @pytest.mark.parametrize("round", [0, *(pytest.param(n, marks=pytest.mark.long) for n in range(1, 6))])
-def test_killed_at_any_moment_of_any_step(hub: Hub, action: str, command: str, fields: dict[str, object], round: int) -> None:
+def test_killed_at_any_moment_of_any_step(
+    hub: Hub, action: str, command: str, fields: dict[str, object], round: int
+) -> None:
     """SIGKILL to the worker and its restic some moments after a step began, which a pod's end is."""
     for n in range(3):
         hub.run("backup").good()
@@ -107,7 +109,9 @@ def test_a_restic_that_does_not_end_is_killed(hub: Hub, monkeypatch: pytest.Monk
     stubborn = wrapped(hub, "backup", "trap '' INT TERM; while :; do sleep 1; done")
     assert hub.main(arguments(hub, "backup", *stubborn, deadline_seconds=6)) == 1
     assert hub.told().reason == "Deadline"
-    assert children_of(os.getpid()) == [] or all("sleep" not in Path(f"/proc/{p}/cmdline").read_text() for p in children_of(os.getpid()))
+    assert children_of(os.getpid()) == [] or all(
+        "sleep" not in Path(f"/proc/{p}/cmdline").read_text() for p in children_of(os.getpid())
+    )
 
 
 def test_a_repository_that_never_answers_has_a_time_of_its_own(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,10 +180,16 @@ def test_a_lock_that_somebody_holds_is_said(hub: Hub) -> None:
         busy.wait(60)
 
 
+def made_by(password: str, hub: Hub) -> str:
+    """A line of a shell by which somebody else makes the repository."""
+    environment = f"env -u RESTIC_PASSWORD_FILE RESTIC_PASSWORD='{password}'"
+    return f"{environment} {restic()} --no-cache -q -r {hub.location} init >/dev/null"
+
+
 def test_another_hub_that_makes_the_repository_in_the_same_moment_is_no_error(empty: Hub) -> None:
     """Between the look and the making. What two do that make it in the same half second is the operator's to prevent:
     it lets one Job at a time work with a repository."""
-    other = f"env -u RESTIC_PASSWORD_FILE RESTIC_PASSWORD='{PASSWORD}' {restic()} --no-cache -q -r {empty.location} init >/dev/null"
+    other = made_by(PASSWORD, empty)
     assert empty.main(arguments(empty, "init", *wrapped(empty, "init", other))) == 0
     assert "another hub" in empty.told().message
     assert len(json.loads(empty.call("key", "list", "--json"))) == 1
@@ -187,6 +197,6 @@ def test_another_hub_that_makes_the_repository_in_the_same_moment_is_no_error(em
 
 
 def test_another_hub_with_another_key_is_an_error(empty: Hub) -> None:
-    other = f"env -u RESTIC_PASSWORD_FILE RESTIC_PASSWORD=another {restic()} --no-cache -q -r {empty.location} init >/dev/null"
+    other = made_by("another", empty)
     assert empty.main(arguments(empty, "init", *wrapped(empty, "init", other))) == 1
     assert empty.told().reason == "WrongKey"

@@ -90,7 +90,9 @@ def test_restic_leaves_out_the_same(laid_out: Hub, patterns: list[str]) -> None:
     environ = {**os.environ, "RESTIC_REPOSITORY": laid_out.location}
     environ["RESTIC_PASSWORD_FILE"] = str(laid_out.folder / "secrets/key/key")
     argv = [restic(), "--no-cache", "--json", "backup", "--force", *excluded.arguments, "data/home"]
-    done = subprocess.run(argv, env=environ, cwd=laid_out.folder, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(
+        argv, env=environ, cwd=laid_out.folder, capture_output=True, text=True, timeout=120, check=True
+    )
     snapshot = json.loads(done.stdout.splitlines()[-1])["snapshot_id"]
     lines = map(json.loads, laid_out.call("ls", "--json", f"{snapshot}:/data/home").splitlines())
     theirs = [(line["path"].lstrip("/"), line["type"]) for line in lines if line["message_type"] == "node"]
@@ -98,7 +100,9 @@ def test_restic_leaves_out_the_same(laid_out: Hub, patterns: list[str]) -> None:
     assert ours == theirs
 
 
-@pytest.mark.parametrize("pattern", ["", "!", "/", ".", "..", "a/../..", "**", "/**", "**/**", "a\0b", "[", "[a", "a\\", "[]"])
+@pytest.mark.parametrize(
+    "pattern", ["", "!", "/", ".", "..", "a/../..", "**", "/**", "**/**", "a\0b", "[", "[a", "a\\", "[]"]
+)
 def test_a_pattern_that_is_none_or_takes_all_is_refused(pattern: str) -> None:
     with pytest.raises(Failed) as refused:
         Excluded("/data/home", [pattern])

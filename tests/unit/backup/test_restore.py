@@ -37,7 +37,9 @@ def test_a_whole_home_comes_back_beside(hub: Hub) -> None:
     answer = restored(hub)
     assert answer.place.startswith("restored-20") and len(answer.place) == len("restored-2026-01-31")
     assert tree(hub.home / answer.place) == was and answer.replaced == ""
-    assert (hub.home / answer.place / "hard1").stat().st_ino == (hub.home / answer.place / "notebooks/hard2").stat().st_ino
+    assert (hub.home / answer.place / "hard1").stat().st_ino == (
+        hub.home / answer.place / "notebooks/hard2"
+    ).stat().st_ino
     sparse = (hub.home / answer.place / "sparse").stat()
     assert sparse.st_blocks * 512 < sparse.st_size / 4, "holes are holes"
     assert not (hub.home / answer.place / "fifo").exists()
@@ -52,7 +54,19 @@ def test_a_second_one_has_a_number(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["notebooks/x.ipynb", "a\nb\x1b[31m", "-rf", "[x]*?", "ünïcode 星", "sparse", "run.sh", "notebooks/deep", "empty", "closed"]
+    "path",
+    [
+        "notebooks/x.ipynb",
+        "a\nb\x1b[31m",
+        "-rf",
+        "[x]*?",
+        "ünïcode 星",
+        "sparse",
+        "run.sh",
+        "notebooks/deep",
+        "empty",
+        "closed",
+    ],
 )
 def test_one_file_or_folder_comes_back(hub: Hub, path: str) -> None:
     was = tree(hub.home)
@@ -282,7 +296,9 @@ def test_a_restore_of_a_whole_home_goes_on_after_each_move(
 
 
 @pytest.mark.parametrize("after", range(3))
-def test_a_restore_of_a_file_goes_on_after_each_move(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+def test_a_restore_of_a_file_goes_on_after_each_move(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
     (tmp_path / "f").mkdir()
     (tmp_path / "f/x").write_text("old")
     (tmp_path / STAGE / "new").mkdir(parents=True)

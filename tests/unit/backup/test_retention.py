@@ -56,7 +56,12 @@ def test_the_same_go_as_by_restics_own_rules(old: Hub, keep: Keep) -> None:
 
 
 def test_items_and_hubs_do_not_push_each_other_out() -> None:
-    found = [made(NOW - timedelta(days=d), item, host) for d in range(3) for item in ("home/ada", "database") for host in ("a/a", "b/b")]
+    found = [
+        made(NOW - timedelta(days=d), item, host)
+        for d in range(3)
+        for item in ("home/ada", "database")
+        for host in ("a/a", "b/b")
+    ]
     gone = plan(found, "a/a", None, POLICIES[0], NOW.timestamp())
     assert len(gone) == 4 and {s.host for s in gone} == {"a/a"}
     assert {s.item for s in plan(found, "a/a", "database", POLICIES[0], NOW.timestamp())} == {"database"}
@@ -79,7 +84,9 @@ def test_a_clock_that_ran_ahead_pushes_nothing_out(years: int) -> None:
     future = [made(NOW + timedelta(days=365 * years + d)) for d in range(5)]
     gone = doomed(past + future, Keep(last=2, daily=0, weekly=0, monthly=0), NOW.timestamp())
     assert gone == [past[2]]
-    behind = doomed([*past, made(datetime(1970, 1, 2, tzinfo=UTC))], POLICIES[0], datetime(1970, 1, 3, tzinfo=UTC).timestamp())
+    behind = doomed(
+        [*past, made(datetime(1970, 1, 2, tzinfo=UTC))], POLICIES[0], datetime(1970, 1, 3, tzinfo=UTC).timestamp()
+    )
     assert behind == []
 
 
@@ -121,7 +128,9 @@ def test_a_snapshot_of_somebody_else_is_not_there(other: Snapshot) -> None:
     assert failed.value.reason == "NotFound" and "bob" not in failed.value.message
 
 
-@pytest.mark.parametrize("text", [{}, [], None, {"id": 1}, {"id": "a", "time": "never"}, {"id": "a", "time": 1, "tags": 3}])
+@pytest.mark.parametrize(
+    "text", [{}, [], None, {"id": 1}, {"id": "a", "time": "never"}, {"id": "a", "time": 1, "tags": 3}]
+)
 def test_what_is_no_snapshot_is_none(text: object) -> None:
     assert snapshot(text) is None
 

@@ -113,7 +113,9 @@ def test_keys_are_saved_as_plain_files(hub: Hub) -> None:
     (keys / "..2026_11_26").mkdir(parents=True)
     (keys / "..2026_11_26/hub.config.ConfigurableHTTPProxy.auth_token").write_text("secret")
     (keys / "..data").symlink_to("..2026_11_26")
-    (keys / "hub.config.ConfigurableHTTPProxy.auth_token").symlink_to("..data/hub.config.ConfigurableHTTPProxy.auth_token")
+    (keys / "hub.config.ConfigurableHTTPProxy.auth_token").symlink_to(
+        "..data/hub.config.ConfigurableHTTPProxy.auth_token"
+    )
     status = item(hub.run("backup", item="keys", source="keys"))
     assert status.files == 1 and status.digest
     assert "..data" not in hub.call("ls", "latest")

@@ -149,7 +149,10 @@ def test_keys_are_in_private_files_and_not_in_arguments(s3: Hub, tmp_path: Path)
     from pdshub.api.backup_job import JobRequest
 
     made = access.prepare(
-        JobRequest.model_validate(s3.request("list")), s3.folder / "secrets", tmp_path, {"PATH": "/bin", "MY_TOKEN": "t"}
+        JobRequest.model_validate(s3.request("list")),
+        s3.folder / "secrets",
+        tmp_path,
+        {"PATH": "/bin", "MY_TOKEN": "t"},
     )
     shown = " ".join([*made.options, *made.environment.values()])
     assert SECRET not in shown and "correct horse" not in shown and "MY_TOKEN" not in made.environment

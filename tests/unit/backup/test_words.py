@@ -24,13 +24,14 @@ REAL = (
     (1, "client.PutObject: Access Denied.", "ReadOnly"),
     (1, "Fatal: unable to open config file: Stat: Get \"http://h\": dial tcp: lookup h: no such host", "Unreachable"),
     (1, "Stat: The specified bucket does not exist", "Unreachable"),
-    (1, "Fatal: unable to open repository at rest:https://x/: Get: x509: certificate signed by unknown authority", "Unreachable"),
+    (1, "Fatal: unable to open repository at rest:https://x/: Get: x509: certificate signed by unknown authority",
+     "Unreachable"),
     (1, "subprocess ssh: Host key verification failed.", "Unreachable"),
     (1, "subprocess ssh: ada@h: Permission denied (publickey).", "Unreachable"),
     (1, "The AWS Access Key Id you provided does not exist in our records.", "Unreachable"),
     (1, "Fatal: repository contains errors", "Damaged"),
     (1, "error: load index 9f: ciphertext verification failed", "Damaged"),
-    (1, "pack 6b contains 1 errors: [blob 2c: decrypting blob <data/2c> from 6b failed: ciphertext verification failed]",
+    (1, "pack 6b contains 1 errors: [blob 2c: decrypting blob <data/2c> from 6b: ciphertext verification failed]",
      "Damaged"),
     (1, "id 0 not found in repository", "Damaged"),
     (1, "path data/home/nowhere: not found", "NotFound"),
@@ -77,7 +78,10 @@ def test_secrets_are_hidden_in_every_form() -> None:
 
 
 def snapshots(count: int) -> list[JobSnapshot]:
-    return [JobSnapshot(id=f"{n:064x}", item="home/" + "星" * 40, time="2026-11-26T12:00:00Z", digest="d" * 64) for n in range(count)]
+    return [
+        JobSnapshot(id=f"{n:064x}", item="home/" + "星" * 40, time="2026-11-26T12:00:00Z", digest="d" * 64)
+        for n in range(count)
+    ]
 
 
 @pytest.mark.parametrize(

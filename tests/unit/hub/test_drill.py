@@ -50,8 +50,20 @@ def booted(folder: Path, tmp_path: Path, seconds: str = "300") -> tuple[int, dic
     answer = tmp_path / "answer"
     answer.touch()
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "hub"), "HOME": str(tmp_path)}
-    command = [sys.executable, "-m", "pdshub_hub.drill", "--folder", str(folder), "--answer", str(answer), "--seconds", seconds]
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "pdshub_hub.drill",
+        "--folder",
+        str(folder),
+        "--answer",
+        str(answer),
+        "--seconds",
+        seconds,
+    ]
+    done = subprocess.run(
+        command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False
+    )
     return done.returncode, json.loads(answer.read_text() or "{}"), done.stderr
 
 
@@ -60,10 +72,8 @@ def test_a_hub_starts_from_the_copy_and_lets_somebody_in(saved: Path, tmp_path: 
     assert code == 0, (answer, log)
     assert answer["ok"] and answer["files"] == len(PEOPLE) and answer["seconds"] > 0
     assert "3 users are there" in answer["message"] and len(json.dumps(answer)) < 4096
-    text = log + json.dumps(answer)
     with closing(sqlite3.connect(saved)) as original:
         assert original.execute("SELECT count(*) FROM users").fetchone() == (len(PEOPLE),), "the original is as it was"
-
 
 
 def spoilt(folder: Path, statement: str) -> None:
@@ -75,7 +85,11 @@ def spoilt(folder: Path, statement: str) -> None:
 BROKEN = [
     ("nothing came back", lambda folder: (folder / "jupyterhub.sqlite").unlink(), "0 databases"),
     ("no database", lambda folder: (folder / "jupyterhub.sqlite").write_bytes(b"x" * 4096), "0 databases"),
-    ("two of other names", lambda folder: shutil.copy(folder / "jupyterhub.sqlite", folder / "other.sqlite"), "2 databases"),
+    (
+        "two of other names",
+        lambda folder: shutil.copy(folder / "jupyterhub.sqlite", folder / "other.sqlite"),
+        "2 databases",
+    ),
     ("without users", lambda folder: spoilt(folder, "DROP TABLE users"), "cannot be read"),
     ("cut short", lambda folder: os.truncate(folder / "jupyterhub.sqlite", 8192), ""),
 ]
@@ -157,5 +171,3 @@ def test_a_server_is_never_started(told: dict[str, Any]) -> None:
     with pytest.raises(RuntimeError, match="no servers"):
         asyncio.run(spawner.start())
     assert asyncio.run(spawner.poll()) == 0
-
-

@@ -70,7 +70,9 @@ def test_a_day_means_its_end() -> None:
     assert made.ask(ADA, What.BROWSE, "2026-03-09").as_of == "2026-03-09T23:59:59Z"
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "2026-3-9", "2026-03-09T00:00:00Z", "٢٠٢٦-03-09", "1a2b3c4d"])
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "2026-13-01", "2026-3-9", "2026-03-09T00:00:00Z", "٢٠٢٦-03-09", "1a2b3c4d"]
+)
 def test_what_is_no_day_is_refused(text: str) -> None:
     assert refused(lambda: end_of_day(text)) is Why.BAD_VERSION
 
@@ -257,7 +259,8 @@ def test_what_is_no_answer_is_refused(body: dict[str, Any]) -> None:
 
 
 HOSTILE_VERSIONS = [
-    "x", [1, None], [{"snapshot": "../x", "at": "2026-03-10T02:30:05Z"}], [{"snapshot": ONE}], [{"snapshot": ONE, "at": "<b>"}],
+    "x", [1, None], [{"snapshot": "../x", "at": "2026-03-10T02:30:05Z"}], [{"snapshot": ONE}],
+    [{"snapshot": ONE, "at": "<b>"}],
     [{"snapshot": ONE + "\n", "at": "2026-03-10T02:30:05Z"}],
 ]  # fmt: skip
 

@@ -23,11 +23,12 @@ c.JupyterHub.services = [
     {{"name": "other", "api_token": {OTHER!r}}},
 ]
 c.JupyterHub.load_roles = [
-    {{"name": "pdshub-operator", "services": ["pdshub-operator"], "scopes": ["custom:pdshub:earlier", "custom:pdshub:audit"]}},
+    {{"name": "pdshub-operator", "services": ["pdshub-operator"],
+     "scopes": ["custom:pdshub:earlier", "custom:pdshub:audit"]}},
     {{"name": "a-mistake", "users": ["carl"], "scopes": ["self", "custom:pdshub:earlier"]}},
 ]
 """
-HOSTILE = '<img src=x onerror=alert(1)>"\'&.ipynb'
+HOSTILE = "<img src=x onerror=alert(1)>\"'&.ipynb"
 
 
 @pytest.fixture(scope="module")

@@ -30,16 +30,40 @@ INSTALLATION = Installation.model_validate(
 S3 = {"bucket": "bucket", "secretRef": "s3"}
 PLACES: list[tuple[dict[str, Any], str, tuple[str, int]]] = [
     ({"s3": S3}, "s3:https://s3.amazonaws.com/bucket/ns/demo", ("s3.amazonaws.com", 443)),
-    ({"s3": {**S3, "endpoint": "https://s3.example.org:9000/", "prefix": "a/b"}}, "s3:https://s3.example.org:9000/bucket/a/b", ("s3.example.org", 9000)),
-    ({"s3": {**S3, "endpoint": "https://S3.Example.org:443"}}, "s3:https://s3.example.org/bucket/ns/demo", ("s3.example.org", 443)),
-    ({"s3": {**S3, "endpoint": "http://[2001:DB8::1]:80/x/"}}, "s3:http://[2001:db8::1]/x/bucket/ns/demo", ("2001:db8::1", 80)),
+    (
+        {"s3": {**S3, "endpoint": "https://s3.example.org:9000/", "prefix": "a/b"}},
+        "s3:https://s3.example.org:9000/bucket/a/b",
+        ("s3.example.org", 9000),
+    ),
+    (
+        {"s3": {**S3, "endpoint": "https://S3.Example.org:443"}},
+        "s3:https://s3.example.org/bucket/ns/demo",
+        ("s3.example.org", 443),
+    ),
+    (
+        {"s3": {**S3, "endpoint": "http://[2001:DB8::1]:80/x/"}},
+        "s3:http://[2001:db8::1]/x/bucket/ns/demo",
+        ("2001:db8::1", 80),
+    ),
     ({"rest": {"url": "https://b.example.org/x"}}, "rest:https://b.example.org/x/", ("b.example.org", 443)),
     ({"rest": {"url": "https://b.example.org"}}, "rest:https://b.example.org/", ("b.example.org", 443)),
-    ({"sftp": {"host": "b.example.org", "port": 2222, "user": "me", "path": "/srv//x".replace("//", "/"), "secretRef": "s"}}, "sftp:me@b.example.org:/srv/x", ("b.example.org", 2222)),
+    (
+        {
+            "sftp": {
+                "host": "b.example.org",
+                "port": 2222,
+                "user": "me",
+                "path": "/srv//x".replace("//", "/"),
+                "secretRef": "s",
+            }
+        },
+        "sftp:me@b.example.org:/srv/x",
+        ("b.example.org", 2222),
+    ),
     ({"nfs": {"server": "nas.example.org", "path": "/backups/x"}}, "/repository", ("", 0)),
     ({"claim": {"name": "vault"}}, "/repository", ("", 0)),
     ({"claim": {"name": "vault", "prefix": "a/b"}}, "/repository/a/b", ("", 0)),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("given", "location", "where"), PLACES)
@@ -51,14 +75,22 @@ def test_where(given: dict[str, Any], location: str, where: tuple[str, int]) -> 
 SAME = [
     ({"rest": {"url": "https://B.example.org:443/x/"}}, {"rest": {"url": "https://b.example.org/x"}}, True),
     ({"rest": {"url": "https://b.example.org/x"}}, {"rest": {"url": "https://b.example.org/X"}}, False),
-    ({"nfs": {"server": "NAS.example.org", "path": "/b/x/"}}, {"nfs": {"server": "nas.example.org", "path": "/b/x"}}, True),
-    ({"nfs": {"server": "nas.example.org", "path": "/b/x"}}, {"nfs": {"server": "nas.example.org", "path": "/b/y"}}, False),
+    (
+        {"nfs": {"server": "NAS.example.org", "path": "/b/x/"}},
+        {"nfs": {"server": "nas.example.org", "path": "/b/x"}},
+        True,
+    ),
+    (
+        {"nfs": {"server": "nas.example.org", "path": "/b/x"}},
+        {"nfs": {"server": "nas.example.org", "path": "/b/y"}},
+        False,
+    ),
     (
         {"sftp": {"host": "b.example.org", "user": "ada", "path": "/x", "secretRef": "s"}},
         {"sftp": {"host": "b.example.org", "user": "bela", "path": "/x", "secretRef": "t"}},
         True,
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("one", "two", "same"), SAME)
@@ -82,7 +114,12 @@ REFUSED: list[tuple[str, dict[str, Any], bool, str]] = [
     ("the metadata service in IPv6", {"s3": {**S3, "endpoint": "https://[fd00:ec2::254]"}}, False, "AddressClosed"),
     ("inside of IPv6", {"s3": {**S3, "endpoint": "https://[::ffff:169.254.169.254]"}}, False, "AddressClosed"),
     ("loopback", {"rest": {"url": "https://127.0.0.1/x"}}, False, "AddressClosed"),
-    ("a pod or a node", {"sftp": {"host": "10.96.0.1", "user": "u", "path": "/x", "secretRef": "s"}}, False, "AddressClosed"),
+    (
+        "a pod or a node",
+        {"sftp": {"host": "10.96.0.1", "user": "u", "path": "/x", "secretRef": "s"}},
+        False,
+        "AddressClosed",
+    ),
     ("what the installation opens", {"rest": {"url": "https://10.1.2.3/x"}}, False, ""),
     ("the institution's own", {"rest": {"url": "https://203.0.113.7/x"}}, False, "AddressClosed"),
     ("no port", {"rest": {"url": "https://b.example.org:99999/x"}}, False, "InvalidUrl"),
@@ -90,7 +127,7 @@ REFUSED: list[tuple[str, dict[str, Any], bool, str]] = [
     ("a share beside", {"nfs": {"server": "nas.example.org", "path": "/backups-of-others"}}, False, "NotAllowed"),
     ("a share above", {"nfs": {"server": "nas.example.org", "path": "/srv"}}, False, "NotAllowed"),
     ("a share elsewhere", {"nfs": {"server": "nas2.example.org", "path": "/backups"}}, False, "NotAllowed"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("given", "development", "reason"), [c[1:] for c in REFUSED], ids=[c[0] for c in REFUSED])
@@ -127,16 +164,22 @@ def test_the_key_can_be_told_by_its_name() -> None:
         names = Names("ns", name)
         assert names.backup_key.endswith(BACKUP_KEY_SUFFIX) and len(names.backup_key) <= 63
         assert backup_key(names)["metadata"]["name"] == names.backup_key
-    given = Backup.model_validate({"repository": {"claim": {"name": "v"}}, "key": {"secretRef": {"name": "a", "key": "b"}}})
+    given = Backup.model_validate(
+        {"repository": {"claim": {"name": "v"}}, "key": {"secretRef": {"name": "a", "key": "b"}}}
+    )
     assert key_of(given, NAMES) == ("a", "b")
     assert backup_key(NAMES) != backup_key(NAMES), "random"
 
 
 def test_volumes_of_two_shares_are_two() -> None:
-    shares = [Repository.model_validate({"nfs": {"server": "nas.example.org", "path": p}}).nfs for p in ("/b/x", "/b/y")]
+    shares = [
+        Repository.model_validate({"nfs": {"server": "nas.example.org", "path": p}}).nfs for p in ("/b/x", "/b/y")
+    ]
     one, two = (backup_volume.volume(NAMES, share) for share in shares if share)
     assert one["metadata"]["name"] != two["metadata"]["name"]
-    assert all(share and backup_volume.is_of(body, NAMES, share) for body, share in zip((one, two), shares, strict=True))
+    assert all(
+        share and backup_volume.is_of(body, NAMES, share) for body, share in zip((one, two), shares, strict=True)
+    )
     assert shares[1] and not backup_volume.is_of(one, NAMES, shares[1])
     assert not backup_volume.is_of(one, Names("other", "demo"), shares[0] or shares[1])
     assert {"nosuid", "nodev", "noexec"} <= set(one["spec"]["mountOptions"])
@@ -144,7 +187,9 @@ def test_volumes_of_two_shares_are_two() -> None:
 
 # --- what a Job is asked
 
-BACKUP = Backup.model_validate({"repository": {"claim": {"name": "vault"}}, "uploadLimitKib": 512, "deadlineMinutes": 5})
+BACKUP = Backup.model_validate(
+    {"repository": {"claim": {"name": "vault"}}, "uploadLimitKib": 512, "deadlineMinutes": 5}
+)
 WHERE = place(BACKUP.repository, NAMES)
 
 

@@ -290,7 +290,9 @@ def test_backups_reach_their_repository_and_nothing_else(
     found = network.policies(spec, NAMES, "uid-1", installation, API)
     job = Pod("10.244.0.20", "ns", {"component": "backup", "pdshub.dev/hub": "demo"})
     reached_inside = {
-        f"{name}:{port}" for name, port in INSIDE if PODS[name].namespace == "ns" and reaches(found, job, PODS[name], port)
+        f"{name}:{port}"
+        for name, port in INSIDE
+        if PODS[name].namespace == "ns" and reaches(found, job, PODS[name], port)
     }
     outside = {name for name, (ip, port) in OUTSIDE.items() if reaches(found, job, Pod(ip), port)}
     stores = {
@@ -301,7 +303,9 @@ def test_backups_reach_their_repository_and_nothing_else(
     }
     names = {"dns:53"} if reaches(found, job, PODS["dns"], 53, "UDP") else set()
     assert reached_inside | outside | stores | names == opens
-    assert not any(reaches(found, PODS[other], job, port) for other in (USER, HUB, PROXY, STRANGER) for port in (80, 8888))
+    assert not any(
+        reaches(found, PODS[other], job, port) for other in (USER, HUB, PROXY, STRANGER) for port in (80, 8888)
+    )
     # nobody else reaches more because of it
     assert reached(found, USER) == MATRIX[USER] and reached(found, HUB) == MATRIX[HUB]
 

@@ -80,7 +80,9 @@ async def _start(context: DrillContext, facts: Facts, hub: Object, spec: PDSHubS
         ended = Outcome(State.ENDED, "Refused", plain(f"no Job is made: {error}"))
         await _tell(context, facts, hub, progress.after(drills, step.index, ended, facts.now))
         return
-    log.info("%s/%s: Job %s of drill %d: %s %s", names.namespace, names.name, job, drills.number, stage.kind, stage.item)
+    log.info(
+        "%s/%s: Job %s of drill %d: %s %s", names.namespace, names.name, job, drills.number, stage.kind, stage.item
+    )
 
 
 async def _made(context: DrillContext, facts: Facts, spec: PDSHubSpec, step: Start) -> None:
@@ -114,7 +116,9 @@ async def _keys(context: DrillContext, facts: Facts) -> dict[str, str]:
         wanted.append((SECRET, where.ca.secret.name, where.ca.secret.key, order.CA))
     found = {into: await _value(context, kind, of, key, namespace) for kind, of, key, into in wanted}
     if where.ca and where.ca.config_map:
-        found[order.CA] = await _value(context, CONFIG_MAP, where.ca.config_map.name, where.ca.config_map.key, namespace)
+        found[order.CA] = await _value(
+            context, CONFIG_MAP, where.ca.config_map.name, where.ca.config_map.key, namespace
+        )
     return found
 
 

@@ -40,7 +40,9 @@ def verified(
         return [(RESTORE_VERIFIED, "False", "NotDrilled", f"{refused}; {when}")]
     if good is None:
         if since and now - since > settings.max_age_days * DAY:
-            return [(RESTORE_VERIFIED, "False", "TooOld", "no drill has ended yet, though there is something to restore")]
+            return [
+                (RESTORE_VERIFIED, "False", "TooOld", "no drill has ended yet, though there is something to restore")
+            ]
         return [(RESTORE_VERIFIED, "Unknown", "NoneYet", "no drill has ended yet")]
     if now - rfc3339.seconds(good.at) > settings.max_age_days * DAY:
         words = f"older than spec.backup.drill.maxAgeDays ({settings.max_age_days}): {when}"

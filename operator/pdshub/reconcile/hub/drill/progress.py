@@ -70,9 +70,7 @@ def begun(before: Drills, settings: Drill, there: Mapping[str, Saved], now: floa
 
 
 def _compare(one: Saved) -> Stage:
-    return Stage(
-        kind="compare", item=one.item, snapshot=one.snapshot, taken_at=one.at, size_bytes=one.size_bytes
-    )
+    return Stage(kind="compare", item=one.item, snapshot=one.snapshot, taken_at=one.at, size_bytes=one.size_bytes)
 
 
 def next_stage(drills: Drills) -> int | None:

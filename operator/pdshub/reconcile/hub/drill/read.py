@@ -37,7 +37,9 @@ async def look(context: DrillContext, hub: Object, names: Names) -> Facts:
     """One look. Raises KubeError."""
     kube, namespace = context.kube, context.namespace
     found = await backups.look(context.backups, hub, names)
-    ours = f"app.kubernetes.io/managed-by={MANAGER},{HUB_LABEL}={names.name}"  # as one that is watched: it costs nothing
+    ours = (
+        f"app.kubernetes.io/managed-by={MANAGER},{HUB_LABEL}={names.name}"  # as one that is watched: it costs nothing
+    )
     maps = {item["metadata"]["name"]: item for item in await kube.items(CONFIG_MAP, names.namespace, labels=ours)}
     drills = record.read(maps.get(record.name(names)))
     memory = context.memory((names.namespace, names.name))

@@ -11,6 +11,7 @@ from pdshub import rfc3339
 from pdshub.api.hub import PDSHubSpec
 from pdshub.kube import PDSHUB, Object
 from pdshub.reconcile.hub import writing
+from pdshub.reconcile.hub.backup.facts import Facts as Backups
 from pdshub.reconcile.hub.drill import conditions, read, saved
 from pdshub.reconcile.hub.drill.act import act, clean_up
 from pdshub.reconcile.hub.drill.context import DrillContext
@@ -18,7 +19,6 @@ from pdshub.reconcile.hub.drill.decide import SETTLED, decide, trouble
 from pdshub.reconcile.hub.drill.facts import Facts
 from pdshub.reconcile.hub.drill.record import Drills
 from pdshub.reconcile.hub.drill.steps import Nothing
-from pdshub.reconcile.hub.backup.facts import Facts as Backups
 from pdshub.reconcile.hub.people.conditions import laid_into
 from pdshub.reconcile.hub.people.read import acts_here
 from pdshub.render.names import Names

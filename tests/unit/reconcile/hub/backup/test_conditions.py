@@ -13,8 +13,13 @@ GOOD = run("good", done("home/ada", "keys"), "2026-03-10T02:30:05Z")
 LOST = run(
     "lost",
     {
-        **done("home/ada", phase="PartiallyCompleted", message="1 of 2 items saved; not saved: keys (Full: no space left)"),
-        "items": [{"item": "home/ada", "phase": "Completed", "snapshot": "ab" * 32}, {"item": "keys", "phase": "Failed"}],
+        **done(
+            "home/ada", phase="PartiallyCompleted", message="1 of 2 items saved; not saved: keys (Full: no space left)"
+        ),
+        "items": [
+            {"item": "home/ada", "phase": "Completed", "snapshot": "ab" * 32},
+            {"item": "keys", "phase": "Failed"},
+        ],
     },
     "2026-03-10T05:00:00Z",
 )
@@ -30,14 +35,32 @@ FAILED = run("bad", {"phase": "Failed", "message": "Unreachable: connection refu
 OF_ONE = run("ada", {"phase": "Failed", "message": "x"}, "2026-03-10T06:00:00Z", users=["ada"])
 GOES_ON = run("now", {"phase": "Running", "started": "2026-03-10T11:59:00Z"}, "2026-03-10T11:59:00Z")
 CASES: list[tuple[str, dict[str, Any], str, str, list[str]]] = [
-    ("all is well", {"runs": (GOOD,)}, "True", "Saved", ["good of 2026-03-10T02:30:05Z", "due at 2026-03-11T02:30:00Z"]),
+    (
+        "all is well",
+        {"runs": (GOOD,)},
+        "True",
+        "Saved",
+        ["good of 2026-03-10T02:30:05Z", "due at 2026-03-11T02:30:00Z"],
+    ),
     ("files that nobody can read", {"runs": (GOOD, PARTLY)}, "True", "Saved", ["could not be read in home/ada"]),
     ("an item is missing", {"runs": (GOOD, LOST)}, "False", "ItemsNotSaved", ["keys (Full", "good of 2026-03-10"]),
     ("the last run failed", {"runs": (GOOD, FAILED)}, "False", "RunFailed", ["Unreachable", "good of 2026-03-10"]),
-    ("mended since", {"runs": (FAILED, run("later", done("keys"), "2026-03-10T09:00:00Z"))}, "True", "Saved", ["later"]),
+    (
+        "mended since",
+        {"runs": (FAILED, run("later", done("keys"), "2026-03-10T09:00:00Z"))},
+        "True",
+        "Saved",
+        ["later"],
+    ),
     ("one of single homes says nothing of it", {"runs": (GOOD, OF_ONE)}, "True", "Saved", []),
     ("one goes on", {"runs": (GOOD, GOES_ON)}, "True", "Saved", ["good of"]),
-    ("two periods without", {"runs": (GOOD,), "now": "2026-03-13T12:00:00Z"}, "False", "TooOld", ["good of 2026-03-10"]),
+    (
+        "two periods without",
+        {"runs": (GOOD,), "now": "2026-03-13T12:00:00Z"},
+        "False",
+        "TooOld",
+        ["good of 2026-03-10"],
+    ),
     ("one period without", {"runs": (GOOD,), "now": "2026-03-11T12:00:00Z"}, "True", "Saved", []),
     ("none yet", {"now": "2026-03-01T06:00:00Z"}, "Unknown", "NoneYet", ["nothing was saved", "2026-03-02T02:30:00Z"]),
     ("the first goes on", {"runs": (GOES_ON,)}, "Unknown", "NoneYet", []),
@@ -48,9 +71,7 @@ CASES: list[tuple[str, dict[str, Any], str, str, list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("given", "status", "reason", "says"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
-)
+@pytest.mark.parametrize(("given", "status", "reason", "says"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
 def test_backed_up(given: dict[str, Any], status: str, reason: str, says: list[str]) -> None:
     kind, found, why, message = backed_up(facts(**given))
     assert (kind, found, why) == ("BackedUp", status, reason), message

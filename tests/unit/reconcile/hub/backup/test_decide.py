@@ -34,7 +34,9 @@ from tests.unit.reconcile.hub.backup.given import (
 )
 
 COMPLETE, FAILED = ("Complete", "x"), ("Failed", "BackoffLimitExceeded")
-YESTERDAY = run("auto", done("home/ada", "home/bela", "database", "keys", "objects"), "2026-03-10T02:30:05Z", trigger="Schedule")
+YESTERDAY = run(
+    "auto", done("home/ada", "home/bela", "database", "keys", "objects"), "2026-03-10T02:30:05Z", trigger="Schedule"
+)
 """Today's run by schedule is done."""
 ALL = ["home/ada", "home/bela", "database", "keys", "objects"]
 
@@ -102,7 +104,12 @@ ITEMS: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, str]]] = [
         {},
         {"database": "Pending", "keys": "Pending", "objects": "Pending"},
     ),
-    ("only the objects", {"spec": backup(what={"homes": False, "database": False, "keys": False})}, {}, {"objects": "Pending"}),
+    (
+        "only the objects",
+        {"spec": backup(what={"homes": False, "database": False, "keys": False})},
+        {},
+        {"objects": "Pending"},
+    ),
     (
         "a home whose claim is gone",
         {"homes": {"ada": "claim-ada", "zoe": "claim-zoe"}},

@@ -229,7 +229,10 @@ def test_a_hub_that_is_gone_holds_up_nobody() -> None:
         assert "HubBackup one of a/demo" in estate.status("one", "b")["message"]
         estate.kube.objects[PDSHUB.plural, "a", "demo"]["metadata"]["deletionTimestamp"] = "2026-03-01T00:00:00Z"
         assert await estate.look("a") is None
-        assert estate.status("one", "a")["phase"] == "Failed" and "is being deleted" in estate.status("one", "a")["message"]
+        assert (
+            estate.status("one", "a")["phase"] == "Failed"
+            and "is being deleted" in estate.status("one", "a")["message"]
+        )
         estate.busy = set()
         assert (await estate.finish("one", "b"))["phase"] == "Completed"
         assert ("secrets", "a", "demo-backup-key") in estate.kube.objects, "the key outlives its hub"
@@ -276,8 +279,16 @@ def test_the_key_is_made_once_and_never_in_the_place_of_one_that_is_lost() -> No
 
 REFUSED = [
     ("http outside of development", {"repository": {"rest": {"url": "http://b.example.org/x"}}}, "PlainHttp"),
-    ("a share that is not allowed", {"repository": {"nfs": {"server": "nas.example.org", "path": "/pds"}}}, "NotAllowed"),
-    ("a share above what is allowed", {"repository": {"nfs": {"server": "nas.example.org", "path": "/"}}}, "NotAllowed"),
+    (
+        "a share that is not allowed",
+        {"repository": {"nfs": {"server": "nas.example.org", "path": "/pds"}}},
+        "NotAllowed",
+    ),
+    (
+        "a share above what is allowed",
+        {"repository": {"nfs": {"server": "nas.example.org", "path": "/"}}},
+        "NotAllowed",
+    ),
     ("another server", {"repository": {"nfs": {"server": "evil.example.org", "path": "/backups"}}}, "NotAllowed"),
     ("the metadata service", {"repository": {"rest": {"url": "https://169.254.169.254/x"}}}, "AddressClosed"),
     ("a claim that is not there", {"repository": {"claim": {"name": "none"}}}, "ClaimMissing"),

@@ -85,7 +85,9 @@ def test_how_a_run_ends(items: list[tuple[str, Any]], phase: str, whole: bool) -
 
 def test_what_fails_keeps_its_reason_and_nothing_of_a_snapshot() -> None:
     status = progress.begun(["home/ada"], {}, NOW)
-    full = said(ok=False, reason="Full", message="no space left", item=item("home/ada", unread=[{"path": "x", "why": "y"}]))
+    full = said(
+        ok=False, reason="Full", message="no space left", item=item("home/ada", unread=[{"path": "x", "why": "y"}])
+    )
     after = progress.after(status, Stage("backup", 0), full, NOW)
     (row,) = after.items
     assert (row.phase, row.snapshot, row.message) == ("Failed", "", "Full: no space left") and row.unread_count == 1

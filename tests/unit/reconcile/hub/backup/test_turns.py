@@ -58,9 +58,7 @@ def test_another_repository_is_nobodys_business() -> None:
 
 def test_exactly_one_of_all_who_wait_is_next() -> None:
     """Whatever the numbers are: never nobody, never two."""
-    waiting = [
-        Claimant(saving(f"ns{n}", done=n % 3, created=f"2026-03-10T11:0{n % 4}:00Z"), "r") for n in range(12)
-    ]
+    waiting = [Claimant(saving(f"ns{n}", done=n % 3, created=f"2026-03-10T11:0{n % 4}:00Z"), "r") for n in range(12)]
     assert sum(in_the_way(mine, SAVE, waiting) is None for mine in waiting) == 1
 
 
@@ -82,7 +80,9 @@ def hub(namespace: str, name: str = "demo", created: str = "2026-01-01T00:00:00Z
     return {"metadata": meta, "spec": {"signIn": {"development": {}}, "backup": BACKUP, **more}}
 
 
-S3 = {"repository": {"s3": {"endpoint": "https://s3.example.org:443/", "bucket": "b-1", "prefix": "p", "secretRef": "k"}}}
+S3 = {
+    "repository": {"s3": {"endpoint": "https://s3.example.org:443/", "bucket": "b-1", "prefix": "p", "secretRef": "k"}}
+}
 SAME = {"repository": {"s3": {"endpoint": "https://S3.example.org", "bucket": "b-1", "prefix": "p", "secretRef": "x"}}}
 HUBS: list[tuple[str, Object, bool]] = [
     ("as it should be", hub("open"), True),

@@ -59,7 +59,12 @@ def test_when_a_drill_is_due(more: dict[str, Any], wanted: bool) -> None:
     assert due(facts(**more)) is wanted
 
 
-REFUSED = [{"refused": ("SecretMissing", "x")}, {"key": "Lost"}, {"namespace": ""}, {"drill": {"schedule": "0 0 31 2 *"}}]
+REFUSED = [
+    {"refused": ("SecretMissing", "x")},
+    {"key": "Lost"},
+    {"namespace": ""},
+    {"drill": {"schedule": "0 0 31 2 *"}},
+]
 
 
 @pytest.mark.parametrize("more", REFUSED)
@@ -68,7 +73,11 @@ def test_where_none_can_be_made_none_is_begun_and_keys_go(more: dict[str, Any]) 
     assert decide(facts(left=True, **more)) == CleanUp()
     step = decide(facts(begun(), **more))
     assert isinstance(step, Tell) and not step.drills.running
-    assert step.drills.last is not None and not step.drills.last.ok and step.drills.queue == ["ada", "bela", "carl", "dora"]
+    assert (
+        step.drills.last is not None
+        and not step.drills.last.ok
+        and step.drills.queue == ["ada", "bela", "carl", "dora"]
+    )
 
 
 def test_what_is_left_goes_before_anything_is_begun() -> None:
@@ -121,9 +130,18 @@ def test_a_drill_that_finds_all_well_says_what_it_measured() -> None:
     assert drills.queue == ["carl", "dora", "ada", "bela"] and list(drills.read) == ["1/10"]
     status, reason, message = condition(drills)
     assert (status, reason) == ("True", "Verified")
-    for words in ("5 items", "ada, bela", "h; each home within 2 drills", "damaged data within 10", "not all data was read yet"):
+    for words in (
+        "5 items",
+        "ada, bela",
+        "h; each home within 2 drills",
+        "damaged data within 10",
+        "not all data was read yet",
+    ):
         assert words in message
-    assert kinds(begun(drills=drills.model_copy(update={"started": ""})))[3:5] == ["compare home/carl", "compare home/dora"]
+    assert kinds(begun(drills=drills.model_copy(update={"started": ""})))[3:5] == [
+        "compare home/carl",
+        "compare home/dora",
+    ]
 
 
 DAMAGED = {"ok": False, "reason": "Damaged", "message": "home/ada: what came back has not the digest that was recorded"}
@@ -149,7 +167,11 @@ def test_a_damaged_home_is_taken_again_by_each_drill_until_it_is_whole() -> None
     drills = whole({3: DAMAGED})
     assert drills.suspects == ["home/ada"] and drills.queue == ["carl", "dora", "ada", "bela"]
     drills = whole(drills=drills.model_copy(update={"started": ""}))
-    assert [stage.item for stage in drills.stages if stage.kind == "compare"][3:] == ["home/ada", "home/carl", "home/dora"]
+    assert [stage.item for stage in drills.stages if stage.kind == "compare"][3:] == [
+        "home/ada",
+        "home/carl",
+        "home/dora",
+    ]
     assert drills.suspects == []
 
 
@@ -217,7 +239,9 @@ CONDITIONS = [
 ]
 
 
-@pytest.mark.parametrize(("drills", "now", "refused", "wanted"), [c[1:] for c in CONDITIONS], ids=[c[0] for c in CONDITIONS])
+@pytest.mark.parametrize(
+    ("drills", "now", "refused", "wanted"), [c[1:] for c in CONDITIONS], ids=[c[0] for c in CONDITIONS]
+)
 def test_the_condition(drills: Drills, now: str, refused: str, wanted: tuple[str, str]) -> None:
     assert condition(drills, now, refused)[:2] == wanted
 
@@ -236,7 +260,9 @@ def test_the_record_is_kept_and_read_again() -> None:
     assert made["metadata"]["name"] == "demo-drills"
 
 
-@pytest.mark.parametrize("text", [None, "", "x", "[]", '{"stages": [{"kind": "delete"}]}', '{"queue": 5}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", [None, "", "x", "[]", '{"stages": [{"kind": "delete"}]}', '{"queue": 5}', "[" * 100_000]
+)
 def test_a_record_that_is_none_is_a_fresh_one(text: Any) -> None:
     assert read({"data": {"drill.json": text}}) == Drills() and read(None) == Drills()
 

@@ -62,7 +62,9 @@ class Site(Estate):
         jobs = [name for plural, namespace, name in self.kube.objects if (plural, namespace) == (JOB.plural, SITE)]
         pretended = [name for name in jobs if (CONFIG_MAP.plural, SITE, name) not in self.kube.objects]
         for name in pretended:
-            self.kube.put(CONFIG_MAP, {"metadata": {"name": name, "namespace": SITE}, "data": {"request.json": json.dumps(BOOT)}})
+            self.kube.put(
+                CONFIG_MAP, {"metadata": {"name": name, "namespace": SITE}, "data": {"request.json": json.dumps(BOOT)}}
+            )
         super().kubernetes()
         for name in pretended:
             del self.kube.objects[CONFIG_MAP.plural, SITE, name]
@@ -117,8 +119,13 @@ def test_a_drill_from_its_tick_to_its_verdict() -> None:
         assert ended.last is not None and ended.last.ok and ended.last.recovery_seconds > 0
         assert ended.last.age_seconds > 86400, "since the backup of the day before"
         found = site.condition("RestoreVerified")
-        assert (found["status"], found["reason"]) == ("True", "Verified") and "a hub started from it" in found["message"]
-        assert site.there(SECRET.plural, JOB.plural, POD.plural, CLAIM.plural, CONFIG_MAP.plural, NETWORK_POLICY.plural) == []
+        assert (found["status"], found["reason"]) == ("True", "Verified") and "a hub started from it" in found[
+            "message"
+        ]
+        assert (
+            site.there(SECRET.plural, JOB.plural, POD.plural, CLAIM.plural, CONFIG_MAP.plural, NETWORK_POLICY.plural)
+            == []
+        )
         assert site.beside_keys == [], "no key of a repository is where a hub is booted"
         assert "RestoreVerified" in site.kube.events()
         writes = list(site.kube.writes)
@@ -139,7 +146,10 @@ def test_keys_are_copied_and_no_more_of_their_secrets() -> None:
             site.kubernetes()
         (name,) = site.there(SECRET.plural)
         data = site.kube.objects[SECRET.plural, SITE, name]["data"]
-        assert set(data) == {"key", "access-key-id", "secret-access-key"} and base64.b64decode(data["access-key-id"]) == b"a"
+        assert (
+            set(data) == {"key", "access-key-id", "secret-access-key"}
+            and base64.b64decode(data["access-key-id"]) == b"a"
+        )
         assert name.endswith("-backup-key")
 
     run(main)

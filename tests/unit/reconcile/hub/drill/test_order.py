@@ -65,7 +65,9 @@ def test_no_home_of_anybody_is_mounted_and_nothing_lies_in_the_hubs_namespace(in
 
 def scratch(pod: dict[str, Any]) -> Any:
     (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "tmp"]
-    return volume.get("emptyDir") or volume["ephemeral"]["volumeClaimTemplate"]["spec"]["resources"]["requests"]["storage"]
+    return (
+        volume.get("emptyDir") or volume["ephemeral"]["volumeClaimTemplate"]["spec"]["resources"]["requests"]["storage"]
+    )
 
 
 @pytest.mark.parametrize(("size", "large"), [(1000, False), (GB // 2, False), (GB, True), (500 * GB, True)])
@@ -79,7 +81,10 @@ def test_a_hub_that_is_booted_has_its_copy_and_nothing_else() -> None:
     given = facts(begun())
     job = boot.job(given, 6, 0, [])
     pod, labels = job["spec"]["template"]["spec"], job["spec"]["template"]["metadata"]["labels"]
-    assert [next(key for key in volume if key != "name") for volume in pod["volumes"]] == ["persistentVolumeClaim", "emptyDir"]
+    assert [next(key for key in volume if key != "name") for volume in pod["volumes"]] == [
+        "persistentVolumeClaim",
+        "emptyDir",
+    ]
     assert pod["automountServiceAccountToken"] is False and "serviceAccountName" not in pod
     (container,) = pod["containers"]
     assert container["image"] == "hub:1" and "envFrom" not in container

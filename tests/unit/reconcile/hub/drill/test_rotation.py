@@ -46,7 +46,9 @@ def test_who_was_not_compared_keeps_the_place() -> None:
     assert rotation.queue(["b", "gone", "a"], {"a", "b", "new", "anew"}) == ["b", "a", "anew", "new"]
 
 
-@pytest.mark.parametrize(("percent", "parts"), [(100, 1), (99, 2), (50, 2), (34, 3), (33, 4), (10, 10), (3, 34), (1, 100)])
+@pytest.mark.parametrize(
+    ("percent", "parts"), [(100, 1), (99, 2), (50, 2), (34, 3), (33, 4), (10, 10), (3, 34), (1, 100)]
+)
 def test_all_data_is_read_within_the_bound(percent: int, parts: int) -> None:
     assert rotation.parts(percent) == parts <= rotation.MOST_PARTS
     read: dict[str, str] = {}

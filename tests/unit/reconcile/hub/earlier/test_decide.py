@@ -13,21 +13,27 @@ from pdshub.reconcile.hub.earlier import decide as deciding
 from pdshub.reconcile.hub.earlier.decide import LOOKS, RESTORES, Bring, Say, Seen, StartLook, beyond, decide, left_over
 from pdshub.reconcile.hub.earlier.look import PAGE, look_name, objects, order, restore, restore_name
 from pdshub.reconcile.hub.earlier.versions import of, words_of
-from tests.unit.reconcile.hub.backup.given import NAMES, backup, done, facts, job, pod, restore as given_restore, run
+from tests.unit.reconcile.hub.backup.given import NAMES, backup, done, facts, job, pod, run
+from tests.unit.reconcile.hub.backup.given import restore as given_restore
 
 ID, OTHER = "a1" * 16, "b2" * 16
 ADAS, BELAS, SHARED = "1a" * 32, "2b" * 32, "3c" * 32
 LOOK = look_name("demo", ID)
 
 
-def question(what: str = "restore", snapshot: str = ADAS, path: str = "notebooks/x.ipynb", user: str = "ada", **more: Any) -> Question:
+def question(
+    what: str = "restore", snapshot: str = ADAS, path: str = "notebooks/x.ipynb", user: str = "ada", **more: Any
+) -> Question:
     fields = {"id": ID, "number": 1, "user": user, "what": what, "snapshot": snapshot, "path": path, **more}
     return Question.model_validate(fields)
 
 
 def saved(**ids: str) -> Any:
     """A run that saved homes: user -> snapshot."""
-    rows = [{"item": f"home/{user}", "phase": "Completed", "snapshot": id, "files": 2, "sizeBytes": 9} for user, id in ids.items()]
+    rows = [
+        {"item": f"home/{user}", "phase": "Completed", "snapshot": id, "files": 2, "sizeBytes": 9}
+        for user, id in ids.items()
+    ]
     return run("auto", {**done(), "items": rows})
 
 
@@ -41,7 +47,9 @@ def page(name: str = restore_name(ID), status: dict[str, Any] | None = None, **s
     return made
 
 
-def seen(jobs: Any = (), pods: Any = (), restores: Any = (), runs: Any = RUNS, left: tuple[int, int] = (9, 9), **more: Any) -> Seen:
+def seen(
+    jobs: Any = (), pods: Any = (), restores: Any = (), runs: Any = RUNS, left: tuple[int, int] = (9, 9), **more: Any
+) -> Seen:
     found = facts(runs=runs, restores=tuple(restores), **more)
     return Seen(found, {one["metadata"]["name"]: one for one in jobs}, tuple(pods), *left)
 
@@ -123,7 +131,12 @@ def test_a_folder_is_looked_into_by_a_job_and_told() -> None:
     assert decide(one, seen()) == StartLook(one)
     assert says(decide(one, seen([job(LOOK)], [pod(LOOK, phase="Running")]))) == (False, True, "Waiting")
     entries = [{"name": "x.ipynb", "kind": "File", "sizeBytes": 5}, {"name": "..", "kind": "Folder"}, {"name": "a/b"}]
-    told = {"ok": True, "entries": entries, "more": 3, "snapshots": [{"id": ADAS, "item": "home/ada", "time": "2026-03-10T02:31:00Z"}]}
+    told = {
+        "ok": True,
+        "entries": entries,
+        "more": 3,
+        "snapshots": [{"id": ADAS, "item": "home/ada", "time": "2026-03-10T02:31:00Z"}],
+    }
     step = decide(one, seen([job(LOOK, ("Complete", ""))], [pod(LOOK, told)]))
     assert says(step) == (True, True, "") and isinstance(step, Say) and step.job == LOOK
     assert [entry["name"] for entry in step.more["entries"]] == ["x.ipynb"] and step.more["more"] == 5
@@ -165,7 +178,12 @@ def test_a_looks_job_has_keys_of_the_repository_and_nobodys_home(hub: str) -> No
     claims = [v["persistentVolumeClaim"]["claimName"] for v in spec["volumes"] if "persistentVolumeClaim" in v]
     assert claims == ["vault"], "the repository's own"
     asked = json.loads(config_map["data"]["request.json"])
-    assert (asked["action"], asked["item"], asked["snapshot"], asked["path"]) == ("browse", "home/ada", ADAS, "notebooks")
+    assert (asked["action"], asked["item"], asked["snapshot"], asked["path"]) == (
+        "browse",
+        "home/ada",
+        ADAS,
+        "notebooks",
+    )
     assert "to" not in asked and not asked["inPlace"] and asked["deadlineSeconds"] <= 120
     for item in (config_map, body):
         assert item["metadata"]["labels"]["component"] == "backup-look", "the loop of backups does not sweep it"
@@ -180,7 +198,13 @@ def test_a_restore_is_asked_for_beside_what_is_there_in_the_name_of_who_was_sign
     one = question()
     assert decide(one, seen()) == Bring(one)
     body = restore(NAMES, "uid-demo", one)
-    assert body["spec"] == {"hub": "demo", "user": "ada", "path": "notebooks/x.ipynb", "snapshot": ADAS, "inPlace": False}
+    assert body["spec"] == {
+        "hub": "demo",
+        "user": "ada",
+        "path": "notebooks/x.ipynb",
+        "snapshot": ADAS,
+        "inPlace": False,
+    }
     assert body["metadata"]["ownerReferences"][0]["uid"] == "uid-demo" and body["metadata"]["namespace"] == "ns"
     day = restore(NAMES, "uid-demo", question(snapshot="", as_of="2026-03-09T23:59:59Z"))
     assert day["spec"]["asOf"] == "2026-03-09T23:59:59Z" and "snapshot" not in day["spec"]
@@ -189,7 +213,11 @@ def test_a_restore_is_asked_for_beside_what_is_there_in_the_name_of_who_was_sign
 GOES = [
     ({"phase": "Pending"}, (False, True, "Waiting"), "turn"),
     ({"phase": "Running", "job": "x-restore"}, (False, True, "Waiting"), "brought back"),
-    ({"phase": "Completed", "place": "restored-2026-03-10", "files": 3}, (True, True, "Completed"), "restored-2026-03-10"),
+    (
+        {"phase": "Completed", "place": "restored-2026-03-10", "files": 3},
+        (True, True, "Completed"),
+        "restored-2026-03-10",
+    ),
     ({"phase": "PartiallyCompleted", "place": "r", "files": 3}, (True, True, "Completed"), "could not"),
     ({"phase": "Failed", "message": "Full: /dev/x is full"}, (True, False, "Failed"), "no room"),
     ({"phase": "Failed", "message": "Unreachable: dial tcp"}, (True, False, "Failed"), "administrators"),

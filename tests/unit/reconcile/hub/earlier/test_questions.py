@@ -12,7 +12,15 @@ RUN, ID, ONE = "0f" * 16, "a1" * 16, "1a" * 32
 
 
 def ask(**more: Any) -> dict[str, Any]:
-    row = {"id": ID, "number": 1, "user": "ada@example.org", "what": "restore", "snapshot": ONE, "asOf": "", "path": "x"}
+    row = {
+        "id": ID,
+        "number": 1,
+        "user": "ada@example.org",
+        "what": "restore",
+        "snapshot": ONE,
+        "asOf": "",
+        "path": "x",
+    }
     return {**row, **more}
 
 
@@ -25,7 +33,18 @@ def test_a_question_is_read() -> None:
     assert (one.user, one.what, one.snapshot, one.path) == ("ada@example.org", "restore", ONE, "x")
 
 
-NONE = [None, [], "x", {}, {"run": RUN}, answer(run="x"), answer(last=-1), answer(last=True), answer(last=2**70), answer(asks={})]
+NONE = [
+    None,
+    [],
+    "x",
+    {},
+    {"run": RUN},
+    answer(run="x"),
+    answer(last=-1),
+    answer(last=True),
+    answer(last=2**70),
+    answer(asks={}),
+]
 
 
 @pytest.mark.parametrize("body", NONE)

@@ -33,7 +33,11 @@ class Hub:
         if self.away:
             raise HubError("the hub does not answer")
         asks = self.desk.open_now()
-        return {"run": self.desk.run, "last": max((ask.number for ask in asks), default=after), "asks": [ask.wire() for ask in asks]}
+        return {
+            "run": self.desk.run,
+            "last": max((ask.number for ask in asks), default=after),
+            "asks": [ask.wire() for ask in asks],
+        }
 
     async def answer(self, body: dict[str, Any]) -> bool:
         self.answers.append(body)
@@ -140,7 +144,9 @@ def test_a_folder_is_looked_into_and_nothing_of_it_is_left(monkeypatch: pytest.M
         await world.asks("ada", What.BROWSE, one, "notebooks")
         found = world.at.desk.folder("ada", one, "notebooks")
         assert found is not None and [entry.name for entry in found.entries] == ["of-ada.ipynb"]
-        assert [(job["action"], job["item"], job["path"]) for job in world.jobs] == [("browse", "home/ada", "notebooks")]
+        assert [(job["action"], job["item"], job["path"]) for job in world.jobs] == [
+            ("browse", "home/ada", "notebooks")
+        ]
         await world.turn()
         assert sorted(world.left()) == sorted(before)
 
@@ -232,7 +238,15 @@ def test_a_hub_that_asks_for_everybody_gets_a_few_at_a_time(monkeypatch: pytest.
 
     async def play(world: World) -> None:
         rows = [
-            {"id": f"{n:032x}", "number": n + 1, "user": f"u{n}", "what": "restore", "snapshot": "", "asOf": "2026-03-01T23:59:59Z", "path": "."}
+            {
+                "id": f"{n:032x}",
+                "number": n + 1,
+                "user": f"u{n}",
+                "what": "restore",
+                "snapshot": "",
+                "asOf": "2026-03-01T23:59:59Z",
+                "path": ".",
+            }
             for n in range(1000)
         ]
 
