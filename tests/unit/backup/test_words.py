@@ -31,7 +31,8 @@ REAL = (
     (1, "The AWS Access Key Id you provided does not exist in our records.", "Unreachable"),
     (1, "Fatal: repository contains errors", "Damaged"),
     (1, "error: load index 9f: ciphertext verification failed", "Damaged"),
-    (1, "pack 6b contains 1 errors: [blob 2c: decrypting blob <data/2c> from 6b: ciphertext verification failed]",
+    (1, "pack 6b contains 1 errors: [blob 2c: decrypting blob <data/2c> from 6b failed: "
+     "ciphertext verification failed]",
      "Damaged"),
     (1, "id 0 not found in repository", "Damaged"),
     (1, "path data/home/nowhere: not found", "NotFound"),
