@@ -6,6 +6,7 @@ import argparse
 import secrets
 import ssl
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,8 @@ from pdshub.cli.proxy_finding import Finding, State, failed, ok, skipped
 FORGED = "198.51.100.77"
 """An address for documents (RFC 5737), which nobody has."""
 LONGEST_TOKEN = 4096
+LOG_LAG = 10.0
+"""Seconds until a request stands in the log: hubs answer before they write, and kubelets read later."""
 
 
 def size(text: str) -> int:
@@ -208,8 +211,12 @@ def _address(look: _Look, door: Door) -> Finding:
     forged = {"X-Forwarded-For": FORGED, "X-Real-IP": FORGED, "Forwarded": f"for={FORGED}"}
     answer = door.ask(f"/hub/{mark}", headers=forged)
     namespace, _ = look.args.hub
+    end = time.monotonic() + LOG_LAG
+    lines = ""
     try:
-        lines = look.kubectl.run("logs", "deployment/hub", "-n", namespace, "--since=120s", "--tail=10000")
+        while mark not in lines and time.monotonic() < end:
+            lines = look.kubectl.run("logs", "deployment/hub", "-n", namespace, "--since=120s", "--tail=10000")
+            time.sleep(0 if mark in lines else 0.5)
     except KubectlError as error:
         return skipped("address", f"the hub's log can not be read: {error}")
     return proxy_finding.address(lines, mark, FORGED, answer.local, look.args.client_address)

@@ -159,7 +159,9 @@ def check(whole: Whole, *more: str, file: Path) -> tuple[int, dict[str, dict[str
 def test_check_of_a_door_that_is_right_finds_nothing(
     whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "kubectl").write_text(f'#!/bin/sh\n[ "$1" = logs ] && exec cat "{whole.hub.folder}/hub.log"\nexit 1\n')
+    # logs come late: hubs answer before they write
+    late = f'echo >> {tmp_path}/calls; [ $(wc -l < {tmp_path}/calls) -lt 3 ] || exec cat "{whole.hub.folder}/hub.log"'
+    (tmp_path / "kubectl").write_text(f'#!/bin/sh\n[ "$1" = logs ] || exit 1\n{late}\n')
     (tmp_path / "kubectl").chmod(0o755)
     monkeypatch.setenv("KUBECTL", str(tmp_path / "kubectl"))
     (tmp_path / "token").write_text(f"{whole.token}\n")
