@@ -107,6 +107,7 @@ class Operator:
         self.backups = BackupLoop(self.hub_context, look_at_backups)
         self.earlier = EarlierLoop(self.hub_context, look_at_earlier, self.backups.queue.enqueue)
         self.drills = DrillLoop(self.hub_context, look_at_drills, around.installation.drill.namespace)
+        self.backups.context.reading = self.drills.context.held
         self.hubs: WorkQueue[HubKey] = WorkQueue(lambda key: look_at_hub(self.hub_context, *key))
         self.views: WorkQueue[str] = WorkQueue(
             lambda name: look_at_view(self.view_context, name, self.reports.nodes, self.reports.asked)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.backup.harness import Hub, filled
+from tests.unit.backup.harness import PASSWORD, Hub, filled, restic
 
 
 def packs(hub: Hub) -> list[Path]:
@@ -47,6 +47,23 @@ def test_parts_of_the_data_are_all_of_it(hub: Hub) -> None:
     overwrite(pack, pack.stat().st_size // 2)
     found = [n for n in range(1, 5) if not hub.run("check", read_subset=f"{n}/4").answer.ok]
     assert len(found) == 1
+
+
+def test_a_check_keeps_nobody_from_the_repository_and_waits_for_nobody(hub: Hub) -> None:
+    """It may take hours; restic's own would have the repository for itself alone."""
+    hub.run("backup").good()
+    words = ["-r", str(hub.repository), "backup", "--stdin", "--stdin-filename", "x", "--host", "other"]
+    environ = {**os.environ, "RESTIC_PASSWORD": PASSWORD, "RESTIC_CACHE_DIR": str(hub.folder / "cache-of-another")}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([restic(), *words], stdin=subprocess.PIPE, env=environ, **quiet) as another:
+        while not hub.locks():
+            assert another.poll() is None
+        hub.run("check", read_subset="1/1").good()
+        assert another.poll() is None and hub.locks(), "somebody worked with it all the time"
+        assert another.stdin is not None
+        another.stdin.close()
+        assert another.wait() == 0
+    hub.run("check", read_subset="1/1").good()
 
 
 @pytest.mark.parametrize("subset", ["0/4", "5/4", "1/257", "10%", "1", "x", "1/4; rm"])

@@ -134,8 +134,7 @@ async def _start(context: BackupContext, facts: Facts, step: Start) -> bool:
     """Make a Job, if it is this one's turn. The status names it before it is there, so that none is ever forgotten."""
     made = order.order(facts, step)
     async with context.turn:
-        held = await _in_the_way(context, facts, step)
-        if held is not None:
+        if held := await _held(context, facts, step):
             await _waits(context, step.about, held)
             return False
         about = step.about
@@ -192,8 +191,16 @@ async def _in_the_way(context: BackupContext, facts: Facts, step: Start) -> Clai
     return turns.in_the_way(mine, step.stage, claimants)
 
 
-async def _waits(context: BackupContext, about: Asked, held: Claimant) -> None:
-    words = f"waits for its turn at the repository: {held.about.title} of {held.about.namespace}/{held.about.hub}"
+async def _held(context: BackupContext, facts: Facts, step: Start) -> str:
+    """Who has to be waited for, in words; empty where it is this one's turn. Raises KubeError."""
+    if held := await _in_the_way(context, facts, step):
+        return f"{held.about.title} of {held.about.namespace}/{held.about.hub}"
+    # what a drill reads must not be taken away under it
+    return context.reading(facts.place.identity) if facts.place and step.stage.action == "forget" else ""
+
+
+async def _waits(context: BackupContext, about: Asked, held: str) -> None:
+    words = f"waits for its turn at the repository: {held}"
     if isinstance(about, Run | Restore) and about.status.message != words:
         await put(context, about, about.status.model_copy(update={"message": words}))
 

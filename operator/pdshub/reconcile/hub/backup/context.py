@@ -36,6 +36,8 @@ class BackupContext:
     memories: dict[HubKey, BackupMemory] = field(default_factory=dict)
     failures: Counter[HubKey] = field(default_factory=Counter)
     """Runs that ended in phase Failed or PartiallyCompleted since the operator's start."""
+    reading: Callable[[str], str] = lambda repository: ""
+    """Who reads a repository (Place.identity) beside the runs and restores, in words; empty where nobody does."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by who looks whether it is its turn, until it has said so: one at a time for all repositories."""
 

@@ -108,7 +108,7 @@ def test_the_way_to_the_repository_is_that_of_backups_and_for_jobs_that_need_it_
     policy, (_, _, _), pod = way(given), made(0), made(0)[1]["spec"]["template"]["metadata"]["labels"]
     assert policy["metadata"]["namespace"] == SITE and "ownerReferences" not in policy["metadata"]
     assert policy["spec"]["podSelector"]["matchLabels"].items() <= pod.items()
-    assert policy["spec"]["ingress"] == [] or "ingress" not in policy["spec"] or not policy["spec"]["ingress"]
+    assert "Ingress" in policy["spec"]["policyTypes"] and not policy["spec"].get("ingress"), "nobody gets in"
     ports = {port["port"] for rule in policy["spec"]["egress"] for port in rule.get("ports", [])}
     assert 443 in ports and 80 not in ports and 8081 not in ports
 
