@@ -139,6 +139,7 @@ def image(root: Path) -> Image:
     # in the image the system's folder of settings, which can't be another one
     made.copy("jupyter_server_config.py", "opt/jupyter/etc/jupyter/jupyter_server_config.py")
     made.copy("welcome.ipynb", "usr/local/share/pdshub/welcome.ipynb")
+    made.copy("pdshub_warnings.py", "usr/local/lib/pdshub/pdshub_warnings.py")
     (root / "usr/local/etc/pdshub/jupyter").mkdir(parents=True)
     (root / "usr/local/etc/pdshub/jupyter/migrated").touch()
     program = "import sys\nfrom jupyterhub.singleuser import main\nsys.exit(main())\n"

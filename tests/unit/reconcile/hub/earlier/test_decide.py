@@ -209,6 +209,7 @@ def test_a_restore_is_asked_for_beside_what_is_there_in_the_name_of_who_was_sign
         "path": "notebooks/x.ipynb",
         "snapshot": ADAS,
         "inPlace": False,
+        "warnSeconds": 60,
     }
     assert body["metadata"]["ownerReferences"][0]["uid"] == "uid-demo" and body["metadata"]["namespace"] == "ns"
     day = restore(NAMES, "uid-demo", question(snapshot="", as_of="2026-03-09T23:59:59Z"))
