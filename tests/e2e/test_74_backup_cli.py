@@ -154,7 +154,7 @@ def test_a_moment_before_the_first_backup_has_nothing(saved: Cluster) -> None:
 def test_in_its_place_what_was_there_is_kept(saved: Cluster) -> None:
     with pytest.raises(CommandFailed, match="Nobody is there to be asked"):
         plugin(saved, "restore", "user", "ada", "--path", NOTEBOOK, "--in-place")
-    done = answer(saved, "restore", "user", "ada", "--path", NOTEBOOK, "--in-place", "--yes")
+    done = answer(saved, "restore", "user", "ada", "--path", NOTEBOOK, "--in-place", "--warn", "5", "--yes")
     assert done["restore"]["phase"] == "Completed" and done["restore"]["replaced"], done
     assert pods_of(saved, "ada") == [], "the server was stopped"
     ada = person(saved, "ada", HUB, SPACE)
@@ -258,7 +258,7 @@ def test_a_home_goes_into_the_repository_and_comes_back(saved: Cluster) -> None:
     ada = person(saved, "ada", HUB, SPACE)
     ada.start()
     assert ada.call("GET", f"/user/ada/api/contents/{NOTEBOOK}").status_code == 404, "a new home"
-    done = answer(saved, "restore", "user", "ada", "--path", ".", "--in-place", "--yes")
+    done = answer(saved, "restore", "user", "ada", "--path", ".", "--in-place", "--warn", "5", "--yes")
     assert done["restore"]["phase"] == "Completed", done
     ada = person(saved, "ada", HUB, SPACE)
     ada.start()
