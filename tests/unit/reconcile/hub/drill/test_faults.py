@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from pdshub.kube import CLAIM, CONFIG_MAP, JOB, NETWORK_POLICY, PDSHUB, KubeError
-from pdshub.reconcile.hub.drill import read, record
+from pdshub.reconcile.hub import reconcile as hubs
+from pdshub.reconcile.hub.drill import conditions, read, record
 from pdshub.reconcile.hub.drill.progress import job_name
 from pdshub.reconcile.hub.drill.record import Drills
 from pdshub.render.names import Names
@@ -137,3 +138,7 @@ def test_snapshots_go_when_no_drill_reads_them() -> None:
         assert site.actions().count("forget") == 2
 
     run(main)
+
+
+def test_what_drills_say_is_not_overwritten_by_the_loop_of_the_hub() -> None:
+    assert set(conditions.OWNED) <= set(hubs.OTHERS)
