@@ -90,7 +90,8 @@ class Estate:
     def apply(self, hub: str = HUB, space: str = SPACE, prefix: str = "", **more: Any) -> None:
         """The hub; backups are asked for by hand."""
         users = {"allowed": ["ada"], "admins": ["root-admin"]}
-        backup = {"suspend": True, "repository": place(self.service, prefix), "retention": KEEP, "drill": None, **more}
+        backup = {"suspend": True, "repository": place(self.service, prefix), "retention": KEEP, **more}
+        backup.setdefault("drill", {"suspend": True})
         self.cluster.apply(variant(self.sample, hub, space, archive=None, users=users, backup=backup))
 
     def ask(self, kind: str = "HubBackup", hub: str = HUB, space: str = SPACE, **spec: Any) -> str:
