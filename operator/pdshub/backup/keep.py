@@ -16,11 +16,13 @@ def make(job: Job) -> JobAnswer:
     """Action init: the repository is there afterwards, with this key. One that is there is left as it is, and so is one
     that the key does not open. Raises Failed: WrongKey and others."""
     try:
-        removed = repository.greet(job.restic, job.words)
+        removed = repository.greet(job.restic, job.words, unlock=job.request.unlock)
         return job.answer("the repository was there already", unlocked=removed)
     except Failed as error:
         if error.reason != "NoRepository":
             raise
+    if repository.discard_unfinished(job.request):
+        job.words.say("took away keys that a killed program had made, and of which no repository came")
     try:
         job.restic.run("init", seconds=CONTACT, contact=True)
     except Failed as error:

@@ -166,3 +166,38 @@ def test_a_drill_leaves_nothing_and_needs_no_home(hub: Hub, tmp_path: Path) -> N
         patch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
         hub.run("drill").good()
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_a_repository_that_was_killed_while_it_was_made_is_made(empty: Hub) -> None:
+    """restic writes the key, then the config. It refuses a place with a key and no config for ever."""
+    filled(empty.home)
+    empty.run("init").good()
+    (empty.repository / "config").unlink()
+    assert "made the repository" in empty.run("init").good().message
+    empty.run("backup").good()
+    assert len(empty.call("key", "list", "--json").split("userName")) == 2, "one key, and not that of the other"
+
+
+def test_a_config_that_was_lost_is_no_repository_that_was_never_made(hub: Hub) -> None:
+    """Whoever makes a new one there makes all that is in it unreadable."""
+    hub.run("backup").good()
+    config = (hub.repository / "config").read_bytes()
+    (hub.repository / "config").unlink()
+    for action in ("init", "backup", "list"):
+        answer = hub.run(action).bad("NoRepository")
+    assert "put that back" in hub.run("init").answer.message, answer
+    (hub.repository / "config").write_bytes(config)
+    hub.run("init").good()
+    hub.run("drill").good()
+
+
+def test_a_lock_that_cannot_be_read_is_said_to_be_that(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a machine that lost power, on a file system that keeps no order: not the data is damaged."""
+    from pdshub.backup import restic as module
+
+    hub.run("backup").good()
+    monkeypatch.setattr(module, "LOCK_WAIT", "1s")
+    (hub.repository / "locks" / ("ab" * 32)).write_bytes(b"half a lock")
+    assert "unlock --remove-all" in hub.run("backup").bad("Locked").message
+    hub.call("unlock", "--remove-all")
+    hub.run("backup").good()
