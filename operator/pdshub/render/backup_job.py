@@ -29,6 +29,8 @@ GRACE = 30
 """Seconds between SIGTERM and SIGKILL: restic takes its lock away."""
 _REQUEST_FILE = PurePosixPath(REQUEST)
 _TMP = "/tmp"  # noqa: S108 - a volume of the pod's own
+TARGET_VOLUME = "target"
+"""The volume of what is restored into."""
 PRIVATE_SIZE = 8 << 20
 """Bytes of PRIVATE: a few keys of 64 KiB."""
 KEYS_SCRATCH = 128 << 20
@@ -155,7 +157,7 @@ def _saved(order: Order) -> list[Volume]:
     """What is saved, or restored into."""
     request = order.request
     if request.action in ("restore", "recover"):
-        return [_claim("target", order.home or order.database, TARGET, read_only=False)]
+        return [_claim(TARGET_VOLUME, order.home or order.database, TARGET, read_only=False)]
     if request.action != "backup":
         return []
     path = f"{DATA}/{request.source}"

@@ -7,13 +7,13 @@ from collections.abc import Collection
 from pdshub import rfc3339
 from pdshub.reconcile.hub.backup import progress, restoring, schedule, warn
 from pdshub.reconcile.hub.backup.asked import Asked, Restore, Run
-from pdshub.reconcile.hub.backup.facts import Facts, nodes_of
+from pdshub.reconcile.hub.backup.facts import Facts, nodes_of, restoring_pod
+from pdshub.reconcile.hub.backup.items import claim_of, items_of, mounted
 from pdshub.reconcile.hub.backup.outcome import Outcome, State, outcome
 from pdshub.reconcile.hub.backup.progress import MOMENTARY, RETRIES, Stage
 from pdshub.reconcile.hub.backup.steps import MakeRun, Nothing, Prepare, Prune, Start, Step, StopServer, Sweep, Tell
-from pdshub.reconcile.hub.recovering import is_empty
-from pdshub.render.backup_request import DATABASE, KEYS, OBJECTS, home_item, user_of
-from pdshub.render.names import DATABASE_CLAIM, short
+from pdshub.render.backup_request import home_item, user_of
+from pdshub.render.names import short
 
 WORKING = 2.0
 """Seconds until the next look while a Job runs: each of a run's Jobs waits for half of it on average."""
@@ -25,50 +25,6 @@ BAD_STATUS = "BadStatus: its status names a Job that is none of it"
 
 def _now(facts: Facts) -> str:
     return rfc3339.text(facts.now)
-
-
-def claim_of(facts: Facts, item: str) -> str:
-    """The claim that an item lies in; empty for one that lies in none, or whose claim is not known."""
-    if user := user_of(item):
-        return facts.homes.get(user, "")
-    return DATABASE_CLAIM if item == DATABASE else ""
-
-
-def mounted(facts: Facts, item: str) -> list[str]:
-    """The claims that a Job about an item mounts."""
-    repository = facts.place.claim if facts.place else ""
-    return [claim for claim in (claim_of(facts, item), repository) if claim]
-
-
-def items_of(facts: Facts, run: Run) -> tuple[list[str], dict[str, str]]:
-    """What a run saves, and what of it cannot be saved, with the reason."""
-    missing: dict[str, str] = {}
-    if facts.backup is None or run.spec is None:
-        return [], missing
-    what = facts.backup.what
-    # an upgrade of the hub touches no home, and waits for its backup
-    homes = what.homes and run.spec.trigger != "PreUpgrade"
-    users = run.spec.users or (sorted(facts.homes) if homes else [])
-    items = [home_item(user) for user in dict.fromkeys(users)]
-    for item in items:
-        claim = claim_of(facts, item)
-        if not claim:
-            missing[item] = "nobody of this name has a home here"
-        elif claim not in facts.claims:
-            missing[item] = f"claim {claim} is missing"
-        elif is_empty(facts.claims[claim]):
-            missing[item] = f"the content of claim {claim} is still to come from a backup"
-    if run.spec.users:
-        return items, missing
-    if what.database:
-        items.append(DATABASE)
-        if DATABASE_CLAIM not in facts.claims:
-            missing[DATABASE] = f"there is no claim {DATABASE_CLAIM}: the hub keeps its database elsewhere"
-    if what.keys:
-        items.append(KEYS)
-        if not facts.secrets:
-            missing[KEYS] = "the hub has no Secret of keys yet"
-    return [*items, *([OBJECTS] if what.objects else [])], missing
 
 
 def _elsewhere(facts: Facts, job: str, item: str) -> str:
@@ -165,7 +121,19 @@ def of_restore(facts: Facts, restore: Restore) -> Step:
         return (warn.first(restore, facts.now) if servers else None) or StopServer(restore)
     if why := nodes_of(facts, mounted(facts, home_item(spec.user)))[1]:
         return Tell(restore, restoring.failed(status, f"InUse: {why}", now))
-    return Start(restore, Stage("restore"), 0, home_item(spec.user))
+    return _begin_restore(facts, restore, 0, home_item(spec.user))
+
+
+def _begin_restore(facts: Facts, restore: Restore, attempt: int, item: str) -> Step:
+    """The Job of a restore, once nobody else can be writing into the home."""
+    pod = restoring_pod(facts, claim_of(facts, item))
+    if pod is None:
+        return Start(restore, Stage("restore"), attempt, item)
+    meta = pod["metadata"]
+    if facts.now - rfc3339.seconds(meta.get("deletionTimestamp") or meta.get("creationTimestamp")) < restoring.PATIENCE:
+        return Nothing(WAITING)
+    words = f"InUse: pod {meta['name']} of a restore before may still write into this home: look at its node"
+    return Tell(restore, restoring.failed(restore.status, words, _now(facts)))
 
 
 def _of_restore_job(facts: Facts, restore: Restore, item: str) -> Step:
@@ -176,7 +144,7 @@ def _of_restore_job(facts: Facts, restore: Restore, item: str) -> Step:
     # what was interrupted may have written: the program goes on with its own moves, and tells by the run's name
     attempt = progress.at(restore.status.job)[1]
     if (again := _again(facts, restore.status.job, found, attempt)) is not None:
-        return Start(restore, Stage("restore"), again, item)
+        return _begin_restore(facts, restore, again, item)
     return Tell(restore, restoring.after(restore.status, found, _now(facts)))
 
 
@@ -285,7 +253,11 @@ def decide(facts: Facts, blocked: Collection[tuple[str, str]] = ()) -> Step:
 
 
 def present(facts: Facts) -> list[Restore | Run]:
-    """What is gone on with now: restores side by side, and one run, which has begun or is the oldest."""
+    """What is gone on with now: restores side by side, but one of a home, and one run; each the one that has begun, or
+    the oldest."""
     runs = [run for run in facts.runs if run.unfinished]
     one = next((run for run in runs if run.status.phase == "Running"), runs[0] if runs else None)
-    return [*(restore for restore in facts.restores if restore.unfinished), *((one,) if one else ())]
+    first: dict[str, Restore] = {}
+    for restore in sorted((r for r in facts.restores if r.unfinished), key=lambda r: r.status.phase != "Running"):
+        first.setdefault(restore.spec.user if restore.spec else f"/{restore.name}", restore)
+    return [*(r for r in facts.restores if r in first.values()), *((one,) if one else ())]

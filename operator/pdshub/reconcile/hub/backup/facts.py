@@ -10,6 +10,7 @@ from pdshub.api.hub_backup import Backup
 from pdshub.kube import Object
 from pdshub.reconcile.common.objects import Step
 from pdshub.reconcile.hub.backup.asked import Asked, Restore, Run
+from pdshub.render.backup_job import TARGET_VOLUME as TARGET
 from pdshub.render.backup_job import Identity
 from pdshub.render.backup_repository import Place
 from pdshub.render.names import DATABASE_CLAIM, HOME_LABELS, VIEW_LABEL, Names
@@ -120,6 +121,17 @@ def works(pods: Iterable[Object], host: str) -> bool:
         and (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
         for pod in pods
     )
+
+
+def restoring_pod(facts: Facts, claim: str) -> Object | None:
+    """A pod that restores into a claim, or may: of a Job that was taken away, on a node that is lost. What two of them
+    write at a time is neither's."""
+    for pod in facts.pods:
+        volumes = (pod.get("spec") or {}).get("volumes") or []
+        into = [(v.get("persistentVolumeClaim") or {}).get("claimName") for v in volumes if v.get("name") == TARGET]
+        if claim in into and (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed"):
+            return pod
+    return None
 
 
 def uses_of(pods: Iterable[Object]) -> dict[str, tuple[Use, ...]]:

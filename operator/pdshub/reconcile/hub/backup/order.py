@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pdshub.api.backup_job import JobRequest
 from pdshub.api.hub_backup import Backup
-from pdshub.reconcile.hub.backup import decide, progress
+from pdshub.reconcile.hub.backup import items, progress
 from pdshub.reconcile.hub.backup.asked import Restore, Run
 from pdshub.reconcile.hub.backup.facts import Facts, nodes_of, works
 from pdshub.reconcile.hub.backup.steps import Start
@@ -21,7 +21,7 @@ def how(facts: Facts, item: str) -> How:
         return "SQLite"
     if not user_of(item):
         return ""
-    used = any(not use.going for use in facts.uses.get(decide.claim_of(facts, item), ()))
+    used = any(not use.going for use in facts.uses.get(items.claim_of(facts, item), ()))
     return "InUse" if used else "Stopped"
 
 
@@ -52,11 +52,11 @@ def order(facts: Facts, step: Start) -> Order:
         request=_request(facts, facts.backup, facts.place, step).model_copy(update={"unlock": unlocks}),
         place=facts.place,
         key=facts.key_secret,
-        home=decide.claim_of(facts, item) if user_of(item) else "",
+        home=items.claim_of(facts, item) if user_of(item) else "",
         database=DATABASE_CLAIM if item == DATABASE else "",
         secrets=facts.secrets if item == KEYS else (),
         objects=facts.objects if item == OBJECTS else {},
         identity=facts.identity,
-        nodes=nodes_of(facts, decide.mounted(facts, item))[0],
+        nodes=nodes_of(facts, items.mounted(facts, item))[0],
         host=host,
     )

@@ -145,7 +145,9 @@ def _totals(status: HubBackupStatus) -> HubBackupStatus:
 def _result(before: ItemStatus, outcome: Outcome) -> ItemStatus:
     said = outcome.answer
     if said is not None and said.ok and said.item is not None:
-        return said.item.model_copy(update={"message": said.item.message[:_ITEM_WORDS]})
+        if said.item.snapshot and said.item.phase != "Failed":
+            return said.item.model_copy(update={"message": said.item.message[:_ITEM_WORDS]})
+        outcome = Outcome(outcome.state, "BadAnswer", "its Job says that it is saved, and names no snapshot")
     words = f"{outcome.reason or 'Failed'}: {outcome.message}"[:_ITEM_WORDS]
     unread = said.item.unread if said is not None and said.item is not None else []
     return ItemStatus(item=before.item, phase="Failed", message=words, unread=unread, unread_count=len(unread))

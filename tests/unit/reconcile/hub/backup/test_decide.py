@@ -420,6 +420,60 @@ def test_restores_run_side_by_side_and_beside_a_run() -> None:
     assert isinstance(found, Start) and found.about.name == "b"
 
 
+def test_restores_of_one_home_come_one_after_the_other() -> None:
+    """What they lay aside until it is whole lies in one place of the home."""
+    first, second, other = (restore(name, BEGUN, f"2026-03-10T11:0{n}:00Z") for n, name in enumerate("abc"))
+    other = replace(other, spec=other.spec.model_copy(update={"user": "bela"}) if other.spec else None)
+    asked = facts(runs=(YESTERDAY,), restores=(first, second, other))
+    assert [about.name for about in deciding.present(asked)] == ["a", "c"]
+    begun = restore("b", {**BEGUN, "job": "b-restore"}, "2026-03-10T11:01:00Z")
+    pending = restore("a", {}, "2026-03-10T11:00:00Z")
+    assert [about.name for about in deciding.present(replace(asked, restores=(pending, begun)))] == ["b"]
+    broken = [restore(name, {}, user="x\n") for name in "de"]
+    assert len(deciding.present(replace(asked, restores=tuple(broken)))) == 2, "each is told so"
+
+
+AT_WORK = {
+    "metadata": {"name": "back-restore-x", "creationTimestamp": "2026-03-10T11:00:00Z"},
+    "spec": {"volumes": [{"name": "target", "persistentVolumeClaim": {"claimName": "claim-ada"}}]},
+    "status": {"phase": "Running"},
+}
+SAVES = {**AT_WORK, "spec": {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "claim-ada"}}]}}
+
+
+def ending(at: str) -> Any:
+    return {**AT_WORK, "metadata": {**AT_WORK["metadata"], "deletionTimestamp": at}}  # type: ignore[dict-item]
+
+
+PODS: list[tuple[str, Any, Any]] = [
+    ("it has ended", {**AT_WORK, "status": {"phase": "Failed"}}, Start),
+    ("it saves that home", SAVES, Start),
+    ("it is ending", ending("2026-03-10T11:59:50Z"), Nothing),
+    ("its node is lost", ending("2026-03-10T11:30:00Z"), "InUse"),
+    ("it is somebody else's home", {**AT_WORK, "spec": {"volumes": [{"name": "target"}]}}, Start),
+]
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["the first attempt", "after one that was taken away"])
+@pytest.mark.parametrize(("pod", "wanted"), [c[1:] for c in PODS], ids=[c[0] for c in PODS])
+def test_no_restore_begins_while_another_may_write_into_the_home(pod: Any, wanted: Any, again: bool) -> None:
+    status = {**BEGUN, **({"job": BACK} if again else {})}
+    found = step(restores=(restore(status=status),), pods=(pod,), made=frozenset({BACK}))
+    if isinstance(wanted, type):
+        assert isinstance(found, wanted)
+    else:
+        assert found.status.phase == "Failed" and found.status.message.startswith(wanted)
+
+
+def test_what_was_not_saved_last_time_comes_last() -> None:
+    """A home that takes until the deadline every day keeps nobody else waiting."""
+    bad = done("database", phase="PartiallyCompleted")
+    bad["items"].append({"item": "home/ada", "phase": "Failed", "message": "Deadline: it took too long"})
+    before = run("before", bad, "2026-03-10T03:00:00Z")
+    told = step(before, run("one", created="2026-03-10T11:00:00Z"))
+    assert [item.item for item in told.status.items] == ["home/bela", "home/ada", "database", "keys", "objects"]
+
+
 # --- where a Job runs
 
 
