@@ -111,7 +111,7 @@ class Moving:
         Raises MoveError, CliError, KubectlError; Refused where the home can not be copied.
         """
         copied: Json | None = None
-        self.without_pod(record)
+        self.without_pod(record.pod)
         record = self.fence(record)
         found = home_volumes.seen(self.kubectl, record)
         if record.next and not record.back and not home_move.begun(found):
@@ -160,13 +160,13 @@ class Moving:
             raise CliError(f"claim {record.copy} has no volume of its own: nothing was changed")
         return volume
 
-    def without_pod(self, record: Record) -> None:
+    def without_pod(self, name: str) -> None:
         """Ends what an earlier run left: two that copy would be one too many. Raises CliError, KubectlError."""
         end = self.clock() + FENCE_SECONDS
-        while home_volumes.there(self.kubectl, "pod", record.pod, self.namespace):
-            self.kubectl.run("delete", "pod", record.pod, "-n", self.namespace, "--wait=false", "--ignore-not-found")
+        while home_volumes.there(self.kubectl, "pod", name, self.namespace):
+            self.kubectl.run("delete", "pod", name, "-n", self.namespace, "--wait=false", "--ignore-not-found")
             if self.clock() >= end:
-                raise CliError(f"pod {record.pod} does not go: kubectl delete pod {record.pod} -n {self.namespace}")
+                raise CliError(f"pod {name} does not go: kubectl delete pod {name} -n {self.namespace}")
             self.sleep(backup_run.POLL_SECONDS)
 
     def copied(self, found: Seen, looked: Json) -> Json:
@@ -227,7 +227,7 @@ class Moving:
 
     def give_up(self, record: Record) -> None:
         """Takes everything back before volumes have changed places. Raises CliError, KubectlError."""
-        self.without_pod(record)
+        self.without_pod(record.pod)
         claim = home_volumes.there(self.kubectl, CLAIM, record.copy, self.namespace)
         if claim is not None and (claim["metadata"].get("labels") or {}).get(MOVE) == record.id:
             offboard_archive.remove(self.kubectl, self.namespace, claim, sleep=self.sleep, clock=self.clock)

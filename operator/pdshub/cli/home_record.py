@@ -108,6 +108,7 @@ def read(volume: Json) -> Record | None:
         record = Record(**{**found, "modes": tuple(found["modes"])})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    texts = (record.namespace, record.hub, record.user, record.claim, record.former, record.size, record.next)
+    texts = (record.namespace, record.hub, record.user, record.claim, record.former, record.size, record.storage_class,
+             record.next, record.digest)  # fmt: skip
     good = version == 1 and all(isinstance(text, str) for text in texts) and record.former == meta.get("name")
     return record if good and isinstance(record.labels, dict) and isinstance(record.annotations, dict) else None

@@ -117,7 +117,7 @@ def _begun(kubectl: Kubectl, args: argparse.Namespace, hub: Json, who: str, form
     volume = home_volumes.there(kubectl, VOLUME, str(spec.get("volumeName") or "-"))
     if volume is None or not home_move.belongs(volume, claim):
         raise CliError(f"claim {home_claims.name(claim)} is bound to no volume of its own")
-    looked = _looked(kubectl, args, namespace, claim)
+    looked = _looked(kubectl, args, hub, who, claim)
     answer |= {"how": "copy", "looked": looked}
     _fits(args, who, wanted, looked)
     record = Record(
@@ -209,18 +209,22 @@ def _grown(kubectl: Kubectl, args: argparse.Namespace, claim: Json, wanted: str,
         time.sleep(backup_run.POLL_SECONDS)
 
 
-def _looked(kubectl: Kubectl, args: argparse.Namespace, namespace: str, claim: Json) -> Json:
+def _looked(kubectl: Kubectl, args: argparse.Namespace, hub: Json, who: str, claim: Json) -> Json:
     """What is in a home, counted while its owner works. Raises CliError, KubectlError."""
-    name = home_claims.name(claim)
-    nodes = [pod["spec"].get("nodeName") for pod in kubectl.items("pods", "-n", namespace) if _has(pod, name)]
-    meta = {"generateName": "pdshub-move-look-", "namespace": namespace}
-    command = home_pods.program(MODULES, {"from": "/former", "to": ""})
-    seconds = int(SECONDS if args.timeout is None else args.timeout) + 60
+    namespace, held = key(hub)[0], home_claims.name(claim)
+    # where somebody has it, as storage of one node is mounted on one
+    nodes = [pod["spec"].get("nodeName") for pod in kubectl.items("pods", "-n", namespace) if _has(pod, held)]
+    name = f"pdshub-look-{home_record.move_id(*key(hub), who)}"
     image, pull = home_pods.image(kubectl, args.image, namespace)
-    pod = home_pods.body(meta, command, (image, pull), {"/former": (name, True)}, seconds=seconds,
-                         memory="256Mi", node=str(next(iter(nodes), "") or ""))  # fmt: skip
-    found = Moving(kubectl, {"metadata": {"namespace": namespace, "name": ""}}, (image, list(pull)), seconds).ran(pod)
-    return {part: value for part, value in found.items() if part not in ("equal", "digest")}
+    seconds = SECONDS if args.timeout is None else args.timeout
+    moving = Moving(kubectl, hub, (image, list(pull)), seconds)
+    moving.without_pod(name)
+    pod = home_pods.body(
+        {"name": name, "namespace": namespace}, home_pods.program(MODULES, {"from": "/former", "to": ""}),
+        moving.image, {"/former": (held, True)}, seconds=int(seconds) + 60, memory="256Mi",
+        node=str(next(iter(nodes), "") or ""),
+    )  # fmt: skip
+    return {part: value for part, value in moving.ran(pod).items() if part not in ("equal", "digest")}
 
 
 def _has(pod: Json, claim: str) -> bool:

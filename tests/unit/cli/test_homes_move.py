@@ -67,16 +67,16 @@ class MoveCluster(BackupCluster):
     def run(self, *arguments: str, seconds: float | None = 60.0, stdin: str = "") -> str:
         if arguments[0] in ("create", "delete", "patch") and "--dry-run=server" not in arguments:
             self.__dict__["writes"] += 1
-            if self.kill and self.writes == self.kill:
-                if self.killed == "after":
+            if self.kill and self.writes >= self.kill:
+                if self.writes == self.kill and self.killed == "after":
                     self._run(arguments, seconds, stdin)
-                raise KeyboardInterrupt
+                raise KeyboardInterrupt  # and from then on: nothing is tidied up by a process that is killed
         return self._run(arguments, seconds, stdin)
 
     def _run(self, arguments: tuple[str, ...], seconds: float | None, stdin: str) -> str:
         if arguments[0] == "logs":
             self.calls.append(arguments)
-            return self.looked if "look" in arguments[3] else self.copied
+            return self.looked if arguments[3].startswith("pdshub-look") else self.copied
         if arguments[0] == "delete" and (KINDS[arguments[1]], "hub", arguments[2]) not in self.objects:
             return ""
         said = super().run(*arguments, seconds=seconds, stdin=stdin)
@@ -96,7 +96,7 @@ class MoveCluster(BackupCluster):
         """What Kubernetes does: volumes for claims that a pod has, bindings, the ends of pods."""
         pods = [thing for (kind, _, _), thing in self.objects.items() if kind == "pod"]
         for pod in pods:
-            if pod["metadata"]["name"].startswith("pdshub-move"):
+            if pod["metadata"]["name"].startswith("pdshub-"):
                 pod["status"] = {"phase": self.ended}
         wanted = {v["persistentVolumeClaim"]["claimName"] for pod in pods for v in pod["spec"]["volumes"]}
         for (kind, space, name), claim in list(self.objects.items()):
@@ -244,7 +244,7 @@ def test_killed_at_each_write(call: Call, killed: str) -> None:
     for at in range(1, number + 1):
         where = MoveCluster().set(kill=at, killed=killed)
         assert call(where, LINE)[0] == 130
-        where.set(kill=0)  # type: ignore[attr-defined]
+        where.set(kill=0)
         assert {OLD} <= where.names("volume"), "never without the home's volume"
         record = home_record.read(where.volume(OLD))
         if record is not None and record.done:
@@ -261,7 +261,7 @@ def test_killed_and_taken_back(call: Call, killed: str) -> None:
     for at in range(1, writes() + 1):
         where = MoveCluster().set(kill=at, killed=killed)
         call(where, LINE)
-        where.set(kill=0)  # type: ignore[attr-defined]
+        where.set(kill=0)
         if home_record.read(where.volume(OLD)) is None:
             continue
         code, _, err = call(where, f"homes move {ADA} --back --yes")
@@ -281,7 +281,7 @@ def test_what_somebody_wrote_meanwhile_is_copied(call: Call) -> None:
         record = home_record.read(where.volume(OLD))
         if record and record.next:
             break
-    where.set(kill=0)  # type: ignore[attr-defined]
+    where.set(kill=0)
     where.users["suspended"] = []
     where.operate()
     before = len(where.created)
@@ -353,7 +353,7 @@ def test_a_pod_that_never_runs(call: Call) -> None:
 
 def test_a_quota(call: Call) -> None:
     where = MoveCluster()
-    where.broken["create&-f"] = "exceeded quota: sbn-storage"
+    where.broken["create&--field-manager"] = "exceeded quota: sbn-storage"
     code, _, err = call(where, LINE)
     assert code == 1 and "exceeded quota" in err
     untouched(where)
@@ -414,7 +414,7 @@ def test_a_claim_that_names_a_strangers_volume(call: Call) -> None:
 def test_another_goal_while_one_is_under_way(call: Call) -> None:
     where = MoveCluster().set(kill=5, killed="after")
     call(where, LINE)
-    where.set(kill=0)  # type: ignore[attr-defined]
+    where.set(kill=0)
     code, _, err = call(where, f"homes move {ADA} --size 30Gi -y")
     assert code == 2 and "is being moved to 20Gi of class fast" in err
     assert call(where, LINE)[0] == 0, "the same again goes on"
