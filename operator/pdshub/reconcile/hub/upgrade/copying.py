@@ -17,7 +17,7 @@ from pdshub.reconcile.hub.upgrade.plan import Plan
 from pdshub.reconcile.hub.upgrade.seen import Seen
 from pdshub.reconcile.hub.upgrade_state import DATABASE_NOT_COPIED, Copying, Turn
 from pdshub.render.database_job import Order
-from pdshub.render.names import DATABASE_CLAIM, HUB_LABEL, short
+from pdshub.render.names import DATABASE_CLAIM, HUB_LABEL, Names, short
 
 FRESH = 600.0
 """Seconds for which a copy counts as one of now: what the hub writes after it is lost to who goes back."""
@@ -114,9 +114,9 @@ def made_at(copy: str) -> str:
     return f"{stamp[:4]}-{stamp[4:6]}-{stamp[6:11]}:{stamp[11:13]}:{stamp[13:]}"
 
 
-def nodes(seen: Seen, claims: Mapping[str, Object], names: object) -> tuple[tuple[str, ...], str]:
+def nodes(seen: Seen, claims: Mapping[str, Object], names: Names) -> tuple[tuple[str, ...], str]:
     """Where a Job with these claims can run, and why nowhere."""
-    return nodes_of(Backups(names, seen.now, claims=claims, uses=seen.uses), claims)  # type: ignore[arg-type]
+    return nodes_of(Backups(names, seen.now, claims=claims, uses=seen.uses), claims)
 
 
 def ended(job: Object) -> float:
