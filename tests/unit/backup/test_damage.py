@@ -201,3 +201,40 @@ def test_a_lock_that_cannot_be_read_is_said_to_be_that(hub: Hub, monkeypatch: py
     assert "unlock --remove-all" in hub.run("backup").bad("Locked").message
     hub.call("unlock", "--remove-all")
     hub.run("backup").good()
+
+
+@pytest.mark.parametrize("how", ["overwritten", "cut off", "empty"])
+def test_a_damaged_index_is_made_anew_by_the_next_run(hub: Hub, how: str) -> None:
+    """All of the data is there, and nothing could be read: the run's first Job makes the index of it."""
+    hub.run("backup").good()
+    (index,) = (hub.repository / "index").iterdir()
+    index.chmod(0o600)
+    if how == "overwritten":
+        overwrite(index, index.stat().st_size // 2)
+    else:
+        os.truncate(index, 0 if how == "empty" else index.stat().st_size // 2)
+    assert "index" in hub.run("init").good().message
+    for action in ("backup", "drill", "forget"):
+        hub.run(action).good()
+    hub.run("check", read_subset="1/1").good()
+    assert len(hub.run("list").good().snapshots) == 2 and "already" in hub.run("init").good().message
+
+
+def test_packs_that_are_not_there_are_left_in_the_index(hub: Hub) -> None:
+    """They may come back, as a disk that was not mounted: what the index lacks the next prune would take away."""
+    hub.run("backup").good()
+    pack = packs(hub)[0]
+    hidden = hub.folder / "hidden"
+    pack.rename(hidden)
+    assert "already" in hub.run("init").good().message
+    hub.run("forget")
+    hidden.rename(pack)
+    hub.run("check", read_subset="1/1").good()
+    hub.run("drill").good()
+
+
+def test_a_server_that_only_adds_keeps_its_damaged_index_and_it_is_said(hub: Hub) -> None:
+    hub.run("backup").good()
+    (index,) = (hub.repository / "index").iterdir()
+    overwrite(index, 50)
+    assert "repair index" in hub.run("init", append_only=True).bad("Damaged").message

@@ -415,7 +415,7 @@ def test_a_restore(asked: dict[str, Any], status: dict[str, Any], found: dict[st
 def test_restores_run_side_by_side_and_beside_a_run() -> None:
     present = run(status=running(("home/ada", "Running"), job=NAME))
     first = restore("a", {**BEGUN, "job": "a-restore"})
-    second = restore("b", BEGUN)
+    second = restore("b", BEGUN, user="bela")
     found = step(present, restores=(first, second), jobs={NAME: job(NAME), "a-restore": job("a-restore")})
     assert isinstance(found, Start) and found.about.name == "b"
 
