@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from pdshub import sealed
 from pdshub.api.backup_job import JobSnapshot
 from pdshub.backup.home import STAGE
-from tests.unit.backup.harness import Hub, filled, kill_all, tree
+from tests.unit.backup.harness import PASSWORD, Hub, filled, kill_all, restic, tree
 
 KEY = "hub.config.JupyterHub.cookie_secret"
 LISTED = {"ada": "claim-ada", "bela@example.org": "claim-bela-40example-2eorg"}
@@ -187,6 +189,29 @@ def test_a_database_is_whole_and_never_put_over_another(hub: Hub, tmp_path: Path
     was = (target / "jupyterhub.sqlite").read_bytes()
     recover(hub, target, "database").bad("NotEmpty")
     assert (target / "jupyterhub.sqlite").read_bytes() == was
+
+
+def test_a_damaged_database_does_not_stay_in_the_claim(hub: Hub, tmp_path: Path) -> None:
+    """Of one that was damaged before it was saved: a backup refuses it, so this one is saved by hand."""
+    saved(hub, "one", *WHOLE)
+    broken = database(tmp_path / "by-hand" / "data" / "database")
+    connection = sqlite3.connect(broken)
+    connection.executemany("INSERT INTO users VALUES (?)", [(f"{n:0300}",) for n in range(500)])
+    connection.execute("CREATE INDEX names ON users (name)")
+    connection.commit()
+    connection.close()
+    with broken.open("r+b") as file:
+        file.seek(broken.stat().st_size // 2)
+        file.write(b"\0" * 8192)
+    words = ["--host", hub.hub, "--tag", "item=database", "--tag", "run=two", "data/database"]
+    environ = {**os.environ, "RESTIC_REPOSITORY": hub.location, "RESTIC_PASSWORD": PASSWORD}
+    argv = [restic(), "--no-cache", "backup", *words]
+    subprocess.run(argv, env=environ, cwd=tmp_path / "by-hand", check=True, capture_output=True, timeout=240)
+    target = tmp_path / "claim"
+    recover(hub, target, "database").bad("Damaged")
+    assert list(target.iterdir()) == []
+    first = planned(hub, of_run="one")["database"].id
+    recover(hub, target, "database", snapshot=first).good()
 
 
 def test_one_that_is_killed_is_gone_on_with(hub: Hub, tmp_path: Path) -> None:
