@@ -1,0 +1,40 @@
+"""XFS on a volume: made once, mounted once, grown while in use. Sources: mkfs.xfs(8), xfs(5), xfs_growfs(8)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pdshub.homes.command import run
+from pdshub.node.mount import syscalls
+
+TYPE = "xfs"
+_SAFE = syscalls.MS_NOSUID | syscalls.MS_NODEV
+
+
+def make(path: str, *, again: bool = False) -> None:
+    """Make a file system on a blank device or file. ``again``: also over what a killed mkfs has begun there.
+
+    Without it mkfs.xfs refuses whatever has a file system already. Raises ProgramError.
+    """
+    # without 64-bit extent counters, which kernels before 5.19 do not know
+    run(["mkfs.xfs", "-q", "-K", "-i", "nrext64=0", *(["-f"] if again else []), path], seconds=300)
+
+
+def mount(device: str, point: str) -> None:
+    """Mount for writing. A copy has the identity of its original, so that is not looked at. Raises OSError."""
+    Path(point).mkdir(parents=True, exist_ok=True)
+    syscalls.mount(device, point, TYPE, _SAFE, "nouuid")
+
+
+def mount_frozen(device: str, point: str) -> None:
+    """Mount a checkpoint, read-only and without touching it. Raises OSError.
+
+    What was frozen when it was copied has nothing in its log that is not in its place as well.
+    """
+    flags = _SAFE | syscalls.MS_RDONLY | syscalls.MS_NOEXEC
+    syscalls.mount(device, point, TYPE, flags, "nouuid,norecovery")
+
+
+def grow(point: str) -> None:
+    """Let the file system have all of its device; nothing where it has. Raises ProgramError."""
+    run(["xfs_growfs", "-d", point])
