@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
-from pdshub.homes import xfs
+from pdshub.homes import names, xfs
 from pdshub.homes.errors import ArgumentError, HomesError
 from pdshub.node._proto import csi_pb2 as csi
 
@@ -27,6 +27,9 @@ _MODES = frozenset(
         "SINGLE_NODE_MULTI_WRITER",
     )
 )
+
+_LOOKS = _MODES | {csi.VolumeCapability.AccessMode.MULTI_NODE_READER_ONLY}
+"""Modes of a checkpoint: the kubelet says so of ReadOnlyMany, though it is on one node."""
 
 
 def answering(method: Callable[[Any, Any], Awaitable[Any]]) -> Method:
@@ -60,11 +63,11 @@ def needs(request: Any, *fields: str) -> None:
             raise ArgumentError(f"{field} is missing")
 
 
-def why_not(capability: Any) -> str:
-    """Why a volume can't be what a VolumeCapability asks for; empty where it can."""
+def why_not(capability: Any, volume: str = "") -> str:
+    """Why a volume can't be what a VolumeCapability asks for; empty where it can. ``volume``: its id, if it has one."""
     if capability.HasField("block"):
         return "a home is a file system, no block device"
-    if capability.access_mode.mode not in _MODES:
+    if capability.access_mode.mode not in (_LOOKS if names.is_checkpoint(volume) else _MODES):
         return "a home is one node's: the access mode must be ReadWriteOnce or ReadWriteOncePod"
     if capability.mount.fs_type not in ("", xfs.TYPE):
         return f"the file system is {xfs.TYPE}, not {capability.mount.fs_type[:32]!r}"
@@ -73,8 +76,8 @@ def why_not(capability: Any) -> str:
     return ""
 
 
-def refuse(capabilities: Iterable[Any]) -> None:
+def refuse(capabilities: Iterable[Any], volume: str = "") -> None:
     """Raises ArgumentError for capabilities that a volume can't have."""
     for capability in capabilities:
-        if why := why_not(capability):
+        if why := why_not(capability, volume):
             raise ArgumentError(why)

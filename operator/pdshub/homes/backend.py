@@ -59,14 +59,14 @@ class Backend(ABC):
 
     @abstractmethod
     def numbers(self, volume: str) -> frozenset[str]:
-        """major:minor of the devices over a volume; none where nobody has it."""
+        """major:minor of the devices over a volume, or over a checkpoint; none where nobody has it."""
 
     @abstractmethod
     def checkpoints(self, volume: str = "") -> list[Checkpoint]:
         """All checkpoints, or those of one volume, which may be gone."""
 
     @abstractmethod
-    def checkpoint(self, checkpoint: str, point: str, now: float, *, daily: bool) -> None:
+    def checkpoint(self, checkpoint: str, point: str, now: float, *, daily: bool = False, brief: bool = False) -> None:
         """Keep a volume as it is at this moment (Unix time ``now``); ``point``: where it is mounted, or empty."""
 
     @abstractmethod
@@ -74,5 +74,5 @@ class Backend(ABC):
         """Remove a checkpoint. Nothing where there is none."""
 
     @abstractmethod
-    def checkpoint_device(self, checkpoint: str) -> AbstractContextManager[str]:
-        """The block device of a checkpoint, as for ``device``."""
+    def checkpoint_device(self, checkpoint: str, *, stays: bool = False) -> AbstractContextManager[str]:
+        """The block device of a checkpoint, which cannot be written; ``stays``: as for ``device``, else for now."""

@@ -149,9 +149,7 @@ class Controller(services.ControllerServicer):
         """Grow a volume and, where it is mounted, its file system; else the next mount does that."""
         needs(request, "volume_id", "capacity_range")
         bounds = request.capacity_range
-        grown = await asyncio.to_thread(
-            self._homes.grow, request.volume_id, bounds.required_bytes, bounds.limit_bytes
-        )
+        grown = await asyncio.to_thread(self._homes.grow, request.volume_id, bounds.required_bytes, bounds.limit_bytes)
         return csi.ControllerExpandVolumeResponse(capacity_bytes=grown.size, node_expansion_required=False)
 
     @answering

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
@@ -47,9 +48,13 @@ class FileBackend(Backend):
         return self._checkpoints / f"{checkpoint}.img"
 
     def prepare(self) -> None:
-        """Make the folders; remove what killed processes have left half done."""
+        """Make the folders; remove what killed processes have left half done. Raises ArgumentError."""
         for folder in (self._folder, self._volumes, self._checkpoints):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            about = folder.lstat()
+            # whoever can put a file here gives root's kernel any file system to mount
+            if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid() or about.st_mode & 0o022:
+                raise ArgumentError(f"{folder} must be a folder of root's that nobody else may write")
         for folder in (self._volumes, self._checkpoints):
             for pattern in (".*.partial", ".*.gone"):
                 for left in folder.glob(pattern):
@@ -59,7 +64,11 @@ class FileBackend(Backend):
         """The file system below the folder, whoever else has a part of it."""
         about = os.statvfs(self._folder)
         total = about.f_blocks * about.f_frsize
-        return Pool(total, total - about.f_bavail * about.f_frsize, sum(v.size for v in self.volumes()))
+        used = total - about.f_bavail * about.f_frsize
+        volumes = self.volumes()
+        # what reflinks share is counted for each: others seem to have less then, and never more than they do
+        ours = sum(v.used for v in volumes) + sum(_taken(self._copy(i)) for i in _ids(self._checkpoints))
+        return Pool(total, used, sum(v.size for v in volumes), others=max(0, used - ours))
 
     def add_disk(self, device: str) -> None:
         """Raises ArgumentError: the file system below has to be enlarged."""
@@ -121,8 +130,9 @@ class FileBackend(Backend):
 
     def numbers(self, volume: str) -> frozenset[str]:
         """That of the loop device, where there is one."""
+        image = self._copy(volume) if names.is_checkpoint(volume) else self._image(volume)
         try:
-            found = loop.number_of(str(self._image(volume)))
+            found = loop.number_of(str(image))
         except FileNotFoundError:
             return frozenset()
         return frozenset([found] if found else [])
@@ -147,9 +157,10 @@ class FileBackend(Backend):
             about.st_size,
             noted.get("daily") is True,
             str(noted.get("how") or images.COPY),
+            noted.get("brief") is True,
         )
 
-    def checkpoint(self, checkpoint: str, point: str, now: float, *, daily: bool) -> None:
+    def checkpoint(self, checkpoint: str, point: str, now: float, *, daily: bool = False, brief: bool = False) -> None:
         """Copy an image while what is mounted of it stands still. Raises FullError where that took too long."""
         source, image = self._image(names.volume_of(checkpoint)), self._copy(checkpoint)
         if not images.can_clone(self._checkpoints):
@@ -160,7 +171,7 @@ class FileBackend(Backend):
                 still.enter_context(freezing.frozen(point))
             how = images.copy(source, new)
         sync(new)
-        write_json(_json(image), {"created": now, "daily": daily, "how": how}, durable=True)
+        write_json(_json(image), {"created": now, "daily": daily, "brief": brief, "how": how}, durable=True)
         new.replace(image)
         sync(self._checkpoints)
 
@@ -179,9 +190,16 @@ class FileBackend(Backend):
         """Remove a copy."""
         _remove(self._copy(checkpoint))
 
-    def checkpoint_device(self, checkpoint: str) -> AbstractContextManager[str]:
-        """A loop device over a copy, read-only."""
+    def checkpoint_device(self, checkpoint: str, *, stays: bool = False) -> AbstractContextManager[str]:
+        """A loop device over a copy, read-only; it goes with its last mount, whoever asks."""
         return loop.attached(str(self._copy(checkpoint)), read_only=True)
+
+
+def _taken(image: Path) -> int:
+    try:
+        return images.allocated(image)
+    except FileNotFoundError:  # it went meanwhile
+        return 0
 
 
 def _json(image: Path) -> Path:

@@ -17,6 +17,7 @@ from pdshub.homes.model import Checkpoint, Pool, Volume
 
 HOME, CHECKPOINT, MAKING, DAILY = "pdshub.home", "pdshub.checkpoint", "pdshub.making", "pdshub.daily"
 """Tags of logical volumes. MAKING: not whole yet, and never given to anybody."""
+BRIEF = "pdshub.brief"
 _CREATED, _LABEL = "pdshub.created=", "pdshub.name="
 THIN = "thin"
 EXTENT = 4 << 20
@@ -135,7 +136,9 @@ def checkpoints(found: Iterable[LV], pool: str) -> list[Checkpoint]:
         if lv.pool == pool and CHECKPOINT in lv.tags and names.is_checkpoint(lv.name.removeprefix("c-"))
     )  # fmt: skip
     return [
-        Checkpoint(lv.name.removeprefix("c-"), _moment(lv.noted(_CREATED)), lv.size, DAILY in lv.tags, THIN)
+        Checkpoint(
+            lv.name.removeprefix("c-"), _moment(lv.noted(_CREATED)), lv.size, DAILY in lv.tags, THIN, BRIEF in lv.tags
+        )
         for lv in kept
     ]
 
@@ -178,9 +181,9 @@ def whole(vg: str, volume: str) -> list[str]:
     return ["lvchange", "--config", CONFIG, "--deltag", MAKING, f"{vg}/{home_lv(volume)}"]
 
 
-def snapshot(vg: str, checkpoint: str, created: int, *, daily: bool) -> list[str]:
+def snapshot(vg: str, checkpoint: str, created: int, *, daily: bool = False, brief: bool = False) -> list[str]:
     """Keep a volume as it is; the kernel freezes what is mounted on it meanwhile."""
-    tags = [CHECKPOINT, f"{_CREATED}{created}", *([DAILY] if daily else [])]
+    tags = [CHECKPOINT, f"{_CREATED}{created}", *([DAILY] if daily else []), *([BRIEF] if brief else [])]
     return [
         *("lvcreate", "--config", CONFIG, "--yes", "--snapshot", "--permission", "r", "--setactivationskip", "y"),
         *("--name", checkpoint_lv(checkpoint), *(word for tag in tags for word in ("--addtag", tag))),

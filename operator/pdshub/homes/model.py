@@ -21,13 +21,17 @@ class Volume:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A volume as it was at a moment. ``how``: reflink, copy or thin (docs/storage.md)."""
+    """A volume as it was at a moment. ``how``: reflink, copy or thin (docs/storage.md).
+
+    ``brief``: made for one look, as a backup is, and removed after it.
+    """
 
     id: str
     created: float
     size: int
     daily: bool
     how: str
+    brief: bool = False
 
     @property
     def volume(self) -> str:
@@ -39,13 +43,15 @@ class Checkpoint:
 class Pool:
     """The room that all share, in bytes. ``promised``: the sizes of all volumes together, of which most take less.
 
-    ``metadata``: the part of a thin pool's metadata that is used, 0 to 1; 0 where there is none.
+    ``metadata``: the part of a thin pool's metadata that is used, 0 to 1; 0 where there is none. ``others``: what
+    belongs to neither homes nor checkpoints, on a file system that is not theirs alone; it can be promised to nobody.
     """
 
     total: int
     used: int
     promised: int
     metadata: float = 0.0
+    others: int = 0
 
     @property
     def fill(self) -> float:

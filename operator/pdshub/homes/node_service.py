@@ -60,9 +60,9 @@ class Node(services.NodeServicer):
 
     @answering
     async def NodeStageVolume(self, request: Any) -> Any:
-        """Mount a volume once for the node, with all of its size."""
+        """Mount a volume once for the node, with all of its size; or a checkpoint, which nobody can write."""
         needs(request, "volume_id", "staging_target_path", "volume_capability")
-        refuse([request.volume_capability])
+        refuse([request.volume_capability], request.volume_id)
         await asyncio.to_thread(self._homes.stage, request.volume_id, request.staging_target_path)
         return csi.NodeStageVolumeResponse()
 
@@ -77,7 +77,7 @@ class Node(services.NodeServicer):
     async def NodePublishVolume(self, request: Any) -> Any:
         """Show a staged volume to a pod."""
         needs(request, "volume_id", "target_path", "volume_capability", "staging_target_path")
-        refuse([request.volume_capability])
+        refuse([request.volume_capability], request.volume_id)
         mode = csi.VolumeCapability.AccessMode
         read_only = request.readonly or request.volume_capability.access_mode.mode == mode.SINGLE_NODE_READER_ONLY
         await asyncio.to_thread(
@@ -100,9 +100,7 @@ class Node(services.NodeServicer):
     async def NodeGetVolumeStats(self, request: Any) -> Any:
         """Bytes and inodes of a home, as its owner sees them."""
         needs(request, "volume_id", "volume_path")
-        found: os.statvfs_result = await asyncio.to_thread(
-            self._homes.stats, request.volume_id, request.volume_path
-        )
+        found: os.statvfs_result = await asyncio.to_thread(self._homes.stats, request.volume_id, request.volume_path)
         return csi.NodeGetVolumeStatsResponse(
             usage=[
                 csi.VolumeUsage(
@@ -126,7 +124,5 @@ class Node(services.NodeServicer):
         needs(request, "volume_id", "volume_path")
         await asyncio.to_thread(self._homes.stats, request.volume_id, request.volume_path)
         bounds = request.capacity_range
-        grown = await asyncio.to_thread(
-            self._homes.grow, request.volume_id, bounds.required_bytes, bounds.limit_bytes
-        )
+        grown = await asyncio.to_thread(self._homes.grow, request.volume_id, bounds.required_bytes, bounds.limit_bytes)
         return csi.NodeExpandVolumeResponse(capacity_bytes=grown.size)

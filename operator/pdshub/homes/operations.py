@@ -9,30 +9,30 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pdshub.homes import freezing, mounts, names, policy, restore, sizes, xfs
 from pdshub.homes.backend import Backend
-from pdshub.homes.errors import ArgumentError, FullError, InUseError, MissingError, TakenError
+from pdshub.homes.errors import FullError, InUseError, MissingError, TakenError
 from pdshub.homes.locks import POOL, Locks
 from pdshub.homes.model import Checkpoint, Pool, Volume
 from pdshub.homes.policy import Limits
-from pdshub.node.mount import mountinfo
+from pdshub.homes.shown import Shown
 
 log = logging.getLogger(__name__)
 
 
-class Homes:
-    """The homes of one node. ``limits``: the pool's bounds; ``now``: the clock, Unix time."""
+class Homes(Shown):
+    """The homes of one node. ``now``: the clock, Unix time."""
 
     def __init__(
         self, backend: Backend, locks: Locks, limits: Limits, kubelet: Path, clock: Callable[[], float] = time.time
     ) -> None:
-        """``kubelet``: the folder below which alone anything is mounted. ``clock``: Unix time."""
-        self._backend, self._locks, self._kubelet = backend, locks, kubelet
-        self.limits, self.now = limits, clock
+        """``kubelet``: as for Shown. ``clock``: Unix time."""
+        super().__init__(backend, locks, limits, kubelet)
+        self.now = clock
 
     def prepare(self) -> None:
         """Before anything else, once a start. Raises HomesError, OSError."""
@@ -46,37 +46,6 @@ class Homes:
             with self._locks(volume.id):
                 for mount in self.mounted(volume.id)[:1]:
                     freezing.thaw(mount.point)
-
-    # --- what is there
-
-    def volumes(self) -> list[Volume]:
-        """All volumes. Raises HomesError, OSError, as all below do."""
-        return self._backend.volumes()
-
-    def volume(self, volume: str) -> Volume:
-        """One volume. Raises MissingError."""
-        found = self._backend.volume(volume) if names.is_volume(volume) else None
-        if found is None:
-            raise MissingError(f"there is no volume {volume[:64]!r}")
-        return found
-
-    def checkpoints(self, volume: str = "") -> list[Checkpoint]:
-        """All checkpoints, or those of one volume; the oldest first."""
-        if volume and not names.is_volume(volume):
-            return []
-        return sorted(self._backend.checkpoints(volume), key=lambda c: (c.created, c.id))
-
-    def pool(self) -> Pool:
-        """How full the pool is."""
-        return self._backend.pool()
-
-    def room(self) -> int:
-        """Bytes that may still be promised to volumes."""
-        return policy.available(self._backend.pool(), self.limits)
-
-    def mounted(self, volume: str) -> list[mountinfo.Mount]:
-        """Where a volume is mounted now."""
-        return mounts.of(self._backend.numbers(volume))
 
     # --- volumes
 
@@ -144,76 +113,9 @@ class Homes:
                     break
             return self.volume(volume)
 
-    # --- mounts
-
-    def below_kubelet(self, path: str) -> str:
-        """The path, tidied. Raises ArgumentError for one that is not below the kubelet's folder."""
-        tidy = os.path.normpath(path)
-        if not tidy.startswith(f"{self._kubelet}/"):
-            raise ArgumentError(f"{path!r} does not lie in {self._kubelet}")
-        return tidy
-
-    def stage(self, volume: str, path: str) -> None:
-        """Mount a volume at ``path``. Raises MissingError, and TakenError where something else is mounted."""
-        point = self.below_kubelet(path)
-        with self._locks(self.volume(volume).id):
-            self.volume(volume)
-            there = mounts.at(point)
-            if there is None:
-                with self._backend.device(volume) as device:
-                    xfs.mount(device, point)
-            elif there.device not in self._backend.numbers(volume):
-                raise TakenError(f"{point} is a mount of {there.source}")
-            xfs.grow(point)
-
-    def unstage(self, volume: str, path: str) -> None:
-        """Take the mount at ``path`` away. Raises InUseError."""
-        point = self.below_kubelet(path)
-        if not names.is_volume(volume):
-            return
-        with self._locks(volume):
-            mounts.take_away(point)
-
-    def publish(self, volume: str, staged: str, target: str, *, read_only: bool) -> None:
-        """Show a staged volume at ``target``. Raises MissingError, InUseError where it is not staged, TakenError."""
-        origin, point = self.below_kubelet(staged), self.below_kubelet(target)
-        with self._locks(self.volume(volume).id):
-            numbers = self._backend.numbers(volume)
-            below, there = mounts.at(origin), mounts.at(point)
-            if below is None or below.device not in numbers:
-                raise InUseError(f"volume {volume} is not staged at {origin}")
-            if there is None:
-                mounts.bind(origin, point, read_only=read_only)
-            elif there.device not in numbers or ("ro" in there.options) != read_only:
-                raise TakenError(f"{point} is a mount of {there.source}, or of another kind")
-
-    def unpublish(self, volume: str, target: str) -> None:
-        """Take the mount at ``target`` away, and the directory. Raises InUseError."""
-        point = self.below_kubelet(target)
-        if not names.is_volume(volume):
-            return
-        with self._locks(volume):
-            mounts.remove(point)
-
-    def stats(self, volume: str, path: str) -> os.statvfs_result:
-        """Numbers of the file system of a volume that is mounted at `path`. Raises MissingError."""
-        self.volume(volume)
-        there = mounts.at(os.path.normpath(path))
-        if there is None or there.device not in self._backend.numbers(volume):
-            raise MissingError(f"volume {volume} is not mounted at {path[:200]!r}")
-        return os.statvfs(there.point)
-
     # --- checkpoints
 
-    def one_checkpoint(self, checkpoint: str) -> Checkpoint:
-        """One checkpoint. Raises MissingError."""
-        if names.is_checkpoint(checkpoint):
-            for found in self._backend.checkpoints(names.volume_of(checkpoint)):
-                if found.id == checkpoint:
-                    return found
-        raise MissingError(f"there is no checkpoint {checkpoint[:64]!r}")
-
-    def checkpoint(self, volume: str, name: str, *, daily: bool = False) -> Checkpoint:
+    def checkpoint(self, volume: str, name: str, *, daily: bool = False, brief: bool = False) -> Checkpoint:
         """Keep a volume as it is now; one of that name that is there stays as it is.
 
         Raises MissingError, FullError, and TakenError for a name that a checkpoint of another volume has.
@@ -234,13 +136,25 @@ class Homes:
             point = next((m.point for m in self.mounted(volume) if "ro" not in m.options), "")
             if point:
                 freezing.trim(point)
-            self._backend.checkpoint(wanted, point, self.now(), daily=daily)
+            else:
+                self._settle(volume)
+            self._backend.checkpoint(wanted, point, self.now(), daily=daily, brief=brief)
             return self.one_checkpoint(wanted)
 
+    def _settle(self, volume: str) -> None:
+        """Let the kernel play back the log of a home that is mounted nowhere: checkpoints are read as they lie.
+
+        A home whose node was cut off has in its log what is in no other place.
+        """
+        with self._backend.device(volume) as device, _aside() as seen:
+            xfs.mount_still(device, seen)
+
     def drop(self, checkpoint: str) -> None:
-        """Remove a checkpoint; one that is not there is none to remove."""
+        """Remove a checkpoint; one that is not there is none to remove. Raises InUseError while somebody sees it."""
         if names.is_checkpoint(checkpoint):
             with self._locks(names.volume_of(checkpoint)):
+                if there := mounts.of(self._backend.numbers(checkpoint)):
+                    raise InUseError(f"checkpoint {checkpoint} is mounted at {there[0].point}")
                 self._backend.drop(checkpoint)
 
     def restore(self, checkpoint: str, path: str) -> str:
@@ -249,21 +163,28 @@ class Homes:
         Raises MissingError, ArgumentError, TakenError, and InUseError while the home is mounted nowhere.
         """
         found = self.one_checkpoint(checkpoint)
+        mark = time.strftime("%Y-%m-%dT%H%MZ", time.gmtime(found.created))
         with self._locks(found.volume):
             points = [m.point for m in self.mounted(found.volume) if "ro" not in m.options]
             if not points:
                 raise InUseError(f"volume {found.volume} is not mounted: its server has to run")
-            with tempfile.TemporaryDirectory(prefix="checkpoint-") as seen:
-                with self._backend.checkpoint_device(checkpoint) as device:
-                    xfs.mount_frozen(device, seen)
-                    try:
-                        mark = time.strftime("%Y-%m-%dT%H%MZ", time.gmtime(found.created))
-                        return restore.file(seen, points[0], path, mark)
-                    finally:
-                        mounts.take_away(seen)
+            with self._backend.checkpoint_device(checkpoint) as device, _aside() as seen:
+                xfs.mount_frozen(device, seen)
+                return restore.file(seen, points[0], path, mark)
 
     def add_disk(self, device: str) -> Pool:
         """Let the pool have one more disk. Raises ArgumentError."""
         with self._locks(POOL):
             self._backend.add_disk(device)
         return self.pool()
+
+
+@contextmanager
+def _aside() -> Iterator[str]:
+    """A point of this process's own for one mount, which is taken away at the end. Nothing below it is ever removed."""
+    point = tempfile.mkdtemp(prefix="home-")
+    try:
+        yield point
+    finally:
+        mounts.take_away(point)
+        os.rmdir(point)  # noqa: PTH106 - of an empty directory, and of nothing else

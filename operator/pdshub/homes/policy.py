@@ -9,6 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pdshub.homes import names
 from pdshub.homes.model import Checkpoint, Pool, Volume
 
+LONGEST_LOOK = 8 * 86_400.0
+"""Seconds after which a checkpoint of one look goes though nobody removed it: no Job of a backup takes that long."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -35,7 +38,7 @@ def available(pool: Pool, limits: Limits) -> int:
     """Bytes that may still be promised to volumes."""
     if pool.fill > limits.refuse_above:
         return 0
-    return max(0, int(pool.total * limits.overcommit) - pool.promised)
+    return max(0, int((pool.total - pool.others) * limits.overcommit) - pool.promised)
 
 
 def why_no_room(pool: Pool, limits: Limits, more: int) -> str:
@@ -44,30 +47,36 @@ def why_no_room(pool: Pool, limits: Limits, more: int) -> str:
         return ""
     if pool.fill > limits.refuse_above:
         return f"the pool of homes is {pool.fill:.0%} full, and nothing is made above {limits.refuse_above:.0%}"
+    others = f", of which others have {pool.others}," if pool.others else ","
     return (
-        f"{more} bytes more would promise {pool.promised + more} of a pool of {pool.total}, "
+        f"{more} bytes more would promise {pool.promised + more} of a pool of {pool.total}{others} "
         f"which may be promised {limits.overcommit:g} times"
     )
 
 
 def next_to_drop(pool: Pool, checkpoints: Iterable[Checkpoint], limits: Limits) -> Checkpoint | None:
-    """The checkpoint that goes because the pool is too full: the oldest daily one, then the oldest of all.
+    """The checkpoint that goes because the pool is too full: the oldest daily one, then of a look, then the oldest.
 
     One at a time: what it frees is known only afterwards, since checkpoints share what did not change.
     """
     if pool.fill <= limits.drop_above:
         return None
-    return min(checkpoints, key=lambda c: (not c.daily, c.created, c.id), default=None)
+    return min(checkpoints, key=lambda c: (0 if c.daily else 1 if c.brief else 2, c.created, c.id), default=None)
 
 
-def expired(checkpoints: Iterable[Checkpoint], keep: int) -> list[Checkpoint]:
-    """Daily checkpoints beyond the newest ``keep`` of each volume, the oldest first."""
+def expired(checkpoints: Iterable[Checkpoint], keep: int, now: float) -> list[Checkpoint]:
+    """Daily checkpoints beyond the newest ``keep`` (0: all stay) of each volume, and those of looks that nobody ended.
+
+    The oldest first.
+    """
+    known = list(checkpoints)
     of: dict[str, list[Checkpoint]] = {}
-    for checkpoint in checkpoints:
+    for checkpoint in known if keep else ():
         if checkpoint.daily:
             of.setdefault(checkpoint.volume, []).append(checkpoint)
     newest_first = (sorted(found, key=lambda c: (-c.created, c.id)) for found in of.values())
-    return sorted((c for found in newest_first for c in found[keep:]), key=lambda c: (c.created, c.id))
+    left = [c for c in known if c.brief and now - c.created > LONGEST_LOOK]
+    return sorted([*left, *(c for found in newest_first for c in found[keep:])], key=lambda c: (c.created, c.id))
 
 
 def day_name(now: float, hour: int) -> str:
@@ -84,7 +93,7 @@ def due(volume: Volume, checkpoints: Iterable[Checkpoint], now: float, schedule:
     if not schedule.keep:
         return ""
     name = day_name(now, schedule.hour)
-    own = [c for c in checkpoints if c.volume == volume.id]
+    own = [c for c in checkpoints if c.volume == volume.id and not c.brief]
     if any(c.id == names.checkpoint_id(volume.id, name) for c in own):
         return ""
     last = max((c.created for c in own), default=None)

@@ -1,4 +1,5 @@
-"""The loop over claims: gives each that waits for this node a volume, lets it grow, and removes what is given up.
+"""The loop over claims: gives each that waits for this node a volume, or shows it a checkpoint; lets it grow; removes
+what is given up.
 
 It keeps nothing: a volume is named after its claim, so that one who was killed anywhere finds what is there.
 """
@@ -10,8 +11,9 @@ import logging
 import random
 from contextlib import suppress
 
-from pdshub.homes import claims
-from pdshub.homes.claims import Action, Grow, Provision, Release
+from pdshub import rfc3339
+from pdshub.homes import claims, names
+from pdshub.homes.claims import Action, Grow, Look, Provision, Release
 from pdshub.homes.errors import HomesError
 from pdshub.homes.operations import Homes
 from pdshub.informer import Informer
@@ -101,32 +103,57 @@ class Provisioner:
         """Raises HomesError, KubeError, OSError."""
         if isinstance(action, Provision):
             await self._provision(action)
+        elif isinstance(action, Look):
+            await self._look(action)
         elif isinstance(action, Grow):
             await self._grow(action)
         else:
             await self._release(action)
 
-    async def _provision(self, asked: Provision) -> None:
+    async def _class(self, asked: Provision | Look) -> Object | None:
+        """The StorageClass of a claim that still waits, as the API server has both; None where there is nothing to do.
+
+        Raises HomesError where it can have no volume, KubeError.
+        """
         meta = asked.claim["metadata"]
         # the copy may be old: nothing is made for a claim that has a volume, or is gone
         now = await self._kube.get(CLAIM, meta["name"], meta["namespace"])
-        if now is None or now["metadata"]["uid"] != meta["uid"] or now["spec"].get("volumeName"):
-            return
+        gone = now is None or now["metadata"]["uid"] != meta["uid"] or now["metadata"].get("deletionTimestamp")
+        if now is None or gone or now["spec"].get("volumeName"):
+            return None
         name = str(asked.claim["spec"].get("storageClassName") or "")
         storage_class = await self._kube.get(STORAGE_CLASS, name) if name else None
-        wrong = asked.wrong or claims.why_not_of(storage_class, name)
-        if wrong or storage_class is None:
+        parameters = claims.PARAMETERS if isinstance(asked, Look) else {}
+        if wrong := asked.wrong or claims.why_not_of(storage_class, name, parameters):
             raise HomesError(wrong)
+        return storage_class
+
+    async def _provision(self, asked: Provision) -> None:
+        if (storage_class := await self._class(asked)) is None:
+            return
         made = await asyncio.to_thread(self._homes.create, asked.name, asked.size, 0)
         if not await self._kube.create(VOLUME, claims.document(asked, made, storage_class, self._node)):
             return  # made before, and the claim is bound to it in a moment
         await self._event(asked.claim, EventRecord(False, "ProvisioningSucceeded", f"made volume {asked.name}"))
 
+    async def _look(self, asked: Look) -> None:
+        if (storage_class := await self._class(asked)) is None:
+            return
+        # whose home it is: decided from the API server itself, not from copies
+        meta, home = asked.claim["metadata"], asked.home["metadata"]["name"]
+        source = await self._kube.get(CLAIM, asked.claim["spec"]["dataSource"]["name"], meta["namespace"])
+        volume = await self._kube.get(VOLUME, home)
+        again = claims.actions([asked.claim, *([source] if source else [])], [volume] if volume else [], self._node)
+        found = next((action for action in again if isinstance(action, Look)), None)
+        if found is None:
+            return
+        handle = str(found.home["spec"]["csi"]["volumeHandle"])
+        made = await asyncio.to_thread(self._homes.checkpoint, handle, asked.name, brief=True)
+        await self._kube.create(VOLUME, claims.document(asked, made, storage_class, self._node))
+
     async def _grow(self, asked: Grow) -> None:
         claim, volume = asked.claim["metadata"], asked.volume
-        made = await asyncio.to_thread(
-            self._homes.grow, str(volume["spec"]["csi"]["volumeHandle"]), asked.size
-        )
+        made = await asyncio.to_thread(self._homes.grow, str(volume["spec"]["csi"]["volumeHandle"]), asked.size)
         if claims.capacity(volume) < made.size:
             body = {"spec": {"capacity": {"storage": claims.quantity(made.size)}}}
             await self._kube.patch(VOLUME, volume["metadata"]["name"], body)
@@ -136,17 +163,15 @@ class Provisioner:
         await self._event(asked.claim, EventRecord(False, "VolumeResizeSuccessful", said))
 
     async def _release(self, asked: Release) -> None:
-        meta, spec = asked.volume["metadata"], asked.volume["spec"]
+        meta, owner = asked.volume["metadata"], asked.volume["spec"].get("claimRef") or {}
         # data goes: decided from the API server itself, not from a copy
-        now = await self._kube.get(VOLUME, meta["name"])
-        owner = spec.get("claimRef") or {}
+        volumes = await self._kube.live.items(VOLUME)
         claim = await self._kube.get(CLAIM, str(owner.get("name", "")), str(owner.get("namespace", "")))
-        again = claims.actions([claim] if claim else [], [now] if now else [], self._node)
-        if now is None or now["metadata"].get("uid") != meta.get("uid") or not any(
-            isinstance(action, Release) for action in again
-        ):
+        again = claims.actions([claim] if claim else [], volumes, self._node)
+        if meta.get("uid") not in [a.volume["metadata"].get("uid") for a in again if isinstance(a, Release)]:
             return
-        await asyncio.to_thread(self._homes.delete, str(spec["csi"]["volumeHandle"]))
+        remove = self._homes.drop if names.is_checkpoint(asked.handle) else self._homes.delete
+        await asyncio.to_thread(remove, asked.handle)
         await self._kube.delete(VOLUME, meta["name"])
 
     async def _say(self, action: Action, why: str) -> None:
@@ -156,12 +181,22 @@ class Provisioner:
             return
         self._said[key] = why
         log.warning("%s: %s", key, why)
-        if isinstance(action, Provision):
+        if isinstance(action, Provision | Look):
             await self._event(action.claim, EventRecord(True, "ProvisioningFailed", why))
+            if isinstance(action, Look):
+                await self._refused(action.claim, why)
         elif isinstance(action, Grow):
             await self._event(action.claim, EventRecord(True, "VolumeResizeFailed", why))
         else:
             await self._event(action.volume, EventRecord(True, "VolumeFailedDelete", why))
+
+    async def _refused(self, claim: Object, why: str) -> None:
+        """Tell whoever waits for a checkpoint; one that cannot be told has waited long enough some time."""
+        meta, body = claim["metadata"], claims.refused_status(claim, why, rfc3339.now())
+        try:
+            await self._kube.patch(CLAIM, meta["name"], body, meta["namespace"], "status")
+        except KubeError as error:
+            log.info("claim %s/%s is not told: %s", meta["namespace"], meta["name"], error)
 
     async def _event(self, about: Object, record: EventRecord) -> None:
         namespace = str(about["metadata"].get("namespace") or EVENTS)
@@ -173,5 +208,5 @@ def _key(action: Action) -> str:
     if isinstance(action, Release):
         return f"removal of volume {action.volume['metadata']['name']}"
     meta = action.claim["metadata"]
-    what = "volume of" if isinstance(action, Provision) else "growth of"
+    what = "growth of" if isinstance(action, Grow) else "volume of"
     return f"{what} claim {meta.get('namespace')}/{meta['name']} ({meta['uid']})"

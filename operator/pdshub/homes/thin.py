@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 
-from pdshub.homes import lvm, xfs
+from pdshub.homes import lvm, names, xfs
 from pdshub.homes.backend import Backend
 from pdshub.homes.command import ProgramError, run
 from pdshub.homes.errors import ArgumentError, MissingError
@@ -109,7 +109,7 @@ class ThinBackend(Backend):
 
     def numbers(self, volume: str) -> frozenset[str]:
         """That of the device, while it is active."""
-        found = self._find(lvm.home_lv(volume))
+        found = self._find(lvm.checkpoint_lv(volume) if names.is_checkpoint(volume) else lvm.home_lv(volume))
         return frozenset([found.number] if found and found.number else [])
 
     def checkpoints(self, volume: str = "") -> list[Checkpoint]:
@@ -117,13 +117,13 @@ class ThinBackend(Backend):
         found = lvm.checkpoints(self._lvs(), self._pool)
         return [checkpoint for checkpoint in found if not volume or checkpoint.volume == volume]
 
-    def checkpoint(self, checkpoint: str, point: str, now: float, *, daily: bool) -> None:
+    def checkpoint(self, checkpoint: str, point: str, now: float, *, daily: bool = False, brief: bool = False) -> None:
         """A thin snapshot; LVM itself freezes what is mounted."""
-        run(lvm.snapshot(self._vg, checkpoint, int(now), daily=daily))
+        run(lvm.snapshot(self._vg, checkpoint, int(now), daily=daily, brief=brief))
 
-    def checkpoint_device(self, checkpoint: str) -> AbstractContextManager[str]:
-        """A snapshot's device, which goes when it is no longer looked at."""
-        return self._active(lvm.checkpoint_lv(checkpoint), after=False)
+    def checkpoint_device(self, checkpoint: str, *, stays: bool = False) -> AbstractContextManager[str]:
+        """A snapshot's device; it goes when it is no longer looked at, or with the snapshot."""
+        return self._active(lvm.checkpoint_lv(checkpoint), after=stays)
 
     def add_disk(self, device: str) -> None:
         """Raises ArgumentError for what is no block device of its own, or holds something already."""

@@ -28,7 +28,8 @@ class Upkeep:
 
         Raises HomesError, OSError when the disk can't be looked at.
         """
-        problems, keep = [], self._schedule.keep
+        problems: list[str] = []
+        keep = self._schedule.keep
         known, now = self._homes.checkpoints(), self._homes.now()
         for volume in self._homes.volumes():
             if name := policy.due(volume, known, now, self._schedule):
@@ -36,7 +37,7 @@ class Upkeep:
                     self._homes.checkpoint(volume.id, name, daily=True)
                 except (HomesError, OSError) as error:
                     problems.append(f"volume {volume.id}: {error}")
-        for old in policy.expired(self._homes.checkpoints(), keep) if keep else ():
+        for old in policy.expired(self._homes.checkpoints(), keep, self._homes.now()):
             if why := self._drop(old, AGE):
                 problems.append(why)
         return problems

@@ -385,6 +385,5 @@ ALL: dict[str, tuple[Callable[[Disk], None], bool]] = {
 
 if __name__ == "__main__":
     scenario, with_reflink = ALL[sys.argv[1]]
-    with disk(reflink=with_reflink) as made:
-        with suppress(KeyboardInterrupt):
-            scenario(made)
+    with disk(reflink=with_reflink) as made, suppress(KeyboardInterrupt):
+        scenario(made)

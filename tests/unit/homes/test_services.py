@@ -154,9 +154,7 @@ def test_snapshots(controller: Controller) -> None:
         ({"source_volume_id": "../x"}, 0),
     ):
         assert len(ask(controller, "ListSnapshots", csi.ListSnapshotsRequest(**query)).entries) == count
-    source = csi.VolumeContentSource(
-        snapshot=csi.VolumeContentSource.SnapshotSource(snapshot_id=made.snapshot_id)
-    )
+    source = csi.VolumeContentSource(snapshot=csi.VolumeContentSource.SnapshotSource(snapshot_id=made.snapshot_id))
     restored = ask(controller, "CreateVolume", create(name="pvc-2", volume_content_source=source)).volume
     assert restored.content_source == source
     for _ in range(2):

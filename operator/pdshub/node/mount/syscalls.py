@@ -180,7 +180,7 @@ def open_covered(mount: str, original: str) -> int:
 
 
 def own_namespace() -> None:
-    """From here on what this process mounts is seen by nobody else and goes with it; what others unmount goes here, too.
+    """From here on what this process mounts is seen by nobody else and goes with it; what others unmount goes, too.
 
     For a process of one thread. Source: unshare(2), mount_namespaces(7). Raises OSError.
     """
