@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from pdshub import ports
-from pdshub.homes import main
+from pdshub.homes import claims, main
 from pdshub.render import homes
-from pdshub.wellknown import HOMES_DRIVER, HOMES_NODE, UID
+from pdshub.wellknown import HOMES_CHECKPOINTS, HOMES_DRIVER, HOMES_NODE, UID
 from tests.unit.chart import SYSTEM, Document, pods, rendered, run
 from tests.unit.test_chart import rights
 
@@ -34,7 +34,9 @@ def test_nothing_of_it_is_there_by_default() -> None:
     assert added == {
         *((kind, "pdshub-homes") for kind in ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "DaemonSet")),
         ("StorageClass", "pdshub-homes"),
+        ("StorageClass", HOMES_CHECKPOINTS),
         ("CSIDriver", HOMES_DRIVER),
+        *((kind, "pdshub-homes") for kind in ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")),
     }
 
 
@@ -59,7 +61,7 @@ def test_least_rights() -> None:
 
 @ALL
 def test_its_class_is_judged_to_hold_homes_to_their_size(values: Document) -> None:
-    (found,) = (d for (kind, _), d in rendered(values).items() if kind == "StorageClass")
+    found = rendered(values)["StorageClass", "own" if values is THIN else "pdshub-homes"]
     assert found["volumeBindingMode"] == "WaitForFirstConsumer" and found["allowVolumeExpansion"] is True
     assert found["provisioner"] == HOMES_DRIVER and "parameters" not in found and "mountOptions" not in found
     judged = homes.enforcement(found["metadata"]["name"], "1Gi", [found], None)
@@ -70,6 +72,28 @@ def test_its_class_is_judged_to_hold_homes_to_their_size(values: Document) -> No
         assert term["matchLabelExpressions"] == [{"key": HOMES_NODE, "values": ["n1", "n2"]}]
     else:
         assert homes.find(None, [found]) is None and found["reclaimPolicy"] == "Retain"
+
+
+@ALL
+def test_checkpoints_have_a_class_of_their_own_that_keeps_nothing(values: Document) -> None:
+    """A claim of it is bound before its pod has a node, which is then the home's; what it shows goes with it."""
+    found = rendered(values)["StorageClass", HOMES_CHECKPOINTS]
+    assert found["provisioner"] == HOMES_DRIVER and found["parameters"] == claims.PARAMETERS
+    assert (found["volumeBindingMode"], found["reclaimPolicy"]) == ("Immediate", "Delete")
+    assert "annotations" not in found["metadata"] and found["allowVolumeExpansion"] is False
+    assert claims.why_not_of(found, HOMES_CHECKPOINTS, claims.PARAMETERS) == ""
+    assert claims.why_not_of(found, HOMES_CHECKPOINTS), "no home is made of it"
+
+
+def test_volumes_of_others_are_none_of_its_business() -> None:
+    spec = rendered(ON)["ValidatingAdmissionPolicy", "pdshub-homes"]["spec"]
+    (rule,) = spec["matchConstraints"]["resourceRules"]
+    assert rule["resources"] == ["persistentvolumes"] and rule["operations"] == ["CREATE", "UPDATE", "DELETE"]
+    (condition,), (validation,) = spec["matchConditions"], spec["validations"]
+    assert condition["expression"] == f'request.userInfo.username == "system:serviceaccount:{SYSTEM}:pdshub-homes"'
+    assert HOMES_DRIVER in validation["expression"] and spec["failurePolicy"] == "Fail"
+    bound = rendered(ON)["ValidatingAdmissionPolicyBinding", "pdshub-homes"]["spec"]
+    assert bound == {"policyName": "pdshub-homes", "validationActions": ["Deny"]}
 
 
 def test_the_driver_is_what_the_cluster_is_told() -> None:

@@ -55,7 +55,7 @@ def _numbers() -> list[int]:
 @contextmanager
 def _over(image: str) -> Iterator[tuple[str, int] | None]:
     """The loop device over a file and an open descriptor of it, which keeps it there; None where there is none."""
-    about = os.stat(image)  # noqa: PTH116
+    about = os.stat(image, follow_symlinks=False)  # noqa: PTH116 - a link is no image, and leads to nobody else's
     for number in _numbers():
         try:
             device = os.open(_node(number), os.O_RDONLY | os.O_CLOEXEC)

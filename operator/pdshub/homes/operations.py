@@ -182,7 +182,7 @@ class Homes(Shown):
 @contextmanager
 def _aside() -> Iterator[str]:
     """A point of this process's own for one mount, which is taken away at the end. Nothing below it is ever removed."""
-    point = tempfile.mkdtemp(prefix="home-")
+    point = tempfile.mkdtemp(prefix="pdshub-home-")
     try:
         yield point
     finally:

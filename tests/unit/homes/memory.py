@@ -68,21 +68,28 @@ class Memory(Backend):
     def checkpoints(self, volume: str = "") -> list[Checkpoint]:
         return [c for c in self.copies.values() if volume in ("", c.volume)]
 
-    def checkpoint(self, checkpoint: str, point: str, now: float, *, daily: bool) -> None:
+    def checkpoint(self, checkpoint: str, point: str, now: float, *, daily: bool = False, brief: bool = False) -> None:
         size = self.kept[names.volume_of(checkpoint)].size
-        self.copies[checkpoint] = Checkpoint(checkpoint, now, size, daily, "thin")
+        self.copies[checkpoint] = Checkpoint(checkpoint, now, size, daily, "thin", brief)
 
     def drop(self, checkpoint: str) -> None:
         self.copies.pop(checkpoint, None)
 
     @contextmanager
-    def checkpoint_device(self, checkpoint: str) -> Iterator[str]:
+    def checkpoint_device(self, checkpoint: str, *, stays: bool = False) -> Iterator[str]:
         yield "/dev/null"
+
+
+class Remembered(Homes):
+    """Homes without a kernel, so without a log that it could play back."""
+
+    def _settle(self, volume: str) -> None:
+        pass
 
 
 def homes(folder: Path, disk: Memory, limits: Limits | None = None, now: list[float] | None = None) -> Homes:
     """Homes on such a disk; ``now``: a list whose first number is the time."""
     clock = now or [NOW]
-    made = Homes(disk, Locks(folder / "locks"), limits or Limits(), folder / "kubelet", lambda: clock[0])
+    made = Remembered(disk, Locks(folder / "locks"), limits or Limits(), folder / "kubelet", lambda: clock[0])
     made.prepare()
     return made

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -212,6 +213,104 @@ def daily(d: Disk) -> None:
     assert (d.mounted(homes, busy) / "work").read_text() == "done"
 
 
+def shown(d: Disk) -> None:
+    """A checkpoint that a pod sees: nobody can write it, it does not change, and it stays while it is seen."""
+    homes = d.homes()
+    volume = homes.create("pvc-1", SMALL, 0).id
+    target = d.mounted(homes, volume)
+    (target / "x").write_text("before")
+    kept = homes.checkpoint(volume, "pvc-look", brief=True)
+    (target / "x").write_text("after")
+    for _ in range(2):
+        seen = d.mounted(homes, kept.id, "look")
+    assert (seen / "x").read_text() == "before" and (target / "x").read_text() == "after"
+    refused(OSError, lambda: (seen / "y").write_text(""))
+    refused(OSError, lambda: (seen / "x").chmod(0o777))
+    (found,) = [m for m in d.mounts() if m.point == str(seen)]
+    assert {"ro", "nosuid", "nodev", "noexec"} <= found.options, found
+    assert homes.stats(kept.id, str(seen)).f_blocks == os.statvfs(target).f_blocks
+    assert "mounted" in refused(InUseError, lambda: homes.drop(kept.id))
+    refused(TakenError, lambda: homes.stage(volume, d.staged(kept.id)))
+    again = d.homes()  # as after a restart of the driver
+    d.unmounted(again, kept.id, "look")
+    again.drop(kept.id)
+    assert again.checkpoints() == []
+    refused(MissingError, lambda: again.stage(kept.id, d.staged(kept.id)))
+    eventually(lambda: len(d.loops()) == 1, text="that of the home itself")
+
+
+def cut_off(d: Disk) -> None:
+    """What a node that was cut off had only in a home's log is in the checkpoint that is made before the next mount."""
+    homes = d.homes()
+    volume = homes.create("pvc-1", SMALL, 0).id
+    target = d.mounted(homes, volume)
+    (target / "before").write_text("x")
+    os.sync()
+    for n in range(50):
+        (target / f"after-{n}").write_text(str(n))
+    folder = os.open(target, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)
+    image, aside = d.pool / f"volumes/{volume}.img", d.directory / "as-it-was.img"
+    images.copy(image, aside)  # while it is mounted: the disk of a node that has no power any more
+    d.unmounted(homes, volume)
+    eventually(lambda: not d.loops(), text="the device goes with its mount")
+    aside.replace(image)
+    kept = homes.checkpoint(volume, "pvc-look", brief=True)
+    seen = d.mounted(homes, kept.id, "look")
+    assert len(list(seen.iterdir())) == 51, sorted(p.name for p in seen.iterdir())
+    d.unmounted(homes, kept.id, "look")
+    assert not d.mounts() and not list(Path(tempfile.gettempdir()).glob("pdshub-home-*"))
+
+
+def full_disk(d: Disk) -> None:
+    """The disk below sparse images is full: what was written before stays, and goes on once there is room."""
+    homes = d.homes(Limits(overcommit=20))
+    volume = homes.create("pvc-1", 2 * SMALL, 0).id
+    target = d.mounted(homes, volume)
+    (target / "kept").write_text("safe")
+    with (target / "kept").open() as file:
+        os.fsync(file.fileno())
+    about = os.statvfs(d.pool)
+    others = d.directory / "host/others"
+    with others.open("wb") as file:  # somebody else's, on the same file system
+        os.posix_fallocate(file.fileno(), 0, about.f_bavail * about.f_frsize - 40 * MI)
+    pool = homes.pool()
+    assert pool.fill > 0.95 and pool.others >= others.stat().st_size
+    refused(FullError, lambda: homes.create("pvc-2", SMALL, 0))
+    refused(FullError, lambda: homes.grow(volume, 3 * SMALL))
+    refused(FullError, lambda: homes.checkpoint(volume, "x"))
+    with suppress(OSError), (target / "more").open("wb", buffering=0) as file:
+        for _ in range(80):
+            file.write(b"x" * MI)
+        os.fsync(file.fileno())
+    others.unlink()
+    assert homes.pool().fill < 0.9
+    d.unmounted(homes, volume)
+    target = d.mounted(homes, volume)
+    assert (target / "kept").read_text() == "safe"
+    (target / "goes").write_text("on")
+
+
+def not_root_s_alone(d: Disk) -> None:
+    """Where somebody else could put an image, or put another in its place, nothing is mounted."""
+    homes = d.homes()
+    volume = homes.create("pvc-1", SMALL, 0).id
+    image = d.pool / f"volumes/{volume}.img"
+    for folder in (d.pool, d.pool / "volumes"):
+        folder.chmod(0o777)
+        assert "nobody else" in refused(ArgumentError, d.homes)
+        folder.chmod(0o700)
+    os.chown(d.pool / "volumes", 1000, 1000)
+    refused(ArgumentError, d.homes)
+    os.chown(d.pool / "volumes", 0, 0)
+    aside = d.directory / "aside.img"
+    image.rename(aside)
+    image.symlink_to(aside)
+    refused(OSError, lambda: d.mounted(homes, volume))
+    assert not d.mounts()
+
+
 def too_large_to_copy(d: Disk) -> None:
     """Without reflink a home never stands still for long: a large one gets no checkpoint, and that is said."""
     homes = d.homes(copy_most=MI)
@@ -374,9 +473,9 @@ def sanity(d: Disk) -> None:
     eventually(lambda: not d.loops(), text="devices go with their mounts")
 
 
-BOTH = (life, checkpoints, daily, killed_at_any_step)
+BOTH = (life, checkpoints, daily, killed_at_any_step, shown, cut_off)
 """With reflink and without."""
-REFLINK = (full_home, reboot, links, left_frozen, many_at_once, driver_restarts, sanity)
+REFLINK = (full_home, full_disk, not_root_s_alone, reboot, links, left_frozen, many_at_once, driver_restarts, sanity)
 PLAIN = (too_large_to_copy,)
 ALL: dict[str, tuple[Callable[[Disk], None], bool]] = {
     **{f"{f.__name__}-reflink": (f, True) for f in (*BOTH, *REFLINK)},

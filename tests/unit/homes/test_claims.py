@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pdshub.homes import claims, names
-from pdshub.homes.claims import Grow, Provision, Release
-from pdshub.homes.model import Volume
+from pdshub.homes.claims import Grow, Look, Provision, Release
+from pdshub.homes.model import Checkpoint, Volume
 
 GI = 1 << 30
 DRIVER = "homes.pdshub.dev"
@@ -205,3 +205,99 @@ def test_a_grown_claim_waits_for_nothing_more() -> None:
         "capacity": {"storage": "2Gi"},
         "conditions": [{"type": "Other", "status": "True"}],
     }
+
+
+LOOKS: dict[str, Any] = {
+    "metadata": {"name": "pdshub-homes-checkpoints"}, "provisioner": DRIVER, "reclaimPolicy": "Delete",
+    "parameters": {"content": "checkpoint"},
+}  # fmt: skip
+
+
+def look(source: str = "claim-ada", **more: Any) -> dict[str, Any]:
+    """A claim that wants to show the home of another."""
+    made = claim(
+        accessModes=["ReadOnlyMany"], dataSource={"kind": "PersistentVolumeClaim", "name": source},
+        storageClassName="pdshub-homes-checkpoints", resources={"requests": {"storage": "1Mi"}}, **more,
+    )  # fmt: skip
+    made["metadata"] = {**made["metadata"], "name": "one-i0", "uid": "u-9"}
+    made["metadata"]["annotations"].pop(claims.SELECTED_NODE)
+    return made
+
+
+def elsewhere(made: dict[str, Any], namespace: str) -> dict[str, Any]:
+    return {**made, "metadata": {**made["metadata"], "namespace": namespace}}
+
+
+def test_a_claim_shows_a_home_of_its_own_namespace() -> None:
+    (found,) = claims.actions([look(), bound()], [volume()], "n1")
+    assert isinstance(found, Look) and found.name == "pvc-u-9" and not found.wrong
+    kept = Checkpoint(names.checkpoint_id(names.volume_id("pvc-u-1"), found.name), 0.0, GI, False, "reflink", True)
+    made = claims.document(found, kept, LOOKS, "n1")["spec"]
+    assert made["csi"]["volumeHandle"] == kept.id and made["csi"]["readOnly"] is True
+    assert made["accessModes"] == ["ReadOnlyMany"] and made["capacity"] == {"storage": "1Gi"}
+    assert made["persistentVolumeReclaimPolicy"] == "Delete" and made["claimRef"]["uid"] == "u-9"
+    assert claims.why_not_of(LOOKS, "x", claims.PARAMETERS) == "" and claims.why_not_of(CLASS, "x") == ""
+    assert claims.why_not_of(CLASS, "x", claims.PARAMETERS) and claims.why_not_of(LOOKS, "x")
+
+
+NOBODY_S: list[tuple[str, list[dict[str, Any]], list[dict[str, Any]]]] = [
+    ("a home of another namespace", [elsewhere(look(), "other"), bound()], [volume()]),
+    (
+        "a claim of this name whose volume is another's",
+        [elsewhere(look(), "other"), elsewhere(bound(), "other")],
+        [volume()],
+    ),
+    ("a claim that only says that a volume is its own", [look("mine"), {
+        **bound(), "metadata": {**bound()["metadata"], "name": "mine", "uid": "u-2"},
+    }], [volume()]),
+    ("a claim that is not bound", [look(), {**bound(), "status": {"phase": "Lost"}}], [volume()]),
+    ("a home of another driver", [look(), bound()], [volume(driver="ebs.csi.aws.com")]),
+    ("a checkpoint of a checkpoint", [look(), bound()], [volume(volumeHandle=names.checkpoint_id("a" * 32, "x"))]),
+    ("a home that is not there", [look("claim-bela"), bound()], [volume()]),
+    ("a claim that has its volume", [look(volumeName="pvc-u-9"), bound()], [volume()]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("asked", "volumes"), [c[1:] for c in NOBODY_S], ids=[c[0] for c in NOBODY_S])
+def test_what_no_claim_shows(asked: list[dict[str, Any]], volumes: list[dict[str, Any]]) -> None:
+    assert not [a for a in claims.actions(asked, volumes, "n1") if isinstance(a, Look | Provision)]
+
+
+def test_another_node_s_home_is_shown_there() -> None:
+    assert claims.actions([look(), bound()], [volume()], "n2") == []
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"volumeMode": "Block"}, {"dataSourceRef": {"namespace": "other", "name": "claim-ada"}}]
+)
+def test_what_is_no_look(wrong: dict[str, Any]) -> None:
+    (found,) = claims.actions([look(**wrong), bound()], [volume()], "n1")
+    assert isinstance(found, Look) and found.wrong
+
+
+def test_a_home_that_begins_as_another_is_still_refused() -> None:
+    (found,) = claims.actions([claim(dataSource={"kind": "PersistentVolumeClaim", "name": "claim-bela"})], [], "n1")
+    assert isinstance(found, Provision) and "something else" in found.wrong
+
+
+def test_data_that_two_volumes_name_is_not_given_up_by_one() -> None:
+    """Somebody makes a second volume of a home by hand, as for a claim of another name, and deletes the first."""
+    first, second = volume("Delete", "Released"), volume("Retain", "Bound")
+    assert claims.actions([], [first], "n1") == [Release(first)]
+    second["metadata"] = {**second["metadata"], "name": "again", "uid": "v-2"}
+    assert claims.actions([], [first, second], "n1") == []
+
+
+def test_a_checkpoint_s_volume_goes_and_never_grows() -> None:
+    handle = names.checkpoint_id(names.volume_id("pvc-u-1"), "pvc-u-9")
+    released = volume("Delete", "Released", volumeHandle=handle)
+    (found,) = claims.actions([], [released], "n1")
+    assert isinstance(found, Release) and found.handle == handle
+    assert claims.actions([bound("9Gi")], [volume(volumeHandle=handle)], "n1") == []
+
+
+def test_a_refusal_is_said_once_in_the_claim_s_status() -> None:
+    asked = look()
+    asked["status"]["conditions"] = [{"type": "Other", "status": "True"}, {"type": "CheckpointRefused", "status": "?"}]
+    other, told = claims.refused_status(asked, "x" * 2000, "now")["status"]["conditions"]
+    assert other["type"] == "Other" and told["type"] == "CheckpointRefused" and len(told["message"]) == 1024

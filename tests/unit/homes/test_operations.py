@@ -173,3 +173,18 @@ def test_one_at_a_time(tmp_path: Path) -> None:
         locks.forget("x")
     other.join(10)
     assert order == ["first", "second"] and (tmp_path / "locks/x").exists()
+
+
+def test_what_a_look_left_behind_goes_some_day(tmp_path: Path) -> None:
+    """And it is no day: the next one is made though somebody just looked."""
+    now = [NOW]
+    found = homes(tmp_path, Memory(), now=now)
+    volume = found.create("pvc-1", GI, 0).id
+    left = found.checkpoint(volume, "pvc-u-9", brief=True)
+    upkeep = Upkeep(found, Schedule(keep=2))
+    assert upkeep.daily() == [] and len(found.checkpoints(volume)) == 2
+    now[0] += 8 * DAY + 1
+    upkeep.daily()
+    assert left not in found.checkpoints(volume) and upkeep.dropped == {AGE: 1, ROOM: 0}
+    Upkeep(found, Schedule(keep=0)).daily()
+    assert len(found.checkpoints(volume)) == 2, "0: none are made, and none go"

@@ -60,8 +60,14 @@ def test_a_volume_that_is_there_fulfils_a_range(size: int, required: int, limit:
         (Pool(100, 96, 10), Limits(), 0),
         (Pool(100, 10, 10, metadata=0.97), Limits(), 0),
         (Pool(0, 0, 0), Limits(), 0),
+        (Pool(100, 50, 20, others=40), Limits(), 40),
+        (Pool(100, 50, 20, others=40), Limits(overcommit=2), 100),
+        (Pool(100, 90, 20, others=90), Limits(), 0),
     ],
-    ids=["empty", "some", "all promised", "thrice", "promised before by more", "full", "metadata full", "no pool"],
+    ids=[
+        *("empty", "some", "all promised", "thrice", "promised before by more", "full", "metadata full", "no pool"),
+        *("others have a part", "that part is promised to nobody", "others have nearly all"),
+    ],
 )
 def test_room_that_may_be_promised(pool: Pool, limits: Limits, room: int) -> None:
     assert policy.available(pool, limits) == room
@@ -73,6 +79,7 @@ def made(volume: str, name: str, age: float, *, daily: bool = True) -> Checkpoin
     return Checkpoint(names.checkpoint_id(volume, name), NOON - age * DAY, GI, daily, "thin")
 
 
+SEEN = dataclasses.replace(made(ONE, "d", 0.1, daily=False), brief=True)
 OLD, NEW, ASKED = made(ONE, "a", 5), made(OTHER, "b", 1), made(ONE, "c", 9, daily=False)
 
 
@@ -85,8 +92,12 @@ OLD, NEW, ASKED = made(ONE, "a", 5), made(OTHER, "b", 1), made(ONE, "c", 9, dail
         (91, 0.0, [ASKED], ASKED),
         (99, 0.0, [], None),
         (10, 0.91, [OLD, NEW], OLD),
+        (91, 0.0, [ASKED, SEEN], SEEN),
     ],
-    ids=["not too full", "the oldest", "daily ones first", "then the others", "nothing to drop", "metadata"],
+    ids=[
+        *("not too full", "the oldest", "daily ones first", "then the others", "nothing to drop", "metadata"),
+        "of a look before one that was asked for",
+    ],
 )
 def test_what_goes_before_the_pool_is_full(
     used: int, metadata: float, there: list[Checkpoint], gone: Checkpoint | None
@@ -96,10 +107,10 @@ def test_what_goes_before_the_pool_is_full(
 
 def test_each_volume_keeps_its_newest_days() -> None:
     days = [made(v, f"day{n}", n) for v in (ONE, OTHER) for n in range(5)]
-    gone = policy.expired([*days, ASKED], 3)
+    gone = policy.expired([*days, ASKED], 3, NOON)
     assert {c.id for c in gone} == {names.checkpoint_id(v, f"day{n}") for v in (ONE, OTHER) for n in (3, 4)}
     assert [c.created for c in gone] == sorted(c.created for c in gone)
-    assert policy.expired(days, 5) == []
+    assert policy.expired(days, 5, NOON) == []
 
 
 VOLUME = Volume(ONE, GI, MI)

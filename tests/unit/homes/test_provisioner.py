@@ -16,7 +16,7 @@ from pdshub.homes.provisioner import Provisioner
 from pdshub.kube import CLAIM, EVENT, STORAGE_CLASS, VOLUME
 from tests.unit.apiserver import ApiServer, serving
 from tests.unit.homes.memory import GI, Memory, homes
-from tests.unit.homes.test_claims import CLASS, claim
+from tests.unit.homes.test_claims import CLASS, LOOKS, claim, look
 
 VOLUME_ID = names.volume_id("pvc-u-1")
 
@@ -152,5 +152,46 @@ def test_another_node_s_claim_is_left_alone(tmp_path: Path) -> None:
             server.put(CLAIM, {**claim(), "metadata": {**claim()["metadata"], "name": "mine", "uid": "u-2"}})
             await until(lambda: VOLUME.path(None, "pvc-u-2") in server.objects)
             assert volume_of(server) is None
+
+    asyncio.run(whole())
+
+
+def test_the_life_of_a_look(tmp_path: Path) -> None:
+    """A claim shows a home as it was when it was made; what it shows goes with it, and the home stays."""
+
+    async def whole() -> None:
+        disk = Memory()
+        async with running(tmp_path, disk) as server:
+            server.put(STORAGE_CLASS, LOOKS)
+            server.put(CLAIM, claim())
+            await until(lambda: volume_of(server))
+            bind(server)
+            server.put(CLAIM, look())
+            path = VOLUME.path(None, "pvc-u-9")
+            shown = await until(lambda: server.objects.get(path))
+            (kept,) = disk.copies.values()
+            assert shown["spec"]["csi"]["volumeHandle"] == kept.id and kept.brief and kept.volume == VOLUME_ID
+            server.remove(CLAIM, "one-i0", "hub")
+            server.put(VOLUME, {**shown, "status": {"phase": "Released"}})
+            await until(lambda: path not in server.objects)
+            assert not disk.copies and VOLUME_ID in disk.kept
+
+    asyncio.run(whole())
+
+
+def test_why_there_is_no_checkpoint_stands_in_the_claim(tmp_path: Path) -> None:
+    async def whole() -> None:
+        disk = Memory()
+        async with running(tmp_path, disk) as server:
+            server.put(STORAGE_CLASS, LOOKS)
+            server.put(CLAIM, claim())
+            await until(lambda: volume_of(server))
+            bind(server)
+            disk.used = 95 * GI
+            server.put(CLAIM, look())
+            path = CLAIM.path("hub", "one-i0")
+            (told,) = await until(lambda: (server.objects[path].get("status") or {}).get("conditions"))
+            assert told["type"] == "CheckpointRefused" and "full" in told["message"]
+            assert VOLUME.path(None, "pvc-u-9") not in server.objects and not disk.copies
 
     asyncio.run(whole())

@@ -76,6 +76,14 @@ def test_capabilities(asked: Any, why: str) -> None:
     assert why in found if why else found == ""
 
 
+def test_capabilities_of_a_checkpoint() -> None:
+    """ReadOnlyMany is what the kubelet is told of it; a home is never anything for many."""
+    volume, many = names.volume_id("pvc-1"), capability("MULTI_NODE_READER_ONLY")
+    assert why_not(many, names.checkpoint_id(volume, "x")) == ""
+    assert "one node's" in why_not(many, volume) and "one node's" in why_not(many)
+    assert why_not(capability("MULTI_NODE_MULTI_WRITER"), names.checkpoint_id(volume, "x"))
+
+
 def create(**more: Any) -> Any:
     return csi.CreateVolumeRequest(**{"name": "pvc-1", "volume_capabilities": [capability()], **more})
 

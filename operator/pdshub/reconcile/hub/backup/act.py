@@ -8,6 +8,7 @@ from pdshub import hub_api, rfc3339
 from pdshub.api.backup import HubBackupStatus, HubRestoreStatus
 from pdshub.hub_api import HubError
 from pdshub.kube import (
+    CLAIM,
     CONFIG_MAP,
     HUB_BACKUP,
     HUB_RESTORE,
@@ -31,6 +32,7 @@ from pdshub.reconcile.hub.backup.steps import MakeRun, Prepare, Prune, Start, St
 from pdshub.reconcile.hub.backup.turns import Claimant
 from pdshub.reconcile.hub.people import read as people
 from pdshub.render import backup_job, keys
+from pdshub.render.backup_job import Order
 from pdshub.render.names import SERVER_LABELS
 from pdshub.wellknown import API_VERSION, HUB_ROLE
 
@@ -62,6 +64,9 @@ async def remove_job(context: BackupContext, namespace: str, job: str) -> None:
     """Take a Job and what it was asked away; its pods end with it. Raises KubeError."""
     # the Job last: while it is there, all of it is found again
     await context.kube.delete(CONFIG_MAP, job, namespace)
+    claim = await context.kube.live.get(CLAIM, job, namespace)
+    if claim is not None and backup_job.is_checkpoint(claim):  # a home may have the same name
+        await context.kube.delete(CLAIM, job, namespace)
     await context.kube.delete(JOB, job, namespace)
 
 
@@ -148,6 +153,7 @@ async def _start(context: BackupContext, facts: Facts, step: Start) -> bool:
         await remove_job(context, facts.names.namespace, former)
     body = backup_job.config_map(facts.names, made)
     try:
+        await _show(context, facts, made)
         if not await context.kube.create(CONFIG_MAP, body):
             raise KubeError(409, f"ConfigMap {made.job} is there already, and is another's")
         await context.kube.create(JOB, backup_job.job(facts.names, made, context.hubs.installation.backup))
@@ -158,6 +164,25 @@ async def _start(context: BackupContext, facts: Facts, step: Start) -> bool:
         return True
     log.info("%s/%s: Job %s %s", facts.names.namespace, facts.names.name, made.job, step.item)
     return True
+
+
+async def _show(context: BackupContext, facts: Facts, made: Order) -> None:
+    """Let the Job see a checkpoint, where it shall. Raises KubeError: 409 where the name is another's."""
+    if not made.checkpoint:
+        return
+    body = backup_job.checkpoint(facts.names, made)
+    try:
+        if await context.kube.create(CLAIM, body):
+            return
+    except KubeError as error:
+        if error.status in (0, 429) or error.status >= 500:  # of a moment
+            raise
+        log.info("%s/%s: no claim for a checkpoint: %s", facts.names.namespace, made.job, error)
+        return  # the next look finds none, and saves the home as it is
+    found = await context.kube.live.get(CLAIM, made.job, facts.names.namespace)
+    owners = (found or {"metadata": {}})["metadata"].get("ownerReferences") or []
+    if found is None or not backup_job.is_checkpoint(found) or made.owner["uid"] not in [o.get("uid") for o in owners]:
+        raise KubeError(409, f"claim {made.job} is there already, and is another's")
 
 
 async def _refused(context: BackupContext, facts: Facts, step: Start, job: str, error: KubeError) -> None:
@@ -173,7 +198,7 @@ async def _refused(context: BackupContext, facts: Facts, step: Start, job: str, 
         told = restoring.after(about.status, ended, now)
     await context.kube.patch(about.resource, about.name, {"status": told.wire()}, about.namespace, "status")
     if not error.conflict:  # what is another's stays
-        await context.kube.delete(CONFIG_MAP, job, about.namespace)
+        await remove_job(context, about.namespace, job)
     if told.phase not in UNFINISHED:
         await _ended(context, about, told)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from pdshub import rfc3339
-from pdshub.reconcile.hub.backup import progress, restoring, schedule
+from pdshub.reconcile.hub.backup import checkpoint, progress, restoring, schedule
 from pdshub.reconcile.hub.backup.asked import Asked, Restore, Run
 from pdshub.reconcile.hub.backup.facts import Facts, nodes_of
 from pdshub.reconcile.hub.backup.outcome import Outcome, State, outcome
@@ -32,10 +32,11 @@ def claim_of(facts: Facts, item: str) -> str:
     return DATABASE_CLAIM if item == DATABASE else ""
 
 
-def mounted(facts: Facts, item: str) -> list[str]:
-    """The claims that a Job about an item mounts."""
-    repository = facts.place.claim if facts.place else ""
-    return [claim for claim in (claim_of(facts, item), repository) if claim]
+def mounted(facts: Facts, stage: Stage, attempt: int, item: str) -> list[str]:
+    """The claims that a Job about an item mounts, but for one of its own that shows a checkpoint."""
+    repository, claim = facts.place.claim if facts.place else "", claim_of(facts, item)
+    shown = checkpoint.wanted(facts, stage, attempt, item, claim)
+    return [claim for claim in ("" if shown else claim, repository) if claim]
 
 
 def items_of(facts: Facts, run: Run) -> tuple[list[str], dict[str, str]]:
@@ -97,7 +98,7 @@ def _begin(facts: Facts, run: Run, stage: Stage, attempt: int, item: str) -> Ste
     lacks = bool(claim or user_of(item)) and claim not in facts.claims
     gone = f"claim {claim or 'of this home'} is gone" if lacks else ""
     reason = "NotFound" if gone else "InUse"
-    if why := gone or nodes_of(facts, mounted(facts, item))[1]:
+    if why := gone or nodes_of(facts, mounted(facts, stage, attempt, item))[1]:
         ended = Outcome(State.ENDED, reason, why)
         return Tell(run, progress.after(run.status, stage, ended, _now(facts)))
     return Start(run, stage, attempt, item)
@@ -111,12 +112,17 @@ def _of_job(facts: Facts, run: Run) -> Step:
     except (ValueError, IndexError):
         return Tell(run, progress.failed(status, "BadStatus: its status names a Job that is none of it", now))
     found = outcome(facts.jobs.get(status.job), facts.pods, item, facts.now)
+    shown = checkpoint.wanted(facts, stage, attempt, item, claim_of(facts, item))
     if found.state is State.GOES_ON:
+        if shown and checkpoint.trouble(facts, status.job):
+            return _begin(facts, run, stage, attempt + 1, item)
         if waits := _elsewhere(facts, status.job, item):
             why = f"server {waits} started on another node: the home is saved there"
             return Tell(run, progress.put_back(status, stage, why))
         return Nothing(WORKING)
-    if found.state in (State.MISSING, State.LOST) and attempt < RETRIES:
+    # a checkpoint that cannot be mounted is none: the home itself may be
+    again = found.state in (State.MISSING, State.LOST) or (shown and found.reason == "NotStarted")
+    if again and attempt < RETRIES:
         return _begin(facts, run, stage, attempt + 1, item)
     return Tell(run, progress.after(status, stage, found, now))
 
@@ -141,9 +147,10 @@ def of_restore(facts: Facts, restore: Restore) -> Step:
             words = f"NotStopped: the user's server did not end: {status.message}"
             return Tell(restore, restoring.failed(status, words, now))
         return StopServer(restore)
-    if why := nodes_of(facts, mounted(facts, home_item(spec.user)))[1]:
+    stage, item = Stage("restore"), home_item(spec.user)
+    if why := nodes_of(facts, mounted(facts, stage, 0, item))[1]:
         return Tell(restore, restoring.failed(status, f"InUse: {why}", now))
-    return Start(restore, Stage("restore"), 0, home_item(spec.user))
+    return Start(restore, stage, 0, item)
 
 
 def _of_restore_job(facts: Facts, restore: Restore, item: str) -> Step:
