@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pdshub.api.base import parse_quantity
+from pdshub.wellknown import HOMES_CHECKPOINTS
 from tests.e2e.cluster import Cluster, CommandFailed, eventually
 from tests.e2e.conftest import HOMES_CLASS, SYSTEM, UNPRIVILEGED, namespace
 
@@ -68,8 +69,8 @@ def space(cluster: Cluster) -> Iterator[None]:
         cluster.apply(claim(name), pod(cluster, name))
     for name in ("ada", "bela"):
         cluster.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "-n", SPACE, "--timeout=180s", timeout=190)
-    volumes = [c["spec"]["volumeName"] for c in cluster.items("pvc", SPACE)]
     yield
+    volumes = [name for c in cluster.items("pvc", SPACE) if (name := c["spec"].get("volumeName"))]
     cluster.kubectl("delete", "namespace", SPACE, "--timeout=180s", timeout=190)
     for volume in volumes:
         give_up(cluster, volume)
@@ -185,6 +186,58 @@ def test_one_file_comes_back_from_a_checkpoint(cluster: Cluster, space: None) ->
     assert sh(cluster, "bela", f"stat -c %u '/home/{new}'") == "1000"
     assert sh(cluster, "bela", "cat /home/notebooks/x.ipynb") == "today"
     assert "is gone" in driver(cluster, "drop", checkpoint)
+
+
+def test_a_claim_shows_a_home_as_it_was_and_nobody_writes_it(cluster: Cluster, space: None) -> None:
+    """As a backup's Job does it; what it shows goes with the claim."""
+    sh(cluster, "bela", "echo then > /home/seen; sync")
+    looks = claim("look", "1Mi")
+    looks["spec"] |= {
+        "storageClassName": HOMES_CHECKPOINTS,
+        "accessModes": ["ReadOnlyMany"],
+        "dataSource": {"kind": "PersistentVolumeClaim", "name": "bela"},
+    }
+    reads = pod(cluster, "look")
+    reads["spec"]["volumes"][0]["persistentVolumeClaim"]["readOnly"] = True
+    cluster.apply(looks)
+    eventually(
+        lambda: cluster.get("pvc", "look", SPACE)["status"]["phase"], lambda p: p == "Bound", what="a checkpoint"
+    )
+    sh(cluster, "bela", "echo now > /home/seen")
+    cluster.apply(reads)
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/look", "-n", SPACE, "--timeout=180s", timeout=190)
+    assert sh(cluster, "look", "cat /home/seen") == "then"
+    for attempt in ("touch /home/x", "rm /home/seen", "mount -o remount,rw /home"):
+        with pytest.raises(CommandFailed):
+            sh(cluster, "look", attempt)
+    shown = of(cluster, "look")
+    handle = shown["spec"]["csi"]["volumeHandle"]
+    assert handle in driver(cluster, "list")
+    cluster.kubectl("delete", "pod/look", "pvc/look", "-n", SPACE, "--timeout=120s", timeout=130)
+    cluster.kubectl("wait", "--for=delete", f"pv/{shown['metadata']['name']}", "--timeout=120s", timeout=130)
+    assert handle not in driver(cluster, "list") and sh(cluster, "bela", "cat /home/seen") == "now"
+
+
+def test_no_claim_shows_a_home_of_another_namespace(cluster: Cluster, space: None) -> None:
+    """By its name there is none; and nobody is told what there is."""
+    looks = claim("peek", "1Mi")
+    looks["spec"] |= {
+        "storageClassName": HOMES_CHECKPOINTS,
+        "accessModes": ["ReadOnlyMany"],
+        "dataSource": {"kind": "PersistentVolumeClaim", "name": "ada"},
+    }
+    elsewhere = f"{SPACE}-other"
+    namespace(cluster, elsewhere)
+    try:
+        looks["metadata"]["namespace"] = elsewhere
+        cluster.apply(looks)
+        cluster.apply(claim("peek-own", "400Mi"))  # the driver is at work meanwhile
+        cluster.apply({**pod(cluster, "peek-own")})
+        cluster.kubectl("wait", "--for=condition=Ready", "pod/peek-own", "-n", SPACE, "--timeout=180s", timeout=190)
+        assert cluster.get("pvc", "peek", elsewhere)["status"]["phase"] == "Pending"
+    finally:
+        cluster.kubectl("delete", "namespace", elsewhere, "--wait=false")
+        cluster.kubectl("delete", "pod/peek-own", "-n", SPACE, "--timeout=120s", timeout=130)
 
 
 def test_its_metrics_say_how_full_the_pool_is(cluster: Cluster, space: None) -> None:

@@ -69,7 +69,8 @@ def values(world: World, images: Mapping[str, str]) -> dict[str, Any]:
         "backup": {"ranges": ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]},
         # hack/test --chart: a chart repository that is a pod of the cluster
         "operator": {"extraEgress": [{"ports": [{"port": 8000, "protocol": "TCP"}]}]},
-        "homes": {"enabled": True},
+        # homes of tests are many, small and nearly empty, and the machine's disk is not theirs alone
+        "homes": {"enabled": True, "overcommit": 4},
     }
 
 

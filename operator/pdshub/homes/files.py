@@ -22,7 +22,7 @@ from pdshub.homes.errors import ArgumentError, FullError, MissingError
 from pdshub.homes.model import Checkpoint, Pool, Volume
 
 COPY_MOST = 1 << 30
-"""Bytes that are copied while a home stands still, where the file system below can't reflink: a second or two."""
+"""Bytes that are copied at most while a home stands still, where the file system below can't reflink."""
 
 
 class FileBackend(Backend):

@@ -160,7 +160,7 @@ def listed(homes: Homes) -> str:
                 "size": v.size,
                 "used": v.used,
                 "checkpoints": [
-                    {"id": c.id, "created": c.created, "daily": c.daily, "how": c.how}
+                    {"id": c.id, "created": c.created, "daily": c.daily, "brief": c.brief, "how": c.how}
                     for c in checkpoints
                     if c.volume == v.id
                 ],
