@@ -99,11 +99,11 @@ def page(document: Json) -> str:
     lines = [
         "# Homes on a node's own disk: figures",
         "",
-        "Written by `./hack/bench homes`, with homes.json beside it. Do not edit. The driver alone, without Kubernetes:",
+        "Written by `./hack/bench homes`, with homes.json beside it. Do not edit. The driver without Kubernetes:",
         f"seconds, the middle and the worst of {document['rounds']}; homes of {SIZE // MI} MiB.",
         "",
-        f"{document['date']}, {document['processor']}, {document['cores']} cores, Linux {document['kernel']}, load before"
-        f" {document['load']}" + ("; other work shared the machine." if document["shared"] else "."),
+        f"{document['date']}, {document['processor']}, {document['cores']} cores, Linux {document['kernel']},"
+        f" load before {document['load']}" + ("; other work shared the machine." if document["shared"] else "."),
         "",
         "| the disk below | content of the home | made | mounted | kept | stands still | grown in use |",
         "| --- | --- | --- | --- | --- | --- | --- |",

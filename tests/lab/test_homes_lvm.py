@@ -213,6 +213,31 @@ def test_a_checkpoint_gives_one_file_back(machine: Machine) -> None:
     assert homes.checkpoints(volume) == []
 
 
+def test_a_checkpoint_is_shown_and_stays_while_it_is_seen(machine: Machine) -> None:
+    """As a backup's Job sees it: nobody writes it, it does not change, and LVM removes it once nobody looks."""
+    homes = machine.homes()
+    volume = homes.create("pvc-1", SMALL, 0).id
+    target = machine.mounted(homes, volume)
+    (target / "x").write_text("before")
+    kept = homes.checkpoint(volume, "pvc-look", brief=True)
+    assert kept.brief and not kept.daily
+    (target / "x").write_text("after")
+    for _ in range(2):
+        seen = machine.mounted(homes, kept.id)
+    assert (seen / "x").read_text() == "before" and (target / "x").read_text() == "after"
+    with pytest.raises(OSError, match="Read-only"):
+        (seen / "y").write_text("")
+    with pytest.raises(InUseError):
+        homes.drop(kept.id)
+    machine.unmounted(homes, kept.id)
+    homes.drop(kept.id)
+    assert homes.checkpoints() == [] and [v.id for v in homes.volumes()] == [volume]
+    machine.unmounted(homes, volume)
+    at_rest = homes.checkpoint(volume, "pvc-again", brief=True)
+    assert (machine.mounted(homes, at_rest.id) / "x").read_text() == "after", "of a home that nobody has mounted"
+    machine.unmounted(homes, at_rest.id)
+
+
 def test_the_pool_grows_by_one_more_disk(machine: Machine) -> None:
     homes = machine.homes()
     before = homes.pool()
