@@ -91,8 +91,9 @@ Action = Provision | Look | Grow | Release
 def actions(claims: Iterable[Object], volumes: Iterable[Object], node: str) -> list[Action]:
     """All that is to be done on this node; what is wrong for good is among it, so that somebody says it."""
     by_key = {key_of(claim): claim for claim in claims}
-    here = {str(volume["metadata"]["name"]): volume for volume in volumes if is_here(volume, node)}
-    handles = Counter(_handle(volume) for volume in here.values())
+    known = list(volumes)
+    here = {str(volume["metadata"]["name"]): volume for volume in known if is_here(volume, node)}
+    handles = Counter(_handle(volume) for volume in known)
     found: list[Action] = [p for claim in by_key.values() if (p := _provision(claim, node))]
     found += [look for claim in by_key.values() if (look := _look(claim, by_key, here))]
     for volume in here.values():

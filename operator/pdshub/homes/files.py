@@ -82,9 +82,8 @@ class FileBackend(Backend):
     def volume(self, volume: str) -> Volume | None:
         """The image of that id; it is there as soon as it has its name."""
         image = self._image(volume)
-        try:
-            about = image.lstat()
-        except FileNotFoundError:
+        about = _about(image)
+        if about is None:
             return None
         label = _beside(image).get("name", "")
         return Volume(volume, about.st_size, about.st_blocks * 512, names.label(str(label)), about.st_mtime)
@@ -145,9 +144,8 @@ class FileBackend(Backend):
 
     def _checkpoint(self, checkpoint: str) -> Checkpoint | None:
         image = self._copy(checkpoint)
-        try:
-            about = image.lstat()
-        except FileNotFoundError:
+        about = _about(image)
+        if about is None:
             return None
         noted = _beside(image)
         created = noted.get("created")
@@ -193,6 +191,15 @@ class FileBackend(Backend):
     def checkpoint_device(self, checkpoint: str, *, stays: bool = False) -> AbstractContextManager[str]:
         """A loop device over a copy, read-only; it goes with its last mount, whoever asks."""
         return loop.attached(str(self._copy(checkpoint)), read_only=True)
+
+
+def _about(image: Path) -> os.stat_result | None:
+    """None where there is no image: a link is none, wherever it leads."""
+    try:
+        found = image.lstat()
+    except FileNotFoundError:
+        return None
+    return found if stat.S_ISREG(found.st_mode) else None
 
 
 def _taken(image: Path) -> int:

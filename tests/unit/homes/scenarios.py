@@ -307,8 +307,15 @@ def not_root_s_alone(d: Disk) -> None:
     aside = d.directory / "aside.img"
     image.rename(aside)
     image.symlink_to(aside)
-    refused(OSError, lambda: d.mounted(homes, volume))
-    assert not d.mounts()
+    refused(MissingError, lambda: d.mounted(homes, volume))
+    assert not d.mounts() and homes.volumes() == []
+    other = homes.create("pvc-2", SMALL, 0).id
+    kept = d.mounted(homes, other, "two")
+    image.unlink()
+    image.symlink_to(d.pool / f"volumes/{other}.img")
+    refused(MissingError, lambda: d.mounted(homes, volume))
+    homes.delete(volume)
+    assert kept.is_dir() and (d.pool / f"volumes/{other}.img").exists(), "and it takes nobody else's along"
 
 
 def too_large_to_copy(d: Disk) -> None:

@@ -284,7 +284,7 @@ def test_data_that_two_volumes_name_is_not_given_up_by_one() -> None:
     """Somebody makes a second volume of a home by hand, as for a claim of another name, and deletes the first."""
     first, second = volume("Delete", "Released"), volume("Retain", "Bound")
     assert claims.actions([], [first], "n1") == [Release(first)]
-    second["metadata"] = {**second["metadata"], "name": "again", "uid": "v-2"}
+    second["metadata"] = {"name": "again", "uid": "v-2"}
     assert claims.actions([], [first, second], "n1") == []
 
 
