@@ -36,7 +36,7 @@ async def running(folder: Path, disk: Memory) -> AsyncIterator[ApiServer]:
 
 async def until(what: Callable[[], Any]) -> Any:
     """What is asked for, once it is true."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not (found := what()):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     return found

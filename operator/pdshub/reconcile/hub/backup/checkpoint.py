@@ -38,4 +38,4 @@ def trouble(facts: Facts, job: str) -> str:
         if told.get("type") == CHECKPOINT_REFUSED and told.get("status") == "True":
             return str(told.get("message") or "the driver of homes refused it")
     since = rfc3339.seconds(claim["metadata"].get("creationTimestamp"))
-    return "the driver of homes does not answer" if facts.now - since > PATIENCE else ""
+    return "the driver of homes does not answer" if since and facts.now - since > PATIENCE else ""

@@ -19,7 +19,19 @@ from pdshub.render.backup_job import job as job_of_order
 from pdshub.render.names import BACKUP_LABELS
 from pdshub.wellknown import CHECKPOINT_REFUSED, HOMES_CHECKPOINTS, HOMES_DRIVER
 from tests.unit.reconcile.hub.backup.estate import INSTALLATION, Estate, Killed
-from tests.unit.reconcile.hub.backup.given import NAMES, NOW, claim, facts, home, job, pod, restore, run, running
+from tests.unit.reconcile.hub.backup.given import (
+    NAMES,
+    NOW,
+    backup,
+    claim,
+    facts,
+    home,
+    job,
+    pod,
+    restore,
+    run,
+    running,
+)
 
 MADE_BY = {"volume.kubernetes.io/storage-provisioner": HOMES_DRIVER}
 SAVE = Stage("backup", 0)
@@ -39,6 +51,7 @@ def given(*more: dict[str, Any], modes: tuple[str, ...] = (), **fields: Any) -> 
     """A hub whose home of ada is the driver's, in the middle of saving it."""
     there = [own("claim-ada", *modes), home("claim-bela"), claim("hub-db-dir"), claim("vault"), *more]
     asked = run("one", running(("home/ada", "Pending"), ("keys", "Pending"), job=fields.pop("job", "")))
+    fields.setdefault("spec", backup(suspend=True))  # no other run is due
     return facts(runs=(asked,), claims={one["metadata"]["name"]: one for one in there}, **fields)
 
 
