@@ -63,9 +63,9 @@ class Provisioner:
                 self._woken.clear()
                 if await self._claims.ready() and await self._volumes.ready():
                     await self.turn()
-                else:
+                    await self._wait()
+                else:  # nobody tells of a copy that becomes ready and is empty
                     await asyncio.sleep(1)
-                await self._wait()
         finally:
             await self._claims.stop()
             await self._volumes.stop()
@@ -74,7 +74,9 @@ class Provisioner:
         now = asyncio.get_running_loop().time()
         next_try = min((at for at, _ in self._pauses.values()), default=now + RESYNC)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), max(0.1, min(RESYNC, next_try - now)))
+            # not wait_for: before Python 3.12 it forgets that it was cancelled when it is woken at the same moment
+            async with asyncio.timeout(max(0.1, min(RESYNC, next_try - now))):
+                await self._woken.wait()
 
     async def turn(self) -> None:
         """Do all that is to be done now; what fails is said and tried again later."""

@@ -195,3 +195,24 @@ def test_why_there_is_no_checkpoint_stands_in_the_claim(tmp_path: Path) -> None:
             assert VOLUME.path(None, "pvc-u-9") not in server.objects and not disk.copies
 
     asyncio.run(whole())
+
+
+@pytest.mark.parametrize("steps", range(6))
+def test_it_ends_when_it_is_told_to_whatever_else_it_is_told(tmp_path: Path, steps: int) -> None:
+    """Woken and cancelled at the same moment, or so many steps of the loop apart."""
+
+    async def whole() -> None:
+        async with serving() as (server, kube):
+            server.put(STORAGE_CLASS, CLASS)
+            found = Provisioner(kube, homes(tmp_path, Memory()), "n1")
+            task = asyncio.create_task(found.run())
+            server.put(CLAIM, claim())
+            await until(lambda: volume_of(server))
+            found._woken.set()
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait({task}, timeout=60)
+            assert task.cancelled()
+
+    asyncio.run(whole())
