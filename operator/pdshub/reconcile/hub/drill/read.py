@@ -5,32 +5,38 @@ from __future__ import annotations
 from typing import Any
 
 from pdshub.kube import (
+    CLAIM,
     CONFIG_MAP,
     DEPLOYMENT,
     HUB_BACKUP,
     JOB,
+    NETWORK_POLICY,
     PDSHUB,
     POD,
     ROLE_BINDING,
     SECRET,
+    VOLUME,
     Kube,
     KubeError,
     Object,
+    Resource,
 )
 from pdshub.reconcile.common.triggers import HubKey
 from pdshub.reconcile.hub.backup import read as backups
-from pdshub.reconcile.hub.backup import turns
+from pdshub.reconcile.hub.backup import strangers, turns
 from pdshub.reconcile.hub.backup.asked import UNFINISHED, runs_of
 from pdshub.reconcile.hub.backup.facts import Facts as Backups
 from pdshub.reconcile.hub.drill import record
 from pdshub.reconcile.hub.drill.context import DrillContext
 from pdshub.reconcile.hub.drill.facts import Facts
 from pdshub.reconcile.hub.drill.order import DRILL, selector
-from pdshub.render.names import HUB_LABEL, NAMESPACE_LABEL, Names
+from pdshub.render.names import HUB_LABEL, NAMESPACE_LABEL, REPOSITORY_LABEL, Names
 from pdshub.wellknown import HUB_ROLE, MANAGER
 
 HUB = "hub"
 """Deployment and container of a hub, as hub charts name them."""
+KINDS: tuple[Resource, ...] = (SECRET, JOB, NETWORK_POLICY, CONFIG_MAP, CLAIM)
+"""What a drill makes in its namespace, in the order in which it goes: keys first."""
 
 
 async def look(context: DrillContext, hub: Object, names: Names) -> Facts:
@@ -55,21 +61,24 @@ async def look(context: DrillContext, hub: Object, names: Names) -> Facts:
     return Facts(
         found, drills, namespace, await _image(kube, names) if drills.running else "",
         {str(job["metadata"]["name"]): job for job in jobs}, tuple(pods), not drills.running,
-        drills.running and await _busy(kube, found),
+        drills.running and await _busy(context, found),
     )  # fmt: skip
 
 
 async def strays(context: DrillContext) -> set[HubKey]:
     """Hubs of which something lies in the drills' namespace: one may be gone. Raises KubeError."""
-    found: set[HubKey] = set()
+    kube, namespace = context.kube.live, context.namespace
+    left: list[Object] = []
     try:
-        for kind in (SECRET, JOB):
-            for item in await context.kube.live.items(kind, context.namespace, labels=f"component={DRILL}"):
-                marks = item["metadata"].get("labels") or {}
-                found.add((str(marks.get(NAMESPACE_LABEL, "")), str(marks.get(HUB_LABEL, ""))))
+        for kind in KINDS:
+            left += await kube.items(kind, namespace, labels=f"component={DRILL}")
     except KubeError as error:
         if error.status not in (403, 404):
             raise
+    shares = await kube.items(VOLUME, labels=f"{REPOSITORY_LABEL}=nfs")
+    left += [share for share in shares if (share["spec"].get("claimRef") or {}).get("namespace") == namespace]
+    marks = [item["metadata"].get("labels") or {} for item in left]
+    found = {(str(mark.get(NAMESPACE_LABEL, "")), str(mark.get(HUB_LABEL, ""))) for mark in marks}
     return {key for key in found if all(key)}
 
 
@@ -80,13 +89,15 @@ async def _image(kube: Kube, names: Names) -> str:
     return next((str(c.get("image") or "") for c in pod.get("containers") or [] if c.get("name") == HUB), "")
 
 
-async def _busy(kube: Kube, found: Backups) -> bool:
+async def _busy(context: DrillContext, found: Backups) -> bool:
     """Whether a run of any hub goes on at the same repository: drills wait for backups, not these for drills."""
     if found.place is None:
         return False
+    kube = context.kube
     bindings = await kube.items(ROLE_BINDING, fields=f"metadata.name={HUB_ROLE}")
     opened = {str(item["metadata"]["namespace"]) for item in bindings}
-    where = turns.repositories(await kube.live.items(PDSHUB), opened)
+    hubs = await kube.live.items(PDSHUB)
+    where = await strangers.without(context.backups, found, hubs, turns.repositories(hubs, opened))
     return any(
         run.status.phase in UNFINISHED and not run.going and where.get((run.namespace, run.hub)) == found.place.identity
         for run in runs_of(await kube.live.items(HUB_BACKUP))
