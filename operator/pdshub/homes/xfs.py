@@ -31,6 +31,7 @@ def mount_frozen(device: str, point: str) -> None:
 
     What was frozen when it was copied has nothing in its log that is not in its place as well.
     """
+    Path(point).mkdir(parents=True, exist_ok=True)
     flags = _SAFE | syscalls.MS_RDONLY | syscalls.MS_NOEXEC
     syscalls.mount(device, point, TYPE, flags, "nouuid,norecovery")
 

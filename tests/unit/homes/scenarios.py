@@ -251,7 +251,7 @@ def cut_off(d: Disk) -> None:
     folder = os.open(target, os.O_RDONLY)
     os.fsync(folder)
     os.close(folder)
-    image, aside = d.pool / f"volumes/{volume}.img", d.directory / "as-it-was.img"
+    image, aside = d.pool / f"volumes/{volume}.img", d.directory / "host/as-it-was.img"
     images.copy(image, aside)  # while it is mounted: the disk of a node that has no power any more
     d.unmounted(homes, volume)
     eventually(lambda: not d.loops(), text="the device goes with its mount")
@@ -304,7 +304,7 @@ def not_root_s_alone(d: Disk) -> None:
     os.chown(d.pool / "volumes", 1000, 1000)
     refused(ArgumentError, d.homes)
     os.chown(d.pool / "volumes", 0, 0)
-    aside = d.directory / "aside.img"
+    aside = d.directory / "host/aside.img"
     image.rename(aside)
     image.symlink_to(aside)
     refused(MissingError, lambda: d.mounted(homes, volume))
