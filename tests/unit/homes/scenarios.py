@@ -232,6 +232,8 @@ def shown(d: Disk) -> None:
     assert "mounted" in refused(InUseError, lambda: homes.drop(kept.id))
     refused(TakenError, lambda: homes.stage(volume, d.staged(kept.id)))
     again = d.homes()  # as after a restart of the driver
+    d.unmounted(again, volume)
+    assert (d.mounted(again, volume) / "x").read_text() == "after", "a home that shares blocks is mounted as any other"
     d.unmounted(again, kept.id, "look")
     again.drop(kept.id)
     assert again.checkpoints() == []
