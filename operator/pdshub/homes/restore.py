@@ -53,10 +53,12 @@ def file(source: str, home: str, path: str, mark: str) -> str:
 
 def _copy(there: int, name: str, here: int, new: str) -> None:
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    with os.fdopen(os.open(name, flags, dir_fd=there), "rb") as old:
-        about = os.fstat(old.fileno())
-        if not stat.S_ISREG(about.st_mode):
-            raise ArgumentError(f"{name} is no regular file")
+    descriptor = os.open(name, flags, dir_fd=there)
+    about = os.fstat(descriptor)
+    if not stat.S_ISREG(about.st_mode):
+        os.close(descriptor)  # or the checkpoint could not be unmounted
+        raise ArgumentError(f"{name} is no regular file")
+    with os.fdopen(descriptor, "rb") as old:
         # without a name until it is whole: open(2), O_TMPFILE
         made = os.open(".", os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=here)
         with os.fdopen(made, "wb") as copy:
