@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from pdshub.wellknown import HOMES_CHECKPOINTS
 from tests.e2e.cluster import Cluster, CommandFailed, eventually
 from tests.e2e.conftest import UNPRIVILEGED, namespace, person, variant, wait_ready
 from tests.e2e.google_hub import machine_address
@@ -128,7 +129,9 @@ def there_and_back(cluster: Cluster, ada: Person, name: str) -> None:
     assert status["phase"] == "Completed", status
     items = {item["item"]: item for item in status["items"]}
     assert {"home/ada", "database", "keys", "objects"} <= items.keys()
-    assert items["home/ada"]["how"] == "InUse" and items["database"]["how"] == "SQLite"
+    assert items["home/ada"]["how"] == "Snapshot", "its storage has checkpoints, though its server runs"
+    assert items["database"]["how"] == "SQLite"
+    assert not [c for c in cluster.items("pvc", SPACE) if c["spec"]["storageClassName"] == HOMES_CHECKPOINTS]
     assert all(len(item["snapshot"]) == 64 for item in items.values()) and status["sizeBytes"] > 300_000
     assert cluster.items("jobs", SPACE, "component=backup") == [], "its Jobs are gone"
     said = cluster.condition("pdshub", HUB, "BackedUp", SPACE)

@@ -31,8 +31,8 @@ from .steps import Step, record, run_steps, table
 from .venv import venv
 from .world import World
 
-HOST_PACKAGES = ("ca-certificates", "iproute2", "mount", "tar", "fuse3")
-"""fuse3: unit tests of the node plugin mount with it."""
+HOST_PACKAGES = ("ca-certificates", "iproute2", "mount", "tar", "fuse3", "xfsprogs")
+"""fuse3: unit tests of the node plugin mount with it; xfsprogs: those of homes make file systems."""
 
 
 def up(paths: Paths, *, cluster_only: bool, demo: bool) -> None:

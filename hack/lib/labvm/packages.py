@@ -19,7 +19,7 @@ from devcluster.run import StepFailed, output, run, succeeds
 INSTALLED = ("qemu-system-x86", "kmod", "busybox-static", "file", "iproute2", "iptables", "debian-archive-keyring")
 """Needed on the machine itself; none of them has a service."""
 
-UNPACKED = ("nfs-kernel-server", "nfs-common", "rpcbind")
+UNPACKED = ("nfs-kernel-server", "nfs-common", "rpcbind", "lvm2", "thin-provisioning-tools", "xfsprogs")
 """Needed in the guest only; each would start a service here."""
 
 KERNELS: dict[str, tuple[str, ...]] = {"6.1": ("bookworm",), "6.12": ("bookworm-backports", "trixie")}

@@ -20,7 +20,7 @@ from pdshub.render.backup_repository import Place
 from pdshub.render.backup_request import DATABASE, HOME, KEYS, OBJECTS
 from pdshub.render.names import BACKUP_LABELS, RUN_LABEL, Names, short
 from pdshub.render.server import UID
-from pdshub.wellknown import API_VERSION, BACKUP_PRIORITY
+from pdshub.wellknown import API_VERSION, BACKUP_PRIORITY, HOMES_CHECKPOINTS
 
 CONTAINER = "backup"
 PATIENCE = 120
@@ -70,6 +70,8 @@ class Order:
     objects: Mapping[str, str] = field(default_factory=dict)
     """Objects that are saved, by file name."""
     identity: Identity = field(default_factory=Identity)
+    checkpoint: bool = False
+    """Whether the Job sees a checkpoint of the home, in a claim of its own, instead of the home."""
     nodes: tuple[str, ...] = ()
     """Where it has to run: the nodes on which a volume is mounted that no other can mount. Empty: anywhere."""
     host: str = ""
@@ -109,6 +111,27 @@ def config_map(names: Names, order: Order) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": _metadata(names, order), "data": files}
 
 
+def checkpoint(names: Names, order: Order) -> dict[str, Any]:
+    """The claim that shows a Job the home as it is when the claim is made. It has no room of its own: any size does."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": _metadata(names, order),
+        "spec": {
+            "accessModes": ["ReadOnlyMany"],
+            "storageClassName": HOMES_CHECKPOINTS,
+            "dataSource": {"kind": "PersistentVolumeClaim", "name": order.home},
+            "resources": {"requests": {"storage": "1Mi"}},
+        },
+    }
+
+
+def is_checkpoint(claim: Mapping[str, Any]) -> bool:
+    """Whether a claim is such a one, and nobody's home."""
+    labels = claim["metadata"].get("labels") or {}
+    return BACKUP_LABELS.items() <= labels.items() and claim["spec"].get("storageClassName") == HOMES_CHECKPOINTS
+
+
 Volume = tuple[dict[str, Any], dict[str, Any]]
 """A volume of the pod, and where the container has it."""
 
@@ -120,10 +143,12 @@ def _secret(volume: str, name: str, items: Sequence[tuple[str, str]], path: str)
     return {"name": volume, "secret": body}, {"name": volume, "mountPath": path, "readOnly": True}
 
 
-def _claim(volume: str, name: str, path: str, *, read_only: bool) -> Volume:
-    # read-only for the container alone: a volume that a server has read-write is mounted once on a node
+def _claim(volume: str, name: str, path: str, *, read_only: bool, alone: bool = False) -> Volume:
+    """A claim. ``alone``: no server has it, so nothing but its being read is asked for, and no group is set in it."""
+    # else read-only for the container alone: a volume that a server has read-write is mounted once on a node
     mount = {"name": volume, "mountPath": path, **({"readOnly": True} if read_only else {})}
-    return {"name": volume, "persistentVolumeClaim": {"claimName": name}}, mount
+    source = {"claimName": name, **({"readOnly": True} if alone else {})}
+    return {"name": volume, "persistentVolumeClaim": source}, mount
 
 
 def _files(volume: str, name: str, items: Mapping[str, str], path: str) -> Volume:
@@ -161,6 +186,8 @@ def _saved(order: Order) -> list[Volume]:
     if request.action != "backup":
         return []
     path = f"{DATA}/{request.source}"
+    if request.source == HOME and order.checkpoint:
+        return [_claim("data", order.job, path, read_only=True, alone=True)]
     if request.source == HOME:
         return [_claim("data", order.home, path, read_only=True)]
     if request.source == DATABASE:

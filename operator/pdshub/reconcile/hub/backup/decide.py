@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from pdshub import rfc3339
-from pdshub.reconcile.hub.backup import progress, restoring, schedule, warn
+from pdshub.reconcile.hub.backup import checkpoint, progress, restoring, schedule, warn
 from pdshub.reconcile.hub.backup.asked import Asked, Restore, Run
 from pdshub.reconcile.hub.backup.facts import Facts, nodes_of, restoring_pod
 from pdshub.reconcile.hub.backup.items import claim_of, items_of, mounted
@@ -59,7 +59,7 @@ def _begin(facts: Facts, run: Run, stage: Stage, attempt: int, item: str) -> Ste
     lacks = bool(claim or user_of(item)) and claim not in facts.claims
     gone = f"claim {claim or 'of this home'} is gone" if lacks else ""
     reason = "NotFound" if gone else "InUse"
-    if why := gone or nodes_of(facts, mounted(facts, item))[1]:
+    if why := gone or nodes_of(facts, mounted(facts, stage, attempt, item))[1]:
         ended = Outcome(State.ENDED, reason, why)
         return Tell(run, progress.after(run.status, stage, ended, _now(facts)))
     return Start(run, stage, attempt, item)
@@ -75,11 +75,16 @@ def _of_job(facts: Facts, run: Run) -> Step:
     if not progress.is_of(run.name, status.job, progress.OF_RUNS):
         return Tell(run, progress.failed(status, BAD_STATUS, now))
     found = outcome(facts.jobs.get(status.job), facts.pods, item, facts.now)
+    shown = checkpoint.wanted(facts, stage, attempt, item, claim_of(facts, item))
     if found.state is State.GOES_ON:
+        if shown and checkpoint.trouble(facts, status.job):
+            return _begin(facts, run, stage, attempt + 1, item)
         if waits := _elsewhere(facts, status.job, item):
             why = f"server {waits} started on another node: the home is saved there"
             return Tell(run, progress.put_back(status, stage, why))
         return Nothing(WORKING)
+    if shown and found.reason == "NotStarted":  # a checkpoint that cannot be mounted is none: the home itself may be
+        return _begin(facts, run, stage, attempt + 1, item)
     if (again := _again(facts, status.job, found, attempt)) is not None:
         return _begin(facts, run, stage, again, item)
     return Tell(run, progress.after(status, stage, found, now))
@@ -119,7 +124,7 @@ def of_restore(facts: Facts, restore: Restore) -> Step:
             words = f"NotStopped: the user's server did not end: {status.message}"
             return Tell(restore, restoring.failed(status, words, now))
         return (warn.first(restore, facts.now) if servers else None) or StopServer(restore)
-    if why := nodes_of(facts, mounted(facts, home_item(spec.user)))[1]:
+    if why := nodes_of(facts, mounted(facts, Stage("restore"), 0, home_item(spec.user)))[1]:
         return Tell(restore, restoring.failed(status, f"InUse: {why}", now))
     return _begin_restore(facts, restore, 0, home_item(spec.user))
 

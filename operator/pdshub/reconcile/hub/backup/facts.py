@@ -61,7 +61,7 @@ class Facts:
     homes: Mapping[str, str] = field(default_factory=dict)
     """By user the claim of the home, as it is recorded."""
     claims: Mapping[str, Object] = field(default_factory=dict)
-    """PersistentVolumeClaims of the namespace that matter, by name."""
+    """PersistentVolumeClaims of the namespace that matter, by name; those of Jobs have a Job's."""
     uses: Mapping[str, tuple[Use, ...]] = field(default_factory=dict)
     """By claim the pods that have it."""
     secrets: tuple[str, ...] = ()

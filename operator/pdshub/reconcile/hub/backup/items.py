@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pdshub.reconcile.hub.backup import checkpoint
 from pdshub.reconcile.hub.backup.asked import Run
 from pdshub.reconcile.hub.backup.facts import Facts
+from pdshub.reconcile.hub.backup.progress import Stage
 from pdshub.reconcile.hub.recovering import is_empty
 from pdshub.render.backup_request import DATABASE, KEYS, OBJECTS, home_item, user_of
 from pdshub.render.names import DATABASE_CLAIM
@@ -16,10 +18,11 @@ def claim_of(facts: Facts, item: str) -> str:
     return DATABASE_CLAIM if item == DATABASE else ""
 
 
-def mounted(facts: Facts, item: str) -> list[str]:
-    """The claims that a Job about an item mounts."""
-    repository = facts.place.claim if facts.place else ""
-    return [claim for claim in (claim_of(facts, item), repository) if claim]
+def mounted(facts: Facts, stage: Stage, attempt: int, item: str) -> list[str]:
+    """The claims that a Job about an item mounts, but for one of its own that shows a checkpoint."""
+    repository, claim = facts.place.claim if facts.place else "", claim_of(facts, item)
+    shown = checkpoint.wanted(facts, stage, attempt, item, claim)
+    return [claim for claim in ("" if shown else claim, repository) if claim]
 
 
 def items_of(facts: Facts, run: Run) -> tuple[list[str], dict[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pdshub.api.backup_job import JobRequest
 from pdshub.api.hub_backup import Backup
-from pdshub.reconcile.hub.backup import items, progress
+from pdshub.reconcile.hub.backup import checkpoint, items, progress
 from pdshub.reconcile.hub.backup.asked import Restore, Run
 from pdshub.reconcile.hub.backup.facts import Facts, nodes_of, works
 from pdshub.reconcile.hub.backup.steps import Start
@@ -15,8 +15,15 @@ from pdshub.render.backup_request import DATABASE, KEYS, OBJECTS, How, user_of
 from pdshub.render.names import DATABASE_CLAIM
 
 
-def how(facts: Facts, item: str) -> How:
-    """How consistent what is saved of an item will be."""
+def _checkpoint(facts: Facts, step: Start) -> bool:
+    """Whether a step's Job saves a home from a checkpoint."""
+    return checkpoint.wanted(facts, step.stage, step.attempt, step.item, items.claim_of(facts, step.item))
+
+
+def how(facts: Facts, item: str, *, shown: bool = False) -> How:
+    """How consistent what is saved of an item will be. ``shown``: from a checkpoint."""
+    if shown:
+        return "Snapshot"
     if item == DATABASE:
         return "SQLite"
     if not user_of(item):
@@ -35,7 +42,8 @@ def _request(facts: Facts, backup: Backup, place: Place, step: Start) -> JobRequ
         return backup_request.of_init(backup, place, names, about.name)
     if step.stage.action == "forget":
         return backup_request.of_forget(backup, place, names, about.name)
-    return backup_request.of_item(backup, place, names, about.name, about.spec, step.item, how(facts, step.item))
+    said = how(facts, step.item, shown=_checkpoint(facts, step))
+    return backup_request.of_item(backup, place, names, about.name, about.spec, step.item, said)
 
 
 def order(facts: Facts, step: Start) -> Order:
@@ -57,6 +65,7 @@ def order(facts: Facts, step: Start) -> Order:
         secrets=facts.secrets if item == KEYS else (),
         objects=facts.objects if item == OBJECTS else {},
         identity=facts.identity,
-        nodes=nodes_of(facts, items.mounted(facts, item))[0],
+        checkpoint=_checkpoint(facts, step),
+        nodes=nodes_of(facts, items.mounted(facts, step.stage, step.attempt, item))[0],
         host=host,
     )

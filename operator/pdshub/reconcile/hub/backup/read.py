@@ -165,7 +165,9 @@ async def _content(context: BackupContext, facts: Facts, hub: Object, spec: PDSH
     template = str(_dig(spec.values, "singleuser", "storage", "dynamic", "pvcNameTemplate") or HOME_CLAIM)
     record = homes.judge(of_homes, homes.read(maps.get(names.homes)), None, template).record
     repository = facts.place.claim if facts.place else ""
-    known = {*(claim["metadata"]["name"] for claim in of_homes), DATABASE_CLAIM, repository}
+    # and those by which Jobs see checkpoints
+    of_jobs = [claim for claim in claims if BACKUP_LABELS.items() <= (claim["metadata"].get("labels") or {}).items()]
+    known = {*(claim["metadata"]["name"] for claim in [*of_homes, *of_jobs]), DATABASE_CLAIM, repository}
     facts = replace(
         facts,
         homes={user: claim for user, claim in record.items() if is_user(user)},
