@@ -1,0 +1,241 @@
+"""deploy/machine with a real etcd: snapshots, what makes them count, the way back, and a kill at each step of both."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pdshub_machine import etcd_restore, points, store
+from pdshub_machine.trouble import Code
+from tests.unit.machine_etcd import NEVER, Machine, eventually, kubelet
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    """One whose etcd runs."""
+    made = Machine(tmp_path)
+    with kubelet(made):
+        yield made
+
+
+def left(machine: Machine) -> list[str]:
+    """What is in the folder of snapshots and is none."""
+    return [folder.name for folder in (machine.state / "etcd").iterdir() if not points.time_of(folder.name)]
+
+
+def killer(machine: Machine, program: str, word: str, *, after: bool) -> Path:
+    """A folder for PATH in which a program kills who started it, before or after what it does itself."""
+    folder = machine.folder / f"killing-{after}"
+    folder.mkdir(exist_ok=True)
+    real = machine.bin / program
+    kill = "kill -9 $PPID"
+    does = f'"{real}" "$@"; {kill}' if after else kill
+    (folder / program).write_text(f'#!/bin/sh\ncase "$*" in *"{word}"*) {does} ;; *) exec "{real}" "$@" ;; esac\n')
+    (folder / program).chmod(0o755)
+    return folder
+
+
+def test_a_snapshot_is_read_whole_before_it_counts(machine: Machine) -> None:
+    assert machine.status(Code.OLD)["lastGood"] is None
+    machine.put(a="1", b="2")
+    said = machine.run("etcd", "snapshot")
+    (name,) = machine.names()
+    assert said.startswith(f"{name}: 2 keys, revision 3, ")
+    folder = machine.state / "etcd" / name
+    assert sorted(file.name for file in folder.iterdir()) == [store.FACTS, store.DATA]
+    assert {oct(file.stat().st_mode & 0o77) for file in (machine.state, *folder.iterdir())} <= {"0o0", "0o44"}
+    assert oct(machine.state.stat().st_mode & 0o777) == "0o700"
+    machine.run("etcd", "verify")
+    told = machine.status()
+    assert told["kept"] == 1 and not told["old"] and 0 <= told["ageSeconds"] < 3600 and not told["broken"]
+    taken = points.time_of(name)
+    assert taken and machine.metric("last_good_timestamp_seconds") == taken.timestamp()
+    assert machine.metric("kept") == 1 and machine.metric("last_run_ok", "etcd-run") == 1
+
+
+def test_what_is_damaged_counts_no_more(machine: Machine) -> None:
+    for _ in range(3):
+        machine.run("etcd", "snapshot")
+    first, second = machine.names()  # keep_last
+    data = machine.state / "etcd" / first / store.DATA
+    content = bytearray(data.read_bytes())
+    content[-100] ^= 1
+    data.write_bytes(content)
+    (machine.state / "etcd" / second / store.DATA).write_bytes(content[:-512])
+    assert machine.names() == [first], "one that was cut off is seen at once"
+    assert machine.status()["broken"] == [second]
+    said = machine.run("etcd", "restore", first, "--stop", "--replace", code=Code.DAMAGED)
+    assert "another content" in said or "digest at its end differs" in said
+    said = machine.run("etcd", "verify", code=Code.DAMAGED)
+    assert said.count("put aside as") == 2 and "0 of 2 are whole" in said
+    assert machine.names() == [] and machine.metric("last_good_timestamp_seconds") == 0
+    assert machine.status(Code.OLD)["damaged"] == [f"{first}.damaged", f"{second}.damaged"]
+    assert machine.answers()
+
+
+def test_without_etcdutl_nothing_is_called_damaged(machine: Machine) -> None:
+    machine.run("etcd", "snapshot")
+    (machine.bin / "etcdutl").unlink()
+    assert "etcdutl is not on PATH" in machine.run("etcd", "verify", code=Code.FAILED)
+    assert "etcdutl is not on PATH" in machine.run("etcd", "snapshot", code=Code.FAILED)
+    assert len(machine.names()) == 1 and left(machine) == []
+
+
+def test_old_ones_go_only_after_a_new_one_is_there(machine: Machine) -> None:
+    machine.run("etcd", "snapshot")
+    (name,) = machine.names()
+    made = machine.state / "etcd" / name
+    now = datetime.now(UTC)
+    old = [points.name_of(now - timedelta(days=ago)) for ago in (50, 40, 30)]
+    for each in old:
+        shutil.copytree(made, made.with_name(each))
+    machine.manifest.rename(machine.folder / "etcd.yaml")
+    eventually(lambda: not machine.answers(), "etcd is down")
+    machine.run("etcd", "snapshot", code=Code.FAILED)
+    assert machine.names() == [*old, name] and left(machine) == []
+    assert machine.metric("last_run_ok", "etcd-run") == 0 and machine.metric("kept") == 4
+    (machine.folder / "etcd.yaml").rename(machine.manifest)
+    eventually(machine.answers, "etcd is up")
+    machine.run("etcd", "snapshot")
+    assert machine.names()[:2] == old[1:], "three days, and two in any case"
+    assert len(machine.names()) == 4
+
+
+def test_two_at_once(machine: Machine) -> None:
+    machine.run("etcd", "snapshot")
+    with (machine.state / "etcd.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for words in (["snapshot"], ["verify"], ["restore", "latest"]):
+            assert "another one is at work" in machine.run("etcd", *words, code=Code.BUSY)
+        assert len(machine.names()) == 1, "who only reads waits for nobody"
+    assert machine.metric("last_run_ok", "etcd-run") == 1
+
+
+def test_etcd_goes_back(machine: Machine) -> None:
+    machine.put(kept="1", changed="1", gone="1")
+    machine.run("etcd", "snapshot")
+    (name,) = machine.names()
+    machine.put(changed="2", new="2")
+    machine.etcdctl("del", "gone")
+    later, revision = machine.content(), machine.revision()
+    for words in ([], ["--stop"], ["--replace"]):
+        machine.run("etcd", "restore", name, *words, code=Code.REFUSED)
+        assert machine.content() == later and machine.manifest.exists(), words
+    said = machine.run("etcd", "restore", name, "--stop", "--replace")
+    assert said.splitlines()[-1] == "etcd answers"
+    assert machine.content() == {"kept": "1", "changed": "1", "gone": "1"}
+    assert machine.revision() > revision + etcd_restore.BUMP // 2, "to who watches no revision went down"
+    assert sorted(file.name for file in machine.manifests.iterdir()) == ["etcd.yaml", "kube-apiserver.yaml"]
+    (before,) = machine.status()["before"]
+    machine.put(again="1")
+    machine.run("etcd", "snapshot")
+    assert len(machine.names()) == 2
+
+    # and forward again, by hand: docs/recover-machine.md, "That was the wrong one"
+    machine.manifest.rename(machine.folder / "etcd.yaml")
+    eventually(lambda: not machine.answers(), "etcd is down")
+    said = machine.run("etcd", "restore", name, code=Code.REFUSED)  # no manifest says what etcd this is
+    assert "no etcd.yaml" in said
+    member = machine.data / "member"
+    eventually(lambda: not etcd_runs(machine), "etcd has ended")
+    member.rename(machine.folder / "wrong")
+    Path(before, "member").rename(member)
+    (machine.folder / "etcd.yaml").rename(machine.manifest)
+    eventually(machine.answers, "etcd is up")
+    assert machine.content() == later
+
+
+def etcd_runs(machine: Machine) -> bool:
+    """Whether its database is open."""
+    with (machine.data / "member/snap/db").open("rb") as database:
+        try:
+            fcntl.flock(database, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("stop", [False, True], ids=["", "stop"])
+def test_onto_an_empty_machine(machine: Machine, stop: bool) -> None:
+    """The disk is new; the manifest is not where the kubelet would see it, so no flag is needed: --stop puts it back."""
+    machine.put(a="1")
+    machine.run("etcd", "snapshot")
+    machine.manifest.rename(machine.folder / "etcd.yaml")
+    eventually(lambda: not etcd_runs(machine), "etcd has ended")
+    shutil.rmtree(machine.data)
+    stopped = machine.manifests.with_name("manifests-stopped-by-pdshub-machine")
+    stopped.mkdir()
+    (machine.folder / "etcd.yaml").rename(stopped / "etcd.yaml")
+    said = machine.run("etcd", "restore", "latest", *(["--stop"] if stop else []))
+    if not stop:
+        assert "now put etcd's manifest back" in said and machine.status()["stoppedManifests"] == ["etcd.yaml"]
+        (stopped / "etcd.yaml").rename(machine.manifest)
+        eventually(machine.answers, "etcd is up")
+    assert machine.content() == {"a": "1"} and machine.status()["before"] == []
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(
+    ("program", "word"), [("etcdctl", "member"), ("etcdctl", "save"), ("etcdutl", "status")], ids=lambda word: word
+)
+def test_a_snapshot_killed_at_a_program(machine: Machine, program: str, word: str, after: bool) -> None:
+    path = killer(machine, program, word, after=after)
+    machine.run("etcd", "snapshot", code=-9, path=path)
+    assert machine.names() == [] and machine.status(Code.OLD)["broken"] == []
+    machine.after_a_kill("etcd", "snapshot")
+    assert len(machine.names()) == 1 and left(machine) == []
+
+
+def test_a_snapshot_killed_before_each_change_of_the_disk(machine: Machine) -> None:
+    for _ in range(3):
+        machine.run("etcd", "snapshot")  # from now on each drops one
+    for step in range(1, NEVER):
+        newest = machine.names()[-1]
+        done = machine.attempt("etcd", "snapshot", dying_at=step)
+        if done.returncode == 0:
+            break
+        assert done.returncode == -9, done
+        assert newest in machine.names() and machine.status()["broken"] == []
+        machine.run("etcd", "verify")
+        newest = machine.names()[-1]
+        machine.run("etcd", "snapshot")
+        assert machine.names()[-1] > newest and machine.status()["kept"] == 2 and left(machine) == []
+    assert step > 8, "folders are made, moved and waited for"
+    assert machine.names()[-1] > newest
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_restore_killed_at_its_program(machine: Machine, after: bool) -> None:
+    machine.put(a="1")
+    machine.run("etcd", "snapshot")
+    machine.put(b="2")
+    words = ("etcd", "restore", "latest", "--stop", "--replace")
+    machine.run(*words, code=-9, path=killer(machine, "etcdutl", "snapshot restore", after=after))
+    assert machine.status()["stoppedManifests"] == ["kube-apiserver.yaml", "etcd.yaml"]
+    machine.after_a_kill(*words)
+    assert machine.content() == {"a": "1"} and machine.status()["stoppedManifests"] == []
+
+
+def test_a_restore_killed_before_each_change_of_the_disk(machine: Machine) -> None:
+    """Whatever was killed: the same command again brings etcd back, and nothing that was there is lost."""
+    machine.put(a="1")
+    machine.run("etcd", "snapshot")
+    words = ("etcd", "restore", "latest", "--stop", "--replace")
+    for step in range(1, NEVER):
+        machine.put(step=str(step))
+        before = len(machine.status()["before"])
+        done = machine.attempt(*words, dying_at=step)
+        if done.returncode == 0:
+            break
+        assert done.returncode == -9, done
+        machine.run(*words)
+        assert machine.content() == {"a": "1"}, step
+        assert machine.status()["stoppedManifests"] == []
+        assert len(machine.status()["before"]) > before, "what the killed one, or this one, replaced"
+    assert step > 12, "manifests out and in, folders made, moved and waited for"
+    assert machine.content() == {"a": "1"}
