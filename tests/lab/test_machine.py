@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,21 +22,38 @@ from typing import Any
 import pytest
 from nas import sh
 
-PROGRAM = Path(__file__).parents[2] / "deploy/machine/pdshub-machine"
-GROUP, WITHIN = "labvg", 300.0
+PROJECT = Path(__file__).parents[2]
+PROGRAM, MANUAL = PROJECT / "deploy/machine/pdshub-machine", PROJECT / "docs/recover-machine.md"
+GROUP, NAME, WITHIN = "vg0", "20261126T021000Z", 300.0
+"""The group and the checkpoint that the manual's commands name."""
 BUSY, NO_ROOM, REFUSED = 3, 4, 5
 LVM = """
-devices { dir = "/dev" scan = [ "/dev" ] use_devicesfile = 0 obtain_device_list_from_udev = 0
+devices { dir = "/dev" scan = [ "/dev" ] use_devicesfile = 0 obtain_device_list_from_udev = 0 hints = "none"
           filter = [ "a|^/dev/loop|", "r|.*|" ] }
 activation { udev_sync = 0 udev_rules = 0 monitoring = 0 }
 global { use_lvmpolld = 0 event_activation = 0 }
 backup { backup = 0 archive = 0 }
 """
 """Without udev, which the lab has not; LVM makes its nodes itself."""
+CHROOT = """
+cd "$1"; shift
+for entry in /*; do
+  if [ -L "$entry" ]; then [ -L ".$entry" ] || ln -s "$(readlink "$entry")" ".$entry"
+  elif [ -d "$entry" ]; then mkdir -p ".$entry"; mount --rbind "$entry" ".$entry"; fi
+done
+exec chroot . "$@"
+"""
+"""Runs a command whose root is a folder, with all of this machine below it; mounts go with its namespace."""
+
+
+def manual(before: str) -> str:
+    """The commands that the manual shows behind these words."""
+    (shown,) = re.findall(rf"{re.escape(before)}.*?\n```\n(.*?)```", MANUAL.read_text(), re.DOTALL)
+    return str(shown)
 
 
 class Machine:
-    """A machine whose root is ``labvg/root``, in a pool of 240 MB."""
+    """A machine whose root is ``vg0/root``, in a pool of 240 MB."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.mount, self.boot, self.metrics = (folder / n for n in (".", "mnt", "boot", "metrics"))
@@ -58,9 +76,9 @@ class Machine:
         sh("mkfs.ext4", "-q", f"/dev/{GROUP}/root")
         self.attach()
 
-    def configure(self, pool_percent: int = 80) -> None:
+    def configure(self, pool_percent: int = 80, volume: str = f"{GROUP}/root") -> None:
         self.settings.write_text(
-            f"state = '{self.folder}/state'\nmetrics = '{self.metrics}'\n[root]\nvolume = '{GROUP}/root'\n"
+            f"state = '{self.folder}/state'\nmetrics = '{self.metrics}'\n[root]\nvolume = '{volume}'\n"
             f"boot = '{self.boot}'\nkeep_last = 50\npool_percent = {pool_percent}\n"
         )
 
@@ -74,6 +92,11 @@ class Machine:
         assert done.returncode == 0, done
         return done.stdout
 
+    def by_hand(self, commands: str, name: str) -> None:
+        """Give the manual's commands, for the checkpoint of that name."""
+        assert NAME in commands
+        self.lvm("sh", "-e", "-x", "-c", commands.replace(NAME, name).replace("/root/\n", f"{self.folder}\n"))
+
     def attach(self) -> None:
         sh("mount", "-t", "ext4", "-o", "discard", f"/dev/{GROUP}/root", self.mount)
 
@@ -84,10 +107,19 @@ class Machine:
         self.lvm("lvchange", "-ay", f"{GROUP}/root")
         self.attach()
 
-    def attempt(self, *words: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    def attempt(
+        self, *words: str, path: Path | None = None, before: tuple[str, ...] = ()
+    ) -> subprocess.CompletedProcess[str]:
         environ = {**self.environ, "PATH": f"{path}:{self.environ['PATH']}" if path else self.environ["PATH"]}
-        argv = [sys.executable, "-I", str(PROGRAM), "--config", str(self.settings), *words]
+        argv = [*before, sys.executable, "-I", str(PROGRAM), "--config", str(self.settings), *words]
         return subprocess.run(argv, env=environ, capture_output=True, text=True, check=False)
+
+    def as_root(self, *words: str) -> str:
+        """The program, started by who has the volume as the root."""
+        before = ("unshare", "--mount", "sh", "-e", "-c", CHROOT, "sh", str(self.mount))
+        done = self.attempt(*words, before=before)
+        assert done.returncode == 0, done
+        return done.stdout
 
     def run(self, *words: str, code: int = 0, path: Path | None = None) -> str:
         """What the program prints. Who comes after one that was killed waits for what that one started."""
@@ -155,7 +187,7 @@ def machine() -> Iterator[Machine]:
 
 def test_a_root_goes_back_at_its_next_activation(machine: Machine) -> None:
     (machine.mount / "etc").mkdir()
-    for name in ("etc/kept", "etc/changed", "gone"):
+    for name in ("etc/fstab", "etc/changed", "gone"):
         machine.write(name)
     before = machine.content()
     name = machine.checkpoint()
@@ -191,16 +223,10 @@ def test_a_root_goes_back_at_its_next_activation(machine: Machine) -> None:
     ((back, is_before),) = found.items()
     assert is_before is True and machine.status()["filesOnly"] == [back]
     assert "LVM merges it no more" in machine.run("root", "restore", back, code=REFUSED)
-    device = f"{GROUP}/root-pdshub-{back}"
-    machine.lvm("lvchange", "-ay", "-K", device)
-    sh("mount", "-o", "ro", f"/dev/{device}", machine.boot)
-    assert (machine.boot / "new").read_bytes(), "one file of a checkpoint"
-    sh("umount", machine.boot)
-    machine.lvm("lvchange", "-an", device)
+    machine.by_hand(manual("**One file of it.**"), back)
+    assert hashlib.sha256((machine.folder / "fstab").read_bytes()).hexdigest() == later["etc/fstab"]
     sh("umount", machine.mount)
-    machine.lvm("lvchange", "-an", f"{GROUP}/root")
-    machine.lvm("lvrename", GROUP, "root", "root-bad")
-    machine.lvm("lvcreate", "--snapshot", "--setactivationskip", "n", "--name", "root", device)
+    machine.by_hand(manual("### Older than the last restore"), back)
     machine.lvm("lvchange", "-ay", f"{GROUP}/root")
     sh("e2fsck", "-f", "-n", f"/dev/{GROUP}/root")
     machine.attach()
@@ -221,6 +247,14 @@ def test_a_root_that_nobody_uses_goes_back_at_once(machine: Machine) -> None:
     machine.lvm("lvchange", "-ay", f"{GROUP}/root")
     machine.attach()
     assert machine.content() == before
+
+
+def test_the_root_is_found_by_itself(machine: Machine) -> None:
+    machine.configure(volume="auto")
+    machine.run("root", "checkpoint", code=REFUSED)  # the lab's own root is no volume of LVM
+    assert machine.as_root("root", "checkpoint").endswith(": made\n")
+    (only,) = json.loads(machine.as_root("root", "list", "-o", "json"))
+    assert only["volume"].startswith(f"{GROUP}/root-pdshub-") and only["restorable"]
 
 
 def test_the_oldest_go_before_the_pool_is_full(machine: Machine) -> None:
@@ -254,7 +288,11 @@ def test_the_oldest_go_before_the_pool_is_full(machine: Machine) -> None:
     assert 'last_run_ok{what="root"} 0\n' in (machine.metrics / "pdshub-machine-root-run.prom").read_text()
     machine.write("still-written", 5)
     (machine.mount / "bigger").unlink()
+    os.sync()  # blocks are the file system's again, and it can say so
     sh("fstrim", machine.mount)
+    until = time.monotonic() + WITHIN
+    while machine.status()["poolDataPercent"] >= 55 and time.monotonic() < until:
+        time.sleep(0.2)
     machine.checkpoint()
     assert len(machine.names()) == 1
 

@@ -10,11 +10,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.manual import shown_after
 from tests.processes import end_group
 from tests.programs import built
 
@@ -72,10 +73,35 @@ class Machine:
         self.manifest.write_text(f"spec:\n  containers:\n  - command:\n    - etcd\n{lines}")
         (self.manifests / "kube-apiserver.yaml").write_text("spec: {}\n")
 
+    @property
+    def _path(self) -> str:
+        return os.pathsep.join([str(self.bin), "/usr/bin", "/bin"])
+
+    def by_hand(
+        self, words: str, instead: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None
+    ) -> None:
+        """Give the commands that the manual shows behind these words, with this machine's folders."""
+        text = shown_after("recover-machine.md", words, instead)
+        folders = {
+            "/etc/kubernetes/manifests": self.manifests, "/etc/kubernetes": self.manifests,
+            "/var/lib/etcd": self.data, "/var/lib/pdshub-machine": self.state, "/root/": f"{self.folder}/root/",
+        }  # fmt: skip
+        for usual, here in folders.items():
+            text = text.replace(usual, str(here))
+        start = f"exec {sys.executable} -I {MACHINE}/pdshub-machine --config {self.settings}"
+        (self.bin / "pdshub-machine").write_text(f'#!/bin/sh\n{start} "$@"\n')
+        (self.bin / "pdshub-machine").chmod(0o755)
+        (self.folder / "root").mkdir(exist_ok=True)
+        every = {**os.environ, "PATH": self._path, **(environ or {})}
+        done = subprocess.run(
+            ["sh", "-e", "-x", "-c", text], env=every, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, done
+
     def attempt(self, *words: str, dying_at: int = NEVER, path: Path | None = None) -> subprocess.CompletedProcess[str]:
         """The program, run to whatever end. ``path``: looked into before all others for programs."""
-        places = [*([path] if path else []), self.bin, "/usr/bin", "/bin"]
-        environ = {**os.environ, "PYTHONPATH": str(MACHINE), "PATH": os.pathsep.join(str(place) for place in places)}
+        places = f"{path}{os.pathsep}{self._path}" if path else self._path
+        environ = {**os.environ, "PYTHONPATH": str(MACHINE), "PATH": places}
         argv = [sys.executable, "-c", DYING, str(dying_at), "--config", str(self.settings), *words]
         return subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=300, check=False)
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from devcluster.settings import ETCD_IMAGE_TAG
 
 from pdshub_machine import config, main, points
 from pdshub_machine.trouble import Code, Trouble
@@ -61,11 +62,18 @@ def test_a_new_point_is_newer_than_all_but_those_of_a_wrong_clock(taken: list[in
         ([0, 0.01, 0.02, 1], 3, 0, 0, [0, 0.01, 0.02]),  # and the last ones in any case
         ([0, 30, 60], 1, 3, 0, [0, 30, 60]),  # a machine that was off
         ([0, 1, 2, 3, 4, 5, 6, 7, 8, 14, 21, 28], 1, 2, 3, [0, 1, 4, 14]),  # Thursday; weeks end on Sundays
-        ([-400, 0, 1], 1, 2, 0, [-400, 0]),  # a clock that was wrong takes one place
+        ([-400, 0, 1], 1, 2, 0, [-400, 0, 1]),  # a clock that was wrong once takes no place of the others
+        ([-403, -402, -401, 0, 1, 2], 1, 2, 0, [-403, -402, 0, 1]),  # nor one that was wrong for long
+        ([0, -3650, -3649, -3648], 2, 2, 0, [0, -3650, -3649]),  # nor do all others go, when today's is wrong
     ],
 )
 def test_what_is_kept(ago: list[float], last: int, daily: int, weekly: int, kept: list[float]) -> None:
-    assert points.kept(days(*ago), last, daily, weekly) == set(days(*kept))
+    assert points.kept(days(*ago), NOW, last, daily, weekly) == set(days(*kept))
+
+
+@pytest.mark.parametrize(("ago", "order"), [([], []), ([0, 1, 2], [2, 1, 0]), ([0, 1, -400, -401], [-400, -401, 1, 0])])
+def test_what_a_wrong_clock_made_goes_first_when_there_is_no_room(ago: list[float], order: list[float]) -> None:
+    assert sorted(days(*ago), key=points.least_wanted(NOW)) == days(*order)
 
 
 @pytest.mark.parametrize(
@@ -156,6 +164,7 @@ def test_every_command_of_the_manual_is_one() -> None:
         args = main.parser().parse_args(line.split())
         shown.add(args.kind if args.kind == "status" else f"{args.kind} {args.action}")
     assert shown == set(main._COMMANDS)
+    assert f"registry.k8s.io/etcd:{ETCD_IMAGE_TAG} " in page, "the one that the tests have"
     for code in Code:
         assert re.search(rf"^\| {code.value} \|", page, re.MULTILINE), code
 

@@ -12,6 +12,7 @@ import pytest
 
 from pdshub_machine import etcd_restore, points, store
 from pdshub_machine.trouble import Code
+from tests.programs import built
 from tests.unit.machine_etcd import NEVER, Machine, eventually, kubelet
 
 
@@ -48,8 +49,8 @@ def test_a_snapshot_is_read_whole_before_it_counts(machine: Machine) -> None:
     assert said.startswith(f"{name}: 2 keys, revision 3, ")
     folder = machine.state / "etcd" / name
     assert sorted(file.name for file in folder.iterdir()) == [store.FACTS, store.DATA]
-    assert {oct(file.stat().st_mode & 0o77) for file in (machine.state, *folder.iterdir())} <= {"0o0", "0o44"}
-    assert oct(machine.state.stat().st_mode & 0o777) == "0o700"
+    made = [machine.state, *machine.state.rglob("*")]
+    assert [file for file in made if file.stat().st_mode & 0o77] == [], "it holds every Secret of the cluster"
     machine.run("etcd", "verify")
     told = machine.status()
     assert told["kept"] == 1 and not told["old"] and 0 <= told["ageSeconds"] < 3600 and not told["broken"]
@@ -136,18 +137,62 @@ def test_etcd_goes_back(machine: Machine) -> None:
     machine.run("etcd", "snapshot")
     assert len(machine.names()) == 2
 
-    # and forward again, by hand: docs/recover-machine.md, "That was the wrong one"
+    # no manifest in the kubelet's folder says what etcd this is, and that one is there is no reason to do without
     machine.manifest.rename(machine.folder / "etcd.yaml")
     eventually(lambda: not machine.answers(), "etcd is down")
-    said = machine.run("etcd", "restore", name, code=Code.REFUSED)  # no manifest says what etcd this is
-    assert "no etcd.yaml" in said
-    member = machine.data / "member"
-    eventually(lambda: not etcd_runs(machine), "etcd has ended")
-    member.rename(machine.folder / "wrong")
-    Path(before, "member").rename(member)
+    assert "no etcd.yaml" in machine.run("etcd", "restore", name, code=Code.REFUSED)
     (machine.folder / "etcd.yaml").rename(machine.manifest)
     eventually(machine.answers, "etcd is up")
+
+    # and forward again, by hand
+    machine.by_hand("**That was the wrong one.**", {"before-TIME": Path(before).name})
+    eventually(machine.answers, "etcd is up")
     assert machine.content() == later
+    assert sorted(file.name for file in machine.manifests.iterdir()) == ["etcd.yaml", "kube-apiserver.yaml"]
+
+
+def test_a_copy_elsewhere_is_closed_and_brings_etcd_back(machine: Machine) -> None:
+    machine.put(kept="a-secret-of-the-cluster")
+    machine.run("etcd", "snapshot")
+    (name,) = machine.names()
+    machine.put(new="2")
+    assert b"a-secret-of-the-cluster" in (machine.state / "etcd" / name / store.DATA).read_bytes(), "as in etcd itself"
+    (machine.bin / "restic").symlink_to(built("restic"))
+    (machine.folder / "key").write_text("correct horse battery staple")
+    there, back = machine.folder / "elsewhere", machine.folder / "back"
+    environ = {
+        "RESTIC_REPOSITORY": str(there), "RESTIC_PASSWORD_FILE": str(machine.folder / "key"),
+        "RESTIC_CACHE_DIR": str(machine.folder / "cache"),
+    }  # fmt: skip
+    machine.by_hand("so that nobody reads it or changes it unseen:", environ=environ)
+    copied = [file.read_bytes() for file in there.rglob("*") if file.is_file()]
+    assert len(copied) > 3 and not any(b"secret-of-the" in content for content in copied)
+    shutil.rmtree(machine.state)
+    machine.by_hand("Back on this machine, or on a new one:", {"/root/back": str(back)}, environ=environ)
+    assert machine.names() == [name]
+    assert [file for file in (machine.state / "etcd").rglob("*") if file.stat().st_mode & 0o77] == []
+    assert (back / str(machine.manifests).lstrip("/") / "etcd.yaml").read_text() == machine.manifest.read_text()
+    machine.run("etcd", "restore", name, "--stop", "--replace")
+    assert machine.content() == {"kept": "a-secret-of-the-cluster"}
+
+
+def test_a_copy_that_everybody_may_read_is_closed(machine: Machine) -> None:
+    machine.run("etcd", "snapshot")
+    for folder in (machine.state, machine.state / "etcd"):
+        folder.chmod(0o755)
+    machine.run("etcd", "verify")
+    assert oct((machine.state / "etcd").stat().st_mode & 0o777) == "0o700"
+
+
+def test_names_lead_nowhere_else(machine: Machine) -> None:
+    """A name is a time, and one of those that there are."""
+    machine.run("etcd", "snapshot")
+    (name,) = machine.names()
+    shutil.copytree(machine.state / "etcd" / name, machine.folder / name)
+    for other in (f"../../{name}", f"{machine.folder}/{name}", f"{name}/../{name}", "", "."):
+        for words in (("verify", other), ("restore", other, "--stop", "--replace")):
+            assert "no snapshot" in machine.run("etcd", *words, code=Code.FAILED)
+    assert machine.answers()
 
 
 def etcd_runs(machine: Machine) -> bool:
@@ -162,7 +207,7 @@ def etcd_runs(machine: Machine) -> bool:
 
 @pytest.mark.parametrize("stop", [False, True], ids=["", "stop"])
 def test_onto_an_empty_machine(machine: Machine, stop: bool) -> None:
-    """The disk is new; the manifest is not where the kubelet would see it, so no flag is needed: --stop puts it back."""
+    """The disk is new, the manifest not where the kubelet would see it: no flag is needed, --stop puts it back."""
     machine.put(a="1")
     machine.run("etcd", "snapshot")
     machine.manifest.rename(machine.folder / "etcd.yaml")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -55,6 +56,7 @@ def main(argv: list[str]) -> int:
     """Run one command; its exit code."""
     args = parser().parse_args(argv)
     command = args.kind if args.kind == "status" else f"{args.kind} {args.action}"
+    os.umask(0o077)
     try:
         return _COMMANDS[command](settings.load(args.config), args)
     except Trouble as error:
@@ -89,6 +91,8 @@ def _told(config: Config, what: str, work: Callable[[Programs], int], *, making:
 
     try:
         with only_one(config.state / f"{what}.lock") as programs:
+            if what == "etcd":
+                store.shut(config)
             code = work(programs)
     except (Trouble, OSError) as error:
         if not (isinstance(error, Trouble) and error.code is Code.BUSY):
@@ -174,7 +178,7 @@ def _root_drop(config: Config, args: argparse.Namespace) -> int:
         if args.names:
             root.drop(config, programs, args.names, _say)
             return 0
-        found = root.make_room(config, programs, _say)
+        found = root.make_room(config, programs, _now(), _say)
         if found.fill >= config.root.pool_percent:
             raise Trouble(Code.NO_ROOM, f"pool {found.pool.full_name} {FULL.format(found.fill)}")
         return 0

@@ -39,13 +39,25 @@ def next_name(now: datetime, taken: Collection[str]) -> str:
     return name_of(now)
 
 
-def kept(times: Iterable[datetime], last: int, daily: int, weekly: int) -> set[datetime]:
+def believed(at: datetime, now: datetime) -> bool:
+    """Whether a point is not of the future. Either its clock was wrong, or today's is: which, nobody can tell."""
+    return at <= now + AHEAD
+
+
+def kept(times: Iterable[datetime], now: datetime, last: int, daily: int, weekly: int) -> set[datetime]:
     """Which are kept: the ``last`` ones, and the newest of each of the last ``daily`` days and ``weekly`` weeks.
 
     Days without one do not count, so that a machine that was off for a month loses nothing by it. The newest of all
-    is kept whatever the numbers are.
+    is kept whatever the numbers are. Points of the future are counted by themselves: after a clock that was wrong,
+    neither they nor the others may take each other's places.
     """
-    newest_first = sorted(set(times), reverse=True)
+    every = set(times)
+    past = {at for at in every if believed(at, now)}
+    return _kept(past, last, daily, weekly) | _kept(every - past, last, daily, weekly)
+
+
+def _kept(times: Collection[datetime], last: int, daily: int, weekly: int) -> set[datetime]:
+    newest_first = sorted(times, reverse=True)
     chosen = set(newest_first[: max(last, 1)])
     for number, period in zip((daily, weekly), _PERIODS, strict=True):
         first: dict[tuple[int, ...], datetime] = {}
@@ -57,7 +69,12 @@ def kept(times: Iterable[datetime], last: int, daily: int, weekly: int) -> set[d
 
 def newest(times: Iterable[datetime], now: datetime) -> datetime | None:
     """The newest that is not of the future: a clock that was wrong once must not hide for years that none is made."""
-    return max((at for at in times if at <= now + AHEAD), default=None)
+    return max((at for at in times if believed(at, now)), default=None)
+
+
+def least_wanted(now: datetime) -> Callable[[datetime], tuple[bool, datetime]]:
+    """A key that sorts points as they go when there is no room: those of the future, then the oldest."""
+    return lambda at: (believed(at, now), at)
 
 
 def may_write(free: int, total: int, keep_free_percent: int) -> int:
@@ -65,13 +82,13 @@ def may_write(free: int, total: int, keep_free_percent: int) -> int:
     return free - total * keep_free_percent // 100
 
 
-def dropped_for(missing: int, oldest_first: Sequence[tuple[str, int]]) -> list[str] | None:
-    """Names to drop, the oldest first, so that ``missing`` bytes become free. The last in the list always stays.
+def dropped_for(missing: int, least_wanted_first: Sequence[tuple[str, int]]) -> list[str] | None:
+    """Names to drop so that ``missing`` bytes become free. The last in the list always stays.
 
     None when all others together are not enough: then none of them is given up for nothing.
     """
     names: list[str] = []
-    for name, size in oldest_first[:-1]:
+    for name, size in least_wanted_first[:-1]:
         if missing <= 0:
             break
         names.append(name)

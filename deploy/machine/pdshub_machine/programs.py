@@ -24,7 +24,8 @@ _OTHERS = ("ETCD_", "ETCDCTL_", "ETCDUTL_")
 class Programs:
     """Runs programs found on PATH. ``lock``: a descriptor that they inherit.
 
-    So the lock is held until the last of them has ended, also where only this program was killed.
+    So the lock is held until the last of them has ended, also where only this program was killed. LVM closes what it
+    inherits (``_close_stray_fds`` in its tools/lvmcmdline.c), and has a lock of its own for each group.
     """
 
     lock: int | None = None

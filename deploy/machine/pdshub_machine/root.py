@@ -25,8 +25,8 @@ _INFIX = "-pdshub-"
 _NO_TAG = re.compile(r"[^A-Za-z0-9_+.-]")
 BEFORE_DAYS = timedelta(days=7)
 """What a restore replaced is kept so long, however many checkpoints follow it."""
-FINISHING_SECONDS = 10.0
-"""For LVM to write down a merge that has begun: it takes it no longer than any other change."""
+FINISHING_SECONDS = 30.0
+"""For LVM to write down a merge that has begun, which it does beside this: no longer than any other change takes."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,8 @@ def settled(programs: Programs, settings: Root) -> Found:
 def not_kept(checkpoints: Sequence[Checkpoint], settings: Root, now: datetime) -> list[Checkpoint]:
     """Which are too old. What a restore replaced counts by itself, and none that waits for a boot goes."""
     usual = [one for one in checkpoints if not one.before]
-    stay = points.kept((one.taken for one in usual), settings.keep_last, settings.keep_daily, settings.keep_weekly)
+    numbers = (settings.keep_last, settings.keep_daily, settings.keep_weekly)
+    stay = points.kept((one.taken for one in usual), now, *numbers)
     old = [one for one in checkpoints if (now - one.taken > BEFORE_DAYS if one.before else one.taken not in stay)]
     return [one for one in old if not one.volume.merging]
 
@@ -133,7 +134,7 @@ def not_kept(checkpoints: Sequence[Checkpoint], settings: Root, now: datetime) -
 def make(config: Config, programs: Programs, now: datetime, told: Callable[[str], None]) -> Checkpoint:
     """A checkpoint, found whole; then drop what is no longer kept. Raises Trouble."""
     settled(programs, config.root)
-    make_room(config, programs, told)
+    make_room(config, programs, now, told)
     made = _make(config, programs, now, ())
     for one in not_kept(look(programs, config.root).checkpoints, config.root, now):
         lvm.remove(programs, one.volume)
@@ -170,13 +171,14 @@ def tidy(programs: Programs, found: Found, told: Callable[[str], None]) -> None:
         told(f"dropped {half.name}: half made")
 
 
-def make_room(config: Config, programs: Programs, told: Callable[[str], None]) -> Found:
+def make_room(config: Config, programs: Programs, now: datetime, told: Callable[[str], None]) -> Found:
     """Drop what is half made, and the oldest checkpoints while the pool is fuller than the settings want, the last one
     too: a pool that is full stops the machine. Raises Trouble."""
     found = look(programs, config.root)
     tidy(programs, found, told)
+    order = points.least_wanted(now)
     while found.fill >= config.root.pool_percent:
-        going = [one for one in found.checkpoints if not one.volume.merging]
+        going = sorted((one for one in found.checkpoints if not one.volume.merging), key=lambda one: order(one.taken))
         if not going:
             break
         lvm.remove(programs, going[0].volume)

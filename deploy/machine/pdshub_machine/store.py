@@ -56,7 +56,7 @@ def read(folder: Path) -> Snapshot | None:
         wire = json.loads((folder / FACTS).read_text())
         facts, members = etcd.Facts.read(wire), wire["members"]
         whole = (folder / DATA).stat().st_size == facts.size and type(members) is int
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, RecursionError):
         return None
     return Snapshot(folder.name, taken, folder, facts, members) if whole else None
 
@@ -79,9 +79,15 @@ def named(config: Config, name: str) -> Snapshot:
     return known[name]
 
 
+def shut(config: Config) -> None:
+    """Make the folder of snapshots, or close it to all but its owner: a snapshot holds every Secret of the cluster, and
+    who puts a copy back from elsewhere makes folders that everybody may enter. Raises OSError."""
+    config.snapshots.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config.snapshots.chmod(0o700)
+
+
 def tidy(config: Config) -> None:
     """Remove what a run that was killed left half made or half removed."""
-    config.snapshots.mkdir(mode=0o700, parents=True, exist_ok=True)
     for left in config.snapshots.iterdir():
         if left.name.startswith((MAKING, DROPPING)):
             shutil.rmtree(left)
@@ -99,7 +105,7 @@ def make(config: Config, programs: Programs, now: datetime) -> Snapshot:
     """Take one, look at all of it, and only then give it its name; then drop what is no longer kept. Raises Trouble."""
     settings = config.etcd
     tidy(config)
-    largest = _make_room(config)
+    largest = _make_room(config, now)
     taken = [folder.name.removesuffix(DAMAGED) for folder in config.snapshots.iterdir()]
     name = points.next_name(now, taken)
     work = config.snapshots / f"{MAKING}{name}"
@@ -116,14 +122,16 @@ def make(config: Config, programs: Programs, now: datetime) -> Snapshot:
     work.rename(config.snapshots / name)
     synced(config.snapshots)
     known = everything(config)
-    stay = points.kept((one.taken for one in known), settings.keep_last, settings.keep_daily, settings.keep_weekly)
+    numbers = (settings.keep_last, settings.keep_daily, settings.keep_weekly)
+    stay = points.kept((one.taken for one in known), now, *numbers)
     drop(config, [one.name for one in known if one.taken not in stay and one.name != name])
     return named(config, name)
 
 
-def _make_room(config: Config) -> int:
-    """Drop the oldest until the next one fits: the size that it may have. Raises Trouble (NO_ROOM)."""
-    known = everything(config)
+def _make_room(config: Config, now: datetime) -> int:
+    """Drop the least wanted until the next one fits: the size that it may have. Raises Trouble (NO_ROOM)."""
+    order = points.least_wanted(now)
+    known = sorted(everything(config), key=lambda one: order(one.taken))
     usual = known[-1].facts.size if known else 0
     with contextlib.suppress(OSError):  # an etcd that is elsewhere
         usual = max(usual, etcd.database(config.etcd.data_dir).stat().st_size)
