@@ -107,6 +107,40 @@ def test_old_ones_go_only_after_a_new_one_is_there(machine: Machine) -> None:
     assert len(machine.names()) == 4
 
 
+def test_a_clock_that_was_wrong_takes_no_place_and_is_not_the_latest(machine: Machine) -> None:
+    machine.put(a="1")
+    machine.run("etcd", "snapshot")
+    (name,) = machine.names()
+    now, made = datetime.now(UTC), machine.state / "etcd"
+    future = [points.name_of(now + timedelta(days=ahead)) for ahead in (400, 401, 402, 403)]
+    for each in future:
+        shutil.copytree(made / name, made / each)
+    (made / name).rename(made / points.name_of(now - timedelta(days=3)))
+    assert machine.status(Code.OLD)["old"], "three days, whatever the others say"
+    machine.put(a="2")
+    for _ in range(3):
+        machine.run("etcd", "snapshot")
+    there = machine.names()
+    assert there[-3:] == future[1:], "each of both kinds: two in any case, and three days"
+    assert len(there) == 3 + 3 and there[0] == points.name_of(now - timedelta(days=3))
+    assert machine.status()["old"] is False
+    machine.put(a="3")
+    machine.run("etcd", "restore", "latest", "--stop", "--replace")
+    assert machine.content() == {"a": "2"}, "not what the wrong clock dated into the future"
+
+
+def test_where_there_is_no_room_nothing_is_lost(machine: Machine) -> None:
+    for _ in range(2):
+        machine.run("etcd", "snapshot")
+    before, text = machine.names(), machine.settings.read_text()
+    machine.settings.write_text(text.replace("keep_free_percent = 1", "keep_free_percent = 99"))
+    assert "no room in" in machine.run("etcd", "snapshot", code=Code.NO_ROOM)
+    assert machine.names() == before and left(machine) == []
+    assert machine.metric("last_run_ok", "etcd-run") == 0 and machine.metric("kept") == 2
+    machine.settings.write_text(text)
+    machine.run("etcd", "snapshot")
+
+
 def test_two_at_once(machine: Machine) -> None:
     machine.run("etcd", "snapshot")
     with (machine.state / "etcd.lock").open() as lock:

@@ -121,7 +121,7 @@ def _etcd_list(config: Config, args: argparse.Namespace) -> int:
 
 def _etcd_verify(config: Config, args: argparse.Namespace) -> int:
     def work(programs: Programs) -> int:
-        names = [store.named(config, name).name for name in args.names] or store.all_names(config)
+        names = [store.named(config, name, _now()).name for name in args.names] or store.all_names(config)
         wrong = store.verify(config, programs, names)
         for text in wrong:
             _complain(text)
@@ -133,7 +133,7 @@ def _etcd_verify(config: Config, args: argparse.Namespace) -> int:
 
 def _etcd_restore(config: Config, args: argparse.Namespace) -> int:
     def work(programs: Programs) -> int:
-        one = store.named(config, args.name)
+        one = store.named(config, args.name, _now())
         etcd_restore.restore(config, programs, one, _now(), stop=args.stop, replace=args.replace, told=_say)
         return 0
 

@@ -69,11 +69,12 @@ def everything(config: Config) -> list[Snapshot]:
     return sorted((one for one in found if one), key=lambda one: one.taken)
 
 
-def named(config: Config, name: str) -> Snapshot:
-    """The one of that name; ``latest``: the newest. Raises Trouble."""
+def named(config: Config, name: str, now: datetime) -> Snapshot:
+    """The one of that name; ``latest``: the newest, of the future only where there is no other. Raises Trouble."""
     known = {one.name: one for one in everything(config)}
     if name == "latest" and known:
-        return list(known.values())[-1]
+        order = points.least_wanted(now)
+        return max(known.values(), key=lambda one: order(one.taken))
     if name not in known:
         raise failed(f"no snapshot {name} in {config.snapshots}: pdshub-machine etcd list has their names")
     return known[name]
@@ -125,7 +126,7 @@ def make(config: Config, programs: Programs, now: datetime) -> Snapshot:
     numbers = (settings.keep_last, settings.keep_daily, settings.keep_weekly)
     stay = points.kept((one.taken for one in known), now, *numbers)
     drop(config, [one.name for one in known if one.taken not in stay and one.name != name])
-    return named(config, name)
+    return named(config, name, now)
 
 
 def _make_room(config: Config, now: datetime) -> int:
