@@ -20,7 +20,7 @@ from jupyterhub.spawner import Spawner
 TOLD = "PDSHUB_DRILL"
 """Environment variable that names the file with what the program made up for this run."""
 SERVICE = "pdshub-drill"
-CUSTOM_SCOPES = ("custom:pdshub:people", "custom:pdshub:audit", "custom:pdshub:earlier")
+CUSTOM_SCOPES = ("custom:pdshub:people", "custom:pdshub:audit", "custom:pdshub:earlier", "custom:pdshub:warnings")
 """Which roles in the database name."""
 
 

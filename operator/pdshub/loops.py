@@ -39,6 +39,8 @@ from pdshub.reconcile.hub.earlier.loop import EarlierLoop, LookAtEarlier
 from pdshub.reconcile.hub.homes_protection import HomesProtection, is_home
 from pdshub.reconcile.hub.people import reconcile as people
 from pdshub.reconcile.hub.people.loop import LookAtPeople, PeopleLoop
+from pdshub.reconcile.hub.recovery import reconcile as recovery
+from pdshub.reconcile.hub.recovery.loop import LookAtRecovery, RecoveryLoop
 from pdshub.reconcile.view import reconcile as view
 from pdshub.reconcile.view.context import ViewContext
 from pdshub.render.names import HUB_LABEL, VIEW_LABEL
@@ -77,7 +79,7 @@ class Surroundings:
 
 
 class Operator:
-    """The running operator. ``look_at_hub``, ``look_at_view`` and the others are the six reconcile()."""
+    """The running operator. ``look_at_hub``, ``look_at_view`` and the others are the seven reconcile()."""
 
     def __init__(
         self,
@@ -89,6 +91,7 @@ class Operator:
         look_at_backups: LookAtBackups = backup.reconcile,
         look_at_earlier: LookAtEarlier = earlier.reconcile,
         look_at_drills: LookAtDrills = drill.reconcile,
+        look_at_recoveries: LookAtRecovery = recovery.reconcile,
     ) -> None:
         self.index = triggers.ViewIndex()
         fed = [(watched.HUBS, self.on_hub), (watched.VIEWS, self.on_view)]
@@ -107,6 +110,8 @@ class Operator:
         self.backups = BackupLoop(self.hub_context, look_at_backups)
         self.earlier = EarlierLoop(self.hub_context, look_at_earlier, self.backups.queue.enqueue)
         self.drills = DrillLoop(self.hub_context, look_at_drills, around.installation.drill.namespace)
+        self.backups.context.reading = self.drills.context.held
+        self.recoveries = RecoveryLoop(self.hub_context, look_at_recoveries, self.on_recovered)
         self.hubs: WorkQueue[HubKey] = WorkQueue(lambda key: look_at_hub(self.hub_context, *key))
         self.views: WorkQueue[str] = WorkQueue(
             lambda name: look_at_view(self.view_context, name, self.reports.nodes, self.reports.asked)
@@ -134,7 +139,9 @@ class Operator:
         """Finish what is under way and end."""
         for task in self._tasks:
             task.cancel()
-        closing = (loop.close(_VIEW_GRACE) for loop in (self.views, self.people, self.backups, self.drills))
+        closing = (
+            loop.close(_VIEW_GRACE) for loop in (self.views, self.people, self.backups, self.drills, self.recoveries)
+        )
         # who waits at a hub waits for nothing that has to end
         await asyncio.gather(self.hubs.close(HELM_GRACE), self.earlier.close(0.0), *closing)
         await asyncio.gather(*self._tasks, self.homes.close(), self.audit.close(), return_exceptions=True)
@@ -142,8 +149,9 @@ class Operator:
         await self.kube.close()
 
     def longest_busy(self) -> float:
-        """Seconds that the longest present look at a hub, its people, its backups, its drills or a view has taken."""
-        queues = (self.hubs, self.views, self.people.queue, self.backups.queue, self.drills.queue)
+        """Seconds that the longest present look at a hub, its people, backups, drills, recovery or a view has taken."""
+        beside = (self.people, self.backups, self.drills, self.recoveries)
+        queues = (self.hubs, self.views, *(loop.queue for loop in beside))
         return max(queue.longest_busy() for queue in queues)
 
     def unhealthy_reason(self) -> str:
@@ -157,6 +165,7 @@ class Operator:
             "the people of a hub": self.people.queue.longest_busy(),
             "the backups of a hub": self.backups.queue.longest_busy(),
             "the drills of a hub": self.drills.queue.longest_busy(),
+            "the recovery of a hub": self.recoveries.queue.longest_busy(),
         }
         for what, seconds in busy.items():
             if seconds > STUCK:
@@ -190,6 +199,7 @@ class Operator:
         self.backups.all()
         self.earlier.all()
         self.drills.all()
+        self.recoveries.all()
         await self.homes.all(self._open())
 
     async def compare(self) -> list[list[Object]]:
@@ -271,6 +281,7 @@ class Operator:
         self.backups.put(key, old, new)
         self.earlier.put(key, old, new)
         self.drills.put(key, old, new)
+        self.recoveries.put(key, old, new)
         self.informers.follow(self._open())
         asked = asked_of(old) != asked_of(new)
         if asked or not own:
@@ -282,6 +293,11 @@ class Operator:
                 self.hubs.enqueue(other)
             for name in {triggers.shown_view(old), triggers.shown_view(new)} - {""}:
                 self.views.enqueue(name)
+
+    def on_recovered(self, key: HubKey) -> None:
+        """The recovery of a hub has come to another phase: the hub may be installed, or saved."""
+        self.hubs.enqueue(key)
+        self.backups.queue.enqueue(key)
 
     def on_asked(self, old: Object | None, new: Object | None, own: bool) -> None:
         """A run or a restore of a backup was asked for, or got on."""

@@ -146,7 +146,8 @@ def of_backups(hubs: Sequence[Mapping[str, Any]], facts: Facts) -> Iterator[Metr
         for family, value in zip(made, values, strict=True):
             family.add_metric(["/".join(key)], value)
         failed.add_metric(["/".join(key)], facts.failures.get(key, 0))
-        if (drilled := _condition(hub, "RestoreVerified")) is not None:
+        # before the first drill there is nothing to be alarmed at
+        if (drilled := _condition(hub, "RestoreVerified")) in ("True", "False"):
             verified.add_metric(["/".join(key)], float(drilled == "True"))
     yield from (*made, failed, verified)
 

@@ -155,7 +155,7 @@ def test_a_file_comes_back_from_a_claim(cluster: Cluster, kept: Person) -> None:
 def test_a_restore_in_place_stops_the_server_first(cluster: Cluster, kept: Person) -> None:
     with kept.kernel() as kernel:
         before = kernel.run(FOUND).ok()
-    ask(cluster, "HubRestore", "over", user="ada", path="notebooks", inPlace=True)
+    ask(cluster, "HubRestore", "over", user="ada", path="notebooks", inPlace=True, warnSeconds=5)
     restored = ended(cluster, "hubrestore", "over", 240)
     assert restored["phase"] == "Completed" and restored["replaced"], restored
     assert not kept.model().get("servers", {}).get(""), "nobody wrote meanwhile"

@@ -1,4 +1,4 @@
-"""``kubectl pdshub backup``, ``restore``, ``homes reset`` and what ends a home, as an administrator types them.
+"""``kubectl pdshub backup``, ``restore``, ``homes`` and what ends a home, as an administrator types them.
 
 Tests go by each other. The repository is a claim of the namespace: what other kinds of repositories do is not of the
 command line. Names and files are of the development sign-in.
@@ -154,7 +154,7 @@ def test_a_moment_before_the_first_backup_has_nothing(saved: Cluster) -> None:
 def test_in_its_place_what_was_there_is_kept(saved: Cluster) -> None:
     with pytest.raises(CommandFailed, match="Nobody is there to be asked"):
         plugin(saved, "restore", "user", "ada", "--path", NOTEBOOK, "--in-place")
-    done = answer(saved, "restore", "user", "ada", "--path", NOTEBOOK, "--in-place", "--yes")
+    done = answer(saved, "restore", "user", "ada", "--path", NOTEBOOK, "--in-place", "--warn", "5", "--yes")
     assert done["restore"]["phase"] == "Completed" and done["restore"]["replaced"], done
     assert pods_of(saved, "ada") == [], "the server was stopped"
     ada = person(saved, "ada", HUB, SPACE)
@@ -181,6 +181,63 @@ def test_settings_are_moved_aside(saved: Cluster) -> None:
     bela.stop()
 
 
+def test_a_home_moves_to_another_volume_and_its_former_one_goes_later(saved: Cluster) -> None:
+    before = saved.get("pvc", "claim-bela", SPACE)
+    bela = person(saved, "bela", HUB, SPACE)
+    bela.start()
+    with bela.kernel() as kernel:
+        kernel.run(
+            "import os, pathlib; h = pathlib.Path.home(); (h / 'one').write_text('1'); os.link(h / 'one', h / 'two');"
+            "f = open(h / 'holes', 'wb'); f.truncate(64 << 20); f.close(); os.utime(h / 'one', (1, 1500000000));"
+            "os.mkfifo(h / 'fifo'); (h / 'odd\\nname').write_text('odd')"
+        ).ok()
+    with pytest.raises(CommandFailed, match="is too small"):
+        plugin(saved, "homes", "move", "bela", "--size", "1Mi", "--yes")
+    assert pods_of(saved, "bela"), "refused before anybody is stopped"
+    plugin(saved, "homes", "move", "bela", "--size", "2Gi", "--dry-run")
+    began = time.monotonic()
+    done = answer(saved, "homes", "move", "bela", "--size", "2Gi", "--yes")
+    print(f"a home moved: {time.monotonic() - began:.1f} s, {done['copied']['used']} bytes")
+    after = saved.get("pvc", "claim-bela", SPACE)
+    assert done["how"] == "copy" and done["copied"]["equal"], done
+    assert after["spec"]["volumeName"] != before["spec"]["volumeName"]
+    assert after["spec"]["resources"]["requests"]["storage"] == "2Gi"
+    assert after["metadata"]["labels"] == before["metadata"]["labels"]
+    kept = saved.get("pvc", done["kept"]["claim"], SPACE)
+    assert kept["spec"]["volumeName"] == before["spec"]["volumeName"] and kept["status"]["phase"] == "Bound"
+    eventually(
+        lambda: saved.condition("pdshub", HUB, "HomesKnown", SPACE).get("status"),
+        lambda status: status == "True",
+        within=120,
+        what="the home is the one recorded",
+    )
+    bela = person(saved, "bela", HUB, SPACE)
+    bela.start()
+    assert read(bela, NOTEBOOK) == "first of bela"
+    with bela.kernel() as kernel:
+        found = kernel.run(
+            "import os; os.chdir(os.path.expanduser('~')); s = os.stat('one');"
+            "print(s.st_nlink, int(s.st_mtime), os.stat('holes').st_blocks, open('odd\\nname').read())"
+        ).ok()
+    assert "2 1500000000 0 odd" in found, found
+    bela.stop()
+    eventually(lambda: pods_of(saved, "bela"), lambda left: not left, within=120, what="the server is gone")
+    gone = answer(saved, "homes", "move", "bela", "--remove-old", "--yes")
+    assert gone["removed"] == [done["kept"]["claim"]]
+    with pytest.raises(CommandFailed, match="NotFound"):
+        saved.get("pv", before["spec"]["volumeName"])
+    assert saved.get("pvc", "claim-bela", SPACE)["status"]["phase"] == "Bound"
+
+
+def test_what_was_saved_is_shown(saved: Cluster) -> None:
+    (found,) = answer(saved, "backup", "status")["hubs"]
+    assert found["conditions"]["BackedUp"]["status"] in ("True", "Unknown"), found
+    # a repository that is a claim can not be mounted where drills are done
+    assert found["conditions"]["RestoreVerified"] is None or found["conditions"]["RestoreVerified"]["status"] != "True"
+    assert found["last"]["phase"] == "Completed" and found["restores"][0]["user"] == "ada"
+    assert "restored-" in plugin(saved, "backup", "status")
+
+
 def test_a_home_goes_into_the_repository_and_comes_back(saved: Cluster) -> None:
     volume = saved.get("pvc", "claim-ada", SPACE)["spec"]["volumeName"]
     line = ("users", "offboard", "ada", "--archive", "--yes", "--timeout", "240")
@@ -201,7 +258,7 @@ def test_a_home_goes_into_the_repository_and_comes_back(saved: Cluster) -> None:
     ada = person(saved, "ada", HUB, SPACE)
     ada.start()
     assert ada.call("GET", f"/user/ada/api/contents/{NOTEBOOK}").status_code == 404, "a new home"
-    done = answer(saved, "restore", "user", "ada", "--path", ".", "--in-place", "--yes")
+    done = answer(saved, "restore", "user", "ada", "--path", ".", "--in-place", "--warn", "5", "--yes")
     assert done["restore"]["phase"] == "Completed", done
     ada = person(saved, "ada", HUB, SPACE)
     ada.start()

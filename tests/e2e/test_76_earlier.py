@@ -178,3 +178,35 @@ def test_jupyterlab_has_earlier_versions_in_its_menu(people: dict[str, Person]) 
             within=60,
             what="the menu File has it",
         )
+
+
+@pytest.mark.skipif(not PROGRAM, reason="needs chromium")
+def test_jupyterlab_warns_before_a_restore_in_place_stops_the_server(
+    cluster: Cluster, people: dict[str, Person]
+) -> None:
+    """Two looks of JupyterLab long; who reads it has the time that is left."""
+    ada = people["ada"]
+    spec = {"hub": HUB, "user": "ada", "path": "notebooks", "inPlace": True, "warnSeconds": 40}
+    meta = {"name": "over", "namespace": SPACE}
+    with browser() as eyes:
+        eyes.let_in(ada.address, ada.session.cookies)
+        eyes.open(ada.url(f"/user/{ada.slug}/lab"), "File")
+        cluster.apply({"apiVersion": "pdshub.dev/v1alpha1", "kind": "HubRestore", "metadata": meta, "spec": spec})
+        eventually(
+            eyes.text,
+            lambda text: "Your server is stopped then" in text and "Save All" in text,
+            within=40,
+            what="the warning",
+        )
+        assert ada.model()["servers"][""]["ready"], "it goes on meanwhile"
+    assert "Your server is stopped then" in ada.page("/hub/home")
+    done = eventually(
+        lambda: cluster.get("hubrestore", "over", SPACE).get("status", {}),
+        lambda status: status.get("phase") in ("Completed", "Failed"),
+        within=300,
+        what="the restore",
+    )
+    assert done["phase"] == "Completed" and done["replaced"], done
+    assert {c["type"]: c["status"] for c in done["conditions"]} == {"UserWarned": "True", "ServerStopped": "True"}
+    ada.start()
+    assert "notebooks/x.txt first of ada" in files(ada)

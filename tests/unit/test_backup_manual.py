@@ -16,7 +16,7 @@ from pdshub.cli import main as plugin
 from pdshub.cli import moment
 from tests.manual import DOCS, blocks, steps
 
-PAGES = ("backup.md", "recover.md")
+PAGES = ("backup.md", "recover.md", "recover-drills.md")
 
 
 def documents(page: str) -> list[dict[str, Any]]:
@@ -84,7 +84,7 @@ def test_commands_between_words_are_commands(capsys: pytest.CaptureFixture[str])
             pytest.fail(f"{line}: {capsys.readouterr().err}")
 
 
-@pytest.mark.parametrize(("area", "known"), [("backup", {"now", "list", "show", "key"}), ("restore", {"user"})])
+@pytest.mark.parametrize(("area", "known"), [("backup", {"now", "status", "list", "show", "key"}), ("restore", {"user"})])
 def test_the_plugins_page_names_every_command(area: str, known: set[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         plugin.main([area, "--help"])

@@ -174,7 +174,7 @@ def test_documented() -> None:
     text = (Path(__file__).resolve().parents[2] / "docs/metrics.md").read_text()
     shown = {
         "metadata": {"namespace": "ns", "name": "demo"},
-        "status": {"certificate": {}},
+        "status": {"certificate": {}, "conditions": [{"type": "RestoreVerified", "status": "True"}]},
         "spec": {"backup": {"x": 1}},
     }
     found = parsed(metrics.text(replace(FACTS, hubs=[HUB, shown])))
@@ -215,3 +215,15 @@ def test_backups_in_numbers() -> None:
     }
     assert {key: found["pdshub_backup_" + key[0], (("hub", key[1]),)] for key in wanted} == wanted
     assert not [key for key in found if key[0].startswith("pdshub_backup_") and ("hub", "none/demo") in key[1]]
+
+
+@pytest.mark.parametrize(("status", "value"), [("True", 1.0), ("False", 0.0), ("Unknown", None), ("", None)])
+def test_a_drill_that_went_well_in_numbers_and_no_alarm_before_the_first(status: str, value: float | None) -> None:
+    rows = [
+        {"type": "BackedUp", "status": "True"},
+        *([{"type": "RestoreVerified", "status": status}] if status else []),
+    ]
+    meta = {"namespace": "ns", "name": "demo"}
+    hub = {"metadata": meta, "spec": {"backup": {"x": 1}}, "status": {"conditions": rows}}
+    found = parsed(metrics.text(replace(FACTS, hubs=[hub])))
+    assert found.get(("pdshub_backup_restore_verified", (("hub", "ns/demo"),))) == value

@@ -111,6 +111,12 @@ class HubRestoreSpec(Model):
         description="In the place of what is there, which is moved to replaced-<now> first. The user's server is "
         "stopped.",
     )
+    warn_seconds: int = Field(
+        default=60,
+        ge=0,
+        le=3600,
+        description="With inPlace: for how long a server that runs goes on after its user was warned in JupyterLab.",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -17,6 +17,8 @@ REQUEST = "/etc/pdshub-backup/request.json"
 SECRETS = "/run/pdshub-backup"
 """Mounted Secrets: ``SECRETS/key/key`` (the repository's password), ``SECRETS/repository/*`` (keys of secretRef),
 ``SECRETS/ca/ca.crt``. Never in environment variables or argv."""
+PRIVATE = "/run/pdshub-backup-private"
+"""A folder in memory, for keys that programs want in files of their own form."""
 REPOSITORY = "/repository"
 """Where an NFS share or claim that is the repository is mounted."""
 DATA = "/data"
@@ -26,7 +28,9 @@ TARGET = "/target"
 LONGEST_ANSWER = 4096
 """Bytes. Source: Kubernetes, Determine the Reason for Pod Failure."""
 
-Action = Literal["init", "backup", "forget", "check", "restore", "list", "browse", "drill"]
+Action = Literal["init", "backup", "forget", "check", "restore", "list", "browse", "drill", "plan", "recover", "keys"]
+READING = ("restore", "list", "browse", "plan", "recover", "keys")
+"""Actions that read the repository, and for which it is mounted so."""
 
 
 class Keep(Model):
@@ -63,6 +67,11 @@ class JobRequest(Model):
     keep: Keep = Field(default_factory=Keep)
     keep_always: bool = Field(default=False, description="The snapshot gets tag keep, which forget leaves.")
     append_only: bool = False
+    unlock: bool = Field(
+        default=False,
+        description="Nothing else runs under this pod's host name: locks that were made under it are a killed Job's, "
+        "and go.",
+    )
     deadline_seconds: int = Field(default=21600, description="After which the Job ends by itself, in order.")
     snapshot: Annotated[str, Field(pattern=r"^([0-9a-f]{8,64}|latest)$")] = "latest"
     as_of: str = Field(default="", description="RFC 3339; with snapshot latest: the newest not after it.")
@@ -70,6 +79,18 @@ class JobRequest(Model):
     to: RelativePath | None = None
     in_place: bool = False
     read_subset: str = Field(default="", description="For check: n/t, as restic --read-data-subset.")
+    of_run: Annotated[str, Field(max_length=253)] = Field(
+        default="", description="For plan: what there was when this run ended; its name, or the id of a snapshot of it."
+    )
+    after: Annotated[str, Field(max_length=260)] = Field(
+        default="", description="For plan: the last item of the answer before."
+    )
+    paths: list[Annotated[str, Field(max_length=512)]] = Field(
+        default_factory=list, max_length=16, description="For keys: the files that are wanted, below the item."
+    )
+    public_key: Annotated[str, Field(max_length=64)] = Field(
+        default="", description="For keys: of whom alone can read the answer (pdshub.sealed)."
+    )
 
 
 class JobSnapshot(StatusModel):
@@ -82,6 +103,7 @@ class JobSnapshot(StatusModel):
     size_bytes: int = 0
     files: int = 0
     digest: str = ""
+    claim: str = Field(default="", description="Of a home, for plan: the claim that it was in.")
 
 
 class JobEntry(StatusModel):
@@ -100,7 +122,7 @@ class JobAnswer(StatusModel):
     reason: str = Field(
         default="",
         description="CamelCase: NoRepository, WrongKey, Locked, Unreachable, Full, ReadOnly, Damaged, Deadline, "
-        "NotFound, BadRequest, Failed.",
+        "NotFound, NotEmpty, BadRequest, Failed.",
     )
     message: str = Field(default="", max_length=1024, description="For people; no secret.")
     item: ItemStatus | None = None
@@ -111,5 +133,6 @@ class JobAnswer(StatusModel):
     replaced: str = ""
     files: int = 0
     size_bytes: int = 0
+    sealed: str = Field(default="", max_length=3000, description="Of keys: for the eyes of who asked (pdshub.sealed).")
     unlocked: int = Field(default=0, description="Own stale locks that were taken away.")
     seconds: float = 0

@@ -9,8 +9,10 @@ from pydantic import ConfigDict, Field, model_validator
 from pdshub.api.base import DNS_HOST, AbsolutePath, Model, ObjectName, rules
 from pdshub.api.hub_acme import CaBundle
 
-Prefix = Annotated[str, Field(max_length=256, pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$")]
-"""A folder below a bucket, an account or a directory."""
+_FOLDER = "[A-Za-z0-9_-][A-Za-z0-9._-]*"
+Prefix = Annotated[str, Field(max_length=256, pattern=rf"^{_FOLDER}(/{_FOLDER})*$")]
+"""A folder below a bucket, an account or a directory. No part begins with a dot: ``..`` would lead out of it, and with
+``.`` one place would have two names."""
 HttpsUrl = Annotated[str, Field(max_length=512, pattern=r"^https?://[^/?#@\s]+(/[^?#\s]*)?$")]
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from pdshub.api.backup import HomeOf
 from pdshub.api.base import RelativePath, StatusModel
@@ -26,3 +26,9 @@ class Question(StatusModel):
     snapshot: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
     as_of: Annotated[str, Field(pattern=r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)?$")] = ""
     path: Annotated[RelativePath, AfterValidator(_printable)] = "."
+
+    @model_validator(mode="after")
+    def _one_version(self) -> Self:
+        if self.snapshot and self.as_of:
+            raise ValueError("snapshot or asOf, not both")
+        return self

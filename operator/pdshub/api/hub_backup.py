@@ -134,7 +134,7 @@ class Backup(Model):
     deadline_minutes: int = Field(
         default=360, ge=5, le=10080, description="One Job of a run is ended after this; the next run goes on."
     )
-    drill: Drill | None = Field(default_factory=Drill, description="Restores for practice; null: none.")
+    drill: Drill = Field(default_factory=Drill, description="Restores for practice: every week, if nothing is said.")
     history: int = Field(default=30, ge=1, le=1000, description="HubBackups that stay to be read.")
 
     @model_validator(mode="after")

@@ -1,9 +1,9 @@
 """How restic gets to the repository: its environment and options, and the files that it reads them from.
 
 No secret is ever an argument. The repository's password is read by restic from the mounted Secret; keys of S3 and of
-SSH are copied into files of a private folder (mode 0700), since their readers want a form or a mode that a mounted
-Secret has not; only the user name and password of a REST server are in restic's environment, as it knows no other way.
-The environment is made from nothing: what this program has in its own reaches restic only by name.
+SSH are copied into files of a private folder (mode 0700) in memory, since their readers want a form or a mode that a
+mounted Secret has not; only the user name and password of a REST server are in restic's environment, as it knows no
+other way. The environment is made from nothing: what this program has in its own reaches restic only by name.
 
 A pod's uid has no name of its own, and ssh ends when its uid has none. Debian's libnss-wrapper gives it one: two files
 and a library that is loaded before (restic itself, a Go program, does not load it). HOME alone does not help: ssh asks
@@ -76,10 +76,10 @@ def _private(path: Path, text: str) -> Path:
     return path
 
 
-def _s3(request: JobRequest, keys: Path, scratch: Path) -> tuple[dict[str, str], tuple[str, ...], list[str]]:
+def _s3(request: JobRequest, keys: Path, private: Path) -> tuple[dict[str, str], tuple[str, ...], list[str]]:
     name, secret = _line(keys, "access-key-id"), _line(keys, "secret-access-key")
     text = f"[default]\naws_access_key_id = {name}\naws_secret_access_key = {secret}\n"
-    environment = {"AWS_SHARED_CREDENTIALS_FILE": str(_private(scratch / "aws", text)), "AWS_PROFILE": "default"}
+    environment = {"AWS_SHARED_CREDENTIALS_FILE": str(_private(private / "aws", text)), "AWS_PROFILE": "default"}
     return environment, ("-o", f"s3.region={request.region}") if request.region else (), [secret]
 
 
@@ -90,20 +90,20 @@ def _rest(_: JobRequest, keys: Path, __: Path) -> tuple[dict[str, str], tuple[st
     return {"RESTIC_REST_USERNAME": name, "RESTIC_REST_PASSWORD": password}, (), [password]
 
 
-def _named(scratch: Path) -> dict[str, str]:
+def _named(private: Path) -> dict[str, str]:
     """What gives this process's uid a name, where it has none."""
     try:
         pwd.getpwuid(os.getuid())
     except KeyError:
-        people = _private(scratch / "passwd", f"backup:x:{os.getuid()}:{os.getgid()}::{scratch}:/bin/false\n")
-        groups = _private(scratch / "group", f"backup:x:{os.getgid()}:\n")
+        people = _private(private / "passwd", f"backup:x:{os.getuid()}:{os.getgid()}::{private}:/bin/false\n")
+        groups = _private(private / "group", f"backup:x:{os.getgid()}:\n")
         return {"LD_PRELOAD": NSS_WRAPPER, "NSS_WRAPPER_PASSWD": str(people), "NSS_WRAPPER_GROUP": str(groups)}
     return {}
 
 
-def _sftp(request: JobRequest, keys: Path, scratch: Path) -> tuple[dict[str, str], tuple[str, ...], list[str]]:
-    key = _private(scratch / "ssh-privatekey", _read(keys, "ssh-privatekey").rstrip() + "\n")
-    known = _private(scratch / "known_hosts", _read(keys, "known_hosts").rstrip() + "\n")
+def _sftp(request: JobRequest, keys: Path, private: Path) -> tuple[dict[str, str], tuple[str, ...], list[str]]:
+    key = _private(private / "ssh-privatekey", _read(keys, "ssh-privatekey").rstrip() + "\n")
+    known = _private(private / "known_hosts", _read(keys, "known_hosts").rstrip() + "\n")
     options = {
         "IdentitiesOnly": "yes",
         "BatchMode": "yes",
@@ -118,7 +118,7 @@ def _sftp(request: JobRequest, keys: Path, scratch: Path) -> tuple[dict[str, str
     }
     words = ["-F", "/dev/null", "-i", str(key), "-p", str(request.port or 22)]
     words += [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-    return _named(scratch), ("-o", f"sftp.args={shlex.join(words)}"), []
+    return _named(private), ("-o", f"sftp.args={shlex.join(words)}"), []
 
 
 def _mounted(_: JobRequest, __: Path, ___: Path) -> tuple[dict[str, str], tuple[str, ...], list[str]]:
@@ -134,16 +134,18 @@ _KINDS: dict[str, Callable[[JobRequest, Path, Path], tuple[dict[str, str], tuple
 }
 
 
-def prepare(request: JobRequest, secrets: Path, scratch: Path, own: Mapping[str, str]) -> Access:
-    """Access to the repository of a request. ``secrets``: where Secrets are mounted; ``scratch``: a private folder;
-    ``own``: this program's environment. Raises Failed(BadRequest)."""
+def prepare(request: JobRequest, secrets: Path, private: Path, scratch: Path, own: Mapping[str, str]) -> Access:
+    """Access to the repository of a request. ``secrets``: where Secrets are mounted; ``private``: a folder for copies
+    of keys; ``scratch``: one for the rest; ``own``: this program's environment. Raises Failed(BadRequest)."""
     if not LOCATIONS[request.kind].fullmatch(request.location):
         raise Failed("BadRequest", f"location does not look like a repository of kind {request.kind}")
     password = secrets / "key" / "key"
     hidden = [_read(secrets / "key", "key").strip("\r\n")]
     if not hidden[0]:
         raise Failed("BadRequest", "the Secret with the repository's key holds an empty one")
-    more, options, also = _KINDS[request.kind](request, secrets / "repository", scratch)
+    more, options, also = _KINDS[request.kind](request, secrets / "repository", private)
+    if request.item == "keys" and "--no-cache" not in options:
+        options = (*options, "--no-cache")  # their scratch is memory, which is smaller than an index may be
     cache = scratch / "cache"
     cache.mkdir(exist_ok=True)
     environment = {name: own[name] for name in PASSED_ON if name in own} | {

@@ -98,6 +98,7 @@ def restore(job: Job) -> JobAnswer:
     job.item()
     home = Home(str(job.places.target))
     try:
+        home.alone()
         try:
             earlier = home.resume()
         except Unplaced as error:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import json
 import os
 import posixpath
@@ -130,6 +131,18 @@ class Home:
     def close(self) -> None:
         """Let go of it."""
         os.close(self.descriptor)
+
+    def alone(self) -> None:
+        """From now on no other restore works here; what two of them lay aside in one place would be neither's. Raises
+        Failed(Locked). Where the file system has no such locks, the operator's order of restores is all there is."""
+        try:
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Failed(
+                "Locked", "something else is being restored into this home, or a program has it locked"
+            ) from None
+        except OSError:
+            return
 
     def free(self) -> int:
         """Bytes that its file system has left for this user."""

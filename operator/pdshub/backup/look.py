@@ -8,7 +8,8 @@ from pdshub import rfc3339
 from pdshub.api.backup_job import JobAnswer, JobEntry, JobSnapshot
 from pdshub.backup import listing, snapshots
 from pdshub.backup.job import Job
-from pdshub.backup.restic import Record, record
+from pdshub.backup.repository import NO_LOCK
+from pdshub.backup.restic import Done, Record, record
 from pdshub.backup.snapshots import Snapshot
 from pdshub.backup.verdict import Failed, judge
 
@@ -81,21 +82,30 @@ def check(job: Job) -> JobAnswer:
 
     restic sorts packs into t parts by the first byte of their names, so that after all n of t everything has been read;
     damage of a pack that is there is found with its part and not before. restic's names have 256 first bytes: t above
-    256 reads nothing for most n and is refused. Raises Failed: Damaged with what restic names first.
+    256 reads nothing for most n and is refused.
+
+    restic wants the repository for itself alone while it checks, which may take hours: backups, and people who look for
+    a file, would find it locked. So it goes without a lock: what is added meanwhile is no damage. What is taken away
+    meanwhile looks like some, so what is found is looked at once more, with the lock.
+
+    Raises Failed: Damaged with what restic names first, Locked where that second look was not had.
     """
     subset = job.request.read_subset
     if subset:
         match = _SUBSET.fullmatch(subset)
         if not match or not 1 <= int(match[1]) <= int(match[2]) <= 256:
             raise Failed("BadRequest", f"{subset!r} is no part to be read: write n/t, 1 <= n <= t <= 256")
-    summary: Record = {}
-
-    def line(text: bytes) -> None:
-        found = record(text) or {}
-        if found.get("message_type") == "summary":
-            summary.update(found)
-
-    done = job.restic.run("check", *([f"--read-data-subset={subset}"] if subset else []), on_line=line, good=(0, 1))
+    arguments = ["check", *([f"--read-data-subset={subset}"] if subset else [])]
+    done, summary = _checked(job, *arguments, *NO_LOCK)
+    if done.code or summary.get("num_errors"):
+        job.words.say("something is found: it is looked at once more, while nobody can take anything away")
+        first = done.text
+        try:
+            done, summary = _checked(job, *arguments)
+        except Failed as error:
+            if error.reason == "Locked":
+                raise Failed("Locked", f"found without a lock, and there was none to be had: {first}") from None
+            raise
     broken = summary.get("broken_packs")
     if done.code == 0:
         return job.answer(
@@ -107,3 +117,15 @@ def check(job: Job) -> JobAnswer:
         raise Failed(reason, done.text or "restic check failed without a word")
     names = ", ".join(str(b)[:12] for b in broken[:5]) if isinstance(broken, list) else ""
     raise Failed("Damaged", f"restic check found {errors} errors{f' (packs {names})' if names else ''}: {done.text}")
+
+
+def _checked(job: Job, *arguments: str) -> tuple[Done, Record]:
+    """How restic's check ended, and its summary. Raises Failed where nothing was checked."""
+    summary: Record = {}
+
+    def line(text: bytes) -> None:
+        found = record(text) or {}
+        if found.get("message_type") == "summary":
+            summary.update(found)
+
+    return job.restic.run(*arguments, on_line=line, good=(0, 1)), summary

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pdshub.api.backup_job import DATA, REQUEST, SECRETS, TARGET, JobAnswer, JobRequest
-from pdshub.backup import access, answer, drill, give_back, keep, look, repository, save
+from pdshub.api.backup_job import DATA, PRIVATE, REQUEST, SECRETS, TARGET, JobAnswer, JobRequest
+from pdshub.backup import access, answer, drill, give_back, keep, look, recovery, repository, save
 from pdshub.backup.ending import Ending
 from pdshub.backup.job import LONGEST_MESSAGE, Job, Places
 from pdshub.backup.restic import Restic
@@ -37,6 +37,9 @@ ACTIONS: dict[str, Callable[[Job], JobAnswer]] = {
     "list": look.list_snapshots,
     "browse": look.browse,
     "drill": drill.drill,
+    "plan": recovery.plan,
+    "keys": recovery.keys,
+    "recover": recovery.recover,
 }
 WRITING = ("backup", "forget")
 """Actions that are of no use where nothing can be written."""
@@ -53,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--request", type=Path, default=Path(REQUEST), help="what to do (default: %(default)s)")
     made.add_argument("--answer", type=Path, default=Path(ANSWER), help="where the answer goes (default: %(default)s)")
     made.add_argument("--secrets", type=Path, default=Path(SECRETS), help="mounted Secrets (default: %(default)s)")
+    made.add_argument("--private", type=Path, default=Path(PRIVATE), help="for copies of keys (default: %(default)s)")
     made.add_argument("--data", type=Path, default=Path(DATA), help="what is saved (default: %(default)s)")
     made.add_argument("--target", type=Path, default=Path(TARGET), help="what is restored into (default: %(default)s)")
     made.add_argument("--restic", default="restic", help="the program (default: %(default)s)")
@@ -75,11 +79,11 @@ def read(path: Path) -> JobRequest:
         raise Failed("BadRequest", f"the request is wrong at {where or 'its top'}: {first['msg']}") from None
 
 
-def _done(args: argparse.Namespace, words: Words, scratch: Path) -> JobAnswer:
+def _done(args: argparse.Namespace, words: Words, private: Path, scratch: Path) -> JobAnswer:
     request = read(args.request)
     ending = Ending(request.deadline_seconds)
     ending.listen()
-    reached = access.prepare(request, args.secrets, scratch, os.environ)
+    reached = access.prepare(request, args.secrets, private, scratch, os.environ)
     words.hide(reached.secrets)
     restic = Restic(args.restic, reached, ending, words)
     job = Job(request, restic, ending, words, Places(args.secrets, args.data, args.target, scratch))
@@ -88,8 +92,10 @@ def _done(args: argparse.Namespace, words: Words, scratch: Path) -> JobAnswer:
         if request.action in WRITING:
             raise Failed("ReadOnly", "the repository cannot be written to where it is mounted")
         restic.options = list(repository.NO_LOCK)
+    if request.action in repository.LOOKS:
+        restic.options = list(repository.NO_LOCK)
     # init reaches the repository in a way of its own
-    removed = 0 if request.action == "init" else repository.greet(restic, words)
+    removed = 0 if request.action == "init" else repository.greet(restic, words, unlock=request.unlock)
     made = ACTIONS[request.action](job)
     return made.model_copy(update={"unlocked": made.unlocked + removed})
 
@@ -97,9 +103,11 @@ def _done(args: argparse.Namespace, words: Words, scratch: Path) -> JobAnswer:
 def done(args: argparse.Namespace, words: Words) -> JobAnswer:
     """Do the action; whatever goes wrong is an answer."""
     began = time.monotonic()
-    scratch = Path(tempfile.mkdtemp(prefix="pdshub-backup-"))  # mode 0700
+    folders: list[Path] = []
     try:
-        made = _done(args, words, scratch)
+        for where in (args.private, None):
+            folders.append(Path(tempfile.mkdtemp(prefix="pdshub-backup-", dir=where)))  # mode 0700
+        made = _done(args, words, *folders)
     except Failed as error:
         words.say(f"{error.reason}: {error.message}")
         made = JobAnswer(ok=False, reason=error.reason, message=words.clean(error.message, LONGEST_MESSAGE))
@@ -108,7 +116,8 @@ def done(args: argparse.Namespace, words: Words) -> JobAnswer:
         text = f"{type(error).__name__}: {error}"
         made = JobAnswer(ok=False, reason="Failed", message=words.clean(text, LONGEST_MESSAGE))
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
     return made.model_copy(update={"seconds": round(time.monotonic() - began, 3)})
 
 

@@ -7,6 +7,10 @@ its top, ``x`` is x anywhere in it.
 The same patterns are matched here, as the digest (digest.py) has to know what restic will leave out. The rules are
 those of restic's internal/filter and of Go's path/filepath.Match; where the two should ever differ, the seal tells, and
 nothing that is false is believed.
+
+restic tries a pattern with ``**`` only on paths that have at most one part less than the pattern (filter.go, match:
+``i <= len(strs)-len(pattern.parts)+1``). So ``work/**``, which has two of them once ``**/`` stands before it, leaves
+out what is in a folder work, and not the folder.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from pdshub.backup.verdict import Failed
 
@@ -95,6 +100,16 @@ def _expression(parts: Sequence[str]) -> re.Pattern[str]:
     return re.compile(made + "(?:/.*)?", re.DOTALL)
 
 
+class _Rule(NamedTuple):
+    negated: bool
+    expression: re.Pattern[str]
+    least: int
+    """Parts that a path has to have to be looked at."""
+
+    def matches(self, path: str) -> bool:
+        return path.count("/") + 1 >= self.least and bool(self.expression.fullmatch(path))
+
+
 class Excluded:
     """Patterns below one folder. ``arguments`` is what restic gets; called with a path below the folder it says whether
     restic leaves that out. Raises Failed(BadRequest) for what is no pattern."""
@@ -103,7 +118,7 @@ class Excluded:
         if len(patterns) > MOST:
             raise Failed("BadRequest", f"there are more than {MOST} exclude patterns")
         self.arguments: list[str] = []
-        self._rules: list[tuple[bool, re.Pattern[str]]] = []
+        self._rules: list[_Rule] = []
         literal = _SPECIAL.sub(lambda m: "\\" + m[0], top)
         for pattern in patterns:
             negated, body = pattern.startswith("!"), pattern.removeprefix("!")
@@ -117,7 +132,7 @@ class Excluded:
             if not body.startswith("/"):
                 parts = ["**", *parts]
             try:
-                self._rules.append((negated, _expression(parts)))
+                self._rules.append(_Rule(negated, _expression(parts), len(parts) - 1))
             except (ValueError, re.error) as error:
                 raise _bad(pattern, str(error)) from None
             self.arguments.append(f"--exclude={'!' if negated else ''}{literal}/{'/'.join(parts)}")
@@ -125,9 +140,9 @@ class Excluded:
     def __call__(self, path: str) -> bool:
         """Whether restic leaves it out: a path below the folder."""
         found = False
-        for negated, rule in self._rules:
-            if found == negated and rule.fullmatch(path):
-                found = not negated
+        for rule in self._rules:
+            if found == rule.negated and rule.matches(path):
+                found = not rule.negated
         return found
 
 

@@ -6,10 +6,15 @@ hour, call by call. What it says last is what is told.
 Locks. restic removes its own lock unless it is killed, and the next restic that needs the repository for itself fails
 until the lock is taken away. `restic unlock` takes away locks that are older than 30 minutes (a living restic renews
 its own every five), and younger ones that were made on a host of this very name by a process that is not there any
-more. The operator lets one Job at a time work with a repository, and gives all Jobs of a hub one host name that nobody
-else has (the pod's ``hostname``), so that a Job may take away at once what a killed one left. Where a pod has a name of
-its own, the lock goes when it is 30 minutes old. `unlock --remove-all` is never called: another hub, or somebody at a
-desk, may be at work.
+more. A pod sees the processes of no other pod: under one name each would take the locks of all others for those of the
+dead. So all Jobs of a hub have one host name that nobody else has (the pod's ``hostname``), and only one of them calls
+`unlock` that has the repository for itself: the operator says so in the request (``unlock``), for the first Job of a
+run and for the one that takes old snapshots away. While a pod of that name may be alive, on a node that is lost, such a
+Job has a name of its own, and takes only what is too old. Drills of a hub, one Job at a time, have another name. What a
+killed Job left stands in nobody's way until then: it was no exclusive lock, or its Job is begun anew. `unlock
+--remove-all` is never called: another hub, or somebody at a desk, may be at work.
+
+Who looks at names and lists alone makes no lock (``LOOKS``).
 """
 
 from __future__ import annotations
@@ -27,6 +32,8 @@ from pdshub.backup.verdict import Failed
 from pdshub.backup.words import Words
 
 NO_LOCK = ("--no-lock",)
+LOOKS = ("list", "browse")
+"""Actions that make no lock: what goes while they look is what they need not have shown."""
 CONTACT = 90.0
 """Seconds in which the repository has to answer at all."""
 _REMOVED = re.compile(rb"removed (\d+) locks")
@@ -41,6 +48,25 @@ def is_mounted_read_only(request: JobRequest) -> bool:
         return False
     place = Path(request.location)
     return (place / "config").exists() and not os.access(place / "locks", os.W_OK)
+
+
+def discard_unfinished(request: JobRequest) -> bool:
+    """Take away what an ``init`` left that was killed between the key and the config, where the repository is mounted:
+    restic would never make one there again. Only where nothing else is: a config that somebody lost can be put back.
+    Whether something went."""
+    place = Path(request.location)
+    if request.kind not in ("nfs", "claim") or (place / "config").exists():
+        return False
+    names = ("data", "index", "snapshots", "locks")
+    if any(files for name in names for _, _, files in os.walk(place / name)):
+        return False
+    try:
+        keys = [path for path in (place / "keys").iterdir() if path.is_file()]
+        for path in keys:
+            path.unlink()
+    except OSError:  # restic says what is wrong with it
+        return False
+    return bool(keys)
 
 
 def _locks(restic: Restic) -> list[str]:
@@ -65,12 +91,15 @@ def _is_own(restic: Restic, lock: str) -> bool:
     return isinstance(value, dict) and value.get("hostname") == socket.gethostname()
 
 
-def greet(restic: Restic, words: Words) -> int:
-    """Reach the repository, and take away what killed Jobs of this hub left locked. The number of locks that went.
+def greet(restic: Restic, words: Words, *, unlock: bool = False) -> int:
+    """Reach the repository; with ``unlock`` take away what killed Jobs of this hub left locked. The number of locks
+    that went.
 
     Raises Failed: NoRepository, WrongKey, Unreachable and others.
     """
     locks, removed = _locks(restic), 0
+    if not unlock:
+        return 0
 
     def count(line: bytes) -> None:
         nonlocal removed

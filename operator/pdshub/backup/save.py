@@ -16,8 +16,9 @@ from pathlib import Path
 
 from pdshub.api.backup import ItemStatus, Unread
 from pdshub.api.backup_job import JobAnswer
-from pdshub.backup import patterns, snapshots, sqlite
+from pdshub.backup import holes, patterns, snapshots, sqlite
 from pdshub.backup.digest import Sums, digested, sealed
+from pdshub.backup.holes import LeftOut
 from pdshub.backup.home import STAGE
 from pdshub.backup.job import LONGEST_MESSAGE, Job
 from pdshub.backup.restic import Record, record
@@ -83,11 +84,15 @@ def save(job: Job) -> JobAnswer:
     if not (data / source).is_dir():
         raise Failed("NotFound", f"there is no folder {source} to be saved")
     excluded = patterns.Excluded(top, [*job.request.exclude, f"/{STAGE}"] if item.startswith("home/") else [])
-    chosen = patterns.chosen(excluded, patterns.size(job.request.larger_than))
+    largest = patterns.size(job.request.larger_than)
     before = job.snapshots(item)
     parent = next((s for s in before if s.at <= job.now() + snapshots.AHEAD), None)
+    left_out = _left_out(job, top, patterns.chosen(excluded, largest))
+    if left_out.beyond is not None:
+        largest = left_out.beyond  # which is less: what is larger was not chosen
+    chosen = patterns.chosen(excluded, largest)
     sums = _sums(job, top, chosen, parent)
-    heard = _Heard(job, sums.size)
+    heard = _Heard(job, sums.size, unread=list(left_out.paths), count=left_out.count)
     began = time.monotonic()
     done = job.restic.run(
         "backup",
@@ -95,7 +100,7 @@ def save(job: Job) -> JobAnswer:
         *(word for tag in _tags(job, item, sums) for word in ("--tag", tag)),
         *(("--parent", parent.id) if parent else ("--force",)),
         *excluded.arguments,
-        *([f"--exclude-larger-than={job.request.larger_than}"] if job.request.larger_than else []),
+        *([f"--exclude-larger-than={largest}"] if largest is not None else []),
         *([f"--limit-upload={job.request.upload_limit_kib}"] if job.request.upload_limit_kib else []),
         "--",
         name,
@@ -107,7 +112,7 @@ def save(job: Job) -> JobAnswer:
     seconds = time.monotonic() - began
     if not heard.summary.get("snapshot_id"):
         raise Failed("Failed", f"restic made no snapshot: {done.text}")
-    still = sealed(top, chosen, job.ending.check).seal == sums.seal if sums.digest and not job.ending.over else False
+    still = bool(sums.digest) and _unchanged(job, top, chosen, sums)
     status = ItemStatus(
         item=item,
         phase="PartiallyCompleted" if heard.count else "Completed",
@@ -124,6 +129,28 @@ def save(job: Job) -> JobAnswer:
     )
     job.words.say(f"{item}: snapshot {status.snapshot[:8]}, {status.files} files, {status.added_bytes} bytes added")
     return job.answer(status.message, item=status, files=status.files, size_bytes=status.size_bytes)
+
+
+def _left_out(job: Job, top: str, chosen: patterns.Chosen) -> LeftOut:
+    try:
+        bytes = holes.most(top)
+        if sealed(top, chosen, job.ending.check).size <= bytes:
+            return LeftOut()
+        found = holes.left_out(top, chosen, bytes, lambda path: job.words.clean(path, 1024), job.ending.check)
+    except OSError as error:  # restic says what is wrong with it
+        job.words.say(f"what it holds cannot be counted: {error.strerror}")
+        return LeftOut()
+    for one in found.paths:
+        job.words.say(f"not saved: {one.path}: {one.why}")
+    return found
+
+
+def _unchanged(job: Job, top: str, chosen: patterns.Chosen, sums: Sums) -> bool:
+    """Whether nothing was changed while restic read. The snapshot is there: nothing that goes wrong now is its end."""
+    try:
+        return sealed(top, chosen, job.ending.check).seal == sums.seal
+    except (OSError, Failed):
+        return False
 
 
 def _tags(job: Job, item: str, sums: Sums) -> list[str]:

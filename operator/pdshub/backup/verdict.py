@@ -21,6 +21,7 @@ Reason = Literal[
     "Damaged",
     "Deadline",
     "NotFound",
+    "NotEmpty",
     "BadRequest",
     "Failed",
 ]
@@ -54,6 +55,21 @@ def _word(pattern: str, reason: Reason, help: str = "") -> _Word:
 
 
 _WORDS = (
+    _word(
+        r"remove invalid locks",
+        "Locked",
+        "a lock cannot be read: once nobody works with the repository, restic unlock --remove-all takes it away",
+    ),
+    _word(
+        r"already contains (keys|snapshots)",
+        "NoRepository",
+        "the place has keys or snapshots and no config: put that back, or if nothing was ever saved empty the place",
+    ),
+    _word(
+        r"RequestTimeTooSkewed|difference between the request time and",
+        "Unreachable",
+        "the clock of this node is not that of the server",
+    ),
     _word(r"wrong password or no key found", "WrongKey", _CODES[12][1]),
     _word(
         r"no space left on device|disk quota exceeded|insufficient storage|storage ?full|quota ?exceeded"

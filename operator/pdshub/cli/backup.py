@@ -1,4 +1,4 @@
-"""The commands of ``kubectl pdshub backup``: one now, those there are, the key."""
+"""The commands of ``kubectl pdshub backup``: one now, how it stands, those there are, the key."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pdshub.api.backup import HubBackupSpec
 from pdshub.archive.findings import printable
 from pdshub.cli import (
     backup_key,
+    backup_overview,
     backup_run,
     backup_status,
     backup_words,
@@ -154,6 +155,9 @@ EXAMPLES = {
   kubectl pdshub backup now --hub hub/sbn --no-wait
 
 exit codes: 0 Completed; 1 Failed; 3 no end within --timeout, it goes on; 4 PartiallyCompleted: some is not saved""",
+    "status": """examples:
+  kubectl pdshub backup status
+  kubectl pdshub backup status -n hub -o json            # drills with what each Job measured""",
     "list": """examples:
   kubectl pdshub backup list
   kubectl pdshub backup list -n hub -o json""",
@@ -170,7 +174,7 @@ whoever has the key can read every backup, and without it nobody can""",
 
 def arguments(top: Any, common: argparse.ArgumentParser) -> None:
     """The command line of ``backup``. ``top``: where commands are added; ``common``: options that every one has."""
-    area = top.add_parser("backup", help="backups of a hub: one now, those there are, the key")
+    area = top.add_parser("backup", help="backups of a hub: one now, how it stands, those there are, the key")
     commands = area.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, run: Callable[..., Said], text: str) -> argparse.ArgumentParser:
@@ -188,6 +192,7 @@ def arguments(top: Any, common: argparse.ArgumentParser) -> None:
     p.add_argument("--dry-run", action="store_true", help="say what would be saved; the API server checks it")
     p.add_argument("--wait", action=argparse.BooleanOptionalAction, default=True, help="until it has ended (default)")
     p.add_argument("--timeout", type=float, default=SECONDS, metavar="SECONDS", help="of --wait (default 3600)")
+    command("status", backup_overview.status, "is it saved, did it come back in a drill, who asked for files back")
     command("list", listing, "backups of a hub, the newest first")
     command("show", show, "one backup: each item, and what could not be saved").add_argument("name", metavar="NAME")
     backup_key.arguments(command("key", backup_key.key, "the key that encrypts backups: keep a copy outside"))

@@ -11,19 +11,27 @@ from typing import Any
 
 from pdshub.api.backup import HubBackupSpec
 from pdshub.archive.findings import printable
-from pdshub.cli import aside, backup, backup_run, backup_status, home_claims, hub_choice, users_act, users_plan
+from pdshub.cli import (
+    aside,
+    backup,
+    backup_run,
+    backup_status,
+    home_claims,
+    home_pods,
+    hub_choice,
+    users_act,
+    users_plan,
+)
 from pdshub.cli.archive import FAILED, CliError, Said
 from pdshub.cli.backup_run import BACKUPS
-from pdshub.cli.hub_choice import UseError, is_object_name, key
-from pdshub.cli.kubectl import Kubectl, KubectlError
+from pdshub.cli.hub_choice import UseError, key
+from pdshub.cli.kubectl import Kubectl
 from pdshub.wellknown import GROUP
 
 Json = dict[str, Any]
 SETTINGS = (".jupyter", ".ipython", ".local", ".config", ".cache", ".condarc", ".mambarc", ".profile", ".bash_profile",
             ".bash_login", ".bashrc", ".bash_logout", ".zshrc", ".zshenv", ".zprofile", ".pydistutils.cfg")  # fmt: skip
 """What programs and shells read at their start. Keys, histories and everything without a dot stay."""
-UID = 1000
-"""The user that owns homes, as servers run (render/server.py)."""
 HOME, LABEL = "/home/jovyan", f"{GROUP}/reset"
 SECONDS, START_SECONDS, LIFETIME = 3600.0, 180.0, 240
 MOST_SHOWN = 50
@@ -31,14 +39,18 @@ MOST_SHOWN = 50
 
 def arguments(sub: argparse.ArgumentParser) -> None:
     """What ``reset`` adds to the command line of ``homes``."""
-    sub.add_argument("name", metavar="NAME", nargs="?", default="", help="reset: whose home")
+    sub.add_argument("name", metavar="NAME", nargs="?", default="", help="reset, move: whose home")
     group = sub.add_argument_group("reset")
     group.add_argument("--all", action="store_true", help="move everything of the home aside, not settings alone")
     group.add_argument("--without-copy", action="store_true", help="make no backup first; nothing is deleted anyway")
+    group = sub.add_argument_group("reset and move")
     group.add_argument("--image", default="", help="any with python3 (default: the hub's)")
     group.add_argument("--dry-run", action="store_true", help="say what would be done; the API server checks it")
     group.add_argument("-y", "--yes", action="store_true", help="do not ask")
-    group.add_argument("--timeout", type=float, default=SECONDS, metavar="SECONDS", help="of the backup (default 3600)")
+    group.add_argument(
+        "--timeout", type=float, default=None, metavar="SECONDS",
+        help="reset: of the backup (3600); move: of the copying (21600)",
+    )  # fmt: skip
 
 
 def reset(kubectl: Kubectl, args: argparse.Namespace) -> Said:
@@ -52,7 +64,7 @@ def reset(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     (who,) = users_plan.names([args.name], hub)
     claim = home_claims.only(kubectl, namespace, who)
     home_claims.unused(kubectl, namespace, [claim])
-    image, pull = _image(kubectl, args, namespace)
+    image = home_pods.image(kubectl, args.image, namespace)
     folder = f"before-reset-{users_act.today()}"
     names = ["*"] if args.all else list(SETTINGS)
     what = "everything" if args.all else "settings (what shells, Jupyter and Python read at their start)"
@@ -65,12 +77,12 @@ def reset(kubectl: Kubectl, args: argparse.Namespace) -> Said:
         answer["backup"] = _saved(kubectl, args, hub, who)
         home_claims.unused(kubectl, namespace, [claim])
     asked = {"home": HOME, "folder": folder, "names": names}
-    found = _moved(kubectl, pod(namespace, home_claims.name(claim), image, pull, asked), args.dry_run)
+    found = _moved(kubectl, pod(namespace, home_claims.name(claim), image, asked), args.dry_run)
     if args.dry_run:
         first = "" if args.without_copy else f"would save {backup_status.HOME}{who}, then "
         said = [f"{first}{'' if first else 'would '}move {what} to {folder}", "nothing was stored: --dry-run"]
         return answer, "\n".join(map(printable, said)), 0
-    moved, kept = _names(found.get("moved")), _pairs(found.get("kept"))
+    moved, kept = _names(found.get("moved")), home_pods.pairs(found.get("kept"))
     answer |= {"folder": str(found.get("folder") or "") or None, "moved": moved, "kept": kept}
     lines = [f"moved to {answer['folder']}: {', '.join(moved[:MOST_SHOWN])}" if moved else "there was nothing to move"]
     if len(moved) > MOST_SHOWN:
@@ -84,87 +96,31 @@ def _saved(kubectl: Kubectl, args: argparse.Namespace, hub: Json, who: str) -> s
     content = {"hub": key(hub)[1], "trigger": "Manual", "users": [who], "keep": True}
     spec = backup_run.checked(HubBackupSpec, {"users": "NAME"}, content)
     made = backup_run.create(kubectl, BACKUPS, hub, "reset", spec, ["homes", "reset", who])
-    run, over = backup.follow(kubectl, made, args.timeout)
+    seconds = SECONDS if args.timeout is None else args.timeout
+    run, over = backup.follow(kubectl, made, seconds)
     item = run.item(f"{backup_status.HOME}{who}")
     if not over or item is None or not item.saved:
-        text, _ = backup.outcome(run, over, args.timeout)
+        text, _ = backup.outcome(run, over, seconds)
         raise CliError(f"the home was not saved, and is as it was; --without-copy goes on without\n{text}")
     return run.name
 
 
-def pod(namespace: str, claim: str, image: str, pull: Sequence[Json], asked: Json) -> Json:
-    """The pod that moves. It meets the ``restricted`` Pod Security Standard, and is the user that servers run as."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"generateName": "pdshub-reset-", "namespace": namespace, "labels": {LABEL: "home"}},
-        "spec": {
-            "automountServiceAccountToken": False,
-            "enableServiceLinks": False,
-            "restartPolicy": "Never",
-            "activeDeadlineSeconds": LIFETIME,
-            "terminationGracePeriodSeconds": 0,
-            **({"imagePullSecrets": list(pull)} if pull else {}),
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": UID,
-                "runAsGroup": UID,
-                "fsGroup": UID,
-                "fsGroupChangePolicy": "OnRootMismatch",
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            "volumes": [{"name": "home", "persistentVolumeClaim": {"claimName": claim}}],
-            "containers": [
-                {
-                    "name": "reset",
-                    "image": image,
-                    "command": ["python3", "-I", "-c", inspect.getsource(aside), json.dumps(asked)],
-                    "volumeMounts": [{"name": "home", "mountPath": HOME}],
-                    "resources": {
-                        "requests": {"cpu": "10m", "memory": "32Mi", "ephemeral-storage": "1Mi"},
-                        "limits": {"cpu": "500m", "memory": "128Mi", "ephemeral-storage": "16Mi"},
-                    },
-                    "securityContext": {
-                        "allowPrivilegeEscalation": False,
-                        "readOnlyRootFilesystem": True,
-                        "capabilities": {"drop": ["ALL"]},
-                    },
-                }
-            ],
-        },
-    }
-
-
-def _image(kubectl: Kubectl, args: argparse.Namespace, namespace: str) -> tuple[str, Sequence[Json]]:
-    """An image with python3, and by what it is pulled: the hub's. Raises CliError."""
-    if args.image:
-        return args.image, ()
-    try:
-        template = kubectl.get("deployment", "hub", "-n", namespace)["spec"]["template"]["spec"]
-        return str(template["containers"][0]["image"]), template.get("imagePullSecrets") or ()
-    except (KubectlError, KeyError, IndexError, TypeError) as error:
-        raise CliError(f"the hub's image is not known ({error}): name one that has python3 with --image") from None
+def pod(namespace: str, claim: str, image: tuple[str, Sequence[Json]], asked: Json) -> Json:
+    """The pod that moves."""
+    command = ["python3", "-I", "-c", inspect.getsource(aside), json.dumps(asked)]
+    meta = {"generateName": "pdshub-reset-", "namespace": namespace, "labels": {LABEL: "home"}}
+    return home_pods.body(meta, command, image, {HOME: (claim, False)}, seconds=LIFETIME)
 
 
 def _moved(kubectl: Kubectl, body: Json, dry_run: bool) -> Json:
     """What the pod says. Raises CliError, KubectlError."""
-    namespace = str(body["metadata"]["namespace"])
-    only = ["--dry-run=server"] if dry_run else []
-    made = json.loads(kubectl.run("create", "-n", namespace, "-f", "-", "-o", "json", *only, stdin=json.dumps(body)))
+    namespace, name = str(body["metadata"]["namespace"]), home_pods.create(kubectl, body, dry_run=dry_run)
     if dry_run:
         return {}
-    name = str(made["metadata"]["name"])
-    if not is_object_name(name):
-        raise CliError("the API server gave the pod no name")
     try:
         return _answer(kubectl, namespace, name)
     finally:
-        try:
-            kubectl.run("delete", "pod", name, "-n", namespace, "--wait=false", "--ignore-not-found")
-        except KubectlError as error:
-            users_act.tell(
-                f"pod {name} was not removed: {error}; it has ended: kubectl delete pod {name} -n {namespace}"
-            )
+        home_pods.remove(kubectl, namespace, name)
 
 
 def _answer(
@@ -175,43 +131,16 @@ def _answer(
     clock: Callable[[], float] = time.monotonic,
 ) -> Json:
     end = clock() + START_SECONDS
-    while (phase := _phase(found := kubectl.get("pod", name, "-n", namespace))) not in ("Succeeded", "Failed"):
+    while (phase := home_pods.phase(found := kubectl.get("pod", name, "-n", namespace))) not in ("Succeeded", "Failed"):
         if clock() >= end:
-            why = _why(found)
+            why = home_pods.why(found)
             raise CliError(f"pod {name} has not run within {START_SECONDS:.0f} s: {why}; the home is as it was")
         sleep(backup_run.POLL_SECONDS)
-    printed = kubectl.run("logs", "-n", namespace, name).strip()
-    try:
-        answer = json.loads(printed.splitlines()[-1])
-    except (ValueError, IndexError, RecursionError):
-        answer = None
-    if not isinstance(answer, dict):
-        raise CliError(f"pod {name} ended as {phase} and says no result: {printed[-200:]!r}")
+    answer = home_pods.result(kubectl, namespace, name, phase)
     if answer.get("error"):
         raise CliError(f"the home is as it was: {answer['error']}")
     return answer
 
 
-def _phase(found: Json) -> str:
-    return str((found.get("status") or {}).get("phase") or "")
-
-
-def _why(found: Json) -> str:
-    status = found.get("status") or {}
-    for condition in status.get("conditions") or []:
-        if condition.get("status") != "True" and condition.get("message"):
-            return str(condition["message"])[:300]
-    for container in status.get("containerStatuses") or []:
-        waiting = (container.get("state") or {}).get("waiting") or {}
-        if waiting:
-            return f"{waiting.get('reason')} {waiting.get('message', '')}".strip()[:300]
-    return f"it is {_phase(found) or 'not there'}"
-
-
 def _names(found: Any) -> list[str]:
     return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
-
-
-def _pairs(found: Any) -> list[dict[str, str]]:
-    pairs = [pair for pair in found if isinstance(pair, list) and len(pair) == 2] if isinstance(found, list) else []
-    return [{"name": str(name), "why": str(why)} for name, why in pairs]

@@ -23,6 +23,7 @@ from pdshub.cli import (
     proxy,
     restore,
     restore_deleted,
+    rollback,
     terminal,
     users,
     words,
@@ -70,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
     backup.arguments(areas, _common(OF_HUBS))
     restore.arguments(areas, _common(OF_HUBS))
     restore_deleted.arguments(areas, _common(OF_HUBS))
+    rollback.arguments(areas, _common(OF_HUBS))
     proxy.arguments(areas, lambda: _common(OF_HUBS))
     log = areas.add_parser(
         "audit", parents=[common], help="who signed in, was refused, entered whose server, was removed"

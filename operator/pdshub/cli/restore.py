@@ -32,6 +32,7 @@ HOMES = ("/home/jovyan/", "~/")
 """How a home is written inside of a server."""
 _ID = re.compile(r"[0-9a-f]{8,64}")
 _FLAGS = {"path": "--path", "to": "--to", "snapshot": "--snapshot", "asOf": "--at", "as_of": "--at", "user": "NAME"}
+_FLAGS |= {"warnSeconds": "--warn", "warn_seconds": "--warn"}
 OLDER = "a HubBackup is kept for spec.backup.history runs: --at finds what is older, if the retention has left it"
 
 
@@ -75,6 +76,8 @@ def spec_of(args: argparse.Namespace, hub: Json, user: str) -> HubRestoreSpec:
         content["snapshot"] = args.snapshot.lower()
     if args.to:
         content["to"] = beneath(args.to, "--to")
+    if args.warn is not None:
+        content["warnSeconds"] = args.warn
     return backup_run.checked(HubRestoreSpec, _FLAGS, content)
 
 
@@ -164,16 +167,21 @@ def _announced(spec: HubRestoreSpec, likely: snapshots.Snapshot | None) -> list[
     return lines
 
 
+def _warned(spec: HubRestoreSpec) -> str:
+    return f", {spec.warn_seconds} s after a warning in their JupyterLab" if spec.warn_seconds else " at once"
+
+
 def _question(spec: HubRestoreSpec) -> str:
     what = "All of their home" if spec.path == "." else f"{spec.path} in their home"
     return (
-        f"The server of {spec.user} stops. {what} is replaced; what is there now is moved to a folder replaced-<now>"
-        " beside it."
+        f"The server of {spec.user} stops{_warned(spec)}. {what} is replaced; what is there now is moved to a folder"
+        " replaced-<now> beside it."
     )
 
 
 def _typed(args: argparse.Namespace, spec: HubRestoreSpec) -> list[str]:
     flags = [("--path", spec.path), ("--at", args.at), ("--snapshot", spec.snapshot), ("--to", spec.to)]
+    flags += [("--warn", "" if args.warn is None else str(args.warn))]
     more = [word for flag, value in flags if value for word in (flag, str(value))]
     return ["restore", "user", args.name, *more, *(["--in-place"] if spec.in_place else [])]
 
@@ -206,6 +214,9 @@ def arguments(top: Any, common: argparse.ArgumentParser) -> None:
     sub.add_argument("--snapshot", default="", metavar="ID", help="8 or more digits of a snapshot, from --list")
     sub.add_argument("--to", default="", metavar="DIR", help="folder of the home (default: a new restored-<date>)")
     sub.add_argument("--in-place", action="store_true", help="in the place of what is there, which is moved aside")
+    sub.add_argument(
+        "--warn", type=int, metavar="SECONDS", help="of --in-place: from a warning to the server's end (default 60)"
+    )
     sub.add_argument("--list", action="store_true", help="snapshots of the home, from the HubBackups that are left")
     sub.add_argument("--dry-run", action="store_true", help="say what would be done; the API server checks it")
     sub.add_argument("-y", "--yes", action="store_true", help="do not ask before --in-place")

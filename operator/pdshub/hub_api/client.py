@@ -131,6 +131,11 @@ class HubClient:
         status, _ = await self._call("POST", "pdshub", "earlier", body=dict(body), also=(404,))
         return status != 404
 
+    async def warn(self, user: str, id: str, message: str, seconds: float) -> None:
+        """Warn somebody who works in their server of something in so many seconds; the same ``id`` is the same."""
+        body = {"id": id, "user": user, "message": message, "seconds": seconds}
+        await self._call("POST", "pdshub", "warnings", body=body)
+
     # --- users
 
     async def users(self) -> list[HubUser]:

@@ -6,13 +6,15 @@ the one home that it restores into, and nothing else of the hub.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from pdshub.api.backup_job import DATA, REPOSITORY, REQUEST, SECRETS, TARGET, JobRequest
+from pdshub.api.backup_job import DATA, PRIVATE, READING, REPOSITORY, REQUEST, SECRETS, TARGET, JobRequest
+from pdshub.api.base import parse_quantity
 from pdshub.installation import Backup as Settings
 from pdshub.render.backup_repository import Place
 from pdshub.render.backup_request import DATABASE, HOME, KEYS, OBJECTS
@@ -27,6 +29,12 @@ GRACE = 30
 """Seconds between SIGTERM and SIGKILL: restic takes its lock away."""
 _REQUEST_FILE = PurePosixPath(REQUEST)
 _TMP = "/tmp"  # noqa: S108 - a volume of the pod's own
+TARGET_VOLUME = "target"
+"""The volume of what is restored into."""
+PRIVATE_SIZE = 8 << 20
+"""Bytes of PRIVATE: a few keys of 64 KiB."""
+KEYS_SCRATCH = 128 << 20
+"""Bytes of the scratch folder of a Job that has the hub's own keys in it: it is memory, as no disk shall keep them."""
 _HUB_GROUP = 1000
 """Group of the database's files: the hub's of hub charts."""
 _DEDICATED = ("hub.jupyter.org/dedicated", "hub.jupyter.org_dedicated")
@@ -64,6 +72,15 @@ class Order:
     identity: Identity = field(default_factory=Identity)
     nodes: tuple[str, ...] = ()
     """Where it has to run: the nodes on which a volume is mounted that no other can mount. Empty: anywhere."""
+    host: str = ""
+    """The pod's host name, by which restic knows locks of its own. Empty: the pod's name."""
+
+
+def host_of(names: Names, uid: str) -> str:
+    """The host name of a hub's Jobs: no other hub has it, nor one of this name in another cluster (``uid`` is the
+    PDSHub's), which may have the same repository."""
+    digest = hashlib.sha256(f"{names.namespace}/{names.name} {uid}".encode()).hexdigest()
+    return f"backup-{digest[:24]}"
 
 
 def run_label(run: str) -> str:
@@ -131,16 +148,16 @@ def _ways(order: Order) -> list[Volume]:
         bundle = where.ca.config_map
         found.append(_files("ca", bundle.name, {bundle.key: "ca.crt"}, f"{SECRETS}/ca"))
     if where.claim:
-        restores = order.request.action == "restore"
-        found.append(_claim("repository", where.claim, REPOSITORY, read_only=restores))
+        reads = order.request.action in READING
+        found.append(_claim("repository", where.claim, REPOSITORY, read_only=reads))
     return found
 
 
 def _saved(order: Order) -> list[Volume]:
     """What is saved, or restored into."""
     request = order.request
-    if request.action == "restore":
-        return [_claim("target", order.home, TARGET, read_only=False)]
+    if request.action in ("restore", "recover"):
+        return [_claim(TARGET_VOLUME, order.home or order.database, TARGET, read_only=False)]
     if request.action != "backup":
         return []
     path = f"{DATA}/{request.source}"
@@ -153,16 +170,39 @@ def _saved(order: Order) -> list[Volume]:
     return [_files("data", order.job, {f"{OBJECTS}.{name}": name for name in order.objects}, path)]
 
 
-def _placement(order: Order, settings: Settings) -> dict[str, Any]:
+def placement(nodes: Sequence[str], settings: Settings) -> dict[str, Any]:
+    """Where a pod may run; no nodes: anywhere."""
     effects = {"operator": "Equal", "value": "user", "effect": "NoSchedule"}
     tolerations = [*({"key": key, **effects} for key in _DEDICATED), *settings.tolerations]
-    if not order.nodes:
+    if not nodes:
         return {"tolerations": tolerations}
     # not nodeName: the scheduler counts what fits on the node
     field_of_node = {"key": "metadata.name", "operator": "In"}
-    terms = [{"matchFields": [{**field_of_node, "values": [node]}]} for node in order.nodes]
+    terms = [{"matchFields": [{**field_of_node, "values": [node]}]} for node in nodes]
     required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
     return {"tolerations": tolerations, "affinity": {"nodeAffinity": required}}
+
+
+def _in_memory(name: str, size: int) -> dict[str, Any]:
+    return {"name": name, "emptyDir": {"medium": "Memory", "sizeLimit": str(size)}}
+
+
+def _scratch(order: Order, settings: Settings) -> list[Volume]:
+    """Where the pod may write: keys into memory, and where it has the hub's own keys in clear, everything."""
+    clear = order.request.item == KEYS
+    tmp = _in_memory("tmp", KEYS_SCRATCH) if clear else {"name": "tmp", "emptyDir": {"sizeLimit": settings.scratch}}
+    places = [(tmp, _TMP), (_in_memory("private", PRIVATE_SIZE), PRIVATE)]
+    return [(volume, {"name": volume["name"], "mountPath": path}) for volume, path in places]
+
+
+def _resources(settings: Settings, volumes: Sequence[Volume]) -> dict[str, Any]:
+    """What a pod may take. Files in memory count against its limit, so that is as much higher."""
+    disks = [volume.get("emptyDir") or {} for volume, _ in volumes]
+    files = sum(int(disk["sizeLimit"]) for disk in disks if disk.get("medium") == "Memory")
+    limits = settings.resources.get("limits") or {}
+    if "memory" not in limits:
+        return settings.resources
+    return {**settings.resources, "limits": {**limits, "memory": str(int(parse_quantity(limits["memory"])) + files)}}
 
 
 def _container(settings: Settings, volumes: Sequence[Volume]) -> dict[str, Any]:
@@ -172,7 +212,7 @@ def _container(settings: Settings, volumes: Sequence[Volume]) -> dict[str, Any]:
         "imagePullPolicy": settings.image_pull_policy,
         "command": ["tini", "--", "pdshub-backup"],
         "env": [{"name": "HOME", "value": _TMP}],
-        "resources": settings.resources,
+        "resources": _resources(settings, volumes),
         # never the log: it has names of files
         "terminationMessagePolicy": "File",
         "securityContext": {
@@ -180,22 +220,23 @@ def _container(settings: Settings, volumes: Sequence[Volume]) -> dict[str, Any]:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": [*(mount for _, mount in volumes), {"name": "tmp", "mountPath": _TMP}],
+        "volumeMounts": [mount for _, mount in volumes],
     }
 
 
 def job(names: Names, order: Order, settings: Settings) -> dict[str, Any]:
     """The Job. Whoever made it takes it away: what it answers stands in its pod."""
-    volumes = [*_ways(order), *_saved(order)]
+    volumes = [*_ways(order), *_saved(order), *_scratch(order, settings)]
     group = _HUB_GROUP if order.request.source == DATABASE else order.identity.gid
     pod: dict[str, Any] = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE,
+        **({"hostname": order.host} if order.host else {}),
         "priorityClassName": BACKUP_PRIORITY,
         **({"imagePullSecrets": settings.image_pull_secrets} if settings.image_pull_secrets else {}),
-        **_placement(order, settings),
+        **placement(order.nodes, settings),
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": order.identity.uid,
@@ -206,7 +247,7 @@ def job(names: Names, order: Order, settings: Settings) -> dict[str, Any]:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(settings, volumes)],
-        "volumes": [*(volume for volume, _ in volumes), {"name": "tmp", "emptyDir": {"sizeLimit": settings.scratch}}],
+        "volumes": [volume for volume, _ in volumes],
     }
     labels = _metadata(names, order)["labels"]
     return {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import posixpath
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pdshub import network_rules
 from pdshub.api.backup_job import REPOSITORY
@@ -59,24 +60,31 @@ def _plain(url: SplitResult) -> str:
     return f"{url.scheme}://{shown}{port}"
 
 
+def _folder(url: SplitResult) -> str:
+    """A URL's path as servers read it, however it is written; empty for the top."""
+    return posixpath.normpath("/" + unquote(url.path).lstrip("/")).rstrip("/")
+
+
 def place(repository: Repository, names: Names) -> Place:
     """The repository of a hub. Raises ValueError for a URL with a port that is none."""
     if (s3 := repository.s3) is not None:
         url = _url(s3.endpoint)
-        base = _plain(url) + url.path.rstrip("/")
-        where = f"s3:{base}/{s3.bucket}/{s3.prefix or f'{names.namespace}/{names.name}'}"
+        below = f"{s3.bucket}/{s3.prefix or f'{names.namespace}/{names.name}'}"
+        where = f"s3:{_plain(url)}{url.path.rstrip('/')}/{below}"
+        same = f"s3:{_plain(url)}{_folder(url)}/{below}"
         secret = ("access-key-id", "secret-access-key")
         port = url.port or _PORTS[url.scheme]
         return Place(
-            "s3", where, where, url.hostname or "", port, s3.region or "", False, s3.secret_ref, secret, s3.ca_bundle
+            "s3", where, same, url.hostname or "", port, s3.region or "", False, s3.secret_ref, secret, s3.ca_bundle
         )
     if (rest := repository.rest) is not None:
         url = _url(rest.url)
         where = f"rest:{_plain(url)}{url.path.rstrip('/')}/"
+        same = f"rest:{_plain(url)}{_folder(url)}"
         port = url.port or _PORTS[url.scheme]
         keys = ("username", "password") if rest.secret_ref else ()
         return Place(
-            "rest", where, where, url.hostname or "", port, "", rest.append_only, rest.secret_ref or "", keys,
+            "rest", where, same, url.hostname or "", port, "", rest.append_only, rest.secret_ref or "", keys,
             rest.ca_bundle,
         )  # fmt: skip
     if (sftp := repository.sftp) is not None:

@@ -14,6 +14,8 @@ from pdshub.render.trust import DOOR_TOKEN_KEY
 
 TOKEN_KEY = f"hub.services.{SERVICE}.apiToken"
 """Where hub charts look for the token of a service (hub.existingSecret)."""
+COOKIE_KEY, CRYPT_KEY = "hub.config.JupyterHub.cookie_secret", "hub.config.CryptKeeper.keys"
+"""Where they look for the keys of cookies, and of what is encrypted in the database."""
 
 
 def _secret(names: Names, name: str, data: dict[str, str]) -> dict[str, Any]:
@@ -35,8 +37,8 @@ def hub_keys(names: Names) -> dict[str, Any]:
     """Cookie secret, CryptKeeper key (32 random bytes each) and the operator's token: the chart would make new ones
     after a deletion, and with the old database nobody's encrypted state could be read."""
     data = {
-        "hub.config.JupyterHub.cookie_secret": secrets.token_hex(32),
-        "hub.config.CryptKeeper.keys": secrets.token_hex(32),
+        COOKIE_KEY: secrets.token_hex(32),
+        CRYPT_KEY: secrets.token_hex(32),
         **operator_token(),
     }
     return _secret(names, names.keys, data)

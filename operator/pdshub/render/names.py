@@ -27,6 +27,12 @@ DATABASE_CLAIM = "hub-db-dir"
 HOME_LABELS = {"component": "singleuser-storage"}
 SERVER_LABELS = {"component": "singleuser-server"}
 BACKUP_LABELS = {"component": "backup"}
+RECOVERY_LABELS = {"component": "recovery"}
+"""Of Jobs that bring a hub back, and their pods."""
+COPY_LABELS = {"component": "database-copy"}
+"""Of a Job that copies a hub's database or puts a copy in place, and its pod."""
+RECORD_LABEL = f"{GROUP}/revision"
+"""Of a Secret with a release that a hub can go back to: its revision."""
 
 
 def short(*parts: str, limit: int = 63) -> str:
@@ -70,6 +76,15 @@ class Names:
         """Secret with the key of the hub's backups; kept whatever happens to the hub."""
         return f"{short(self.name, limit=63 - len(BACKUP_KEY_SUFFIX))}{BACKUP_KEY_SUFFIX}"
 
+    @property
+    def copies(self) -> str:
+        """PersistentVolumeClaim with copies of the hub's database."""
+        return short(self.name, "copies")
+
+    def record(self, copy: str) -> str:
+        """Secret with the release that a copy of the database belongs to."""
+        return short(self.name, "release", copy)
+
     def repository(self, share: str) -> str:
         """PersistentVolumeClaim of an NFS share that is the repository of the hub's backups: each has its own."""
         return short(self.name, "backups", hashlib.sha256(share.encode()).hexdigest()[:6])
@@ -92,6 +107,11 @@ class Names:
     def homes(self) -> str:
         """ConfigMap with which claim is whose home."""
         return short(self.name, "homes")
+
+    @property
+    def recovery(self) -> str:
+        """ConfigMap with what was chosen of a backup that the hub comes back from, and how far that is."""
+        return short(self.name, "recovery")
 
     @property
     def server_quota(self) -> str:

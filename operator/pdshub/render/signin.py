@@ -37,6 +37,7 @@ SCOPES = (
     "custom:pdshub:people",
     "custom:pdshub:audit",
     "custom:pdshub:earlier",
+    "custom:pdshub:warnings",
 )
 """What the operator may: nothing by which it could make anybody an admin, or enter a server."""
 

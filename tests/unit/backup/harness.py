@@ -114,6 +114,7 @@ class Hub:
         self.home.mkdir(parents=True, exist_ok=True)
         self.secret("key/key", PASSWORD)
         (self.folder / "secrets/repository").mkdir(parents=True, exist_ok=True)
+        (self.folder / "private").mkdir(exist_ok=True)
 
     @property
     def home(self) -> Path:
@@ -139,6 +140,7 @@ class Hub:
             "item": "home/ada" if action in ("backup", "restore", "browse", "drill") else None,
             "source": "home",
             "how": "InUse",
+            "unlock": True,
             **self.more,
             **fields,
         }
@@ -149,7 +151,7 @@ class Hub:
         file.write_text(json.dumps(request))
         (self.folder / "answer").write_bytes(b"")
         words = {"request": file, "answer": self.folder / "answer", "secrets": self.folder / "secrets"}
-        words |= {"data": self.folder / "data", "target": self.target or self.home}
+        words |= {"data": self.folder / "data", "target": self.target or self.home, "private": self.folder / "private"}
         return [word for name, path in words.items() for word in (f"--{name}", str(path))] + ["--restic", restic()]
 
     def run(self, action: str, **fields: Any) -> Ran:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.backup.harness import Hub, filled
+from tests.unit.backup.harness import PASSWORD, Hub, filled, restic
 
 
 def packs(hub: Hub) -> list[Path]:
@@ -47,6 +47,23 @@ def test_parts_of_the_data_are_all_of_it(hub: Hub) -> None:
     overwrite(pack, pack.stat().st_size // 2)
     found = [n for n in range(1, 5) if not hub.run("check", read_subset=f"{n}/4").answer.ok]
     assert len(found) == 1
+
+
+def test_a_check_keeps_nobody_from_the_repository_and_waits_for_nobody(hub: Hub) -> None:
+    """It may take hours; restic's own would have the repository for itself alone."""
+    hub.run("backup").good()
+    words = ["-r", str(hub.repository), "backup", "--stdin", "--stdin-filename", "x", "--host", "other"]
+    environ = {**os.environ, "RESTIC_PASSWORD": PASSWORD, "RESTIC_CACHE_DIR": str(hub.folder / "cache-of-another")}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([restic(), *words], stdin=subprocess.PIPE, env=environ, **quiet) as another:
+        while not hub.locks():
+            assert another.poll() is None
+        hub.run("check", read_subset="1/1").good()
+        assert another.poll() is None and hub.locks(), "somebody worked with it all the time"
+        assert another.stdin is not None
+        another.stdin.close()
+        assert another.wait() == 0
+    hub.run("check", read_subset="1/1").good()
 
 
 @pytest.mark.parametrize("subset", ["0/4", "5/4", "1/257", "10%", "1", "x", "1/4; rm"])
@@ -149,3 +166,75 @@ def test_a_drill_leaves_nothing_and_needs_no_home(hub: Hub, tmp_path: Path) -> N
         patch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
         hub.run("drill").good()
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_a_repository_that_was_killed_while_it_was_made_is_made(empty: Hub) -> None:
+    """restic writes the key, then the config. It refuses a place with a key and no config for ever."""
+    filled(empty.home)
+    empty.run("init").good()
+    (empty.repository / "config").unlink()
+    assert "made the repository" in empty.run("init").good().message
+    empty.run("backup").good()
+    assert len(empty.call("key", "list", "--json").split("userName")) == 2, "one key, and not that of the other"
+
+
+def test_a_config_that_was_lost_is_no_repository_that_was_never_made(hub: Hub) -> None:
+    """Whoever makes a new one there makes all that is in it unreadable."""
+    hub.run("backup").good()
+    config = (hub.repository / "config").read_bytes()
+    (hub.repository / "config").unlink()
+    for action in ("init", "backup", "list"):
+        answer = hub.run(action).bad("NoRepository")
+    assert "put that back" in hub.run("init").answer.message, answer
+    (hub.repository / "config").write_bytes(config)
+    hub.run("init").good()
+    hub.run("drill").good()
+
+
+def test_a_lock_that_cannot_be_read_is_said_to_be_that(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a machine that lost power, on a file system that keeps no order: not the data is damaged."""
+    from pdshub.backup import restic as module
+
+    hub.run("backup").good()
+    monkeypatch.setattr(module, "LOCK_WAIT", "1s")
+    (hub.repository / "locks" / ("ab" * 32)).write_bytes(b"half a lock")
+    assert "unlock --remove-all" in hub.run("backup").bad("Locked").message
+    hub.call("unlock", "--remove-all")
+    hub.run("backup").good()
+
+
+@pytest.mark.parametrize("how", ["overwritten", "cut off", "empty"])
+def test_a_damaged_index_is_made_anew_by_the_next_run(hub: Hub, how: str) -> None:
+    """All of the data is there, and nothing could be read: the run's first Job makes the index of it."""
+    hub.run("backup").good()
+    (index,) = (hub.repository / "index").iterdir()
+    index.chmod(0o600)
+    if how == "overwritten":
+        overwrite(index, index.stat().st_size // 2)
+    else:
+        os.truncate(index, 0 if how == "empty" else index.stat().st_size // 2)
+    assert "index" in hub.run("init").good().message
+    for action in ("backup", "drill", "forget"):
+        hub.run(action).good()
+    hub.run("check", read_subset="1/1").good()
+    assert len(hub.run("list").good().snapshots) == 2 and "already" in hub.run("init").good().message
+
+
+def test_packs_that_are_not_there_are_left_in_the_index(hub: Hub) -> None:
+    """They may come back, as a disk that was not mounted: what the index lacks the next prune would take away."""
+    hub.run("backup").good()
+    pack = packs(hub)[0]
+    hidden = hub.folder / "hidden"
+    pack.rename(hidden)
+    assert "already" in hub.run("init").good().message
+    hub.run("forget")
+    hidden.rename(pack)
+    hub.run("check", read_subset="1/1").good()
+    hub.run("drill").good()
+
+
+def test_a_server_that_only_adds_keeps_its_damaged_index_and_it_is_said(hub: Hub) -> None:
+    hub.run("backup").good()
+    (index,) = (hub.repository / "index").iterdir()
+    overwrite(index, 50)
+    assert "repair index" in hub.run("init", append_only=True).bad("Damaged").message

@@ -128,10 +128,15 @@ def test_a_repository_that_never_answers_has_a_time_of_its_own(hub: Hub, monkeyp
     assert "connection refused" in answer.message and PASSWORD not in answer.message
 
 
-def lock(hub: Hub, host: str) -> None:
+ALONE = ("check", "--read-data", "--limit-download", "1")
+"""Words of a restic that has a repository for itself, for long."""
+
+
+def lock(hub: Hub, host: str, command: tuple[str, ...] = ()) -> None:
     """A lock as a restic leaves it that is killed on a host of that name."""
     environ = {**os.environ, "RESTIC_REPOSITORY": hub.location, "RESTIC_PASSWORD": PASSWORD}
-    words = [restic(), "--no-cache", "backup", "--host", hub.hub, "--limit-upload", "1", str(hub.home)]
+    saves = ("backup", "--host", hub.hub, "--limit-upload", "1", str(hub.home))
+    words = [restic(), "--no-cache", *(command or saves)]
     command = ["unshare", "--uts", "sh", "-c", f'hostname "{host}" && exec "$@"', "sh", *words]
     made = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     end = time.monotonic() + 60
@@ -157,6 +162,35 @@ def test_only_locks_of_this_host_name_are_taken_away_at_once(hub: Hub) -> None:
     lock(hub, socket.gethostname())
     assert hub.run("forget").good().unlocked == 1
     assert hub.locks() == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root for a host name of its own")
+@pytest.mark.parametrize("action", ["backup", "restore", "drill", "check", "list", "browse"])
+def test_who_works_beside_others_takes_away_no_lock(hub: Hub, action: str) -> None:
+    """Pods of a hub have one host name, and see each other's processes not: to restic a living one's lock looks like a
+    dead one's. Only who was told that nothing runs beside it takes locks away, and then all of this hub."""
+    hub.run("backup").good()
+    grown(hub, 5)
+    lock(hub, socket.gethostname())
+    assert hub.run(action, unlock=False).good().unlocked == 0 and len(hub.locks()) == 1
+    assert hub.run("forget", unlock=True).good().unlocked == 1 and hub.locks() == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root for a host name of its own")
+def test_a_run_begins_at_once_though_the_last_was_killed_while_it_had_all_for_itself(hub: Hub) -> None:
+    """The lock that would be in the way for half an hour: nobody can save, and nobody restore. Looks make none."""
+    hub.run("backup").good()
+    lock(hub, socket.gethostname(), ALONE)
+    from pdshub.backup import restic as module
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "LOCK_WAIT", "1s")
+        hub.run("backup", unlock=False).bad("Locked")
+        hub.run("restore", unlock=False).bad("Locked")
+        assert hub.run("browse", unlock=False).good().entries
+        assert hub.run("list", unlock=False).good().snapshots
+    assert hub.run("init", unlock=True).good().unlocked == 1
+    hub.run("backup", unlock=False).good()
 
 
 def test_a_lock_that_somebody_holds_is_said(hub: Hub) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -354,3 +355,21 @@ def test_a_restore_that_is_killed_while_it_writes_leaves_the_home_as_it_is(hub: 
     answer = restored(hub, path="empty.txt")
     assert {k: v for k, v in tree(hub.home).items() if not k.startswith(answer.place)} == was
     assert hub.locks() == [], "the lock of the killed one is gone, too"
+
+
+def test_two_restores_into_one_home_do_not_mix(hub: Hub) -> None:
+    """What is laid aside until it is whole lies in one place: the second waits, and what the first has is untouched."""
+    hub.run("backup").good()
+    stage = hub.home / STAGE / "new"
+    stage.mkdir(parents=True)
+    (stage / "half").write_text("of the other")
+    before = tree(hub.home)
+    held = os.open(hub.home, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert "being restored" in hub.run("restore", path="empty.txt").bad("Locked").message
+        assert tree(hub.home) == before
+    finally:
+        os.close(held)
+    hub.run("restore", path="empty.txt").good()
+    assert not (hub.home / STAGE).exists()

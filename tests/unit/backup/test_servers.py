@@ -152,6 +152,7 @@ def test_keys_are_in_private_files_and_not_in_arguments(s3: Hub, tmp_path: Path)
         JobRequest.model_validate(s3.request("list")),
         s3.folder / "secrets",
         tmp_path,
+        s3.folder,
         {"PATH": "/bin", "MY_TOKEN": "t"},
     )
     shown = " ".join([*made.options, *made.environment.values()])

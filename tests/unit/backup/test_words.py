@@ -35,6 +35,10 @@ REAL = (
      "ciphertext verification failed]",
      "Damaged"),
     (1, "id 0 not found in repository", "Damaged"),
+    (1, "Load(<lock/ab>, 0, 0) failed: invalid data returned\n\nthe `unlock --remove-all` command can be used to "
+     "remove invalid locks. Make sure that no other restic process is accessing the repository", "Locked"),
+    (1, "Fatal: create repository at /r failed: repository already contains keys", "NoRepository"),
+    (1, "Stat: The difference between the request time and the current time is too large.", "Unreachable"),
     (1, "path data/home/nowhere: not found", "NotFound"),
     (1, "no matching ID found for prefix \"ffff\"", "NotFound"),
     (1, "Fatal: --exclude: invalid pattern(s) provided:", "BadRequest"),

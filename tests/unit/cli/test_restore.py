@@ -64,13 +64,15 @@ class Terminal(io.StringIO):
         (f"{PATH} --at 2026-11-24T12:00:00Z", {"asOf": "2026-11-24T12:00:00Z"}),
         (f"{PATH} --at '2026-11-24 12:00 +02:00'", {"asOf": "2026-11-24T10:00:00Z"}),
         (f"{PATH} --in-place --yes", {"inPlace": True}),
+        (f"{PATH} --in-place --warn 0 --yes", {"inPlace": True, "warnSeconds": 0}),
     ],
 )
 def test_what_is_asked_for(call: Call, line: str, spec: dict[str, Any]) -> None:
     where = BackupCluster(*RUNS).does("restore", done())
     code, _, err = call(where, f"restore user Ada@example.org {line}")
     assert code == 0, err
-    assert asked(where) == {"hub": "sbn", "user": ADA, "path": "notebooks/x.ipynb", "inPlace": False, **spec}
+    usual = {"hub": "sbn", "user": ADA, "path": "notebooks/x.ipynb", "inPlace": False, "warnSeconds": 60}
+    assert asked(where) == {**usual, **spec}
 
 
 def test_names_are_no_arguments_and_who_asked_is_noted(call: Call) -> None:
@@ -122,7 +124,8 @@ def test_in_place_is_asked_before(call: Call, monkeypatch: pytest.MonkeyPatch, a
     where = BackupCluster(*RUNS).does("restore", done(replaced="replaced-2026-11-26"))
     got, out, err = call(where, f"restore user {ADA} {PATH} --in-place")
     assert got == code
-    assert f"The server of {ADA} stops. notebooks/x.ipynb in their home is replaced; what is there now is moved" in err
+    words = f"The server of {ADA} stops, 60 s after a warning in their JupyterLab. notebooks/x.ipynb in their home is"
+    assert f"{words} replaced; what is there now is moved" in err
     assert bool(where.created) is not bool(code)
     assert ("what was there before is at: replaced-2026-11-26/notebooks/x.ipynb" in out) is not bool(code)
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from pdshub.api.backup_job import DATA, REPOSITORY, REQUEST, SECRETS, TARGET, JobRequest
+from pdshub.api.backup_job import DATA, PRIVATE, REPOSITORY, REQUEST, SECRETS, TARGET, JobRequest
 from pdshub.installation import Backup
 from pdshub.reconcile.hub.backup.order import order
 from pdshub.reconcile.hub.backup.progress import Stage
 from pdshub.reconcile.hub.backup.steps import Start
 from pdshub.render import backup_job
-from pdshub.render.backup_job import Identity
+from pdshub.render.backup_job import KEYS_SCRATCH, PRIVATE_SIZE, Identity, host_of
 from pdshub.wellknown import BACKUP_PRIORITY, SERVER_PRIORITY
 from tests.unit.reconcile.hub.backup.given import NAMES, backup, facts, restore, run
 
@@ -70,7 +70,9 @@ WALLS: list[tuple[str, Callable[[dict[str, Any]], bool]]] = [
         lambda j: one(j)["command"] == ["tini", "--", "pdshub-backup"] and "args" not in one(j),
     ),
     ("its log is no answer", lambda j: one(j)["terminationMessagePolicy"] == "File"),
-    ("a scratch folder with an end", lambda j: {"sizeLimit": "2Gi"} in [v.get("emptyDir") for v in volumes(j)]),
+    ("nothing to write to without an end", lambda j: all("sizeLimit" in v.get("emptyDir", BOUND) for v in volumes(j))),
+    ("keys that are copied stay in memory", lambda j: medium(j, "private") == "Memory"),
+    ("one host name for all Jobs of a hub", lambda j: spec_of(j)["hostname"] == host_of(NAMES, "uid-demo")),
     ("volumes that restricted allows", lambda j: all(kinds(v) <= ALLOWED for v in volumes(j))),
     (
         "it ends before users' servers do",
@@ -80,6 +82,7 @@ WALLS: list[tuple[str, Callable[[dict[str, Any]], bool]]] = [
     ("it is no part of the hub", lambda j: j["spec"]["template"]["metadata"]["labels"]["component"] == "backup"),
     ("it goes with whom it is for", lambda j: bool(j["metadata"]["ownerReferences"][0]["uid"])),
 ]
+BOUND = {"sizeLimit": "what is no emptyDir"}
 ALLOWED = {"name", "configMap", "emptyDir", "secret", "persistentVolumeClaim"}
 
 
@@ -95,6 +98,11 @@ def one(job: dict[str, Any]) -> dict[str, Any]:
 
 def volumes(job: dict[str, Any]) -> list[dict[str, Any]]:
     return list(spec_of(job)["volumes"])
+
+
+def medium(job: dict[str, Any], name: str) -> str:
+    (found,) = [v["emptyDir"] for v in volumes(job) if v["name"] == name]
+    return str(found.get("medium", ""))
 
 
 def kinds(volume: dict[str, Any]) -> set[str]:
@@ -118,7 +126,7 @@ def mounts(what: str, spec: dict[str, Any] | None = None) -> dict[str, tuple[str
             volume.get("secret", {}).get("secretName")
             or volume.get("configMap", {}).get("name")
             or volume.get("persistentVolumeClaim", {}).get("claimName")
-            or "tmp"
+            or volume["name"]
         )
         found[mount["mountPath"]] = (name, mount.get("readOnly", False))
     assert len(found) == len(body["containers"][0]["volumeMounts"]), "no two at one path"
@@ -131,6 +139,7 @@ def always(job: str) -> dict[str, tuple[str, bool]]:
         "/etc/pdshub-backup": (job, True),
         f"{SECRETS}/key": ("demo-backup-key", True),
         "/tmp": ("tmp", False),
+        PRIVATE: ("private", False),
     }
 
 
@@ -160,6 +169,24 @@ MOUNTS: list[tuple[str, dict[str, Any], str, dict[str, tuple[str, bool]]]] = [
 @pytest.mark.parametrize(("what", "place", "job", "wanted"), MOUNTS)
 def test_what_is_mounted(what: str, place: dict[str, Any], job: str, wanted: dict[str, tuple[str, bool]]) -> None:
     assert mounts(what, {"repository": place} if place else None) == {**always(job), **wanted}
+
+
+@pytest.mark.parametrize("what", STEPS)
+def test_keys_in_clear_are_in_memory_and_files_in_memory_are_counted(what: str) -> None:
+    """The hub's own keys are copied to be saved: no disk of a node shall keep them."""
+    scratch = KEYS_SCRATCH if what == "keys" else 0
+    assert medium(made(what), "tmp") == ("Memory" if scratch else "")
+    sizes = {v["name"]: v["emptyDir"]["sizeLimit"] for v in volumes(made(what)) if "emptyDir" in v}
+    assert sizes == {"tmp": str(scratch) if scratch else "2Gi", "private": str(PRIVATE_SIZE)}
+    limits = container(what)["resources"]["limits"]
+    assert limits == {"cpu": "1", "memory": str((1 << 30) + PRIVATE_SIZE + scratch)}
+    assert container(what)["resources"]["requests"] == SETTINGS.resources["requests"]
+
+
+def test_a_cluster_without_a_limit_of_memory_gets_none() -> None:
+    settings = SETTINGS.model_copy(update={"resources": {"requests": {"cpu": "50m"}}})
+    body = backup_job.job(NAMES, order(facts(), STEPS["keys"]), settings)
+    assert one(body)["resources"] == {"requests": {"cpu": "50m"}}
 
 
 def test_secrets_are_those_keys_alone_that_are_needed() -> None:

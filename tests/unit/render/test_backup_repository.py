@@ -73,6 +73,9 @@ def test_where(given: dict[str, Any], location: str, where: tuple[str, int]) -> 
 
 
 SAME = [
+    ({"rest": {"url": "https://b.example.org/x/../y//z%2e"}}, {"rest": {"url": "https://b.example.org/y/z."}}, True),
+    ({"rest": {"url": "https://b.example.org"}}, {"rest": {"url": "https://b.example.org//"}}, True),
+    ({"s3": {**S3, "endpoint": "https://s.org/a/./"}}, {"s3": {**S3, "endpoint": "https://s.org/a"}}, True),
     ({"rest": {"url": "https://B.example.org:443/x/"}}, {"rest": {"url": "https://b.example.org/x"}}, True),
     ({"rest": {"url": "https://b.example.org/x"}}, {"rest": {"url": "https://b.example.org/X"}}, False),
     (
@@ -223,3 +226,14 @@ def test_what_is_restored() -> None:
     assert found.as_of == "2026-03-01T00:00:00Z" and not found.in_place
     exact = HubRestoreSpec(hub="demo", user="ada", snapshot="ab" * 32, in_place=True)
     assert backup_request.of_restore(BACKUP, WHERE, NAMES, "back", exact).snapshot == "ab" * 32
+
+
+@pytest.mark.parametrize(
+    "prefix", ["..", "../tmp", "a/../../tmp", ".", "a/./b", ".hidden", "/a", "a/", "a//b", "a b", ""]
+)
+@pytest.mark.parametrize("kind", [{"claim": {"name": "vault"}}, {"s3": S3}], ids=["claim", "s3"])
+def test_a_prefix_leads_nowhere_else_and_has_one_name(kind: dict[str, Any], prefix: str) -> None:
+    """Above the mounted claim is what goes with the pod; a place with two names would have two turns."""
+    ((name, body),) = kind.items()
+    with pytest.raises(ValueError, match="prefix"):
+        Repository.model_validate({name: {**body, "prefix": prefix}})

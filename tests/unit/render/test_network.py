@@ -282,13 +282,16 @@ PLACES: list[tuple[str, dict[str, Any], list[str], set[str]]] = [
 
 
 @pytest.mark.parametrize(("place", "ranges", "opens"), [c[1:] for c in PLACES], ids=[c[0] for c in PLACES])
+@pytest.mark.parametrize("component", ["backup", "recovery"])
 def test_backups_reach_their_repository_and_nothing_else(
-    place: dict[str, Any], ranges: list[str], opens: set[str]
+    component: str, place: dict[str, Any], ranges: list[str], opens: set[str]
 ) -> None:
     installation = INSTALLATION.model_copy(update={"backup": Backup(ranges=ranges)})
-    spec = PDSHubSpec.model_validate({"signIn": GOOGLE, "backup": {"repository": place}})
+    where = {"repository": place}
+    asked = {"backup": where} if component == "backup" else {"bootstrap": {"recovery": where}}
+    spec = PDSHubSpec.model_validate({"signIn": GOOGLE, **asked})
     found = network.policies(spec, NAMES, "uid-1", installation, API)
-    job = Pod("10.244.0.20", "ns", {"component": "backup", "pdshub.dev/hub": "demo"})
+    job = Pod("10.244.0.20", "ns", {"component": component, "pdshub.dev/hub": "demo"})
     reached_inside = {
         f"{name}:{port}"
         for name, port in INSIDE
@@ -297,9 +300,9 @@ def test_backups_reach_their_repository_and_nothing_else(
     outside = {name for name, (ip, port) in OUTSIDE.items() if reaches(found, job, Pod(ip), port)}
     stores = {
         f"{name}:{port}"
-        for name, where in (("store", _STORE), ("private", _PRIVATE))
+        for name, store in (("store", _STORE), ("private", _PRIVATE))
         for port in (80, 2222, 9000)
-        if reaches(found, job, where, port)
+        if reaches(found, job, store, port)
     }
     names = {"dns:53"} if reaches(found, job, PODS["dns"], 53, "UDP") else set()
     assert reached_inside | outside | stores | names == opens

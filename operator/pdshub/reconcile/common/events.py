@@ -32,9 +32,13 @@ _GOOD = {
     "BackedUp": "True",
     "KeyEscrowed": "True",
     "RestoreVerified": "True",
+    "Recovered": "True",
 }
 """Conditions that are worth an event, and their good status. Reconciling is noise."""
-_CALM = ("WaitsForApproval", "Preparing", "Installing", "Upgrading", "Notifying", "Protecting", "Tidying", "Repairing")
+_CALM = (
+    *("WaitsForApproval", "Preparing", "Installing", "Upgrading", "Notifying", "Protecting", "Tidying", "Repairing"),
+    "Recovering",
+)
 """Reasons that somebody wanted, and the operator's own work: not good, and no warning either."""
 _QUIET = ("Newest", "Pinned", "Rejected")
 """Reasons that have an event of their own."""

@@ -30,6 +30,7 @@ from pdshub.render.names import (
     HOME_LABELS,
     HUB_LABEL,
     NAMESPACE_LABEL,
+    RECORD_LABEL,
     REPOSITORY_LABEL,
     SERVER_LABELS,
     VIEW_LABEL,
@@ -94,6 +95,7 @@ async def read_dependents(kube: Kube, names: Names, broken_release: bool) -> dic
     for role, resource, name in (
         ("notice", CONFIG_MAP, names.notice),
         ("database", CLAIM, DATABASE_CLAIM),
+        ("copies", CLAIM, names.copies),
         ("keys", SECRET, names.keys),
         ("door-token", SECRET, names.door),
         ("certificates", CLAIM, names.door),
@@ -102,6 +104,7 @@ async def read_dependents(kube: Kube, names: Names, broken_release: bool) -> dic
     ):
         item = await kube.get(resource, name, names.namespace if resource.namespaced else None)
         found[role] = [item] if item else []
+    found["records"] = await kube.metadata(SECRET, names.namespace, labels=f"{mine},{RECORD_LABEL}")
     if broken_release:
         for kind, resource in RELEASED.items():
             found[kind] = await kube.metadata(resource, names.namespace, labels=f"{MANAGED_BY}=Helm")
@@ -151,6 +154,7 @@ def judge_dependents(names: Names, spec: PDSHubSpec | None, left: Mapping[str, t
         asked += [("data", "certificates")]
     if policy.database == "Delete":
         asked += [("data", "database"), ("secret", "keys"), ("secret", "sign-in")]
+        asked += [("data", "copies"), ("secret", "records")]
     found = [(kind, item) for kind, role in asked for item in left.get(role, ())]
     if policy.homes == "Delete":
         # a database is no home, whatever labels somebody gave it

@@ -8,10 +8,8 @@ from pdshub import hub_api, rfc3339
 from pdshub.api.backup import HubBackupStatus, HubRestoreStatus
 from pdshub.hub_api import HubError
 from pdshub.kube import (
-    CONFIG_MAP,
     HUB_BACKUP,
     HUB_RESTORE,
-    JOB,
     PDSHUB,
     POD,
     ROLE_BINDING,
@@ -21,16 +19,16 @@ from pdshub.kube import (
 )
 from pdshub.reconcile.common import events, status
 from pdshub.reconcile.common.write import write
-from pdshub.reconcile.hub.backup import order, progress, restoring, turns
+from pdshub.reconcile.hub.backup import jobs, order, progress, restoring, strangers, turns, warn
 from pdshub.reconcile.hub.backup.answer import plain
 from pdshub.reconcile.hub.backup.asked import UNFINISHED, Asked, Restore, Run, restores_of, runs_of
 from pdshub.reconcile.hub.backup.context import BackupContext
 from pdshub.reconcile.hub.backup.facts import Facts, uses_of
 from pdshub.reconcile.hub.backup.outcome import Outcome, State
-from pdshub.reconcile.hub.backup.steps import MakeRun, Prepare, Prune, Start, Step, StopServer, Sweep, Tell
+from pdshub.reconcile.hub.backup.steps import MakeRun, Prepare, Prune, Start, Step, StopServer, Sweep, Tell, WarnUser
 from pdshub.reconcile.hub.backup.turns import Claimant
 from pdshub.reconcile.hub.people import read as people
-from pdshub.render import backup_job, keys
+from pdshub.render import keys
 from pdshub.render.names import SERVER_LABELS
 from pdshub.wellknown import API_VERSION, HUB_ROLE
 
@@ -43,6 +41,8 @@ async def act(context: BackupContext, facts: Facts, hub: Object, step: Step) -> 
         return await _start(context, facts, step)
     if isinstance(step, Tell):
         await _tell(context, step)
+    elif isinstance(step, WarnUser):
+        await warn.act(context, facts, hub, step.restore)
     elif isinstance(step, StopServer):
         return await _stop(context, facts, hub, step.restore)
     elif isinstance(step, Prepare):
@@ -51,18 +51,11 @@ async def act(context: BackupContext, facts: Facts, hub: Object, step: Step) -> 
         return await _make_run(context, facts, step.name)
     elif isinstance(step, Sweep):
         for job in step.jobs:
-            await remove_job(context, facts.names.namespace, job)
+            await jobs.remove(context, facts.names.namespace, facts.names.name, job)
     elif isinstance(step, Prune):
         for name in step.names:
             await context.kube.delete(HUB_BACKUP, name, facts.names.namespace)
     return True
-
-
-async def remove_job(context: BackupContext, namespace: str, job: str) -> None:
-    """Take a Job and what it was asked away; its pods end with it. Raises KubeError."""
-    # the Job last: while it is there, all of it is found again
-    await context.kube.delete(CONFIG_MAP, job, namespace)
-    await context.kube.delete(JOB, job, namespace)
 
 
 async def _prepare(context: BackupContext, facts: Facts, step: Prepare) -> None:
@@ -101,17 +94,12 @@ async def put(context: BackupContext, about: Asked, wanted: HubBackupStatus | Hu
 
 async def _tell(context: BackupContext, step: Tell) -> None:
     """Write a status; with the end of a run or a restore goes an event, and its Job is taken away."""
-    about, before = step.about, job_of(step.about)
+    about, before = step.about, jobs.job_of(step.about)
     await put(context, about, step.status)
     if before and step.status.job != before:
-        await remove_job(context, about.namespace, before)
+        await jobs.remove(context, about.namespace, about.hub, before)
     if step.status.phase not in UNFINISHED:
         await _ended(context, about, step.status)
-
-
-def job_of(about: Asked) -> str:
-    """The Job of a run or a restore; empty without one."""
-    return about.status.job if isinstance(about, Run | Restore) else ""
 
 
 async def _ended(context: BackupContext, about: Asked, now: HubBackupStatus | HubRestoreStatus) -> None:
@@ -134,23 +122,21 @@ async def _start(context: BackupContext, facts: Facts, step: Start) -> bool:
     """Make a Job, if it is this one's turn. The status names it before it is there, so that none is ever forgotten."""
     made = order.order(facts, step)
     async with context.turn:
-        held = await _in_the_way(context, facts, step)
-        if held is not None:
+        if held := await _held(context, facts, step):
             await _waits(context, step.about, held)
             return False
         about = step.about
         if isinstance(about, Run):
+            context.served[about.namespace, about.hub] = max(context.served.values(), default=0) + 1
             await put(context, about, progress.working(about.status, made.job))
         elif isinstance(about, Restore):
             await put(context, about, restoring.working(about.status, made.job))
-    former = job_of(about)
+    former = jobs.job_of(about)
     if former and former != made.job:
-        await remove_job(context, facts.names.namespace, former)
-    body = backup_job.config_map(facts.names, made)
+        await jobs.remove(context, facts.names.namespace, facts.names.name, former)
     try:
-        if not await context.kube.create(CONFIG_MAP, body):
-            raise KubeError(409, f"ConfigMap {made.job} is there already, and is another's")
-        await context.kube.create(JOB, backup_job.job(facts.names, made, context.hubs.installation.backup))
+        if not await jobs.make(context, facts.names, about, made):
+            return False
     except KubeError as error:
         if error.status in (0, 429) or error.status >= 500:  # of a moment
             raise
@@ -173,7 +159,7 @@ async def _refused(context: BackupContext, facts: Facts, step: Start, job: str, 
         told = restoring.after(about.status, ended, now)
     await context.kube.patch(about.resource, about.name, {"status": told.wire()}, about.namespace, "status")
     if not error.conflict:  # what is another's stays
-        await context.kube.delete(CONFIG_MAP, job, about.namespace)
+        await jobs.remove(context, about.namespace, about.hub, job)
     if told.phase not in UNFINISHED:
         await _ended(context, about, told)
 
@@ -183,17 +169,25 @@ async def _in_the_way(context: BackupContext, facts: Facts, step: Start) -> Clai
     kube = context.kube.live
     bindings = await context.kube.items(ROLE_BINDING, fields=f"metadata.name={HUB_ROLE}")
     opened = {str(item["metadata"]["namespace"]) for item in bindings}
-    repositories = turns.repositories(await kube.items(PDSHUB), opened)
-    claimants = turns.claimants(
-        runs_of(await kube.items(HUB_BACKUP)), restores_of(await kube.items(HUB_RESTORE)), repositories
-    )
+    hubs = await kube.items(PDSHUB)
+    repositories = await strangers.without(context, facts, hubs, turns.repositories(hubs, opened))
+    runs, restores = runs_of(await kube.items(HUB_BACKUP)), restores_of(await kube.items(HUB_RESTORE))
+    claimants = turns.claimants(runs, restores, repositories, context.served)
     identity = facts.place.identity if facts.place else ""
     mine = next((c for c in claimants if c.about.uid == step.about.uid), Claimant(step.about, identity))
     return turns.in_the_way(mine, step.stage, claimants)
 
 
-async def _waits(context: BackupContext, about: Asked, held: Claimant) -> None:
-    words = f"waits for its turn at the repository: {held.about.title} of {held.about.namespace}/{held.about.hub}"
+async def _held(context: BackupContext, facts: Facts, step: Start) -> str:
+    """Who has to be waited for, in words; empty where it is this one's turn. Raises KubeError."""
+    if held := await _in_the_way(context, facts, step):
+        return f"{held.about.title} of {held.about.namespace}/{held.about.hub}"
+    # what a drill reads must not be taken away under it
+    return context.reading(facts.place.identity) if facts.place and step.stage.action == "forget" else ""
+
+
+async def _waits(context: BackupContext, about: Asked, held: str) -> None:
+    words = f"waits for its turn at the repository: {held}"
     if isinstance(about, Run | Restore) and about.status.message != words:
         await put(context, about, about.status.model_copy(update={"message": words}))
 

@@ -13,14 +13,18 @@ import re
 from pydantic import ValidationError
 
 from pdshub.api.backup import ItemStatus, Unread
-from pdshub.api.backup_job import LONGEST_ANSWER, JobAnswer, JobSnapshot
+from pdshub.api.backup_job import LONGEST_ANSWER, JobAnswer, JobEntry, JobSnapshot
 
 MOST = 2**53
 """The largest number that is believed: beyond it programs that read JSON round."""
 _SHOWN, _PATH, _WHY, _MESSAGE = 20, 256, 128, 512
+_NAME = 255
+"""Bytes of a name on Linux (NAME_MAX); here characters."""
 _SNAPSHOT = re.compile(r"[0-9a-f]{64}")
 _REASON = re.compile(r"[A-Z][A-Za-z]{0,39}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
+_CLAIM = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_SEALED = re.compile(r"[A-Za-z0-9+/]{0,3000}={0,2}")
 _HOW = ("Snapshot", "InUse", "Stopped", "SQLite")
 
 
@@ -64,7 +68,22 @@ def _snapshot(found: JobSnapshot) -> JobSnapshot:
         size_bytes=_number(found.size_bytes),
         files=_number(found.files),
         digest=found.digest if _SNAPSHOT.fullmatch(found.digest) else "",
+        claim=found.claim if _CLAIM.fullmatch(found.claim) else "",
     )
+
+
+def _entries(found: JobAnswer) -> list[JobEntry]:
+    """Entries of a folder: names that can be one, each below the folder. As many as the answer had room for."""
+    return [
+        JobEntry(
+            name=name,
+            kind=entry.kind,
+            size_bytes=_number(entry.size_bytes),
+            modified=entry.modified if _MOMENT.fullmatch(entry.modified) else "",
+        )
+        for entry in found.entries
+        if (name := plain(entry.name, _NAME)) not in ("", ".", "..") and "/" not in name
+    ]
 
 
 def read(text: str, expected: str = "") -> JobAnswer | None:
@@ -82,17 +101,21 @@ def read(text: str, expected: str = "") -> JobAnswer | None:
         return None
     if expected and ((item is None and found.ok) or (item is not None and item.item != expected)):
         return None
+    entries, snapshots = _entries(found), [_snapshot(snapshot) for snapshot in found.snapshots[:_SHOWN]]
+    left = len(found.entries) - len(entries) + len(found.snapshots) - len(snapshots)
     return JobAnswer(
         ok=found.ok,
         reason=found.reason if _REASON.fullmatch(found.reason) else "" if found.ok else "Failed",
         message=plain(found.message),
         item=item,
-        snapshots=[_snapshot(snapshot) for snapshot in found.snapshots[:_SHOWN]],
-        more=_number(found.more),
+        snapshots=snapshots,
+        entries=entries,
+        more=_number(found.more + left),
         place=plain(found.place, _MESSAGE),
         replaced=plain(found.replaced, _MESSAGE),
         files=_number(found.files),
         size_bytes=_number(found.size_bytes),
+        sealed=found.sealed if _SEALED.fullmatch(found.sealed) else "",
         unlocked=_number(found.unlocked),
         seconds=_seconds(found.seconds),
     )

@@ -77,7 +77,7 @@ class Run(Asked):
     @property
     def whole(self) -> bool:
         """Whether it is about everything that spec.backup names."""
-        return self.spec is not None and not self.spec.users
+        return self.spec is not None and not self.spec.users and self.spec.trigger != "PreUpgrade"
 
 
 @dataclass(frozen=True)

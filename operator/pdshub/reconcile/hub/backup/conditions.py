@@ -44,6 +44,8 @@ def _old(facts: Facts, good: Run | None) -> bool:
 def backed_up(facts: Facts) -> ConditionDraft:
     """Whether everything that spec.backup names was saved, and lately."""
     good, ended = last_good(facts), _ended(facts)
+    if facts.recovering:
+        return BACKED_UP, "Unknown", "Recovering", facts.recovering
     reason, words = decide.refusal(facts)
     if reason:
         return BACKED_UP, "False", reason, f"{words}; {_when(facts, good)}"

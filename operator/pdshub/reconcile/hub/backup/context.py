@@ -20,6 +20,9 @@ class BackupMemory:
 
     swept: bool = False
     """Whether nothing is left of Jobs that ran before this process began, or of the last one."""
+    made: set[str] = field(default_factory=set)
+    """Jobs that this process made and has not taken away. One of them that is missing was taken away by somebody else;
+    of another that a status names nobody knows, and mostly it was never made: who wrote the status ended before."""
     servers: tuple[float, list[Object]] | None = None
     """time.monotonic(), and pods of servers and hub as they were listed then."""
     token: PeopleMemory = field(default_factory=PeopleMemory)
@@ -36,6 +39,10 @@ class BackupContext:
     memories: dict[HubKey, BackupMemory] = field(default_factory=dict)
     failures: Counter[HubKey] = field(default_factory=Counter)
     """Runs that ended in phase Failed or PartiallyCompleted since the operator's start."""
+    reading: Callable[[str], str] = lambda repository: ""
+    """Who reads a repository (Place.identity) beside the runs and restores, in words; empty where nobody does."""
+    served: dict[HubKey, int] = field(default_factory=dict)
+    """By hub the number of the last Job of a run: whose turn it is next."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by who looks whether it is its turn, until it has said so: one at a time for all repositories."""
 

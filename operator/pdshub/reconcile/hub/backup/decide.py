@@ -5,64 +5,26 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from pdshub import rfc3339
-from pdshub.reconcile.hub.backup import progress, restoring, schedule
+from pdshub.reconcile.hub.backup import progress, restoring, schedule, warn
 from pdshub.reconcile.hub.backup.asked import Asked, Restore, Run
-from pdshub.reconcile.hub.backup.facts import Facts, nodes_of
+from pdshub.reconcile.hub.backup.facts import Facts, nodes_of, restoring_pod
+from pdshub.reconcile.hub.backup.items import claim_of, items_of, mounted
 from pdshub.reconcile.hub.backup.outcome import Outcome, State, outcome
-from pdshub.reconcile.hub.backup.progress import RETRIES, Stage
+from pdshub.reconcile.hub.backup.progress import MOMENTARY, RETRIES, Stage
 from pdshub.reconcile.hub.backup.steps import MakeRun, Nothing, Prepare, Prune, Start, Step, StopServer, Sweep, Tell
-from pdshub.render.backup_request import DATABASE, KEYS, OBJECTS, home_item, user_of
-from pdshub.render.names import DATABASE_CLAIM, short
+from pdshub.render.backup_request import home_item, user_of
+from pdshub.render.names import short
 
 WORKING = 2.0
 """Seconds until the next look while a Job runs: each of a run's Jobs waits for half of it on average."""
 WAITING = 5.0
 """The same while another hub has the repository."""
 SETTLED = 60.0
+BAD_STATUS = "BadStatus: its status names a Job that is none of it"
 
 
 def _now(facts: Facts) -> str:
     return rfc3339.text(facts.now)
-
-
-def claim_of(facts: Facts, item: str) -> str:
-    """The claim that an item lies in; empty for one that lies in none, or whose claim is not known."""
-    if user := user_of(item):
-        return facts.homes.get(user, "")
-    return DATABASE_CLAIM if item == DATABASE else ""
-
-
-def mounted(facts: Facts, item: str) -> list[str]:
-    """The claims that a Job about an item mounts."""
-    repository = facts.place.claim if facts.place else ""
-    return [claim for claim in (claim_of(facts, item), repository) if claim]
-
-
-def items_of(facts: Facts, run: Run) -> tuple[list[str], dict[str, str]]:
-    """What a run saves, and what of it cannot be saved, with the reason."""
-    missing: dict[str, str] = {}
-    if facts.backup is None or run.spec is None:
-        return [], missing
-    what = facts.backup.what
-    users = run.spec.users or (sorted(facts.homes) if what.homes else [])
-    items = [home_item(user) for user in dict.fromkeys(users)]
-    for item in items:
-        claim = claim_of(facts, item)
-        if not claim:
-            missing[item] = "nobody of this name has a home here"
-        elif claim not in facts.claims:
-            missing[item] = f"claim {claim} is missing"
-    if run.spec.users:
-        return items, missing
-    if what.database:
-        items.append(DATABASE)
-        if DATABASE_CLAIM not in facts.claims:
-            missing[DATABASE] = f"there is no claim {DATABASE_CLAIM}: the hub keeps its database elsewhere"
-    if what.keys:
-        items.append(KEYS)
-        if not facts.secrets:
-            missing[KEYS] = "the hub has no Secret of keys yet"
-    return [*items, *([OBJECTS] if what.objects else [])], missing
 
 
 def _elsewhere(facts: Facts, job: str, item: str) -> str:
@@ -109,16 +71,30 @@ def _of_job(facts: Facts, run: Run) -> Step:
         stage, attempt = progress.at(status.job)
         item = status.items[stage.index].item if stage.action == "backup" else ""
     except (ValueError, IndexError):
-        return Tell(run, progress.failed(status, "BadStatus: its status names a Job that is none of it", now))
+        return Tell(run, progress.failed(status, BAD_STATUS, now))
+    if not progress.is_of(run.name, status.job, progress.OF_RUNS):
+        return Tell(run, progress.failed(status, BAD_STATUS, now))
     found = outcome(facts.jobs.get(status.job), facts.pods, item, facts.now)
     if found.state is State.GOES_ON:
         if waits := _elsewhere(facts, status.job, item):
             why = f"server {waits} started on another node: the home is saved there"
             return Tell(run, progress.put_back(status, stage, why))
         return Nothing(WORKING)
-    if found.state in (State.MISSING, State.LOST) and attempt < RETRIES:
-        return _begin(facts, run, stage, attempt + 1, item)
+    if (again := _again(facts, status.job, found, attempt)) is not None:
+        return _begin(facts, run, stage, again, item)
     return Tell(run, progress.after(status, stage, found, now))
+
+
+def _again(facts: Facts, job: str, found: Outcome, attempt: int) -> int | None:
+    """The attempt as which a Job is made now; None where it has ended.
+
+    What was interrupted counts as an attempt. What was never made does not: an operator that ends between the status
+    that names a Job and the Job takes nothing away from the run, however often it ends.
+    """
+    if found.state is State.MISSING and job not in facts.made:
+        return attempt
+    again = found.state in (State.MISSING, State.LOST) or (not found.ok and found.reason in MOMENTARY)
+    return attempt + 1 if again and attempt < RETRIES else None
 
 
 def of_restore(facts: Facts, restore: Restore) -> Step:
@@ -126,6 +102,8 @@ def of_restore(facts: Facts, restore: Restore) -> Step:
     status, now, spec = restore.status, _now(facts), restore.spec
     if spec is None or restoring.trouble(restore):
         return Tell(restore, restoring.failed(status, restoring.trouble(restore), now))
+    if status.job and not progress.is_of(restore.name, status.job, progress.OF_RESTORES):
+        return Tell(restore, restoring.failed(status, BAD_STATUS, now))
     if status.job:
         return _of_restore_job(facts, restore, home_item(spec.user))
     claim = facts.homes.get(spec.user, "")
@@ -137,13 +115,25 @@ def of_restore(facts: Facts, restore: Restore) -> Step:
     backups = {str(pod["metadata"]["name"]) for pod in facts.pods}
     servers = [use for use in facts.uses.get(claim, ()) if use.pod not in backups]
     if spec.in_place and (servers or not restoring.is_stopped(status)):
-        if facts.now - rfc3339.seconds(status.started) > restoring.PATIENCE:
+        if facts.now - rfc3339.seconds(status.started) > restoring.PATIENCE + spec.warn_seconds:
             words = f"NotStopped: the user's server did not end: {status.message}"
             return Tell(restore, restoring.failed(status, words, now))
-        return StopServer(restore)
+        return (warn.first(restore, facts.now) if servers else None) or StopServer(restore)
     if why := nodes_of(facts, mounted(facts, home_item(spec.user)))[1]:
         return Tell(restore, restoring.failed(status, f"InUse: {why}", now))
-    return Start(restore, Stage("restore"), 0, home_item(spec.user))
+    return _begin_restore(facts, restore, 0, home_item(spec.user))
+
+
+def _begin_restore(facts: Facts, restore: Restore, attempt: int, item: str) -> Step:
+    """The Job of a restore, once nobody else can be writing into the home."""
+    pod = restoring_pod(facts, claim_of(facts, item))
+    if pod is None:
+        return Start(restore, Stage("restore"), attempt, item)
+    meta = pod["metadata"]
+    if facts.now - rfc3339.seconds(meta.get("deletionTimestamp") or meta.get("creationTimestamp")) < restoring.PATIENCE:
+        return Nothing(WAITING)
+    words = f"InUse: pod {meta['name']} of a restore before may still write into this home: look at its node"
+    return Tell(restore, restoring.failed(restore.status, words, _now(facts)))
 
 
 def _of_restore_job(facts: Facts, restore: Restore, item: str) -> Step:
@@ -151,13 +141,10 @@ def _of_restore_job(facts: Facts, restore: Restore, item: str) -> Step:
     found = outcome(facts.jobs.get(restore.status.job), facts.pods, "", facts.now)
     if found.state is State.GOES_ON:
         return Nothing(WORKING)
-    try:
-        attempt = progress.at(restore.status.job)[1]
-    except ValueError:
-        attempt = RETRIES
     # what was interrupted may have written: the program goes on with its own moves, and tells by the run's name
-    if found.state in (State.MISSING, State.LOST) and attempt < RETRIES:
-        return Start(restore, Stage("restore"), attempt + 1, item)
+    attempt = progress.at(restore.status.job)[1]
+    if (again := _again(facts, restore.status.job, found, attempt)) is not None:
+        return _begin_restore(facts, restore, again, item)
     return Tell(restore, restoring.after(restore.status, found, _now(facts)))
 
 
@@ -237,6 +224,8 @@ def beyond(facts: Facts) -> tuple[str, ...]:
 
 def decide(facts: Facts, blocked: Collection[tuple[str, str]] = ()) -> Step:
     """The next step. ``blocked``: kind and name of what was tried in this look, and has to wait."""
+    if facts.recovering:
+        return Nothing(WAITING if facts.unfinished else SETTLED)
     unfinished = facts.unfinished
     reason, words = refusal(facts)
     if reason:
@@ -264,7 +253,11 @@ def decide(facts: Facts, blocked: Collection[tuple[str, str]] = ()) -> Step:
 
 
 def present(facts: Facts) -> list[Restore | Run]:
-    """What is gone on with now: restores side by side, and one run, which has begun or is the oldest."""
+    """What is gone on with now: restores side by side, but one of a home, and one run; each the one that has begun, or
+    the oldest."""
     runs = [run for run in facts.runs if run.unfinished]
     one = next((run for run in runs if run.status.phase == "Running"), runs[0] if runs else None)
-    return [*(restore for restore in facts.restores if restore.unfinished), *((one,) if one else ())]
+    first: dict[str, Restore] = {}
+    for restore in sorted((r for r in facts.restores if r.unfinished), key=lambda r: r.status.phase != "Running"):
+        first.setdefault(restore.spec.user if restore.spec else f"/{restore.name}", restore)
+    return [*(r for r in facts.restores if r in first.values()), *((one,) if one else ())]

@@ -10,6 +10,7 @@ from pdshub.api.hub_backup import Backup
 from pdshub.kube import Object
 from pdshub.reconcile.common.objects import Step
 from pdshub.reconcile.hub.backup.asked import Asked, Restore, Run
+from pdshub.render.backup_job import TARGET_VOLUME as TARGET
 from pdshub.render.backup_job import Identity
 from pdshub.render.backup_repository import Place
 from pdshub.render.names import DATABASE_CLAIM, HOME_LABELS, VIEW_LABEL, Names
@@ -40,6 +41,8 @@ class Facts:
     created: float = 0.0
     """When the PDSHub was made."""
     backup: Backup | None = None
+    recovering: str = ""
+    """Why nothing is done yet: the hub comes back from its backup."""
     refused: tuple[str, str] = ("", "")
     """Reason and words of why nothing is saved here."""
     place: Place | None = None
@@ -51,6 +54,8 @@ class Facts:
     restores: tuple[Restore, ...] = ()
     jobs: Mapping[str, Object] = field(default_factory=dict)
     """Backup Jobs of this hub, by name; read only while something is to be done."""
+    made: frozenset[str] = frozenset()
+    """Jobs that this very process made."""
     pods: tuple[Object, ...] = ()
     """Pods of backup Jobs of the namespace."""
     homes: Mapping[str, str] = field(default_factory=dict)
@@ -107,6 +112,26 @@ def nodes_of(facts: Facts, claims: Iterable[str]) -> tuple[tuple[str, ...], str]
             if not found:
                 return (), f"claim {claim} is mounted on another node than what else is needed"
     return tuple(sorted(found or ())), ""
+
+
+def works(pods: Iterable[Object], host: str) -> bool:
+    """Whether a pod may be at work under a host name: one that is ending, or whose node is lost, as well."""
+    return any(
+        (pod.get("spec") or {}).get("hostname") == host
+        and (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
+        for pod in pods
+    )
+
+
+def restoring_pod(facts: Facts, claim: str) -> Object | None:
+    """A pod that restores into a claim, or may: of a Job that was taken away, on a node that is lost. What two of them
+    write at a time is neither's."""
+    for pod in facts.pods:
+        volumes = (pod.get("spec") or {}).get("volumes") or []
+        into = [(v.get("persistentVolumeClaim") or {}).get("claimName") for v in volumes if v.get("name") == TARGET]
+        if claim in into and (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed"):
+            return pod
+    return None
 
 
 def uses_of(pods: Iterable[Object]) -> dict[str, tuple[Use, ...]]:

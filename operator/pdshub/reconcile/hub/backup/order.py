@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pdshub.api.backup_job import JobRequest
 from pdshub.api.hub_backup import Backup
-from pdshub.reconcile.hub.backup import decide, progress
+from pdshub.reconcile.hub.backup import items, progress
 from pdshub.reconcile.hub.backup.asked import Restore, Run
-from pdshub.reconcile.hub.backup.facts import Facts, nodes_of
+from pdshub.reconcile.hub.backup.facts import Facts, nodes_of, works
 from pdshub.reconcile.hub.backup.steps import Start
 from pdshub.render import backup_request
-from pdshub.render.backup_job import Order, owner_of
+from pdshub.render.backup_job import Order, host_of, owner_of
 from pdshub.render.backup_repository import Place
 from pdshub.render.backup_request import DATABASE, KEYS, OBJECTS, How, user_of
 from pdshub.render.names import DATABASE_CLAIM
@@ -21,7 +21,7 @@ def how(facts: Facts, item: str) -> How:
         return "SQLite"
     if not user_of(item):
         return ""
-    used = any(not use.going for use in facts.uses.get(decide.claim_of(facts, item), ()))
+    used = any(not use.going for use in facts.uses.get(items.claim_of(facts, item), ()))
     return "InUse" if used else "Stopped"
 
 
@@ -42,17 +42,21 @@ def order(facts: Facts, step: Start) -> Order:
     """The Job that a step asks for. ``facts`` are of a hub with a repository: decided before."""
     assert facts.backup is not None and facts.place is not None  # noqa: S101
     about, item = step.about, step.item
+    host, unlocks = host_of(facts.names, facts.uid), step.stage.exclusive
+    if unlocks and works(facts.pods, host):
+        host = ""  # locks of that name may be those of a living one: only those go that are too old
     return Order(
         job=progress.job_name(about.name, step.stage, step.attempt),
         run=about.name,
         owner=owner_of(about.resource.kind, about.name, about.uid),
-        request=_request(facts, facts.backup, facts.place, step),
+        request=_request(facts, facts.backup, facts.place, step).model_copy(update={"unlock": unlocks}),
         place=facts.place,
         key=facts.key_secret,
-        home=decide.claim_of(facts, item) if user_of(item) else "",
+        home=items.claim_of(facts, item) if user_of(item) else "",
         database=DATABASE_CLAIM if item == DATABASE else "",
         secrets=facts.secrets if item == KEYS else (),
         objects=facts.objects if item == OBJECTS else {},
         identity=facts.identity,
-        nodes=nodes_of(facts, decide.mounted(facts, item))[0],
+        nodes=nodes_of(facts, items.mounted(facts, item))[0],
+        host=host,
     )

@@ -7,7 +7,7 @@ of ``status.job``, the items that are not done, and two conditions for what is a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +22,12 @@ READY, APPLIED = "RepositoryReady", "RetentionApplied"
 """Conditions of a HubBackup: the repository is there and takes the key; what the retention does not keep is gone."""
 RETRIES = 2
 """How often what was interrupted is begun anew."""
+MOMENTARY = ("Locked", "Unreachable")
+"""Reasons that may be gone in a minute: a Job that says one is begun anew as often."""
+OF_ALL = ("NoRepository", "WrongKey", "Unreachable", "NotStarted", "Refused")
+"""Reasons that would be those of the next item too: the repository is looked at again before that is tried. So a run
+of a thousand homes does not ask a server that is away a thousand times, nor wait as often for a pod that a quota
+refuses."""
 UNREAD = 100
 """Paths that a run names at most: an object of the API server has an end (etcd: 1.5 MiB)."""
 _ITEM_WORDS = 200
@@ -66,18 +72,31 @@ def at(job: str) -> tuple[Stage, int]:
     return Stage(actions[found[1]]), attempt
 
 
-def _has(status: HubBackupStatus, kind: str) -> bool:
-    return any(condition.type == kind for condition in status.conditions)
+OF_RUNS, OF_RESTORES = ("init", "backup", "forget"), ("restore",)
+"""Actions of Jobs of HubBackups, and of HubRestores."""
+
+
+def is_of(name: str, job: str, actions: Collection[str] = (*OF_RUNS, *OF_RESTORES)) -> bool:
+    """Whether a Job is one of the run or restore of this name: a status is no more than what somebody wrote into it."""
+    try:
+        stage, attempt = at(job)
+    except ValueError:
+        return False
+    return attempt <= RETRIES and stage.action in actions and job == job_name(name, stage, attempt)
+
+
+def _is(status: HubBackupStatus, kind: str, *truths: Truth) -> bool:
+    return any(condition.type == kind and condition.status in truths for condition in status.conditions)
 
 
 def next_stage(status: HubBackupStatus, forgets: bool) -> Stage | None:
     """What a run does next; None when all is done. ``forgets``: whether the retention is applied by it."""
-    if not _has(status, READY):
+    if not _is(status, READY, "True"):
         return Stage("init")
     for index, item in enumerate(status.items):
         if item.phase in UNFINISHED:
             return Stage("backup", index)
-    return Stage("forget") if forgets and not _has(status, APPLIED) else None
+    return Stage("forget") if forgets and not _is(status, APPLIED, "True", "False") else None
 
 
 def applies_retention(run: Run, append_only: bool) -> bool:
@@ -126,7 +145,9 @@ def _totals(status: HubBackupStatus) -> HubBackupStatus:
 def _result(before: ItemStatus, outcome: Outcome) -> ItemStatus:
     said = outcome.answer
     if said is not None and said.ok and said.item is not None:
-        return said.item.model_copy(update={"message": said.item.message[:_ITEM_WORDS]})
+        if said.item.snapshot and said.item.phase != "Failed":
+            return said.item.model_copy(update={"message": said.item.message[:_ITEM_WORDS]})
+        outcome = Outcome(outcome.state, "BadAnswer", "its Job says that it is saved, and names no snapshot")
     words = f"{outcome.reason or 'Failed'}: {outcome.message}"[:_ITEM_WORDS]
     unread = said.item.unread if said is not None and said.item is not None else []
     return ItemStatus(item=before.item, phase="Failed", message=words, unread=unread, unread_count=len(unread))
@@ -143,7 +164,8 @@ def _within_bounds(items: Iterable[ItemStatus]) -> list[ItemStatus]:
 
 
 def after(status: HubBackupStatus, stage: Stage, outcome: Outcome, now: str) -> HubBackupStatus:
-    """A Job has ended: what became of it is taken down. A repository that is not ready ends the run."""
+    """A Job has ended: what became of it is taken down. A repository that is not ready ends the run; after an item that
+    failed for its sake it is looked at again."""
     status = status.model_copy(update={"job": ""})
     words = f"{outcome.reason or 'Failed'}: {outcome.message}"
     if stage.action == "init":
@@ -156,6 +178,8 @@ def after(status: HubBackupStatus, stage: Stage, outcome: Outcome, now: str) -> 
         return _said(status, APPLIED, "False", outcome.reason or "Failed", outcome.message, now)
     items = list(status.items)
     items[stage.index] = _result(items[stage.index], outcome)
+    if outcome.reason in OF_ALL and not outcome.ok:
+        status = _said(status, READY, "Unknown", outcome.reason, f"{items[stage.index].item}: {outcome.message}", now)
     return _totals(status.model_copy(update={"items": _within_bounds(items)}))
 
 

@@ -32,6 +32,7 @@ from pdshub.kube import (
 )
 from pdshub.reconcile.common.objects import Step as Write
 from pdshub.reconcile.common.objects import orphaned
+from pdshub.reconcile.hub import recovering
 from pdshub.reconcile.hub.backup import schedule
 from pdshub.reconcile.hub.backup.asked import is_user, restores_of, runs_of
 from pdshub.reconcile.hub.backup.context import BackupContext, BackupMemory
@@ -97,12 +98,12 @@ async def look(context: BackupContext, hub: Object, names: Names) -> Facts:
         return replace(facts, refused=("InvalidSpec", refusal_words(error)), runs=(), restores=())
     if spec.backup is None:
         return facts
-    facts = replace(facts, backup=spec.backup, identity=identity_of(spec.values))
-    facts = await _place(context, facts)
+    facts = replace(facts, recovering=recovering.goes_on(hub), backup=spec.backup, identity=identity_of(spec.values))
+    facts = await placed(context, facts)
     return await _working(context, facts) if facts.refused[0] else await _content(context, facts, hub, spec)
 
 
-async def _place(context: BackupContext, facts: Facts) -> Facts:
+async def placed(context: BackupContext, facts: Facts) -> Facts:
     """Where backups go, or why nowhere."""
     kube, names, backup = context.kube, facts.names, facts.backup
     assert backup is not None  # noqa: S101 - the caller asked
@@ -206,11 +207,14 @@ async def _working(context: BackupContext, facts: Facts) -> Facts:
     mine = _labels({**BACKUP_LABELS, HUB_LABEL: names.name})
     jobs = await kube.items(JOB, names.namespace, labels=mine)
     memory.swept = not jobs
+    # one that is going says nothing any more, and its name is free in a moment
+    jobs = [job for job in jobs if not job["metadata"].get("deletionTimestamp")]
     pods = await kube.items(POD, names.namespace, labels=_labels(BACKUP_LABELS))
     others = await _others(context, names, memory) if facts.unfinished else []
     return replace(
         facts,
         jobs={str(job["metadata"]["name"]): job for job in jobs},
+        made=frozenset(memory.made),
         pods=tuple(pods),
         uses=uses_of([*pods, *others]),
     )

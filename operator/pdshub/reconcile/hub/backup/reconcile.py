@@ -8,8 +8,8 @@ from typing import Any
 from pdshub import rfc3339
 from pdshub.kube import HUB_BACKUP, HUB_RESTORE, NAMESPACE, PDSHUB, KubeError, Object
 from pdshub.reconcile.hub import writing
-from pdshub.reconcile.hub.backup import conditions, read
-from pdshub.reconcile.hub.backup.act import act, job_of, remove_job
+from pdshub.reconcile.hub.backup import conditions, jobs, read
+from pdshub.reconcile.hub.backup.act import act
 from pdshub.reconcile.hub.backup.asked import Asked, restores_of, runs_of
 from pdshub.reconcile.hub.backup.context import BackupContext
 from pdshub.reconcile.hub.backup.decide import SETTLED, WAITING, decide, given_up
@@ -99,15 +99,15 @@ async def _without_hub(context: BackupContext, namespace: str, name: str) -> flo
     if hub is not None and not hub["metadata"].get("deletionTimestamp"):
         return SOON
     youngest = max(about.created for about in left)
-    if hub is None and context.clock() - youngest < _UNKNOWN and not any(job_of(about) for about in left):
+    if hub is None and context.clock() - youngest < _UNKNOWN and not any(jobs.job_of(about) for about in left):
         return WAITING
     words = f"PDSHub {name} is being deleted" if hub else f"there is no PDSHub {name} in namespace {namespace}"
     going = terminating(await context.kube.get(NAMESPACE, namespace))
     for about in _unfinished(await kube.items(HUB_BACKUP, namespace), await kube.items(HUB_RESTORE, namespace), name):
         told = given_up(about, f"NoHub: {words}", rfc3339.text(context.clock()))
-        if job := job_of(about) if not going else "":
+        if job := jobs.job_of(about) if not going else "":
             try:
-                await remove_job(context, namespace, job)
+                await jobs.remove(context, namespace, name, job)
             except KubeError as error:
                 # a namespace that was closed: its Jobs end by themselves
                 if error.status == 0:

@@ -55,6 +55,13 @@ class Tell:
 
 
 @dataclass(frozen=True)
+class WarnUser:
+    """A user is warned that their server will be stopped, for a restore in its home."""
+
+    restore: Restore
+
+
+@dataclass(frozen=True)
 class StopServer:
     """The server of a user is stopped, for a restore in its home."""
 
@@ -71,4 +78,4 @@ class Start:
     item: str = ""
 
 
-Step = Nothing | Sweep | Prepare | MakeRun | Prune | Tell | StopServer | Start
+Step = Nothing | Sweep | Prepare | MakeRun | Prune | Tell | WarnUser | StopServer | Start

@@ -2,9 +2,11 @@
 
 * One Job that writes at a time. ``init`` and ``forget`` have the repository for themselves; a restore only reads, and
   runs beside the Job that saves an item: whoever waits for a file does not wait for a backup of hours.
-* Job by Job, and each hub in turn: the run that has done fewest of its items is next, the older one first. So a hub
-  with a thousand homes holds up nobody, and nobody holds it up for ever.
-* What nobody goes on with (its PDSHub is gone, going or refused, its namespace is closed) holds up nothing.
+* Job by Job, and each hub in turn: next is the hub whose last Job was made longest ago, among those that had none yet
+  the run that has done fewest of its items, the older one first. So a hub with a thousand homes holds up nobody, and a
+  hub with a thousand runs neither.
+* What nobody goes on with (its PDSHub is gone, going or refused, its namespace is closed) holds up nothing, nor does a
+  hub that has another key (strangers.py).
 
 Source: restic, Design, Locks (backup and restore share, prune and init do not).
 """
@@ -31,6 +33,8 @@ class Claimant:
 
     about: Asked
     repository: str
+    served: int = 0
+    """The number of its hub's last Job among all that this operator made; 0 without one."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -57,11 +61,11 @@ class Claimant:
             return True
 
     @property
-    def rank(self) -> tuple[int, float, str, str]:
+    def rank(self) -> tuple[int, int, float, str, str]:
         """The smallest is next."""
         items = self.about.status.items if isinstance(self.about, Run) else []
         done = sum(1 for item in items if item.phase not in UNFINISHED)
-        return done, self.about.created, self.about.namespace, self.about.name
+        return self.served, done, self.about.created, self.about.namespace, self.about.name
 
 
 def repositories(hubs: Iterable[Object], open_namespaces: Collection[str]) -> dict[HubKey, str]:
@@ -84,7 +88,12 @@ def repositories(hubs: Iterable[Object], open_namespaces: Collection[str]) -> di
     return found
 
 
-def claimants(runs: Iterable[Run], restores: Iterable[Restore], repository_of: Mapping[HubKey, str]) -> list[Claimant]:
+def claimants(
+    runs: Iterable[Run],
+    restores: Iterable[Restore],
+    repository_of: Mapping[HubKey, str],
+    served: Mapping[HubKey, int] | None = None,
+) -> list[Claimant]:
     """Everything that is still to be done; of the runs of one hub those that have a Job, and the one that is next."""
     found: list[Claimant] = []
     first: dict[HubKey, Run] = {}
@@ -93,7 +102,7 @@ def claimants(runs: Iterable[Run], restores: Iterable[Restore], repository_of: M
         if not run.unfinished or key not in repository_of:
             continue
         if first.setdefault(key, run) is run or run.status.job:
-            found.append(Claimant(run, repository_of[key]))
+            found.append(Claimant(run, repository_of[key], (served or {}).get(key, 0)))
     for restore in restores:
         if restore.unfinished and (restore.namespace, restore.hub) in repository_of:
             found.append(Claimant(restore, repository_of[restore.namespace, restore.hub]))

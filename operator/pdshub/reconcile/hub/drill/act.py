@@ -15,14 +15,12 @@ from pdshub.reconcile.hub.backup.outcome import Outcome, State
 from pdshub.reconcile.hub.drill import boot, copies, order, progress, record
 from pdshub.reconcile.hub.drill.context import DrillContext
 from pdshub.reconcile.hub.drill.facts import Facts
+from pdshub.reconcile.hub.drill.read import KINDS
 from pdshub.reconcile.hub.drill.record import Drills
 from pdshub.reconcile.hub.drill.steps import CleanUp, Start, Step, Tell
 from pdshub.wellknown import MANAGER
 
 log = logging.getLogger(__name__)
-
-KINDS: tuple[Resource, ...] = (SECRET, JOB, NETWORK_POLICY, CONFIG_MAP, CLAIM)
-"""What a drill makes in its namespace; keys go first."""
 
 
 async def act(context: DrillContext, facts: Facts, hub: Object, spec: PDSHubSpec, step: Step) -> None:
@@ -42,7 +40,7 @@ async def _put(context: DrillContext, facts: Facts, drills: Drills) -> None:
 
 async def _tell(context: DrillContext, facts: Facts, hub: Object, drills: Drills) -> None:
     before = facts.drills
-    context.holding.pop((facts.backups.names.namespace, facts.backups.names.name), None)
+    context.holds((facts.backups.names.namespace, facts.backups.names.name), "")
     await _put(context, facts, drills)
     if before.job and before.job != drills.job:
         await _remove(context, facts, before.job)
@@ -55,7 +53,7 @@ async def _tell(context: DrillContext, facts: Facts, hub: Object, drills: Drills
 
 
 async def _remove(context: DrillContext, facts: Facts, job: str) -> None:
-    if not facts.namespace:
+    if not facts.namespace or not progress.is_of(facts.backups.names, job):
         return
     await context.kube.delete(CONFIG_MAP, job, facts.namespace)
     await context.kube.delete(JOB, job, facts.namespace)
@@ -66,7 +64,7 @@ async def _start(context: DrillContext, facts: Facts, hub: Object, spec: PDSHubS
     names, stage = facts.backups.names, facts.drills.stages[step.index]
     context.memory((names.namespace, names.name)).swept = False
     if stage.kind != "boot" and facts.backups.place is not None:
-        context.holding[names.namespace, names.name] = facts.backups.place.identity
+        context.holds((names.namespace, names.name), facts.backups.place.identity)
     job = progress.job_name(names, step.index, step.attempt)
     drills = progress.working(facts.drills, step.index, job, facts.now)
     await _put(context, facts, drills)
@@ -75,7 +73,7 @@ async def _start(context: DrillContext, facts: Facts, hub: Object, spec: PDSHubS
     try:
         await _made(context, facts, spec, step)
     except KubeError as error:
-        if error.status == 0:
+        if error.status in (0, 429) or error.status >= 500:  # of a moment
             raise
         ended = Outcome(State.ENDED, "Refused", plain(f"no Job is made: {error}"))
         await _tell(context, facts, hub, progress.after(drills, step.index, ended, facts.now))

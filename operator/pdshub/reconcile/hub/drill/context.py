@@ -49,6 +49,13 @@ class DrillContext:
         self.holding.pop(key, None)
         self.backups.forget(key)
 
+    def holds(self, key: HubKey, repository: str) -> None:
+        """A Job of a hub's drill reads a repository now; none does where it is empty."""
+        if repository:
+            self.holding[key] = repository
+        else:
+            self.holding.pop(key, None)
+
     def held(self, repository: str) -> str:
         """Whose drill reads a repository now (Place.identity), in words; empty where none does.
 

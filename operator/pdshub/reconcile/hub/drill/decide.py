@@ -15,6 +15,10 @@ WORKING, WAITING, SETTLED = 2.0, 10.0, 60.0
 """Seconds until the next look while a Job runs, while others have the repository, and otherwise."""
 
 
+AGAIN = 6 * 3600.0
+"""Seconds after which a drill that could look at nothing is made once more: the repository was away, a quota full."""
+
+
 def cron_of(facts: Facts) -> str:
     """The schedule of drills as cron fields; empty without drills."""
     names = facts.backups.names
@@ -31,11 +35,18 @@ def trouble(facts: Facts) -> str:
     return ""
 
 
+def untried(drills: Drills) -> bool:
+    """Whether the last drill ended without a word about what is saved."""
+    return drills.last is not None and not drills.last.ok and drills.last.reason in progress.UNTRIED
+
+
 def due(facts: Facts) -> bool:
     """Whether a drill is to be begun: at a tick since the last, once there is something to restore."""
     if facts.settings is None or facts.settings.suspend or not facts.saved:
         return False
     last = max(rfc3339.seconds(facts.drills.started), facts.backups.created)
+    if untried(facts.drills) and facts.now - last > AGAIN:
+        return True
     return bool(schedule.due(cron_of(facts), facts.now, last))
 
 
@@ -83,6 +94,8 @@ def _next(facts: Facts) -> Step:
 def _of_job(facts: Facts) -> Step:
     drills = facts.drills
     try:
+        if not progress.is_of(facts.backups.names, drills.job):
+            raise ValueError(drills.job)
         index, attempt = progress.at(drills.job)
         stage = drills.stages[index]
     except (ValueError, IndexError):

@@ -11,11 +11,12 @@ from pdshub.api.base import SecretKey, parse_quantity
 from pdshub.api.hub_acme import CaBundle
 from pdshub.api.hub_backup import Backup
 from pdshub.installation import Backup as Settings
+from pdshub.reconcile.hub.backup.facts import works
 from pdshub.reconcile.hub.drill import progress
 from pdshub.reconcile.hub.drill.facts import Facts
 from pdshub.reconcile.hub.drill.record import Stage
 from pdshub.render import backup_job, backup_request
-from pdshub.render.backup_job import Order
+from pdshub.render.backup_job import Order, host_of
 from pdshub.render.backup_repository import Place
 from pdshub.render.backup_request import DATABASE, source_of
 from pdshub.render.backup_volume import share_of
@@ -77,15 +78,19 @@ def order(facts: Facts, index: int, attempt: int) -> Order:
     assert backups.backup is not None  # noqa: S101 - decided before
     stage, where = facts.drills.stages[index], place_there(facts)
     name = progress.job_name(backups.names, index, attempt)
+    host = host_of(progress.site(backups.names, facts.namespace), backups.uid)
+    asked = request(backups.backup, where, backups.names, facts.drills.number, stage)
     return Order(
         job=name,
         run=f"drill-{facts.drills.number}",
         owner={},
-        request=request(backups.backup, where, backups.names, facts.drills.number, stage),
+        # one Job of a hub's drills at a time: what is locked under its name a killed one left
+        request=asked.model_copy(update={"unlock": True}),
         place=where,
         key=(secret_name(backups.names, facts.namespace), "key"),
         home=claim_name(backups.names, facts.namespace) if stage.kind == "fetch" else "",
         identity=backups.identity,
+        host="" if works(facts.pods, host) else host,
     )
 
 
@@ -94,7 +99,6 @@ def objects(facts: Facts, made: Order, stage: Stage, settings: Settings) -> tupl
     site = Names(facts.namespace, facts.backups.names.name)
     job = own(backup_job.job(site, made, settings), facts.backups.names, DRILL)
     pod = job["spec"]["template"]["spec"]
-    pod.pop("hostname", None)  # it works beside others: restic takes away locks of its own host
     needed = int(stage.size_bytes * 1.05) + SLACK if stage.kind == "compare" else 0
     if needed > parse_quantity(settings.scratch) / 2:
         pod["volumes"] = [_scratch(needed) if volume["name"] == "tmp" else volume for volume in pod["volumes"]]

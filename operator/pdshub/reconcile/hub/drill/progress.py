@@ -38,6 +38,11 @@ def job_name(names: Names, index: int, attempt: int = 0) -> str:
     return f"{site(names, '').name}-d{index}{f'-r{attempt}' if attempt else ''}"
 
 
+def is_of(names: Names, job: str) -> bool:
+    """Whether a name is that of a Job of this hub's drills: whoever rules the hub's namespace can change the record."""
+    return job.startswith(f"{site(names, '').name}-d") and _JOB.fullmatch(job) is not None
+
+
 def at(job: str) -> tuple[int, int]:
     """Stage and attempt of a Job by its name. Raises ValueError for a name that is none of ours."""
     found = _JOB.fullmatch(job)

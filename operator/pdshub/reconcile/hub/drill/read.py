@@ -5,17 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from pdshub.kube import (
+    CLAIM,
     CONFIG_MAP,
     DEPLOYMENT,
     HUB_BACKUP,
     JOB,
+    NETWORK_POLICY,
     PDSHUB,
     POD,
     ROLE_BINDING,
     SECRET,
+    VOLUME,
     Kube,
     KubeError,
     Object,
+    Resource,
 )
 from pdshub.reconcile.common.triggers import HubKey
 from pdshub.reconcile.hub.backup import read as backups
@@ -26,11 +30,13 @@ from pdshub.reconcile.hub.drill import record
 from pdshub.reconcile.hub.drill.context import DrillContext
 from pdshub.reconcile.hub.drill.facts import Facts
 from pdshub.reconcile.hub.drill.order import DRILL, selector
-from pdshub.render.names import HUB_LABEL, NAMESPACE_LABEL, Names
+from pdshub.render.names import HUB_LABEL, NAMESPACE_LABEL, REPOSITORY_LABEL, Names
 from pdshub.wellknown import HUB_ROLE, MANAGER
 
 HUB = "hub"
 """Deployment and container of a hub, as hub charts name them."""
+KINDS: tuple[Resource, ...] = (SECRET, JOB, NETWORK_POLICY, CONFIG_MAP, CLAIM)
+"""What a drill makes in its namespace, in the order in which it goes: keys first."""
 
 
 async def look(context: DrillContext, hub: Object, names: Names) -> Facts:
@@ -61,15 +67,18 @@ async def look(context: DrillContext, hub: Object, names: Names) -> Facts:
 
 async def strays(context: DrillContext) -> set[HubKey]:
     """Hubs of which something lies in the drills' namespace: one may be gone. Raises KubeError."""
-    found: set[HubKey] = set()
+    kube, namespace = context.kube.live, context.namespace
+    left: list[Object] = []
     try:
-        for kind in (SECRET, JOB):
-            for item in await context.kube.live.items(kind, context.namespace, labels=f"component={DRILL}"):
-                marks = item["metadata"].get("labels") or {}
-                found.add((str(marks.get(NAMESPACE_LABEL, "")), str(marks.get(HUB_LABEL, ""))))
+        for kind in KINDS:
+            left += await kube.items(kind, namespace, labels=f"component={DRILL}")
     except KubeError as error:
         if error.status not in (403, 404):
             raise
+    shares = await kube.items(VOLUME, labels=f"{REPOSITORY_LABEL}=nfs")
+    left += [share for share in shares if (share["spec"].get("claimRef") or {}).get("namespace") == namespace]
+    marks = [item["metadata"].get("labels") or {} for item in left]
+    found = {(str(mark.get(NAMESPACE_LABEL, "")), str(mark.get(HUB_LABEL, ""))) for mark in marks}
     return {key for key in found if all(key)}
 
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from pdshub import rfc3339
 from pdshub.api.hub import PDSHubSpec
-from pdshub.kube import PDSHUB, Object
+from pdshub.kube import PDSHUB, KubeError, Object
 from pdshub.reconcile.hub import writing
 from pdshub.reconcile.hub.backup.facts import Facts as Backups
 from pdshub.reconcile.hub.drill import conditions, read, saved
@@ -40,7 +40,13 @@ async def reconcile(context: DrillContext, namespace: str, name: str) -> float |
     if hub is None or hub["metadata"].get("deletionTimestamp") or not (hub.get("spec") or {}).get("backup"):
         # a hub that goes: what lies in the drills' namespace goes too, keys of its repository before all
         if context.namespace and not context.memory((namespace, name)).swept:
-            await clean_up(context, Facts(Backups(names, context.backups.clock()), Drills(), context.namespace))
+            try:
+                await clean_up(context, Facts(Backups(names, context.backups.clock()), Drills(), context.namespace))
+            except KubeError as error:
+                if error.status not in (403, 404):
+                    raise
+                # there is no such namespace any more, or no right in it: what is left is looked for again by and by
+                log.info("%s/%s: %s is not swept: %s", namespace, name, context.namespace, error)
         context.forget((namespace, name))
         return None
     if not await acts_here(context.kube, hub):
@@ -51,6 +57,7 @@ async def reconcile(context: DrillContext, namespace: str, name: str) -> float |
         return SETTLED
     for _ in range(_STEPS):
         facts = await read.look(context, hub, names)
+        context.holds((namespace, name), facts.reads)
         step = decide(facts)
         if not isinstance(step, Nothing) and context.kube is not context.kube.live:
             # copies may be behind: they may say that nothing is to be done, the API server decides what is

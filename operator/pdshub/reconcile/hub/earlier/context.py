@@ -22,6 +22,8 @@ class EarlierMemory:
     """The run of the hub, and the number of its newest question, as it was asked last."""
     open: bool = False
     """Whether a question is open that is being done."""
+    spent: float = 0.0
+    """Seconds that the last answers took."""
     swept: bool = False
     """Whether nothing is left of looks."""
     errors: int = 0

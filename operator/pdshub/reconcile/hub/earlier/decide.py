@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from pdshub.api.earlier import Question
@@ -14,6 +15,7 @@ from pdshub.reconcile.hub.backup.facts import Facts
 from pdshub.reconcile.hub.backup.outcome import State, outcome
 from pdshub.reconcile.hub.earlier import folder, versions
 from pdshub.reconcile.hub.earlier.look import PAGE, look_name, restore_name
+from pdshub.reconcile.hub.earlier.versions import Version, by_user
 
 LOOKS = 2
 """Jobs of one hub that look at the same time."""
@@ -34,6 +36,11 @@ class Seen:
     looks_left: int = LOOKS
     """Looks and restores for which the hub still has a pace."""
     restores_left: int = RESTORES
+
+    @cached_property
+    def versions(self) -> Mapping[str, list[Version]]:
+        """By user what can be brought back."""
+        return by_user(self.facts.runs)
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,7 @@ def decide(question: Question, seen: Seen) -> Step:
     """The next step of a question."""
     facts = seen.facts
     if question.what == "list":
-        mine = [version.wire() for version in versions.of(facts.runs, question.user)]
+        mine = [version.wire() for version in seen.versions.get(question.user, ())]
         told = {"versions": mine, "restores": versions.restores(facts.restores, question.user)}
         return Say(question.id, True, True, more=told)
     known = _restore_of(question, facts.restores) if question.what == "restore" else None
@@ -93,14 +100,14 @@ def decide(question: Question, seen: Seen) -> Step:
         return _no(question, "NotReady", "Backups cannot be read at present. The hub's administrators can see why.")
     if not (question.snapshot or question.as_of):
         return _no(question, "BadRequest", versions.words_of("BadRequest:"))
-    if question.snapshot and not _is_of(question, facts):
+    if question.snapshot and not _is_of(question, seen):
         return _no(question, "NotFound", "There is no such earlier version of your files.")
     return _browse(question, seen) if question.what == "browse" else _begin(question, seen)
 
 
-def _is_of(question: Question, facts: Facts) -> bool:
+def _is_of(question: Question, seen: Seen) -> bool:
     """Whether the snapshot is one of the user's own home: the Job looks at the repository's own tags again."""
-    return any(one.snapshot == question.snapshot for one in versions.of(facts.runs, question.user))
+    return any(one.snapshot == question.snapshot for one in seen.versions.get(question.user, ()))
 
 
 def _browse(question: Question, seen: Seen) -> Step:

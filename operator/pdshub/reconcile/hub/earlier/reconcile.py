@@ -55,7 +55,8 @@ async def reconcile(context: EarlierContext, namespace: str, name: str) -> float
         memory.why, memory.errors = str(error), memory.errors + 1
         return RETRIES[min(memory.errors, len(RETRIES)) - 1]
     memory.why, memory.errors = "", 0
-    return WORKING if memory.open else PAUSE
+    # who asks for much without rest waits as long as it takes: the operator has other hubs
+    return max(WORKING if memory.open else PAUSE, memory.spent)
 
 
 async def _talk(context: EarlierContext, memory: EarlierMemory, hub: Object, names: Names) -> None:
@@ -69,9 +70,11 @@ async def _talk(context: EarlierContext, memory: EarlierMemory, hub: Object, nam
         found = questions.read(await client.questions(memory.run, memory.last, wait))
         memory.run, memory.last = found.run, found.last
         if found.asked or found.bad or not memory.swept:
+            began = time.monotonic()
             await answer_all(context, memory, hub, names, client, found)
+            memory.spent = time.monotonic() - began
         else:
-            memory.open = False
+            memory.open, memory.spent = False, 0.0
 
 
 async def answer_all(

@@ -58,6 +58,8 @@ class Estate:
         self.answers: Callable[[dict[str, Any]], Answer] = self.saves
         self.busy: set[str] = set()
         """Jobs that go on: by name, or the action."""
+        self.stuck: set[str] = set()
+        """Items, or actions, of Jobs that never get a pod: a quota is used up."""
         self.dies_at = -1
         """After so many more writes the operator is killed: in the middle of what it does."""
         self.restart()
@@ -139,6 +141,8 @@ class Estate:
             if "seen" not in found:
                 found["seen"] = True
                 self.jobs.append(request)
+            if {request.get("item"), request["action"]} & self.stuck:
+                continue
             if {name, request["action"]} & self.busy:
                 self._pod(namespace, name, found, "Running", {})
                 continue

@@ -128,3 +128,36 @@ def test_a_restore_tells_its_place() -> None:
     assert found.snapshots[0].time.startswith("2026-03-01")
     broken = answer.read(text.replace("2026-03-01T00", "<script>"))
     assert broken is not None and broken.snapshots[0].time == ""
+
+
+ENTRIES: list[tuple[str, Any, str | None]] = [
+    ("as it should be", "notebook.ipynb", "notebook.ipynb"),
+    ("with a line of its own", "a\nb", "a\ufffdb"),
+    ("that turns the writing", "txt.\u202efdp", "txt.\ufffdfdp"),
+    ("as long as a name can be", "n" * 255, "n" * 255),
+    ("the folder itself", ".", None),
+    ("what is above", "..", None),
+    ("nothing", "", None),
+    ("a path", "../../etc/passwd", None),
+]
+
+
+@pytest.mark.parametrize(("given", "wanted"), [c[1:] for c in ENTRIES], ids=[c[0] for c in ENTRIES])
+def test_names_in_a_folder(given: str, wanted: str | None) -> None:
+    rows = [{"name": given, "kind": "File", "sizeBytes": -1, "modified": "yesterday"}, {"name": "b", "kind": "Folder"}]
+    found = answer.read(json.dumps({"ok": True, "entries": rows, "more": 3}))
+    assert found is not None
+    assert [entry.name for entry in found.entries] == [*([wanted] if wanted is not None else []), "b"]
+    assert found.more == 3 + (wanted is None), "what is not shown is counted"
+    assert all(entry.size_bytes >= 0 and entry.modified == "" for entry in found.entries)
+
+
+@pytest.mark.parametrize("row", [{"name": "n" * 256}, {"name": "x", "kind": "Device"}, {"kind": "File"}, "x"])
+def test_an_answer_with_an_entry_that_is_none_is_none(row: Any) -> None:
+    assert answer.read(json.dumps({"ok": True, "entries": [row]})) is None
+
+
+def test_snapshots_that_are_not_shown_are_counted() -> None:
+    rows = [{"id": f"{n:064x}", "item": "keys", "time": "2026-03-01T00:00:00Z"} for n in range(23)]
+    found = answer.read(json.dumps({"ok": True, "snapshots": rows, "more": 2}))
+    assert found is not None and (len(found.snapshots), found.more) == (20, 5)

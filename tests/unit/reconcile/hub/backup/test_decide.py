@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pdshub.api.backup import HubBackupStatus
+from pdshub.api.backup_job import JobAnswer
 from pdshub.reconcile.common.objects import Step as Write
 from pdshub.reconcile.hub.backup import decide as deciding
+from pdshub.reconcile.hub.backup import progress
 from pdshub.reconcile.hub.backup.asked import Run
 from pdshub.reconcile.hub.backup.decide import SETTLED, WAITING, WORKING, decide
 from pdshub.reconcile.hub.backup.facts import Facts, Use, nodes_of
+from pdshub.reconcile.hub.backup.jobs import job_of
 from pdshub.reconcile.hub.backup.order import how, order
+from pdshub.reconcile.hub.backup.outcome import Outcome, State
 from pdshub.reconcile.hub.backup.progress import Stage, job_name
 from pdshub.reconcile.hub.backup.steps import MakeRun, Nothing, Prepare, Prune, Start, StopServer, Sweep, Tell
+from pdshub.render.backup_job import host_of
+from pdshub.render.names import Names
 from tests.unit.reconcile.hub.backup.given import (
     APPLIED,
     HOMES,
+    NAMES,
     READY,
     backup,
     claim,
@@ -33,6 +41,7 @@ from tests.unit.reconcile.hub.backup.given import (
     saved,
 )
 
+BEGUN = {"phase": "Running", "started": "2026-03-10T11:59:00Z"}
 COMPLETE, FAILED = ("Complete", "x"), ("Failed", "BackoffLimitExceeded")
 YESTERDAY = run(
     "auto", done("home/ada", "home/bela", "database", "keys", "objects"), "2026-03-10T02:30:05Z", trigger="Schedule"
@@ -166,14 +175,21 @@ AGAIN = job_name("one", Stage("backup", 0), 1)
 LAST = job_name("one", Stage("backup", 0), 2)
 INIT = job_name("one", Stage("init"))
 FULL = {"ok": False, "reason": "Full", "message": "no space left"}
+AWAY = {"ok": False, "reason": "Unreachable", "message": "connection refused"}
+HELD = {"ok": False, "reason": "Locked", "message": "locked"}
+MADE = frozenset({NAME, AGAIN, LAST, job_name("back", Stage("restore"), 2)})
+"""Jobs that this operator made itself: that one is missing is somebody's doing."""
 JOBS: list[tuple[str, str, list[Any], list[Any], Any]] = [
     ("it runs", NAME, [job(NAME)], [], WORKING),
     ("it is done", NAME, [job(NAME, COMPLETE)], [pod(NAME, saved("home/ada"))], "Completed"),
     ("it failed and said why", NAME, [job(NAME, FAILED)], [pod(NAME, FULL, "Failed")], "Failed"),
-    ("it is gone", NAME, [], [], AGAIN),
+    ("it was taken away", NAME, [], [], AGAIN),
+    ("the repository was away", NAME, [job(NAME, FAILED)], [pod(NAME, AWAY, "Failed")], AGAIN),
+    ("it is away for the third time", LAST, [job(LAST, FAILED)], [pod(LAST, AWAY, "Failed")], "Failed"),
+    ("somebody held the repository", AGAIN, [job(AGAIN, FAILED)], [pod(AGAIN, HELD, "Failed")], LAST),
     ("it was evicted", NAME, [job(NAME, FAILED)], [pod(NAME, phase="Failed", reason="Evicted")], AGAIN),
-    ("it is gone again", AGAIN, [], [], LAST),
-    ("it is gone for the third time", LAST, [], [], "Failed"),
+    ("it was taken away again", AGAIN, [], [], LAST),
+    ("it was taken away for the third time", LAST, [], [], "Failed"),
     ("it took too long", NAME, [job(NAME, ("Failed", "DeadlineExceeded"))], [], "Failed"),
 ]
 
@@ -181,7 +197,7 @@ JOBS: list[tuple[str, str, list[Any], list[Any], Any]] = [
 @pytest.mark.parametrize(("name", "jobs", "pods", "wanted"), [c[1:] for c in JOBS], ids=[c[0] for c in JOBS])
 def test_what_a_job_leads_to(name: str, jobs: list[Any], pods: list[Any], wanted: Any) -> None:
     present = run(status=running(("home/ada", "Running"), ("database", "Pending"), job=name))
-    found = step(present, jobs={j["metadata"]["name"]: j for j in jobs}, pods=tuple(pods))
+    found = step(present, jobs={j["metadata"]["name"]: j for j in jobs}, pods=tuple(pods), made=MADE)
     if isinstance(found, Nothing):
         assert found.seconds == wanted
     elif isinstance(found, Start):
@@ -190,6 +206,35 @@ def test_what_a_job_leads_to(name: str, jobs: list[Any], pods: list[Any], wanted
         assert isinstance(found, Tell) and found.status.items[0].phase == wanted, found
         assert found.status.job == "" and found.status.phase == "Running", "the other items are gone on with"
         assert found.status.items[1].phase == "Pending"
+
+
+@pytest.mark.parametrize("name", [NAME, AGAIN, LAST])
+def test_a_job_that_was_never_made_is_made_and_counts_as_no_attempt(name: str) -> None:
+    """The operator ended between the status and the Job, however often."""
+    found = step(run(status=running(("home/ada", "Running"), job=name)))
+    assert isinstance(found, Start) and job_name("one", found.stage, found.attempt) == name
+    back = job_name("back", Stage("restore"), 2)
+    found = step(restores=(restore(status={**BEGUN, "job": back}),))
+    assert isinstance(found, Start) and job_name("back", found.stage, found.attempt) == back
+
+
+@pytest.mark.parametrize(
+    "reason", ["Unreachable", "WrongKey", "NoRepository", "NotStarted", "Refused", "Full", "Failed"]
+)
+def test_what_is_wrong_with_the_repository_is_looked_at_before_the_next_item(reason: str) -> None:
+    """So a run of a thousand homes ends soon where the server is away, and goes on where one home was the matter."""
+    present = run(status=running(("home/ada", "Running"), ("keys", "Pending"), job=LAST))
+    said = pod(LAST, {"ok": False, "reason": reason, "message": "so"}, "Failed")
+    told = step(present, jobs={LAST: job(LAST, FAILED)}, pods=(said,), made=MADE)
+    assert told.status.items[0].message == f"{reason}: so" and told.status.phase == "Running"
+    following = step(replace(present, status=told.status))
+    asks = reason not in ("Full", "Failed")
+    assert following.stage == (Stage("init") if asks else Stage("backup", 1))
+    if asks:
+        good = progress.after(told.status, Stage("init"), Outcome(State.ENDED, answer=JobAnswer(ok=True)), "x")
+        assert step(replace(present, status=good)).stage == Stage("backup", 1)
+        bad = progress.after(told.status, Stage("init"), Outcome(State.ENDED, reason, "still"), "x")
+        assert (bad.phase, bad.message, bad.items[1].phase) == ("Failed", f"{reason}: still", "Failed")
 
 
 def test_a_repository_that_is_not_ready_ends_the_run() -> None:
@@ -201,9 +246,9 @@ def test_a_repository_that_is_not_ready_ends_the_run() -> None:
 
 
 def test_a_retention_that_fails_loses_nothing() -> None:
-    name = job_name("one", Stage("forget"))
+    name = job_name("one", Stage("forget"), 2)
     present = run(status=running(("home/ada", "Completed"), job=name))
-    locked = pod(name, {"ok": False, "reason": "Locked", "message": "locked"}, "Failed")
+    locked = pod(name, HELD, "Failed")
     told = step(present, jobs={name: job(name, FAILED)}, pods=(locked,))
     assert told.status.phase == "Running"
     ended = decide(facts(runs=(YESTERDAY, replace(present, status=told.status))))
@@ -223,9 +268,19 @@ def test_names_that_are_nobodys_end_what_asks_for_them(user: str) -> None:
 
 
 def test_a_status_that_was_tampered_with_ends_the_run() -> None:
-    for name in ("nonsense", "one-i7"):
+    for name in ("nonsense", "one-i7", "two-i0", "one-restore", "hub-i0", "one-i0-r9"):
         told = step(run(status=running(("home/ada", "Running"), job=name)))
         assert told.status.phase == "Failed" and "BadStatus" in told.status.message
+    for name in ("nonsense", "one-i0", "two-restore", "back-init", "back-restore-r9"):
+        told = step(restores=(restore(status={**BEGUN, "job": name}),))
+        assert told.status.phase == "Failed" and "BadStatus" in told.status.message
+
+
+def test_a_job_of_another_is_never_taken_away_by_a_status() -> None:
+    """Whoever may write a status has the rights of whoever may delete what it names, otherwise."""
+    assert job_of(run(status=running(job="one-i0"))) == "one-i0"
+    for name in ("", "two-i0", "hub-i0", "nonsense"):
+        assert job_of(run(status=running(job=name))) == job_of(restore(status={**BEGUN, "job": name})) == ""
 
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
@@ -290,9 +345,9 @@ def test_history() -> None:
 
 # --- restores
 
-BEGUN = {"phase": "Running", "started": "2026-03-10T11:59:00Z"}
 STOPPED = {**READY, "type": "ServerStopped", "reason": "Stopped"}
 SERVER = {"claim-ada": (Use("jupyter-ada", "n1"),)}
+NOW_ = {"in_place": True, "warn_seconds": 0}
 BACK = job_name("back", Stage("restore"))
 PLACED = {"ok": True, "place": "restored-2026-03-09", "files": 3}
 RESTORES: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any], Any]] = [
@@ -301,7 +356,7 @@ RESTORES: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any], Any]] 
     ("no moment", {"as_of": "last tuesday"}, {}, {}, "BadRequest"),
     ("beside, while the server runs", {}, BEGUN, {"uses": SERVER}, Start),
     ("in place, nobody asked the hub yet", {"in_place": True}, BEGUN, {}, StopServer),
-    ("in place, the server runs", {"in_place": True}, {**BEGUN, "conditions": [STOPPED]}, {"uses": SERVER}, StopServer),
+    ("in place, the server runs", NOW_, {**BEGUN, "conditions": [STOPPED]}, {"uses": SERVER}, StopServer),
     ("in place, it has ended", {"in_place": True}, {**BEGUN, "conditions": [STOPPED]}, {}, Start),
     (
         "in place, it does not end",
@@ -326,7 +381,14 @@ RESTORES: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any], Any]] 
         Start,
     ),
     ("its Job was never made", {}, {**BEGUN, "job": BACK}, {}, Start),
-    ("its Job is gone for the third time", {}, {**BEGUN, "job": f"{BACK}-r2"}, {}, "JobGone"),
+    ("its Job was taken away three times", {}, {**BEGUN, "job": f"{BACK}-r2"}, {"made": MADE}, "JobGone"),
+    (
+        "the repository was away",
+        {},
+        {**BEGUN, "job": BACK},
+        {"jobs": {BACK: job(BACK, FAILED)}, "pods": (pod(BACK, AWAY, "Failed"),)},
+        Start,
+    ),
     (
         "its Job failed and said why",
         {},
@@ -353,9 +415,63 @@ def test_a_restore(asked: dict[str, Any], status: dict[str, Any], found: dict[st
 def test_restores_run_side_by_side_and_beside_a_run() -> None:
     present = run(status=running(("home/ada", "Running"), job=NAME))
     first = restore("a", {**BEGUN, "job": "a-restore"})
-    second = restore("b", BEGUN)
+    second = restore("b", BEGUN, user="bela")
     found = step(present, restores=(first, second), jobs={NAME: job(NAME), "a-restore": job("a-restore")})
     assert isinstance(found, Start) and found.about.name == "b"
+
+
+def test_restores_of_one_home_come_one_after_the_other() -> None:
+    """What they lay aside until it is whole lies in one place of the home."""
+    first, second, other = (restore(name, BEGUN, f"2026-03-10T11:0{n}:00Z") for n, name in enumerate("abc"))
+    other = replace(other, spec=other.spec.model_copy(update={"user": "bela"}) if other.spec else None)
+    asked = facts(runs=(YESTERDAY,), restores=(first, second, other))
+    assert [about.name for about in deciding.present(asked)] == ["a", "c"]
+    begun = restore("b", {**BEGUN, "job": "b-restore"}, "2026-03-10T11:01:00Z")
+    pending = restore("a", {}, "2026-03-10T11:00:00Z")
+    assert [about.name for about in deciding.present(replace(asked, restores=(pending, begun)))] == ["b"]
+    broken = [restore(name, {}, user="x\n") for name in "de"]
+    assert len(deciding.present(replace(asked, restores=tuple(broken)))) == 2, "each is told so"
+
+
+AT_WORK = {
+    "metadata": {"name": "back-restore-x", "creationTimestamp": "2026-03-10T11:00:00Z"},
+    "spec": {"volumes": [{"name": "target", "persistentVolumeClaim": {"claimName": "claim-ada"}}]},
+    "status": {"phase": "Running"},
+}
+SAVES = {**AT_WORK, "spec": {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "claim-ada"}}]}}
+
+
+def ending(at: str) -> Any:
+    return {**AT_WORK, "metadata": {**AT_WORK["metadata"], "deletionTimestamp": at}}  # type: ignore[dict-item]
+
+
+PODS: list[tuple[str, Any, Any]] = [
+    ("it has ended", {**AT_WORK, "status": {"phase": "Failed"}}, Start),
+    ("it saves that home", SAVES, Start),
+    ("it is ending", ending("2026-03-10T11:59:50Z"), Nothing),
+    ("its node is lost", ending("2026-03-10T11:30:00Z"), "InUse"),
+    ("it is somebody else's home", {**AT_WORK, "spec": {"volumes": [{"name": "target"}]}}, Start),
+]
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["the first attempt", "after one that was taken away"])
+@pytest.mark.parametrize(("pod", "wanted"), [c[1:] for c in PODS], ids=[c[0] for c in PODS])
+def test_no_restore_begins_while_another_may_write_into_the_home(pod: Any, wanted: Any, again: bool) -> None:
+    status = {**BEGUN, **({"job": BACK} if again else {})}
+    found = step(restores=(restore(status=status),), pods=(pod,), made=frozenset({BACK}))
+    if isinstance(wanted, type):
+        assert isinstance(found, wanted)
+    else:
+        assert found.status.phase == "Failed" and found.status.message.startswith(wanted)
+
+
+def test_what_was_not_saved_last_time_comes_last() -> None:
+    """A home that takes until the deadline every day keeps nobody else waiting."""
+    bad = done("database", phase="PartiallyCompleted")
+    bad["items"].append({"item": "home/ada", "phase": "Failed", "message": "Deadline: it took too long"})
+    before = run("before", bad, "2026-03-10T03:00:00Z")
+    told = step(before, run("one", created="2026-03-10T11:00:00Z"))
+    assert [item.item for item in told.status.items] == ["home/bela", "home/ada", "database", "keys", "objects"]
 
 
 # --- where a Job runs
@@ -423,6 +539,41 @@ def test_a_home_whose_claim_went_meanwhile() -> None:
 )
 def test_how_consistent_an_item_is(item: str, found: dict[str, Any], wanted: str) -> None:
     assert how(facts(**found), item) == wanted
+
+
+ONE_NAME = host_of(NAMES, "uid-demo")
+
+
+def at_work(phase: str, host: str = ONE_NAME, **meta: Any) -> Any:
+    return {"metadata": {"name": "x", **meta}, "spec": {"hostname": host}, "status": {"phase": phase}}
+
+
+UNLOCKS: list[tuple[str, Start, tuple[Any, ...], str, bool]] = [
+    ("the first Job of a run", Start(run(), Stage("init"), 0), (), ONE_NAME, True),
+    ("old snapshots go", Start(run(), Stage("forget"), 0), (), ONE_NAME, True),
+    ("a home, maybe beside a restore", Start(run(), Stage("backup", 0), 0, "home/ada"), (), ONE_NAME, False),
+    ("a file, beside others", Start(restore(), Stage("restore"), 0, "home/ada"), (), ONE_NAME, False),
+    ("a pod is ending", Start(run(), Stage("forget"), 1), (at_work("Running", deletionTimestamp="x"),), "", True),
+    ("a pod whose node is lost", Start(run(), Stage("init"), 0), (at_work("Unknown"),), "", True),
+    ("one that was never scheduled", Start(run(), Stage("init"), 0), (at_work("Pending"),), "", True),
+    ("pods have ended", Start(run(), Stage("init"), 0), (at_work("Succeeded"), at_work("Failed")), ONE_NAME, True),
+    ("a look of somebody's", Start(run(), Stage("forget"), 0), (at_work("Running", "another"),), ONE_NAME, True),
+    ("beside one that ends", Start(restore(), Stage("restore"), 0), (at_work("Running"),), ONE_NAME, False),
+]
+
+
+@pytest.mark.parametrize(("given", "pods", "host", "unlocks"), [c[1:] for c in UNLOCKS], ids=[c[0] for c in UNLOCKS])
+def test_who_takes_away_locks_of_killed_jobs(given: Start, pods: tuple[Any, ...], host: str, unlocks: bool) -> None:
+    """All Jobs of a hub have one host name, and a pod sees nobody else's processes: who is not alone under it takes
+    none of it."""
+    made = order(facts(pods=pods), given)
+    assert (made.host, made.request.unlock) == (host, unlocks)
+
+
+def test_no_two_hubs_have_one_host_name() -> None:
+    """Not even one that was restored under the same name into another cluster, and has the same repository."""
+    names = {host_of(Names(*name), uid) for name in (("a", "b-c"), ("a-b", "c"), ("a", "b")) for uid in ("1", "2")}
+    assert len(names) == 6 and all(re.fullmatch(r"[a-z0-9-]{1,63}", name) for name in names)
 
 
 def test_what_a_job_mounts_is_its_item_and_nothing_else() -> None:

@@ -377,7 +377,7 @@ def test_a_restore_in_place_waits_until_the_server_has_ended(ends: bool, monkeyp
         token = base64.b64encode(b"a token").decode()
         estate.put(SECRET, "demo-keys", data={TOKEN_KEY: token})
         server(estate)
-        estate.ask_back(in_place=True)
+        estate.ask_back(in_place=True, warn_seconds=0)
         for _ in range(20):
             await estate.look()
             estate.now += 2

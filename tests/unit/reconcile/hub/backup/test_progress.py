@@ -83,6 +83,14 @@ def test_how_a_run_ends(items: list[tuple[str, Any]], phase: str, whole: bool) -
     assert progress.saved_all(run(status=ended.wire())) is whole
 
 
+@pytest.mark.parametrize("wrong", [{"snapshot": ""}, {"phase": "Failed"}])
+def test_what_names_no_snapshot_is_not_saved(wrong: dict[str, Any]) -> None:
+    """BackedUp would be true of nothing."""
+    status = progress.begun(["home/ada"], {}, NOW)
+    after = progress.after(status, Stage("backup", 0), said(ok=True, item=item("home/ada", **wrong)), NOW)
+    assert after.items[0].phase == "Failed" and after.items[0].message.startswith("BadAnswer")
+
+
 def test_what_fails_keeps_its_reason_and_nothing_of_a_snapshot() -> None:
     status = progress.begun(["home/ada"], {}, NOW)
     full = said(

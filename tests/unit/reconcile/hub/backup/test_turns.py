@@ -24,7 +24,7 @@ def restoring(namespace: str, job: str = "") -> Restore:
     return restore("back", {"phase": "Running", "started": "x", "job": job}, namespace=namespace)
 
 
-CASES: list[tuple[str, Run | Restore, Stage, list[Run | Restore], str]] = [
+CASES: list[tuple[str, Any, Stage, list[Any], str]] = [
     ("alone", saving("a"), SAVE, [], ""),
     ("another saves", saving("a"), SAVE, [saving("b", job="one-i0")], "b"),
     ("another makes the repository", saving("a"), SAVE, [saving("b", job="one-init")], "b"),
@@ -42,13 +42,22 @@ CASES: list[tuple[str, Run | Restore, Stage, list[Run | Restore], str]] = [
     ("another came later", saving("a"), SAVE, [saving("b", created="2026-03-10T11:30:00Z")], ""),
     ("at the same moment", saving("b"), SAVE, [saving("a")], "a"),
     ("one that goes on is not queued again", saving("a", 9, job="one-i9"), SAVE, [saving("b")], ""),
+    ("another had its turn later", saving("a", 3), SAVE, [(saving("b"), 7)], ""),
+    ("another had none yet", (saving("a"), 1), SAVE, [saving("b", 9)], "b"),
     ("a Job of no known kind", saving("a"), SAVE, [saving("b", job="what")], "b"),
 ]
 
 
+def of(given: Any) -> Claimant:
+    """A claimant: a run or a restore, or one with the number of its hub's last turn."""
+    about, served = given if isinstance(given, tuple) else (given, 0)
+    return Claimant(about, "r", served)
+
+
 @pytest.mark.parametrize(("mine", "stage", "others", "waits"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
 def test_who_is_in_the_way(mine: Any, stage: Stage, others: list[Any], waits: str) -> None:
-    held = in_the_way(Claimant(mine, "r"), stage, [Claimant(mine, "r"), *(Claimant(o, "r") for o in others)])
+    me, them = of(mine), map(of, others)
+    held = in_the_way(me, stage, [me, *them])
     assert (held.about.namespace if held else "") == waits
 
 
@@ -73,6 +82,18 @@ def test_a_hub_with_a_thousand_homes_holds_up_nobody() -> None:
         order.append(turn.about.namespace)
         done[turn.about.namespace] += 1
     assert order[:10].count("small") == 5
+
+
+def test_a_hub_with_a_thousand_runs_holds_up_nobody_either() -> None:
+    """Each of its runs has done nothing yet, and is older: after its turn comes another's all the same."""
+    served, order = {"greedy": 0, "modest": 0}, []
+    for number in range(1, 11):
+        runs = [saving("greedy", created=f"2026-03-10T10:{number:02}:00Z"), saving("modest", done=number)]
+        waiting = claimants(runs, [], {(n, "demo"): "r" for n in served}, {(n, "demo"): k for n, k in served.items()})
+        (turn,) = [c for c in waiting if in_the_way(c, SAVE, waiting) is None]
+        order.append(turn.about.namespace)
+        served[turn.about.namespace] = number
+    assert order == ["greedy", "modest"] * 5
 
 
 def hub(namespace: str, name: str = "demo", created: str = "2026-01-01T00:00:00Z", **more: Any) -> Object:

@@ -9,7 +9,7 @@ import pytest
 
 from pdshub.reconcile.hub.drill import progress
 from pdshub.reconcile.hub.drill.conditions import verified
-from pdshub.reconcile.hub.drill.decide import SETTLED, WAITING, WORKING, decide, due
+from pdshub.reconcile.hub.drill.decide import SETTLED, WAITING, WORKING, decide
 from pdshub.reconcile.hub.drill.record import Drills, Verdict, read, written
 from pdshub.reconcile.hub.drill.steps import CleanUp, Nothing, Start, Tell
 from tests.unit.reconcile.hub.backup.given import job, pod
@@ -43,20 +43,6 @@ def test_the_newest_snapshot_of_each_is_taken() -> None:
         "database": "16", "keys": "15", "objects": "15", "home/ada": "16", "home/bela": "15",
     }  # fmt: skip
     assert drills.age_seconds == at(NOW) - at("2026-03-15T02:30:05Z"), "the oldest is what would have been lost"
-
-
-DUE = [
-    ("at the tick", {"now": "2026-03-16T04:00:00Z"}, True),
-    ("missed", {"now": "2026-03-18T04:00:00Z"}, True),
-    ("done since", {"drills": Drills(started="2026-03-16T04:00:02Z")}, False),
-    ("nothing to restore", {"runs": ()}, False),
-    ("suspended", {"drill": {"suspend": True}}, False),
-]
-
-
-@pytest.mark.parametrize(("more", "wanted"), [case[1:] for case in DUE], ids=[case[0] for case in DUE])
-def test_when_a_drill_is_due(more: dict[str, Any], wanted: bool) -> None:
-    assert due(facts(**more)) is wanted
 
 
 REFUSED = [
@@ -113,7 +99,7 @@ def whole(bad: dict[int, Any] | None = None, **more: Any) -> Drills:
     drills = begun(**more)
     while (index := progress.next_stage(drills)) is not None:
         drills = _ended(drills, index, (bad or {}).get(index))
-    step = decide(facts(drills, **more))
+    step = decide(facts(**{**more, "drills": drills}))
     assert isinstance(step, Tell) and not step.drills.running
     return step.drills
 
@@ -273,11 +259,22 @@ def test_a_record_has_a_bound() -> None:
     assert len(made["data"]["drill.json"]) < 1 << 20 and read(made).queue == many.queue[: len(read(made).queue)]
 
 
-@pytest.mark.parametrize("job_", ["x", "demo-d99", "ns-demo-d99", "ns-demo-i3"])
+OTHERS = progress.job_name(replace(NAMES, namespace="other"), 0)
+
+
+@pytest.mark.parametrize("job_", ["x", "demo-d99", "ns-demo-d99", "ns-demo-i3", OTHERS])
 def test_a_record_that_names_a_job_of_nobody_ends(job_: str) -> None:
     drills = begun().model_copy(update={"job": job_})
     step = decide(facts(drills))
     assert isinstance(step, Tell) and not step.drills.running
+
+
+def test_which_repository_is_read_is_known_by_the_record() -> None:
+    drills = begun()
+    place = facts().backups.place
+    assert place is not None and facts(drills).reads == ""
+    reads = [facts(progress.working(drills, n, progress.job_name(NAMES, n), at(NOW))).reads for n in (0, 5, 6, 7)]
+    assert reads == [place.identity, place.identity, "", place.identity], "a hub that is booted reads none"
 
 
 def test_names_of_jobs_fit() -> None:

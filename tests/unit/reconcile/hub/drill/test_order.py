@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from pdshub.installation import Installation
 from pdshub.reconcile.hub.drill import boot, copies
 from pdshub.reconcile.hub.drill.facts import Facts
 from pdshub.reconcile.hub.drill.order import claim_name, objects, order, secret_name, selector
+from pdshub.render.backup_job import host_of
 from pdshub.render.names import HUB_LABEL, NAMESPACE_LABEL
 from tests.unit.reconcile.hub.drill.given import NAMES, S3, SITE, facts
 from tests.unit.reconcile.hub.drill.test_decide import begun
@@ -59,8 +61,17 @@ def test_no_home_of_anybody_is_mounted_and_nothing_lies_in_the_hubs_namespace(in
     assert job["metadata"]["namespace"] == SITE and "ownerReferences" not in job["metadata"]
     labels = job["spec"]["template"]["metadata"]["labels"]
     assert (labels["component"], labels[HUB_LABEL], labels[NAMESPACE_LABEL]) == ("drill", "demo", "ns")
-    assert pod["automountServiceAccountToken"] is False and "hostname" not in pod
+    assert pod["automountServiceAccountToken"] is False
     assert selector(NAMES) == f"{HUB_LABEL}=demo,{NAMESPACE_LABEL}=ns"
+
+
+def test_locks_of_a_killed_drill_go_and_those_of_backups_stay() -> None:
+    """A name of the drills' own, under which one Job runs at a time; another one while a former pod may be alive."""
+    asked, _, pod = made(3)
+    assert asked["unlock"] and pod["hostname"].startswith("backup-")
+    assert pod["hostname"] != host_of(NAMES, facts(begun()).backups.uid)
+    former = {"metadata": {}, "spec": {"hostname": pod["hostname"]}, "status": {"phase": "Running"}}
+    assert order(replace(facts(begun()), pods=(former,)), 3, 1).host == ""
 
 
 def scratch(pod: dict[str, Any]) -> Any:
@@ -108,7 +119,7 @@ def test_the_way_to_the_repository_is_that_of_backups_and_for_jobs_that_need_it_
     policy, (_, _, _), pod = way(given), made(0), made(0)[1]["spec"]["template"]["metadata"]["labels"]
     assert policy["metadata"]["namespace"] == SITE and "ownerReferences" not in policy["metadata"]
     assert policy["spec"]["podSelector"]["matchLabels"].items() <= pod.items()
-    assert policy["spec"]["ingress"] == [] or "ingress" not in policy["spec"] or not policy["spec"]["ingress"]
+    assert "Ingress" in policy["spec"]["policyTypes"] and not policy["spec"].get("ingress"), "nobody gets in"
     ports = {port["port"] for rule in policy["spec"]["egress"] for port in rule.get("ports", [])}
     assert 443 in ports and 80 not in ports and 8081 not in ports
 

@@ -12,7 +12,7 @@ from pdshub.installation import Backup as Settings
 from pdshub.reconcile.hub.earlier import decide as deciding
 from pdshub.reconcile.hub.earlier.decide import LOOKS, RESTORES, Bring, Say, Seen, StartLook, beyond, decide, left_over
 from pdshub.reconcile.hub.earlier.look import PAGE, look_name, objects, order, restore, restore_name
-from pdshub.reconcile.hub.earlier.versions import of, words_of
+from pdshub.reconcile.hub.earlier.versions import by_user, words_of
 from tests.unit.reconcile.hub.backup.given import NAMES, backup, done, facts, job, pod, run
 from tests.unit.reconcile.hub.backup.given import restore as given_restore
 
@@ -72,7 +72,12 @@ def test_a_list_is_of_the_users_own_home() -> None:
 
 def test_a_snapshot_that_two_items_name_is_nobodys() -> None:
     runs = (saved(ada=ADAS), saved(bela=ADAS), saved(ada=SHARED))
-    assert [one.snapshot for one in of(runs, "ada")] == [SHARED] and of(runs, "bela") == []
+    assert {user: [one.snapshot for one in mine] for user, mine in by_user(runs).items()} == {"ada": [SHARED]}
+    runs = (
+        saved(ada=ADAS),
+        run("auto", {**done(), "items": [{"item": "keys", "phase": "Completed", "snapshot": ADAS}]}),
+    )
+    assert by_user(runs) == {}, "nor one that holds the hub's keys"
 
 
 def test_restores_are_told_in_the_users_own_words() -> None:
@@ -204,6 +209,7 @@ def test_a_restore_is_asked_for_beside_what_is_there_in_the_name_of_who_was_sign
         "path": "notebooks/x.ipynb",
         "snapshot": ADAS,
         "inPlace": False,
+        "warnSeconds": 60,
     }
     assert body["metadata"]["ownerReferences"][0]["uid"] == "uid-demo" and body["metadata"]["namespace"] == "ns"
     day = restore(NAMES, "uid-demo", question(snapshot="", as_of="2026-03-09T23:59:59Z"))

@@ -76,7 +76,9 @@ BAD: list[dict[str, Any]] = [
     {"user": ["ada"]},
     {"what": "delete"},
     {"number": 0},
+    {"asOf": "2026-03-10T02:30:05Z"},
 ]
+"""The last is of two versions at once."""
 
 
 @pytest.mark.parametrize("wrong", BAD)
