@@ -38,7 +38,7 @@ def missed(figures: Json) -> list[str]:
 
 
 def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def _run(one: Json) -> str:
