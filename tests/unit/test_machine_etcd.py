@@ -300,12 +300,13 @@ def test_a_restore_killed_at_its_program(machine: Machine, after: bool) -> None:
     assert machine.content() == {"a": "1"} and machine.status()["stoppedManifests"] == []
 
 
-def test_a_restore_killed_before_each_change_of_the_disk(machine: Machine) -> None:
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.long), 4])
+def test_a_restore_killed_before_each_change_of_the_disk(machine: Machine, every: int) -> None:
     """Whatever was killed: the same command again brings etcd back, and nothing that was there is lost."""
     machine.put(a="1")
     machine.run("etcd", "snapshot")
     words = ("etcd", "restore", "latest", "--stop", "--replace")
-    for step in range(1, NEVER):
+    for step in range(1, NEVER, every):
         machine.put(step=str(step))
         before = len(machine.status()["before"])
         done = machine.attempt(*words, dying_at=step)
