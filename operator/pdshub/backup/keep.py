@@ -51,6 +51,7 @@ def mended(job: Job) -> str:
         job.restic.run("dump", *repository.NO_LOCK, "latest", f"/{NOWHERE}")  # which reads the index first
     except Failed as error:
         if error.reason != "Damaged" or INDEX not in error.message:
+            job.ending.check()
             return ""  # not there, as it should be; or whoever meets it says it
         damage = error.message
     else:

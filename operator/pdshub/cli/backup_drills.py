@@ -103,16 +103,20 @@ def read(config_map: Json) -> Drills:
         return Drills()
     if not isinstance(found, Mapping):
         return Drills()
-    stages, suspects = (found.get(key) if isinstance(found.get(key), list) else [] for key in ("stages", "suspects"))
     return Drills(
         number=number(found, "number"),
         started=text(found, "started"),
         running=found.get("running") is True,
         last=_verdict(found.get("last")),
         good=_verdict(found.get("good")),
-        stages=[_stage(one) for one in (stages or [])[:MOST_STAGES] if isinstance(one, Mapping)],
-        suspects=[one for one in (suspects or [])[:MOST_STAGES] if isinstance(one, str)],
+        stages=[_stage(one) for one in _listed(found, "stages") if isinstance(one, Mapping)],
+        suspects=[one for one in _listed(found, "suspects") if isinstance(one, str)],
     )
+
+
+def _listed(found: Json, key: str) -> list[Any]:
+    held = found.get(key)
+    return held[:MOST_STAGES] if isinstance(held, list) else []
 
 
 def _verdict(found: Any) -> Verdict | None:

@@ -31,11 +31,11 @@ class Tally:
         self.seen: set[tuple[int, int]] = set()
         self.mine = {os.getegid(), *os.getgroups()}
 
-    def problem(self, path: str, why: str) -> None:
+    def problem(self, path: str, why: str | None) -> None:
         """Something can not be done as it should."""
         self.counts["problems"] += 1
         if len(self.problems) < SHOWN:
-            self.problems.append([path, why])
+            self.problems.append([path, why or "it failed"])
 
     def add(self, path: str, found: os.stat_result) -> None:
         """Count an entry; what a file of several names takes counts once."""

@@ -164,9 +164,9 @@ class Moving:
         """Ends what an earlier run left: two that copy would be one too many. Raises CliError, KubectlError."""
         end = self.clock() + FENCE_SECONDS
         while home_volumes.there(self.kubectl, "pod", name, self.namespace):
-            self.kubectl.run("delete", "pod", name, "-n", self.namespace, "--wait=false", "--ignore-not-found")
             if self.clock() >= end:
                 raise CliError(f"pod {name} does not go: kubectl delete pod {name} -n {self.namespace}")
+            self.kubectl.run("delete", "pod", name, "-n", self.namespace, "--wait=false", "--ignore-not-found")
             self.sleep(backup_run.POLL_SECONDS)
 
     def copied(self, found: Seen, looked: Json) -> Json:

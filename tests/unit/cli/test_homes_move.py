@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pdshub.cli import home_move, home_moving, home_record, home_volumes, offboard_archive
+from pdshub.cli import home_move, home_moving, home_record
 from pdshub.cli.home_move import MoveError, Seen
 from pdshub.cli.home_record import MOVE, Record
 from tests.unit.cli import backup_cluster
@@ -130,9 +130,6 @@ class MoveCluster(BackupCluster):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO())
-    for module, name in ((home_moving, "FENCE_SECONDS"), (home_volumes, "CHANGE_SECONDS"),
-                         (home_moving, "START_SECONDS"), (offboard_archive, "GONE_SECONDS")):  # fmt: skip
-        monkeypatch.setattr(module, name, 0.2)
     monkeypatch.setattr("pdshub.cli.enforced.POLL_SECONDS", 0.0)
 
 
@@ -343,7 +340,8 @@ def test_what_is_not_copied_whole_is_taken_back(call: Call, copied: dict[str, An
     untouched(where)
 
 
-def test_a_pod_that_never_runs(call: Call) -> None:
+def test_a_pod_that_never_runs(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(home_moving, "START_SECONDS", 0.0)
     where = MoveCluster()
     where.set(ended="Pending")
     code, _, err = call(where, LINE)

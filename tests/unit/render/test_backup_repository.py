@@ -75,7 +75,11 @@ def test_where(given: dict[str, Any], location: str, where: tuple[str, int]) -> 
 SAME = [
     ({"rest": {"url": "https://b.example.org/x/../y//z%2e"}}, {"rest": {"url": "https://b.example.org/y/z."}}, True),
     ({"rest": {"url": "https://b.example.org"}}, {"rest": {"url": "https://b.example.org//"}}, True),
-    ({"s3": {**S3, "endpoint": "https://s.org/a/./"}}, {"s3": {**S3, "endpoint": "https://s.org/a"}}, True),
+    (
+        {"s3": {**S3, "endpoint": "https://s.org/a/./", "prefix": "p"}},
+        {"s3": {**S3, "endpoint": "https://s.org/a", "prefix": "p"}},
+        True,
+    ),
     ({"rest": {"url": "https://B.example.org:443/x/"}}, {"rest": {"url": "https://b.example.org/x"}}, True),
     ({"rest": {"url": "https://b.example.org/x"}}, {"rest": {"url": "https://b.example.org/X"}}, False),
     (

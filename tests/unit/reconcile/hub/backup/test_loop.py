@@ -192,12 +192,18 @@ def shared(name: str) -> dict[str, Any]:
     return {"repository": {"nfs": where}, "schedule": "0 0 1 1 *", "history": 30}
 
 
+def with_one_key(estate: Estate, namespace: str, users: tuple[str, ...]) -> None:
+    """A hub at the repository of all, and with its key."""
+    estate.hub(namespace, users, **shared(namespace))
+    estate.put(SECRET, "demo-backup-key", namespace, data={"key": base64.b64encode(b"of all").decode()})
+    estate.ask("one", namespace)
+
+
 def test_two_hubs_with_one_repository_take_turns() -> None:
     async def main() -> None:
         estate = Estate()
         for namespace, users in (("a", tuple("abcdefgh")), ("b", ("x",))):
-            estate.hub(namespace, users, **shared(namespace))
-            estate.ask("one", namespace)
+            with_one_key(estate, namespace, users)
         most = 0
 
         def watched() -> bool:
@@ -220,8 +226,7 @@ def test_a_hub_that_is_gone_holds_up_nobody() -> None:
     async def main() -> None:
         estate = Estate()
         for namespace in ("a", "b"):
-            estate.hub(namespace, ("x",), **shared(namespace))
-            estate.ask("one", namespace)
+            with_one_key(estate, namespace, ("x",))
         estate.busy = {"init"}
         await estate.until(lambda: bool(estate.status("one", "a").get("job")), "a")
         await estate.look("b")
