@@ -150,8 +150,8 @@ class Operator:
 
     def longest_busy(self) -> float:
         """Seconds that the longest present look at a hub, its people, backups, drills, recovery or a view has taken."""
-        beside = (self.people, self.backups, self.drills, self.recoveries)
-        queues = (self.hubs, self.views, *(loop.queue for loop in beside))
+        people, backups, drills, recoveries = self.people, self.backups, self.drills, self.recoveries
+        queues = (self.hubs, self.views, people.queue, backups.queue, drills.queue, recoveries.queue)
         return max(queue.longest_busy() for queue in queues)
 
     def unhealthy_reason(self) -> str:

@@ -84,7 +84,9 @@ def test_commands_between_words_are_commands(capsys: pytest.CaptureFixture[str])
             pytest.fail(f"{line}: {capsys.readouterr().err}")
 
 
-@pytest.mark.parametrize(("area", "known"), [("backup", {"now", "status", "list", "show", "key"}), ("restore", {"user"})])
+@pytest.mark.parametrize(
+    ("area", "known"), [("backup", {"now", "status", "list", "show", "key"}), ("restore", {"user"})]
+)
 def test_the_plugins_page_names_every_command(area: str, known: set[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         plugin.main([area, "--help"])

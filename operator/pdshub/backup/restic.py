@@ -31,6 +31,10 @@ LOCK_WAIT = "2m"
 HOPELESS = ("Full", "ReadOnly")
 """What no second try makes better within minutes; restic would try for a quarter of an hour."""
 TRIES = 4
+CANCELED = "context canceled"
+"""What restic says, at times with exit code 1, when it was interrupted while it began."""
+CLEARED = "\x1b[2K"
+"""What it writes before a line of its own."""
 Record = dict[str, Any]
 
 
@@ -133,7 +137,7 @@ class Restic:
         with process.stderr as pipe:
             while line := pipe.readline(LONGEST):
                 found = record(line)
-                text = error_text(found) if found else line.decode("utf-8", "replace").strip()
+                text = error_text(found) if found else line.decode("utf-8", "replace").replace(CLEARED, "").strip()
                 if text:
                     stream.words.append(self._words.clean(text))
                 if found and found.get("message_type") == "error" and on_error:
@@ -178,7 +182,7 @@ class Restic:
         if stream.short:
             said = [w for w in stream.words if "signal interrupt" not in w and "context canceled" not in w]
             raise Failed("Unreachable", ": ".join(["the repository did not answer in time", *said[-1:]]))
-        if code == INTERRUPTED or code < 0:
+        if code == INTERRUPTED or code < 0 or CANCELED in text:
             self._ending.check()
         if code < 0:
             raise Failed("Failed", f"restic was killed by signal {-code}; for want of memory, if nobody did it. {text}")

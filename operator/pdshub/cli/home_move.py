@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pdshub.cli.archive import CliError
 from pdshub.cli.home_record import Record
 
-Json = Mapping[str, Any]
+Json = dict[str, Any]
 Step = Literal["retain", "copy", "drop-copy", "drop-kept", "drop-home", "make-home", "make-kept", "release", "done"]
 
 

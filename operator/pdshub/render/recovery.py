@@ -97,7 +97,7 @@ def database_claim(names: Names, values: Mapping[str, Any], snapshot: str) -> di
         "meta.helm.sh/release-namespace": names.namespace,
         RECOVERING: snapshot,
     }
-    spec = _spec(*(_dig(pvc, key) for key in ("accessModes", "storage", "storageClassName")), _DATABASE_SIZE)
+    spec = _spec(_dig(pvc, "accessModes"), _dig(pvc, "storage"), _dig(pvc, "storageClassName"), _DATABASE_SIZE)
     if isinstance(selector := _dig(pvc, "selector"), Mapping):
         spec["selector"] = dict(selector)
     labels = {"app.kubernetes.io/managed-by": "Helm", "component": "hub", HUB_LABEL: names.name}

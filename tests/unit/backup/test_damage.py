@@ -61,6 +61,7 @@ def test_a_check_keeps_nobody_from_the_repository_and_waits_for_nobody(hub: Hub)
         hub.run("check", read_subset="1/1").good()
         assert another.poll() is None and hub.locks(), "somebody worked with it all the time"
         assert another.stdin is not None
+        another.stdin.write(b"something")  # restic calls nothing a source that cannot be read
         another.stdin.close()
         assert another.wait() == 0
     hub.run("check", read_subset="1/1").good()

@@ -114,6 +114,19 @@ def test_a_restic_that_does_not_end_is_killed(hub: Hub, monkeypatch: pytest.Monk
     )
 
 
+INTERRUPTED = (
+    "printf '\\033[2Ksignal interrupt received, cleaning up\\nFatal: config cannot be loaded: context canceled\\n' >&2"
+)
+
+
+def test_a_restic_that_is_interrupted_while_it_begins_is_no_failure(hub: Hub) -> None:
+    """It has not always the exit code of an interrupt. Its words are real."""
+    begins = wrapped(hub, "backup", f'trap "{INTERRUPTED}; exit 1" INT; while :; do sleep 0.1; done')
+    assert hub.main(arguments(hub, "backup", *begins, deadline_seconds=20)) == 1
+    told = hub.told()
+    assert told.reason == "Deadline" and "x1b" not in told.message
+
+
 def test_a_repository_that_never_answers_has_a_time_of_its_own(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """restic tries for a quarter of an hour, and says what it sees; the last of it is told."""
     from pdshub.backup import repository

@@ -74,7 +74,7 @@ def token_of(hub: Hub, session: requests.Session) -> str:
     return found[1]
 
 
-def form(hub: Hub, user: str, xsrf: str | None = None, **fields: Any) -> requests.Response:
+def form(hub: Hub, user: str, /, xsrf: str | None = None, **fields: Any) -> requests.Response:
     """Send the page's form; by default with the session's own token."""
     session = hub.sessions[user]
     data = {"_xsrf": token_of(hub, session) if xsrf is None else xsrf, **fields}

@@ -23,7 +23,7 @@ from pdshub.kube import (
 )
 from pdshub.reconcile.common.triggers import HubKey
 from pdshub.reconcile.hub.backup import read as backups
-from pdshub.reconcile.hub.backup import turns
+from pdshub.reconcile.hub.backup import strangers, turns
 from pdshub.reconcile.hub.backup.asked import UNFINISHED, runs_of
 from pdshub.reconcile.hub.backup.facts import Facts as Backups
 from pdshub.reconcile.hub.drill import record
@@ -61,7 +61,7 @@ async def look(context: DrillContext, hub: Object, names: Names) -> Facts:
     return Facts(
         found, drills, namespace, await _image(kube, names) if drills.running else "",
         {str(job["metadata"]["name"]): job for job in jobs}, tuple(pods), not drills.running,
-        drills.running and await _busy(kube, found),
+        drills.running and await _busy(context, found),
     )  # fmt: skip
 
 
@@ -89,13 +89,15 @@ async def _image(kube: Kube, names: Names) -> str:
     return next((str(c.get("image") or "") for c in pod.get("containers") or [] if c.get("name") == HUB), "")
 
 
-async def _busy(kube: Kube, found: Backups) -> bool:
+async def _busy(context: DrillContext, found: Backups) -> bool:
     """Whether a run of any hub goes on at the same repository: drills wait for backups, not these for drills."""
     if found.place is None:
         return False
+    kube = context.kube
     bindings = await kube.items(ROLE_BINDING, fields=f"metadata.name={HUB_ROLE}")
     opened = {str(item["metadata"]["namespace"]) for item in bindings}
-    where = turns.repositories(await kube.live.items(PDSHUB), opened)
+    hubs = await kube.live.items(PDSHUB)
+    where = await strangers.without(context.backups, found, hubs, turns.repositories(hubs, opened))
     return any(
         run.status.phase in UNFINISHED and not run.going and where.get((run.namespace, run.hub)) == found.place.identity
         for run in runs_of(await kube.live.items(HUB_BACKUP))

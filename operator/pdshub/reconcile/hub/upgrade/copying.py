@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pdshub import rfc3339
+from pdshub.backup.before_upgrade import ID
 from pdshub.installation import Backup as Settings
 from pdshub.kube import Object
 from pdshub.reconcile.hub.backup.facts import Facts as Backups
@@ -105,7 +106,7 @@ def job_name(facts: Facts) -> str:
 def copy_of(job: Object) -> str:
     """The copy that a Job is about; empty where it does not say."""
     found = str((job["metadata"].get("annotations") or {}).get(COPY_ANNOTATION) or "")
-    return found if record.ID.fullmatch(found) else ""
+    return found if ID.fullmatch(found) else ""
 
 
 def made_at(copy: str) -> str:

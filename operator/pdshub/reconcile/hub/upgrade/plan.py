@@ -60,7 +60,7 @@ def _image(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def in_claim(values: Mapping[str, Any]) -> bool:
     """Whether the hub of these values has its database in the claim that is copied."""
-    return dig(values, "hub", "db", "type") == "sqlite-pvc"
+    return bool(dig(values, "hub", "db", "type") == "sqlite-pvc")
 
 
 def migrates(facts: Facts) -> bool:

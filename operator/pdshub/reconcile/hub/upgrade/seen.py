@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from pdshub import rfc3339
 from pdshub.api.hub import PDSHubSpec
-from pdshub.api.hub_upgrade import DatabaseCopy
+from pdshub.api.hub_upgrade import UpgradeStatus
 from pdshub.kube import CLAIM, DEPLOYMENT, HUB_BACKUP, JOB, POD, SECRET, Object
 from pdshub.reconcile.hub.backup.asked import Run, run_of
 from pdshub.reconcile.hub.backup.facts import Use, uses_of
@@ -59,8 +59,7 @@ def _labels(pairs: dict[str, str]) -> str:
 async def look(context: HubContext, hub: Object, names: Names, spec: PDSHubSpec, run: str) -> Seen:
     """One look. ``run``: name of the HubBackup that may have been made. Raises KubeError."""
     kube, where = context.kube.live, names.namespace
-    before = parse_status(hub).upgrade
-    records, unsealed = await _records(context, names, before.copies if before else ())
+    records, unsealed = await _records(context, names, _known(names, parse_status(hub).upgrade))
     deployment = await kube.get(DEPLOYMENT, HUB_DEPLOYMENT, where)
     mine = _labels({**COPY_LABELS, HUB_LABEL: names.name})
     jobs = {str(job["metadata"]["name"]): job for job in await kube.items(JOB, where, labels=mine)}
@@ -85,16 +84,26 @@ async def look(context: HubContext, hub: Object, names: Names, spec: PDSHubSpec,
     )
 
 
+def _known(names: Names, status: UpgradeStatus | None) -> set[str]:
+    """Records that the status tells of, which nobody in the namespace writes."""
+    if status is None:
+        return set()
+    copies = {record.copy_id(each.revision, rfc3339.seconds(each.taken)) for each in status.copies}
+    back = {status.rollback.copy_id, status.rollback.aside} if status.rollback else set()
+    return {names.record(copy) for copy in copies | back}
+
+
 async def _records(
-    context: HubContext, names: Names, copies: Sequence[DatabaseCopy]
+    context: HubContext, names: Names, known: Collection[str]
 ) -> tuple[tuple[Record, ...], tuple[str, ...]]:
-    """Records with a seal, and the names of Secrets without; those that the status knows (``copies``) first."""
+    """Records with a seal, and the names of Secrets without; those that are ``known`` first, then the newest."""
     kube, key = context.kube.live, await context.seal_key()
     labels = f"{HUB_LABEL}={names.name},{RECORD_LABEL}"
-    listed = [str(item["metadata"]["name"]) for item in await kube.metadata(SECRET, names.namespace, labels=labels)]
-    known = {names.record(record.copy_id(each.revision, rfc3339.seconds(each.taken))) for each in copies}
+    listed = [item["metadata"] for item in await kube.metadata(SECRET, names.namespace, labels=labels)]
+    listed.sort(key=lambda meta: str(meta.get("creationTimestamp") or ""), reverse=True)
+    listed.sort(key=lambda meta: str(meta["name"]) not in known)
     found, unsealed = [], []
-    for name in sorted(listed, key=lambda each: each not in known)[:MOST_RECORDS]:
+    for name in (str(meta["name"]) for meta in listed[:MOST_RECORDS]):
         secret = await kube.get(SECRET, name, names.namespace)
         if secret is None:
             continue

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from pdshub.kube import CLAIM, CONFIG_MAP, JOB, NETWORK_POLICY, PDSHUB, KubeError
+from pdshub.kube import CLAIM, CONFIG_MAP, JOB, NETWORK_POLICY, PDSHUB, SECRET, KubeError
 from pdshub.reconcile.hub import reconcile as hubs
 from pdshub.reconcile.hub.drill import conditions, read, record
 from pdshub.reconcile.hub.drill.progress import job_name
 from pdshub.reconcile.hub.drill.record import Drills
 from pdshub.render.names import Names
 from tests.unit.reconcile.hub.backup.given import NAMES
-from tests.unit.reconcile.hub.drill.given import SITE
+from tests.unit.reconcile.hub.drill.given import S3, SITE
 from tests.unit.reconcile.hub.drill.test_loop import Site, run
 
 
@@ -142,3 +142,23 @@ def test_snapshots_go_when_no_drill_reads_them() -> None:
 
 def test_what_drills_say_is_not_overwritten_by_the_loop_of_the_hub() -> None:
     assert set(conditions.OWNED) <= set(hubs.OTHERS)
+
+
+@pytest.mark.parametrize("stranger", [True, False])
+def test_who_names_the_repository_and_has_not_its_key_holds_up_no_drill(stranger: bool) -> None:
+    """Whoever may make a PDSHub may name any place, and leave a run there that never ends."""
+
+    async def main() -> None:
+        site = Site()
+        place = {"s3": {**S3["repository"]["s3"], "prefix": "shared"}}
+        site.kube.objects[PDSHUB.plural, "ns", "demo"]["spec"]["backup"]["repository"] = place
+        await site.saved()
+        site.hub("other", repository=place)
+        key = dict(site.kube.objects[SECRET.plural, "ns", "demo-backup-key"]["data"])
+        site.put(SECRET, "demo-backup-key", "other", data={"key": "eA=="} if stranger else key)
+        site.ask("one", "other")
+        for _ in range(3):
+            await site.practise()
+        assert site.record().running and bool(site.record().job) is stranger
+
+    run(main)

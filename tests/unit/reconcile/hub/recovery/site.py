@@ -100,7 +100,7 @@ class Site(Estate):
 
     def recovers(self, request: dict[str, Any]) -> Answer:
         """Everything succeeds."""
-        action, item = request["action"], request["item"]
+        action, item = request["action"], request.get("item")
         if action == "plan":
             return self.chosen(request["after"])
         if action == "keys":

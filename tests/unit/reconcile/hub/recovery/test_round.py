@@ -214,7 +214,7 @@ def test_never_over_a_hub_that_is_there(there: str) -> None:
         assert site.jobs == []
         if there != "release":  # of a release that cannot be read the hub's own loop speaks
             assert site.phase() == "Refused" and site.condition("Recovered")["reason"] == "DataPresent"
-            assert not site.installed() and "never brought back over it" in site.told_by_status()["message"]
+            assert not site.installed() and "nothing is ever brought back over it" in site.told_by_status()["message"]
 
     run(main)
 
