@@ -82,7 +82,8 @@ _WORDS = (
         r"|invalid data returned|wrong data returned|repository contains errors|repository index is damaged"
         r"|not found in index|not found in repository|is damaged|could be damaged|could not be loaded|data corruption"
         r"|unexpected (file|pack)|pack .{0,200}(contains|does not exist)|error for tree|zero size, invalid repository"
-        r"|invalid blob length|(decrypting|decompressing) blob|from \d+ packs failed|reached EOF of pack",
+        r"|invalid blob length|(decrypting|decompressing) blob|from \d+ packs failed|reached EOF of pack"
+        r"|(Load|ReadFull)\(<data/.{0,600}(no such file or directory|(key|file) does not exist)",
         "Damaged",
     ),
     _word(

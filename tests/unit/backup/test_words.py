@@ -35,6 +35,9 @@ REAL = (
      "ciphertext verification failed]",
      "Damaged"),
     (1, "id 0 not found in repository", "Damaged"),
+    (1, "Fatal: cannot dump file: ReadFull(<data/11eb>): open /r/data/11/11eb: no such file or directory", "Damaged"),
+    (1, "Load(<data/11eb>, 47, 700) failed: The specified key does not exist.", "Damaged"),
+    (1, "Load(<data/11eb>, 47, 700) failed: The specified bucket does not exist", "Unreachable"),
     (1, "Load(<lock/ab>, 0, 0) failed: invalid data returned\n\nthe `unlock --remove-all` command can be used to "
      "remove invalid locks. Make sure that no other restic process is accessing the repository", "Locked"),
     (1, "Fatal: create repository at /r failed: repository already contains keys", "NoRepository"),
