@@ -157,7 +157,7 @@ class Disk:
             "--folder", str(self.pool), "--no-claims", "--overcommit", "10", "--run-dir", str(self.directory), *more,
         ]  # fmt: skip
         self.driver = subprocess.Popen(command, start_new_session=True)
-        eventually(self.answers)
+        eventually(self.answers, 120, "the driver answers")
 
     def answers(self) -> bool:
         with self.channel() as channel:
