@@ -32,6 +32,7 @@ LOCATIONS = {
 }
 """What a location of each kind looks like. The operator writes it; it is an argument to programs all the same."""
 PASSED_ON = ("PATH", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+SSH_LOG = "ssh.log"
 NSS_WRAPPER = "libnss_wrapper.so"
 LARGEST = 65536
 """Bytes of a key of a Secret."""
@@ -45,6 +46,8 @@ class Access:
     options: tuple[str, ...]
     secrets: tuple[str, ...]
     """What is hidden in every line."""
+    log: Path | None = None
+    """Where ssh writes what is wrong: on stderr it may come too late for restic, which ends as soon as ssh does."""
 
 
 def _read(folder: Path, key: str) -> str:
@@ -116,7 +119,7 @@ def _sftp(request: JobRequest, keys: Path, private: Path) -> tuple[dict[str, str
         "ServerAliveInterval": "15",
         "ServerAliveCountMax": "4",
     }
-    words = ["-F", "/dev/null", "-i", str(key), "-p", str(request.port or 22)]
+    words = ["-F", "/dev/null", "-E", str(private / SSH_LOG), "-i", str(key), "-p", str(request.port or 22)]
     words += [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
     return _named(private), ("-o", f"sftp.args={shlex.join(words)}"), []
 
@@ -161,4 +164,4 @@ def prepare(request: JobRequest, secrets: Path, private: Path, scratch: Path, ow
     }
     if request.ca:
         environment["RESTIC_CACERT"] = str(secrets / "ca" / "ca.crt")
-    return Access(environment, options, (*hidden, *also))
+    return Access(environment, options, (*hidden, *also), private / SSH_LOG if request.kind == "sftp" else None)

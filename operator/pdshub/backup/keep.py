@@ -6,11 +6,13 @@ from pdshub.api.backup_job import JobAnswer
 from pdshub.backup import repository, retention
 from pdshub.backup.job import Job
 from pdshub.backup.repository import CONTACT
-from pdshub.backup.verdict import Failed
+from pdshub.backup.restic import Done
+from pdshub.backup.verdict import Failed, failed
 
 NOWHERE = "pdshub-nothing-has-this-name"
 INDEX = "<index/"
 """How restic names a file of the index in what went wrong with it."""
+REFUSED = "unable to remove"
 AT_ONCE = 200
 """Snapshots that one call of restic forgets; their ids are arguments."""
 
@@ -73,7 +75,13 @@ def forget(job: Job) -> JobAnswer:
     found = repository.snapshots(job.restic, job.request.hub)
     gone = retention.plan(found, job.request.hub, job.request.item, job.request.keep, job.now())
     for n in range(0, len(gone), AT_ONCE):
-        job.restic.run("forget", *(one.id for one in gone[n : n + AT_ONCE]))
+        _took(job.restic.run("forget", *(one.id for one in gone[n : n + AT_ONCE])))
     job.words.say(f"{len(gone)} snapshots of {len(found)} went")
-    job.restic.run("prune")
+    _took(job.restic.run("prune"))
     return job.answer(f"{len(gone)} snapshots went, {len(found) - len(gone)} stay")
+
+
+def _took(done: Done) -> None:
+    """restic ends well also where a server refuses to take anything away, and says so. Raises Failed."""
+    if REFUSED in done.text:
+        raise failed(1, done.text)

@@ -31,6 +31,8 @@ LOCK_WAIT = "2m"
 HOPELESS = ("Full", "ReadOnly")
 """What no second try makes better within minutes; restic would try for a quarter of an hour."""
 TRIES = 4
+LOGGED = 4096
+"""Bytes of ssh's words that are read."""
 CANCELED = "context canceled"
 """What restic says, at times with exit code 1, when it was interrupted while it began."""
 CLEARED = "\x1b[2K"
@@ -98,6 +100,8 @@ class Restic:
         """restic while it writes. Afterwards it was waited for, and ``code`` is there; when the block is left by an
         exception it is ended first. ``seconds``: a time of its own, shorter than the Job's. Raises Failed."""
         self._ending.check()
+        if self._access.log:
+            self._access.log.write_bytes(b"")
         try:
             process = subprocess.Popen(
                 [self._program, "--json", *self.options, *self._access.options, *arguments],
@@ -165,6 +169,15 @@ class Restic:
                     on_line(line)
         return self.judged(stream, good=good, contact=contact)
 
+    def _logged(self) -> list[str]:
+        """The last lines of ssh, where there is one."""
+        try:
+            data = self._access.log.read_bytes() if self._access.log else b""
+        except OSError:
+            return []
+        lines = data[-LOGGED:].decode("utf-8", "replace").splitlines()
+        return [self._words.clean(line) for line in lines[-KEPT:] if line.strip()]
+
     def settled(self, stream: Stream, failure: Failed | None) -> None:
         """How a stream ended, its reader failed or not: what restic says comes first, if it ended by itself. Raises."""
         if failure is None or stream.code not in (0, INTERRUPTED):
@@ -176,12 +189,13 @@ class Restic:
     def judged(self, stream: Stream, *, good: Sequence[int] = (0,), contact: bool = False) -> Done:
         """How a stream ended that was read to its end. Raises as run does."""
         code = stream.code if stream.code is not None else 1
-        text = "; ".join(dict.fromkeys(stream.words))
+        text = "; ".join(dict.fromkeys([*stream.words, *self._logged()]))
         if code in good:
             return Done(code, text)
         if stream.short:
             said = [w for w in stream.words if "signal interrupt" not in w and "context canceled" not in w]
-            raise Failed("Unreachable", ": ".join(["the repository did not answer in time", *said[-1:]]))
+            last = [word for word in (judge(1, said[-1], contact=True)[1], said[-1]) if word] if said else []
+            raise Failed("Unreachable", ": ".join(["the repository did not answer in time", *last]))
         if code == INTERRUPTED or code < 0 or CANCELED in text:
             self._ending.check()
         if code < 0:

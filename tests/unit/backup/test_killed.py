@@ -172,6 +172,7 @@ def test_only_locks_of_this_host_name_are_taken_away_at_once(hub: Hub) -> None:
         patch.setattr(module, "LOCK_WAIT", "1s")
         hub.run("forget").bad("Locked")
     hub.call("unlock", "--remove-all")
+    grown(hub, 6)
     lock(hub, socket.gethostname())
     assert hub.run("forget").good().unlocked == 1
     assert hub.locks() == []
