@@ -69,3 +69,8 @@ def supply() -> Artefact:
 def _install(work: Path, *what: str) -> None:
     run(["python3", "-m", "venv", "--clear", work])
     run([work / "bin" / "python", "-m", "pip", "install", "--disable-pip-version-check", *what])
+
+
+def requirements(work: Path, pins: Path) -> None:
+    """A new environment with what a requirements file pins."""
+    _install(work, "--requirement", str(pins))

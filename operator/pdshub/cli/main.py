@@ -19,6 +19,7 @@ from pdshub.cli import (
     backup,
     homes,
     import_docker,
+    plan_aws,
     preview,
     probe,
     proxy,
@@ -73,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     restore_deleted.arguments(areas, _common(OF_HUBS))
     proxy.arguments(areas, lambda: _common(OF_HUBS))
     import_docker.arguments(areas, lambda: _common("the namespace of the hub that is made (default: hub)"))
+    plan_aws.arguments(areas, lambda: _common(OF_HUBS))
     log = areas.add_parser(
         "audit", parents=[common], help="who signed in, was refused, entered whose server, was removed"
     )
