@@ -55,9 +55,7 @@ def _kept(code: str, name: str, found: Template) -> Iterator[Finding]:
 def files(found: Template) -> Iterator[Finding]:
     """A13: a file system in the clear, gone with the stack, or out of reach of nodes."""
     private = {
-        reference(one)
-        for _, properties in found.of("AWS::EKS::Nodegroup")
-        for one in listed(properties.get("Subnets"))
+        reference(one) for _, properties in found.of("AWS::EKS::Nodegroup") for one in listed(properties.get("Subnets"))
     }
     clusters = {name for name, _ in found.of("AWS::EKS::Cluster")}
     groups = dict(found.of("AWS::EC2::SecurityGroup"))

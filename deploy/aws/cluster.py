@@ -92,9 +92,7 @@ def build(stack: Stack, given: Parameters, network: Network) -> Cluster:
         "aws-load-balancer-controller",
         statements=access.load_balancer_statements(network.vpc.ref),
     )
-    access.associate(
-        stack, "LoadBalancerIdentity", cluster, balancer, "kube-system", "aws-load-balancer-controller"
-    )
+    access.associate(stack, "LoadBalancerIdentity", cluster, balancer, "kube-system", "aws-load-balancer-controller")
     scaler = access.pod_role(
         stack, "AutoscalerRole", "kube-system", "cluster-autoscaler", statements=access.autoscaler_statements()
     )
@@ -166,9 +164,7 @@ def _template(stack: Stack, name: str, gigabytes: int) -> ec2.CfnLaunchTemplate:
         stack,
         name,
         launch_template_data=ec2.CfnLaunchTemplate.LaunchTemplateDataProperty(
-            block_device_mappings=[
-                ec2.CfnLaunchTemplate.BlockDeviceMappingProperty(device_name="/dev/xvda", ebs=disk)
-            ],
+            block_device_mappings=[ec2.CfnLaunchTemplate.BlockDeviceMappingProperty(device_name="/dev/xvda", ebs=disk)],
             # one hop is the node itself: no pod gets at the node's role, whatever its policies let through
             metadata_options=ec2.CfnLaunchTemplate.MetadataOptionsProperty(
                 http_endpoint="enabled", http_tokens="required", http_put_response_hop_limit=1

@@ -51,9 +51,7 @@ def build(stack: Stack, given: Parameters) -> Network:
         tags=[_named("Vpc")],
     )
     internet = ec2.CfnInternetGateway(stack, "Internet", tags=[_named("Internet")])
-    attached = ec2.CfnVPCGatewayAttachment(
-        stack, "InternetAttached", vpc_id=vpc.ref, internet_gateway_id=internet.ref
-    )
+    attached = ec2.CfnVPCGatewayAttachment(stack, "InternetAttached", vpc_id=vpc.ref, internet_gateway_id=internet.ref)
     first, second = given.first_zone.value_as_string, given.second_zone.value_as_string
     public = (
         _subnet(stack, "PublicOne", first, 0, vpc, "elb"),

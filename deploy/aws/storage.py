@@ -130,8 +130,6 @@ def _bucket(stack: Stack, name: str, noncurrent_days: int) -> s3.CfnBucket:
         "Resource": [bucket.attr_arn, Fn.join("", [bucket.attr_arn, "/*"])],
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }
-    policy = s3.CfnBucketPolicy(
-        stack, f"{name}Policy", bucket=bucket.ref, policy_document=access.document(plain)
-    )
+    policy = s3.CfnBucketPolicy(stack, f"{name}Policy", bucket=bucket.ref, policy_document=access.document(plain))
     _keep(policy)
     return bucket

@@ -1,8 +1,8 @@
 """How much of public deployments is understood: ``./hack/bench import OWNER/NAME@COMMIT=PATH…``, which writes
 docs/benchmarks/import.md.
 
-PATH is a checkout, or a folder in it. Only their names and numbers are kept, none of their text. What is listed has to be looked at by a person, once: whether a
-value that was taken over is the one that the old hub has.
+PATH is a checkout, or a folder in it. Only their names and numbers are kept, none of their text. What is listed has to
+be looked at by a person, once: whether a value that was taken over is the one that the old hub has.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ def page(rows: list[Json], day: str) -> str:
     """The figures as a page of the manual."""
     head = (
         "# Import of public deployments: figures\n\n"
-        "Written by `./hack/bench import`, with import.json beside it. Do not edit. Statements of `jupyterhub_config.py` of public\n"
-        "deployments with DockerSpawner that `kubectl pdshub import dockerspawner` understood; the rest it lists line by line.\n\n"
+        "Written by `./hack/bench import`, with import.json beside it. Do not edit. Statements of\n"
+        "`jupyterhub_config.py` of public deployments with DockerSpawner that `kubectl pdshub import dockerspawner`\n"
+        "understood; the rest it lists line by line.\n\n"
         f"{day}\n\n| deployment | understood | taken over | counterpart | none | contradicts | not understood |\n"
         "| --- | --- | --- | --- | --- | --- | --- |\n"
     )
@@ -51,8 +52,8 @@ def page(rows: list[Json], day: str) -> str:
             continue
         share = f"{row['understood']} of {row['statements']}, {100 * row['understood'] // max(row['statements'], 1)} %"
         lines.append(
-            f"| {row['name']} | {share} | {row['taken']} | {row['counterpart']} | {row['none']} | {row['contradiction']} "
-            f"| {row['unread']} |"
+            f"| {row['name']} | {share} | {row['taken']} | {row['counterpart']} | {row['none']} "
+            f"| {row['contradiction']} | {row['unread']} |"
         )
     good = [row for row in rows if "error" not in row]
     both = [sum(row[key] for row in good) for key in ("understood", "statements")]

@@ -1,4 +1,4 @@
-"""The database of an old hub on its way: a copy that is read, a copy that is converted, and into the new hub's volume."""
+"""The database of an old hub on its way: a copy that is read, one that is converted, and into the new hub's volume."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ def keys(text: str) -> list[str]:
     found = [part.strip() for part in text.strip().removeprefix("JUPYTERHUB_CRYPT_KEY=").split(";")]
     for key in found:
         try:
-            length = len(bytes.fromhex(key)) if len(key) == 2 * _KEY_BYTES else len(base64.b64decode(key, validate=True))
+            length = (
+                len(bytes.fromhex(key)) if len(key) == 2 * _KEY_BYTES else len(base64.b64decode(key, validate=True))
+            )
         except ValueError:
             length = 0
         if length != _KEY_BYTES:
@@ -62,7 +64,7 @@ def keys(text: str) -> list[str]:
 
 
 def secret(hub: str, namespace: str, old: list[str]) -> Json:
-    """The Secret of the new hub's keys: new ones, and behind its own the old keys, by which it reads what they wrote."""
+    """The Secret of the new hub's keys: new ones, and behind them the old, by which it reads what these wrote."""
     labels = {"app.kubernetes.io/managed-by": MANAGER, f"{GROUP}/hub": hub, f"{GROUP}/namespace": namespace}
     name = f"{hub}-keys"
     data = {
@@ -82,14 +84,20 @@ def claim(hub: str, namespace: str, storage_class: str) -> Json:
 
 
 def load(
-    kubectl: Kubectl, pods: import_pod.Pods, hub: str, database: Path, old_keys: list[str], storage_class: str, replace: bool
+    kubectl: Kubectl,
+    pods: import_pod.Pods,
+    hub: str,
+    database: Path,
+    old_keys: list[str],
+    storage_class: str,
+    replace: bool,
 ) -> str:
     """Puts a converted database into the new hub's volume; says what came of it. Raises CliError, KubectlError."""
     namespace = pods.namespace
     if kubectl.items("pods", "-n", namespace, "-l", "component=hub"):
         raise CliError(
-            f"a hub runs in {namespace}: a database under a running hub would be lost. Suspend it (spec.suspend: true), and"
-            " kubectl scale deployment/hub --replicas=0"
+            f"a hub runs in {namespace}: a database under a running hub would be lost. Suspend it (spec.suspend: true),"
+            " and kubectl scale deployment/hub --replicas=0"
         )
     there = {str(found["metadata"]["name"]) for found in kubectl.items("persistentvolumeclaims", "-n", namespace)}
     if CLAIM not in there:
@@ -122,7 +130,6 @@ def hub_image(kubectl: Kubectl, system: str, told: str) -> str:
     """The hub's image: as told, else the installation's. Raises CliError."""
     if told:
         return told
-
 
     try:
         found = kubectl.get("configmap", "pdshub-installation", "-n", system)

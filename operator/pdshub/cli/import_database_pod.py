@@ -2,7 +2,6 @@
 
 Its text is handed to ``python3 -c`` in a pod of the hub's own image; JupyterHub is imported there alone.
 """
-# ruff: noqa: PTH - one directory, whose path is an argument
 
 from __future__ import annotations
 

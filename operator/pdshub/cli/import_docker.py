@@ -13,7 +13,7 @@ from typing import Any
 
 from pdshub.api.base import parse_quantity
 from pdshub.archive.findings import printable
-from pdshub.cli import import_database, import_files, import_homes, import_pod, import_words, terminal
+from pdshub.cli import import_database, import_files, import_homes, import_pod, import_sources, import_words, terminal
 from pdshub.cli.archive import FAILED, CliError, Said
 from pdshub.cli.hub_choice import UseError
 from pdshub.cli.kubectl import Kubectl
@@ -33,24 +33,36 @@ def arguments(areas: Any, common: Callable[[], argparse.ArgumentParser]) -> None
     text = "a JupyterHub with DockerSpawner: a PDSHub, its view, people, homes and database. The old hub is only read"
     sub: argparse.ArgumentParser = commands.add_parser("dockerspawner", parents=[common()], help=text, description=text)
     sub.add_argument("folder", metavar="DIR", help="where docker-compose.yml and jupyterhub_config.py are")
-    sub.add_argument("--config", default="", metavar="NAME", help="the configuration's name in DIR (default: looked for)")
+    sub.add_argument(
+        "--config", default="", metavar="NAME", help="the configuration's name in DIR (default: looked for)"
+    )
     sub.add_argument("--fstab", default="", metavar="FILE", help="the old machine's fstab (default: DIR/fstab)")
     sub.add_argument("--database", default="", metavar="FILE", help="jupyterhub.sqlite: users, groups, shares")
     sub.add_argument("--names", default="", metavar="FILE", help="old and new names, two in a line")
     sub.add_argument("--name", default="", metavar="HUB", help="the PDSHub's name (default: that of DIR)")
     sub.add_argument("--hostname", default="", help="where people go (default: that of the OAuth callback)")
-    sub.add_argument("--size", type=_quantity, default="", metavar="QUANTITY", help="of homes (default: what was promised)")
+    sub.add_argument(
+        "--size", type=_quantity, default="", metavar="QUANTITY", help="of homes (default: what was promised)"
+    )
     sub.add_argument("--to", default="pdshub-import", metavar="OUT", help="folder for what is written")
     sub.add_argument("--homes", default="", metavar="DIR|docker", help="copy homes from a folder, or Docker's volumes")
-    sub.add_argument("--user", action="append", default=[], metavar="NAME", help="only this one's home; may be repeated")
+    sub.add_argument(
+        "--user", action="append", default=[], metavar="NAME", help="only this one's home; may be repeated"
+    )
     sub.add_argument("--final", action="store_true", help="the old hub is stopped: compare every file by digest")
     sub.add_argument("--load-database", action="store_true", help="put the converted database into the hub's volume")
     sub.add_argument("--replace-database", action="store_true", help="one that is there already is put aside")
     sub.add_argument("--crypt-keys", default="", metavar="FILE|drop", help="the old hub's JUPYTERHUB_CRYPT_KEY")
     sub.add_argument("--storage-class", default="", metavar="CLASS", help="of new claims (default: the cluster's)")
-    sub.add_argument("--image", default="", help="of pods that take homes in, with python3 (default: the installation's)")
-    sub.add_argument("--hub-image", default="", help="of the pod that converts the database (default: the installation's)")
-    sub.add_argument("--dry-run", action="store_true", help="write nothing, ask no cluster: only the report and the plan")
+    sub.add_argument(
+        "--image", default="", help="of pods that take homes in, with python3 (default: the installation's)"
+    )
+    sub.add_argument(
+        "--hub-image", default="", help="of the pod that converts the database (default: the installation's)"
+    )
+    sub.add_argument(
+        "--dry-run", action="store_true", help="write nothing, ask no cluster: only the report and the plan"
+    )
     sub.set_defaults(run=run)
 
 
@@ -154,10 +166,10 @@ def _homes(
         raise UseError("nothing of a user is kept by this deployment: there are no homes to copy")
     if args.homes != DOCKER and not Path(args.homes).is_dir():
         raise UseError(f"--homes {args.homes} is no directory")
-    found = import_homes.sources(home, read.names, args.homes, import_homes.volume)
-    meant, notes = import_homes.chosen(found, args.user)
-    trees = import_homes.planned(meant, home.stubs, _told)
-    size = read.hub["spec"].get("server", {}).get("home", {}).get("size") or import_homes.DEFAULT_SIZE
+    found = import_sources.sources(home, read.names, args.homes, import_sources.volume)
+    meant, notes = import_sources.chosen(found, args.user)
+    trees = import_sources.planned(meant, home.stubs, _told)
+    size = read.hub["spec"].get("server", {}).get("home", {}).get("size") or import_sources.DEFAULT_SIZE
     if args.dry_run:
         answer["homes"] = import_words.planned(meant, trees, notes, size)
         return import_words.plan_text(answer["homes"]), 0
@@ -165,7 +177,12 @@ def _homes(
     copier = import_homes.Copier(kubectl, pods, home, wanted.name, Path(args.to) / "homes", _told)
     made = copier.claims(meant, trees, size, args.storage_class)
     outcomes = copier.copy(meant, trees, args.final)
-    answer["homes"] = {"claims": made, "notes": notes, "homes": [outcome.wire() for outcome in outcomes], "final": args.final}
+    answer["homes"] = {
+        "claims": made,
+        "notes": notes,
+        "homes": [outcome.wire() for outcome in outcomes],
+        "final": args.final,
+    }
     failed = [o for o in outcomes if o.error or o.refused or (args.final and not o.equal)]
     return import_words.outcome_text(outcomes, [*made, *notes], args.final), FAILED if failed else 0
 
@@ -187,5 +204,3 @@ def _load(kubectl: Kubectl, args: argparse.Namespace, wanted: deployment.Wanted,
 
 def _told(words: str) -> None:
     terminal.write(sys.stderr, f"… {printable(words)}")
-
-

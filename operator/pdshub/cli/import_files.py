@@ -65,5 +65,7 @@ def write(folder: Path, made: Mapping[str, str]) -> list[str]:
             mark.write_text(text, encoding="utf-8")
             said.append(str(path))
     except (OSError, UnicodeError) as error:
-        raise CliError(f"{getattr(error, 'filename', None) or folder}: {getattr(error, 'strerror', None) or error}") from None
+        raise CliError(
+            f"{getattr(error, 'filename', None) or folder}: {getattr(error, 'strerror', None) or error}"
+        ) from None
     return said

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-import math
-import os
 import secrets
-import shutil
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,36 +13,16 @@ from urllib.parse import quote
 
 from pdshub.cli import import_plan, import_pod, import_receiver, import_stream, import_tree
 from pdshub.cli.archive import CliError
-from pdshub.cli.census import quantity
-from pdshub.cli.hub_choice import UseError
+from pdshub.cli.import_sources import Source, claim_size
 from pdshub.cli.import_tree import Entry
 from pdshub.cli.kubectl import Kubectl, KubectlError
-from pdshub.dockerspawner import names
 from pdshub.dockerspawner.binds import Home
-from pdshub.reconcile.hub.people import slug
 from pdshub.wellknown import HOME_OF, USERNAME
 
 Json = dict[str, Any]
-DEFAULT_SIZE = "10Gi"
 BATCH_BYTES, BATCH_FILES, TOGETHER, TRIES = 256 << 20, 5000, 8, 3
 """What is sent at once, how many claims a pod has, and how often a part is sent that does not arrive."""
 MOUNTED = "/homes"
-
-
-@dataclass(frozen=True)
-class Source:
-    """A home of the old hub."""
-
-    user: str
-    """The name at the new hub."""
-    old: str
-    root: str = ""
-    """Directory below which it is opened, without links."""
-    home: str = ""
-    """Its path below ``root``; empty where none was found."""
-    others: tuple[str, ...] = ()
-    """More directories that may be this person's, by names of other versions."""
-    claim: str = ""
 
 
 @dataclass
@@ -81,60 +57,6 @@ class Outcome:
         return {**found, "sentBytes": self.sent_bytes, "leftOut": self.left_out, "owners": owners, "equal": self.equal}
 
 
-def claim_of(user: str) -> str:
-    """The claim of somebody's home, as the new hub's spawner calls it."""
-    return f"claim-{slug.safe(user)}"
-
-
-def sources(home: Home, people: Mapping[str, str], where: str, inspected: Callable[[str], str]) -> list[Source]:
-    """Where everybody's home is. ``people``: new names by old ones. ``where``: the folder that holds homes, or docker.
-
-    ``inspected``: the directory of a volume of Docker's; empty where there is none.
-    """
-    found = []
-    for old, new in sorted(people.items()):
-        claimed = claim_of(new)
-        there = []
-        for name in names.below_fixed(home.rule, old):
-            if where == "docker" and home.rule.named:
-                if path := inspected(name):
-                    there.append((str(Path(path).parent), Path(path).name))
-            else:
-                root = home.rule.fixed if where == "docker" else where
-                # a volume's directory as /var/lib/docker/volumes has it, or as somebody copied it
-                for below in (f"{name}/_data", name) if home.rule.named else (name,):
-                    if Path(root, below).is_dir() and not Path(root, below).is_symlink():
-                        there.append((root, below))
-                        break
-        first = there[0] if there else ("", "")
-        others = tuple(f"{root}/{below}" for root, below in there[1:])
-        found.append(Source(new, old, first[0], first[1], others, claimed))
-    return found
-
-
-def volume(name: str, program: str = "") -> str:
-    """The directory of a volume of Docker's or podman's; empty where there is none of that name. Raises CliError.
-
-    Docker is asked where the volume lies, and nothing else of it.
-    """
-    chosen = program or os.environ.get("DOCKER") or shutil.which("docker") or shutil.which("podman")
-    if not chosen:
-        raise CliError("neither docker nor podman is on PATH: --homes DIR takes a folder that holds the homes")
-    try:
-        done = subprocess.run(
-            [chosen, "volume", "inspect", "--format", "{{.Mountpoint}}", "--", name],
-            capture_output=True, encoding="utf-8", errors="replace", timeout=60, check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise CliError(f"{chosen}: {error}") from None
-    path = done.stdout.strip()
-    if done.returncode or not path.startswith("/"):
-        if "no such" in done.stderr.lower() or not done.stderr.strip():
-            return ""
-        raise CliError(f"{chosen} volume inspect: {done.stderr.strip()[:300]}")
-    return path
-
-
 class Copier:
     """Copies homes into the cluster."""
 
@@ -145,7 +67,9 @@ class Copier:
         self.journal, self.told = journal, told
         self.program = inspect.getsource(import_receiver)
 
-    def claims(self, homes: Sequence[Source], trees: Mapping[str, import_tree.Tree], size: str, of_class: str) -> list[str]:
+    def claims(
+        self, homes: Sequence[Source], trees: Mapping[str, import_tree.Tree], size: str, of_class: str
+    ) -> list[str]:
         """Makes the claims that are missing; returns what was done. Raises CliError, KubectlError."""
         there = {
             str(found["metadata"]["name"]): found
@@ -165,8 +89,8 @@ class Copier:
             whose = str(notes.get(HOME_OF) or notes.get(USERNAME) or "")
             if whose != source.user:
                 raise CliError(
-                    f"claim {source.claim} is that of {whose or 'nobody, as it says'}, and not of {source.user}: nothing"
-                    " was copied"
+                    f"claim {source.claim} is that of {whose or 'nobody, as it says'}, and not of {source.user}:"
+                    " nothing was copied"
                 )
         return said
 
@@ -209,7 +133,7 @@ class Copier:
     def _one(
         self, pod: str, mounted: str, source: Source, tree: import_tree.Tree, outcome: Outcome, compare: bool
     ) -> None:
-        top = f"{mounted}/{self.home.inner}".rstrip("/")
+        top = [mounted, self.home.inner]
         written = self._written(source.user)
         plan = import_plan.make(tree.entries, self._there(pod, top), written)
         outcome.files, outcome.bytes, outcome.owners = len(tree.entries), tree.bytes, tree.owners()
@@ -238,9 +162,9 @@ class Copier:
             new = dict(json.loads(line) for line in self._asked(pod, "digest", top).splitlines())
             outcome.different = import_plan.differences(tree.entries, old, new, plan.kept)
 
-    def _sent(self, pod: str, top: str, source: Source, batch: Sequence[Entry]) -> tuple[Json, list[str]]:
+    def _sent(self, pod: str, top: Sequence[str], source: Source, batch: Sequence[Entry]) -> tuple[Json, list[str]]:
         """Sends a part, again where the connection breaks. Raises KubectlError."""
-        command = ["python3", "-c", self.program, "receive", top]
+        command = ["python3", "-c", self.program, "receive", *top]
         where = (self.pods.namespace, pod, import_pod.CONTAINER)
         for attempt in range(1, TRIES + 1):
             try:
@@ -252,11 +176,11 @@ class Copier:
                 self.told(f"{source.user}: a part did not arrive, once more: {error}")
         raise AssertionError  # the last attempt returned or raised
 
-    def _asked(self, pod: str, what: str, top: str, stdin: str | None = None) -> str:
-        command = ["python3", "-c", self.program, what, top]
+    def _asked(self, pod: str, what: str, top: Sequence[str], stdin: str | None = None) -> str:
+        command = ["python3", "-c", self.program, what, *top]
         return self.kubectl.execute(self.pods.namespace, pod, import_pod.CONTAINER, command, self.told, stdin)
 
-    def _there(self, pod: str, top: str) -> dict[str, Entry]:
+    def _there(self, pod: str, top: Sequence[str]) -> dict[str, Entry]:
         found = {}
         for line in self._asked(pod, "list", top).splitlines():
             path, kind, size, mtime_ns, mode, target = json.loads(line)
@@ -278,35 +202,3 @@ class Copier:
         part = self._file(user).with_suffix(".part")
         part.write_text(json.dumps(written), encoding="utf-8")
         part.replace(self._file(user))
-
-
-def claim_size(held: int, size: str) -> str:
-    """The size of a claim: that of homes, or what is in it and a quarter more."""
-    if held * 1.05 <= quantity(size):
-        return size
-    return f"{math.ceil(held * 1.25 / (1 << 30))}Gi"
-
-
-def planned(homes: Sequence[Source], stubs: Sequence[str], told: Callable[[str], None]) -> dict[str, import_tree.Tree]:
-    """What each home holds, by new name. Raises CliError where one can not be read."""
-    trees = {}
-    for source in homes:
-        try:
-            trees[source.user] = import_tree.read(source.root, source.home, stubs)
-        except OSError as error:
-            raise CliError(
-                f"the home of {source.old}, {source.root}/{source.home}: {error.strerror}: reading homes takes the rights of"
-                " root (sudo -E)"
-            ) from None
-        told(f"{source.user}: {len(trees[source.user].entries)} files of {trees[source.user].bytes >> 20} MiB")
-    return trees
-
-
-def chosen(homes: Sequence[Source], only: Sequence[str]) -> tuple[list[Source], list[str]]:
-    """The homes that are meant and there, and what is to be said of the others. Raises UseError."""
-    if unknown := set(only) - {source.user for source in homes} - {source.old for source in homes}:
-        raise UseError(f"--user {', '.join(sorted(unknown))}: nobody of this name is known")
-    meant = [source for source in homes if not only or source.user in only or source.old in only]
-    notes = [f"{source.old} has no home" for source in meant if not source.home]
-    notes += [f"{s.old} has more than one home: {s.root}/{s.home} is copied, not {', '.join(s.others)}" for s in meant if s.others]
-    return [source for source in meant if source.home], notes

@@ -1,7 +1,7 @@
 """What has to be done that a home is at its new place as it is at the old one. Pure.
 
-What somebody wrote at the new place is never lost: a file there is replaced, or removed, only if it is the one that this
-import wrote.
+What somebody wrote at the new place is never lost: a file there is replaced, or removed, only if it is the one that
+this import wrote.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _ours(seen: Entry, written: Written) -> bool:
 
 def _older(seen: Entry, entry: Entry) -> bool:
     """Whether what is there may be replaced though nobody remembers who wrote it: the home's own is newer."""
-    return seen.kind == entry.kind and (seen.kind == "d" or seen.kind == "f" and seen.mtime_ns < entry.mtime_ns)
+    return seen.kind == entry.kind and (seen.kind == "d" or (seen.kind == "f" and seen.mtime_ns < entry.mtime_ns))
 
 
 def batches(send: Sequence[Entry], most_bytes: int, most_files: int) -> list[list[Entry]]:
@@ -81,7 +81,7 @@ def batches(send: Sequence[Entry], most_bytes: int, most_files: int) -> list[lis
     made: list[list[Entry]] = []
     size = 0
     for entry in send:
-        if not made or size + entry.size > most_bytes and made[-1] or len(made[-1]) >= most_files:
+        if not made or (size + entry.size > most_bytes and made[-1]) or len(made[-1]) >= most_files:
             made.append([])
             size = 0
         made[-1].append(entry)

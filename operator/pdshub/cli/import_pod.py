@@ -120,7 +120,9 @@ class Pods:
     def remove(self, name: str) -> None:
         """Takes a pod away; what is refused is left to its deadline."""
         try:
-            self.kubectl.run("delete", "pod", name, "-n", self.namespace, "--ignore-not-found", "--wait=true", seconds=120)
+            self.kubectl.run(
+                "delete", "pod", name, "-n", self.namespace, "--ignore-not-found", "--wait=true", seconds=120
+            )
         except KubectlError:
             return
 

@@ -72,7 +72,12 @@ def _file(archive: tarfile.TarFile, made: tarfile.TarInfo, root: str, path: str,
 
 
 def send(
-    kubectl: Kubectl, where: tuple[str, str, str], command: Sequence[str], root: str, home: str, entries: Sequence[Entry]
+    kubectl: Kubectl,
+    where: tuple[str, str, str],
+    command: Sequence[str],
+    root: str,
+    home: str,
+    entries: Sequence[Entry],
 ) -> tuple[str, list[str]]:
     """What a command in a pod prints that takes the archive in, and which paths changed meanwhile. Raises KubectlError.
 

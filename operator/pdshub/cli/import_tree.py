@@ -58,7 +58,7 @@ class Tree:
 
 
 def mode_of(status: os.stat_result) -> int:
-    """The permissions that a file gets at its new place: its own, without set-id bits, and never closed to its owner."""
+    """The permissions of a file at its new place: its own, without set-id bits, and never closed to its owner."""
     return stat.S_IMODE(status.st_mode) & 0o777 | (0o700 if stat.S_ISDIR(status.st_mode) else 0o400)
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pdshub.cli import words
-from pdshub.cli.import_homes import Outcome, Source, claim_size
+from pdshub.cli.import_homes import Outcome
+from pdshub.cli.import_sources import Source, claim_size
 from pdshub.cli.import_tree import Tree
 
 Json = dict[str, Any]

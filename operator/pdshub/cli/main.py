@@ -2,8 +2,9 @@
 
 Exit codes: 0 done; 1 it failed (verify: files differ; explain: no such path; probe: what is
 closed was reached; users: refused, or somebody is on no list; audit --verify: the log was
-changed; proxy check: something does not hold; import: a home is not as it was); 2 wrong use; 3 waiting took too long (users: it
-is written, but not in effect yet; backup, restore: it goes on); 4 backup, restore: done in part.
+changed; proxy check: something does not hold; import: a home is not as it was); 2 wrong use; 3
+waiting took too long (users: it is written, but not in effect yet; backup, restore: it goes on); 4
+backup, restore: done in part.
 """
 
 from __future__ import annotations

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pdshub.dockerspawner import fstab, names
-from pdshub.dockerspawner.fold import Reference, Unknown
 from pdshub.dockerspawner.settings import Assignment
+from pdshub.dockerspawner.values import Reference, Unknown
 
 HOME = "/home/jovyan"
 _READ_ONLY = re.compile(r"read[- ]?only|nur lesbar|\bro\b", re.IGNORECASE)
+_LINES = 500
 _SYSTEM = ("/etc", "/var/run", "/run", "/proc", "/sys", "/dev", "/usr", "/bin", "/lib")
 
 
@@ -188,10 +189,15 @@ def _stubs(home: Bind, every: Sequence[Bind]) -> tuple[str, ...]:
     return tuple(sorted(path for path in inside if path))
 
 
+def of_read_only(lines: Sequence[tuple[str, int, str]]) -> list[tuple[str, int, str]]:
+    """The lines, of comments and README files, that say of something that it is read-only: the first of them."""
+    return [line for line in lines if _READ_ONLY.search(line[2])][:_LINES]
+
+
 def said_read_only(bind: Bind, lines: Sequence[tuple[str, int, str]]) -> tuple[str, int] | None:
-    """Where a text says that a bind is read-only: file and line. ``lines``: those of comments and of README files."""
+    """Where a text says that a bind is read-only: file and line. ``lines``: those that say so of anything."""
     words = [part for part in (bind.target, bind.source, bind.target.rpartition("/")[2]) if len(part) > 2]
     for file, number, text in lines:
-        if _READ_ONLY.search(text) and any(word in text for word in words):
+        if any(word in text for word in words):
             return file, number
     return None

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import yaml
 
 from pdshub.dockerspawner.source import SourceError
 
-NODES, ALIASES, DEEPEST, PAIRS = 50_000, 500, 40, 5000
-"""Values of a document, repetitions of an anchor, values inside of each other, and keys of one map."""
+NODES, ALIASES, DEEPEST, PAIRS, DIGITS = 50_000, 500, 40, 5000, 40
+"""Values of a document, repetitions of an anchor, values inside of each other, keys of a map, digits of a number."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -32,6 +33,20 @@ class _Loader(yaml.SafeLoader):
             raise SourceError(f"a map has more than {PAIRS} keys")
 
 
+def _number(made: Callable[[_Loader, yaml.ScalarNode], Any]) -> Callable[[_Loader, yaml.ScalarNode], Any]:
+    """Numbers as YAML 1.2 and Compose have them: ``22:22`` is no number to the base of 60, and a long one is a text."""
+
+    def constructed(loader: _Loader, node: yaml.ScalarNode) -> Any:
+        text = str(loader.construct_scalar(node))
+        return text if ":" in text or len(text) > DIGITS else made(loader, node)
+
+    return constructed
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _number(yaml.SafeLoader.construct_yaml_int))
+_Loader.add_constructor("tag:yaml.org,2002:float", _number(yaml.SafeLoader.construct_yaml_float))
+
+
 def load(text: str) -> Any:
     """What a document holds: maps, lists, texts and numbers that are no larger than its text says. Raises SourceError.
 
@@ -44,7 +59,7 @@ def load(text: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
         raise SourceError(f"{where}no YAML: {getattr(error, 'problem', None) or 'it can not be read'}") from None
-    except (RecursionError, ValueError, TypeError) as error:
+    except (RecursionError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
         raise SourceError(f"no YAML: {type(error).__name__}") from None
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pdshub.dockerspawner import traits
-from pdshub.dockerspawner.fold import Reference
 from pdshub.dockerspawner.settings import Assignment
+from pdshub.dockerspawner.values import Reference
 
 _SHORT = {
     "docker": "DockerSpawner", "docker-swarm": "SwarmSpawner", "docker-system-user": "SystemUserSpawner",

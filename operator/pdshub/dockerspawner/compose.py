@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pdshub.dockerspawner import bounded_yaml, fstab, variables
 from pdshub.dockerspawner.source import Folder, SourceError
 
+SERVICES, ENV_FILES, COPIES, LONGEST = 200, 50, 200, 8 << 20
+"""Services of a file, files of variables, what a Dockerfile copies, and characters of all values together."""
 FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 _UNREAD = ("extends", "profiles", "configs", "secrets")
 CONFIG = "jupyterhub_config.py"
@@ -52,6 +54,8 @@ class Compose:
     """Named volumes with options: what would be mounted at their name."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """Those of ``.env``."""
+    copied: tuple[tuple[str, str], ...] = ()
+    """What the Dockerfile of the hub copies into its image: files of the folder, and where they come to lie."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -86,28 +90,40 @@ def read(folder: Folder) -> Compose:
         raise SourceError(str(error) if str(error).startswith(file) else f"{file}: {error}") from None
     if not isinstance(document, Mapping) or not isinstance(document.get("services"), Mapping):
         raise SourceError(f"{file} has no services: it is no Compose file")
+    if len(document["services"]) > SERVICES:
+        raise SourceError(f"{file} has more than {SERVICES} services")
     missing: dict[str, None] = {}
-
-    def made(value: Any) -> Any:
-        if isinstance(value, str):
-            return variables.interpolated(value, known, lambda name: missing.setdefault(name))
-        if isinstance(value, Mapping):
-            return {key: made(held) for key, held in value.items()}
-        return [made(held) for held in value] if isinstance(value, list) else value
-
     try:
-        whole = made(document)
+        whole = _interpolated(document, known, missing)
     except SourceError as error:
         raise SourceError(f"{file}: {error}") from None
     notes += [f"{file}: variable {name} has no value in .env, and is empty" for name in missing]
     notes += _unread(folder, file, whole)
+    reader = _Reader(folder, known, notes)
     services = {
-        name: _service(folder, name, body, known, notes.append)
-        for name, body in whole["services"].items()
-        if isinstance(body, Mapping)
+        name: reader.service(name, body) for name, body in whole["services"].items() if isinstance(body, Mapping)
     }
-    volumes = _volumes(whole.get("volumes"))
-    return Compose(file, services, volumes, known, tuple(notes))
+    made = Compose(file, services, _volumes(whole.get("volumes")), known, tuple(notes))
+    return replace(made, copied=_copied(folder, made.hub))
+
+
+def _interpolated(document: Any, known: Mapping[str, str], missing: dict[str, None]) -> Any:
+    """A document with its variables replaced. Raises SourceError."""
+    length = 0
+
+    def made(value: Any) -> Any:
+        nonlocal length
+        if isinstance(value, str):
+            found = variables.interpolated(value, known, lambda name: missing.setdefault(name))
+            length += len(found)
+            if length > LONGEST:
+                raise SourceError(f"its values have more than {LONGEST >> 20} Mi characters")
+            return found
+        if isinstance(value, Mapping):
+            return {key: made(held) for key, held in value.items()}
+        return [made(held) for held in value] if isinstance(value, list) else value
+
+    return made(document)
 
 
 def _unread(folder: Folder, file: str, whole: Mapping[str, Any]) -> list[str]:
@@ -121,9 +137,7 @@ def _unread(folder: Folder, file: str, whole: Mapping[str, Any]) -> list[str]:
     return notes
 
 
-def _variables(
-    folder: Folder, file: str, outer: Mapping[str, str], told: Callable[[str], None]
-) -> dict[str, str]:
+def _variables(folder: Folder, file: str, outer: Mapping[str, str], told: Callable[[str], None]) -> dict[str, str]:
     try:
         return variables.read(folder.text(file), outer)
     except SourceError as error:
@@ -131,28 +145,44 @@ def _variables(
         return {}
 
 
-def _service(
-    folder: Folder, name: str, body: Mapping[str, Any], known: Mapping[str, str], told: Callable[[str], None]
-) -> Service:
-    environment: dict[str, str] = {}
-    for entry in _list(body.get("env_file")):
-        file = entry.get("path") if isinstance(entry, Mapping) else entry
-        if isinstance(file, str) and file:
-            environment |= _variables(folder, file, known, told)
-    environment |= _environment(body.get("environment"), known)
-    build = body.get("build")
-    context = build.get("context") if isinstance(build, Mapping) else build
-    dockerfile = build.get("dockerfile") if isinstance(build, Mapping) else None
-    return Service(
-        name,
-        _text(body.get("image")),
-        environment,
-        tuple(bind for entry in _list(body.get("volumes")) if (bind := _bind(entry))),
-        tuple(_pairs(body.get("labels"))),
-        " ".join(map(str, command)) if isinstance(command := body.get("command"), list) else _text(command),
-        _text(context),
-        _text(dockerfile) or "Dockerfile",
-    )
+@dataclass
+class _Reader:
+    """Services, each file of variables read once."""
+
+    folder: Folder
+    known: Mapping[str, str]
+    notes: list[str]
+    files: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def service(self, name: str, body: Mapping[str, Any]) -> Service:
+        """A service of the file."""
+        environment: dict[str, str] = {}
+        for entry in _list(body.get("env_file"))[:ENV_FILES]:
+            file = entry.get("path") if isinstance(entry, Mapping) else entry
+            if isinstance(file, str) and file:
+                environment |= self._of_file(posixpath.normpath(file))
+        environment |= _environment(body.get("environment"), self.known)
+        build, command = body.get("build"), body.get("command")
+        context = build.get("context") if isinstance(build, Mapping) else build
+        dockerfile = build.get("dockerfile") if isinstance(build, Mapping) else None
+        return Service(
+            name,
+            _text(body.get("image")),
+            environment,
+            tuple(bind for entry in _list(body.get("volumes")) if (bind := _bind(entry))),
+            tuple(_pairs(body.get("labels"))),
+            " ".join(map(str, command)) if isinstance(command, list) else _text(command),
+            _text(context),
+            _text(dockerfile) or "Dockerfile",
+        )
+
+    def _of_file(self, file: str) -> dict[str, str]:
+        if file not in self.files and len(self.files) >= ENV_FILES:
+            self.notes.append(f"more than {ENV_FILES} files of variables: {file} was not read")
+            return {}
+        if file not in self.files:
+            self.files[file] = _variables(self.folder, file, self.known, self.notes.append)
+        return self.files[file]
 
 
 def _environment(found: Any, known: Mapping[str, str]) -> dict[str, str]:
@@ -235,23 +265,25 @@ def on_machine(folder: Folder, compose: Compose, path: str) -> str:
             name = posixpath.normpath(posixpath.join(bind.source, rest)) if rest else posixpath.normpath(bind.source)
             if folder.has(name):
                 return name
-    for source, target in _copied(folder, hub):
+    for source, target in compose.copied:
         name = posixpath.basename(source)
         if path == target or path == posixpath.join(target, name):
             return source
     return folder.first([path.removeprefix("/"), posixpath.basename(path)]) if posixpath.basename(path) else ""
 
 
-def _copied(folder: Folder, hub: Service | None) -> list[tuple[str, str]]:
-    """What the Dockerfile of the hub copies into its image: files, and where they come to lie."""
+def _copied(folder: Folder, hub: Service | None) -> tuple[tuple[str, str], ...]:
+    """What the Dockerfile of the hub copies into its image."""
     context = (hub.built if hub else "") or "."
     file = posixpath.normpath(posixpath.join(context, hub.dockerfile if hub else "Dockerfile"))
-    found = []
-    for line in folder.text(file).split("\n") if folder.has(file) else ():
+    try:
+        text = folder.text(file) if folder.has(file) else ""
+    except SourceError:
+        return ()
+    named: list[tuple[str, str]] = []
+    for line in text.split("\n"):
         words = [word for word in line.split() if not word.startswith("--")]
         if len(words) > 2 and words[0].upper() in ("COPY", "ADD"):
-            for source in words[1:-1]:
-                name = posixpath.normpath(posixpath.join(context, source))
-                if folder.has(name):
-                    found.append((name, words[-1].rstrip("/") or "/"))
-    return found
+            target = words[-1].rstrip("/") or "/"
+            named += [(posixpath.normpath(posixpath.join(context, source)), target) for source in words[1:-1]]
+    return tuple((name, target) for name, target in named[:COPIES] if folder.has(name))

@@ -12,11 +12,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pdshub.dockerspawner import parsed
-from pdshub.dockerspawner.fold import Reference, Unknown, known, why
+from pdshub.dockerspawner.fold import STEPS
+from pdshub.dockerspawner.listed import Listed
 from pdshub.dockerspawner.lists import Names
 from pdshub.dockerspawner.parsed import Line
 from pdshub.dockerspawner.settings import Config
-from pdshub.dockerspawner.state import ADDING, State
+from pdshub.dockerspawner.state import ADDING
+from pdshub.dockerspawner.values import Reference, Unknown, known, why
 
 STATEMENTS, ROUNDS = 20_000, 500
 """Statements that are followed, and rounds of one loop."""
@@ -49,7 +51,7 @@ def read(
     return made
 
 
-class _Walker(State):
+class _Walker(Listed):
     def __init__(
         self,
         made: Config,
@@ -58,11 +60,13 @@ class _Walker(State):
         names_of: Callable[[str], tuple[str, Names] | None],
         dotenv: dict[str, str],
     ) -> None:
-        super().__init__(made, lines, environment)
-        self.names_of, self.dotenv = names_of, dotenv
+        super().__init__(made, lines, environment, names_of)
+        self.dotenv = dotenv
+        self.inside: list[str] = []
         self.functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
         self.used: set[str] = set()
         self.followed = 0
+        self.stopped = False
         self.scope.function = self._function
 
     # statements
@@ -70,8 +74,9 @@ class _Walker(State):
     def block(self, body: list[ast.stmt], condition: str) -> None:
         for statement in body:
             self.followed += 1
-            if self.followed > STATEMENTS:
-                if self.followed == STATEMENTS + 1:
+            if self.followed > STATEMENTS or self.scope.steps > STEPS:
+                if not self.stopped:
+                    self.stopped = True
                     self.made.unread.append(Line(statement.lineno, "", "the file is too long to be followed"))
                 return
             self.made.statements += self.counting
@@ -112,10 +117,10 @@ class _Walker(State):
 
     def _assign(self, statement: ast.Assign, condition: str) -> None:
         value = self.scope.fold(statement.value)
-        if not known(value) and any(_OF_PEOPLE.search(ast.unparse(target)) for target in statement.targets):
-            if found := self._opened(statement.value):
-                self._remember(found, statement)
-                value = list(found[1].names)
+        of_people = any(_OF_PEOPLE.search(ast.unparse(target)) for target in statement.targets)
+        if not known(value) and of_people and (found := self.opened(statement.value)):
+            self.remember(found, statement)
+            value = list(found[1].names)
         for target in statement.targets:
             self.store(target, value, statement, condition)
 
@@ -127,9 +132,8 @@ class _Walker(State):
         value = self.scope.fold(statement.value)
         held = self.mutable(statement.target, {} if isinstance(value, dict) else [])
         same = type(held) is type(value)
-        if isinstance(held, list) and same and isinstance(statement.op, ast.Add | ast.BitOr) and not condition:
-            self.added(statement.target, held, value, statement)
-        elif isinstance(held, dict) and same and isinstance(statement.op, ast.BitOr) and not condition:
+        joins = (ast.Add, ast.BitOr) if isinstance(held, list) else (ast.BitOr,)
+        if isinstance(held, list | dict) and same and isinstance(statement.op, joins) and not condition:
             self.added(statement.target, held, value, statement)
         elif isinstance(held, str | int | float) and same and isinstance(statement.op, ast.Add) and not condition:
             made = self.scope.fold(ast.BinOp(ast.Constant(held), statement.op, ast.Constant(value)))
@@ -195,11 +199,11 @@ class _Walker(State):
 
     def _for(self, statement: ast.For, condition: str) -> None:
         over = self.scope.fold(statement.iter)
-        if not known(over) and not condition and (found := self._opened(statement.iter)):
-            if self._named(statement.body, found[1], False):
-                self.made.statements += self._count(statement.body)
-                self._remember(found, statement)
-                return
+        found = self.opened(statement.iter) if not known(over) and not condition else None
+        if found and self.named(statement.body, found[1], False):
+            self.made.statements += self._count(statement.body)
+            self.remember(found, statement)
+            return
         jumps = any(isinstance(each, ast.Break | ast.Continue | ast.Return) for each in ast.walk(statement))
         simple = isinstance(statement.target, ast.Name | ast.Tuple) and not statement.orelse and not jumps
         if not isinstance(over, list | dict) or not known(over) or not simple or len(over) > ROUNDS:
@@ -209,7 +213,7 @@ class _Walker(State):
         if not over:
             self.made.statements += self._count(statement.body)
         for number, each in enumerate(list(over)):
-            if self.followed > STATEMENTS:
+            if self.stopped:
                 break
             self.counting = counted and number == 0
             self.store(statement.target, each, statement, condition)
@@ -223,69 +227,17 @@ class _Walker(State):
         self.block([*statement.orelse, *statement.finalbody], condition)
 
     def _with(self, statement: ast.With, condition: str) -> None:
-        found = self._opened(statement)
-        if found is None or condition or not self._named(statement.body, found[1], False):
+        found = self.opened(statement)
+        if found is None or condition or not self.named(statement.body, found[1], False):
             self.not_followed(statement, "what it reads is not known")
             return
         self.made.statements += self._count(statement.body)
-        self._remember(found, statement)
-
-    # lists of names in files of their own
-
-    def _opened(self, node: ast.AST) -> tuple[str, Names] | None:
-        """The one list of names that is opened in a part of the file."""
-        paths = []
-        for each in ast.walk(node):
-            if isinstance(each, ast.Call) and isinstance(each.func, ast.Name) and each.func.id == "open" and each.args:
-                paths.append(self.scope.fold(each.args[0]))
-            elif isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute):
-                if each.func.attr in ("read_text", "open") and not self.scope.dotted(each.func):
-                    paths.append(self.scope.fold(each.func.value))
-        known_paths = [path for path in paths if isinstance(path, str)]
-        return self.names_of(known_paths[0]) if len(set(known_paths)) == 1 and len(paths) == len(known_paths) else None
-
-    def _remember(self, found: tuple[str, Names], statement: ast.AST) -> None:
-        if found[0] not in self.made.lists:
-            self.made.lists.append(found[0])
-            self.made.listed_admins += found[1].admins
-            self.note(statement, f"{found[0]} was read as a list of {len(found[1].names)} names: look whether that is so")
-
-    def _named(self, body: list[ast.stmt], names: Names, admins: bool) -> bool:
-        """Gives the names of a file to what is filled in the loop over it; false where nothing is."""
-        filled = False
-        for statement in body:
-            if isinstance(statement, ast.Assign) and len(statement.targets) == 1 and not isinstance(
-                statement.value, ast.Constant
-            ) and isinstance(statement.targets[0], ast.Name | ast.Attribute) and self._whole(statement.value):
-                self.store(statement.targets[0], list(names.names), statement, "")
-                filled = True
-            elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
-                function = statement.value.func
-                if isinstance(function, ast.Attribute) and function.attr in ("add", "append", "extend", "update"):
-                    held = self.mutable(function.value, [])
-                    if isinstance(held, list):
-                        more = names.admins if admins else names.names
-                        self.added(function.value, held, [name for name in more if name not in held], statement)
-                        filled = True
-            elif isinstance(statement, ast.If):
-                marked = admins or "admin" in ast.unparse(statement.test).lower()
-                filled |= self._named(statement.body, names, marked) | self._named(statement.orelse, names, admins)
-            elif isinstance(statement, ast.For | ast.With):
-                filled |= self._named(statement.body, names, admins)
-        return filled
-
-    def _whole(self, value: ast.expr) -> bool:
-        """Whether an expression makes a list of a whole file."""
-        if isinstance(value, ast.ListComp | ast.SetComp | ast.GeneratorExp):
-            return True
-        words = {each.attr for each in ast.walk(value) if isinstance(each, ast.Attribute)}
-        calls = {each.func.id for each in ast.walk(value) if isinstance(each, ast.Call) and isinstance(each.func, ast.Name)}
-        return bool(words & {"splitlines", "readlines", "load"} or {"set", "list"} & calls)
+        self.remember(found, statement)
 
     def _function(self, name: str, given: list[Any]) -> Any:
         """What a function of the file gives that does nothing but read a list of names; else None."""
         function = self.functions.get(name)
-        if function is None:
+        if function is None or name in self.inside:
             return None
         arguments = [each.arg for each in function.args.args]
         defaults = [self.scope.fold(each) for each in function.args.defaults]
@@ -294,7 +246,9 @@ class _Walker(State):
         )
         outer = {key: self.scope.names[key] for key in values if key in self.scope.names}
         self.scope.names.update(values)
-        found = self._opened(function)
+        self.inside.append(name)
+        found = self.opened(function)
+        self.inside.pop()
         for key in values:
             self.scope.names.pop(key, None)
         self.scope.names.update(outer)
@@ -303,7 +257,5 @@ class _Walker(State):
         if name not in self.used:
             self.used.add(name)
             self.made.statements += self._count([function]) - 1
-        self._remember(found, function)
+        self.remember(found, function)
         return list(found[1].admins if "admin" in name.lower() and found[1].admins else found[1].names)
-
-

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
-from pdshub.dockerspawner.database import columns, tables
+from pdshub.dockerspawner.database import KEPT, columns, guarded, tables
 from pdshub.dockerspawner.source import SourceError
 
 EMPTIED = (
@@ -18,8 +18,7 @@ EMPTIED = (
     "oauth_clients", "oauth_code_role_map", "oauth_client_role_map", "share_codes", "proxies", "hubs",
 )  # fmt: skip
 """Tables of what runs, and of what opens something: tokens of the old hub shall open nothing at the new one."""
-DROPPED = ("users_info",)
-"""Tables that are not JupyterHub's: NativeAuthenticator's passwords."""
+_REVISION = "alembic_version"
 _CLEARED = {
     "spawners": ("server_id", "state", "started", "user_options", "oauth_client_id"),
     "users": ("state", "auth_state", "_server_id", "server_id"),
@@ -33,38 +32,51 @@ def convert(path: Path, new_names: Mapping[str, str], keep_encrypted: bool) -> d
 
     ``new_names``: old name -> new one. ``keep_encrypted``: encrypted states stay, as the new hub gets the key.
     """
-    opened = sqlite3.connect(path, isolation_level=None)
     try:
-        opened.execute("PRAGMA trusted_schema = OFF")
-        opened.execute("PRAGMA foreign_keys = OFF")
-        opened.execute("BEGIN IMMEDIATE")
-        there = tables(opened)
-        for table in EMPTIED:
-            if table in there:
-                opened.execute(f"DELETE FROM {table}")  # noqa: S608 - a name of ours
-        for table in DROPPED:
-            opened.execute(f"DROP TABLE IF EXISTS {table}")
-        for table, cleared in _CLEARED.items():
-            has = columns(opened, table) if table in there else set()
-            for column in (name for name in cleared if name in has):
-                opened.execute(f"UPDATE {table} SET {column} = NULL")  # noqa: S608 - names of ours
-        of_users = columns(opened, "users")
-        if "encrypted_auth_state" in of_users and not keep_encrypted:
-            opened.execute("UPDATE users SET encrypted_auth_state = NULL")
-        if "cookie_id" in of_users:  # sessions of the old hub end with it
-            opened.execute("UPDATE users SET cookie_id = lower(hex(randomblob(16)))")
-        _rename(opened, new_names)
-        opened.execute("COMMIT")
-        opened.execute("VACUUM")  # what was deleted is gone from the file, too
-        return {
-            table: opened.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - see below
-            for table in ("users", "groups", "roles", "shares", "spawners")
-            if table in there
-        }
+        with guarded(path) as opened:
+            opened.execute("PRAGMA foreign_keys = OFF")
+            opened.execute("BEGIN IMMEDIATE")
+            _drop(opened)
+            there = tables(opened)
+            _empty(opened, there, keep_encrypted)
+            _rename(opened, new_names)
+            opened.execute("COMMIT")
+            opened.execute("VACUUM")  # what was deleted is gone from the file, too
+            return {
+                table: opened.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - names of ours
+                for table in ("users", "groups", "roles", "shares", "spawners")
+                if table in there
+            }
     except sqlite3.Error as error:
         raise SourceError(f"{path}: {error}") from None
-    finally:
-        opened.close()
+
+
+def _drop(opened: sqlite3.Connection) -> None:
+    """Takes away what is not JupyterHub's: first what would run by itself, here or at the new hub, then other programs'
+    tables, as NativeAuthenticator's passwords."""
+    ours = {*KEPT, *EMPTIED, _REVISION}
+    for kind in ("trigger", "view", "table"):
+        found = opened.execute("SELECT name FROM sqlite_master WHERE type = ?", (kind,)).fetchall()
+        for name in (str(name) for (name,) in found):
+            if name not in ours and not name.startswith("sqlite_"):
+                quoted = name.replace('"', '""')
+                opened.execute(f'DROP {kind.upper()} IF EXISTS "{quoted}"')
+
+
+def _empty(opened: sqlite3.Connection, there: tuple[str, ...], keep_encrypted: bool) -> None:
+    """Empties tables and columns of what ran, and of what opens something."""
+    for table in EMPTIED:
+        if table in there:
+            opened.execute(f"DELETE FROM {table}")  # noqa: S608 - a name of ours
+    for table, cleared in _CLEARED.items():
+        has = columns(opened, table) if table in there else set()
+        for column in (name for name in cleared if name in has):
+            opened.execute(f"UPDATE {table} SET {column} = NULL")  # noqa: S608 - names of ours
+    of_users = columns(opened, "users")
+    if "encrypted_auth_state" in of_users and not keep_encrypted:
+        opened.execute("UPDATE users SET encrypted_auth_state = NULL")
+    if "cookie_id" in of_users:  # sessions of the old hub end with it
+        opened.execute("UPDATE users SET cookie_id = lower(hex(randomblob(16)))")
 
 
 def _rename(opened: sqlite3.Connection, new_names: Mapping[str, str]) -> None:

@@ -3,6 +3,9 @@
 It is opened as SQLite's *immutable*: no lock, no journal, no file beside it. So it has to be one that nobody writes to:
 a copy (``copied``), or that of a hub which is stopped.
 
+A database is also a program: its schema may compute what a column says. So it is opened within bounds of time and of
+the size of a value, its schema may call nothing that does anything, and its triggers never run.
+
 Source: SQLite, "URI Filenames"; JupyterHub 1 to 6, jupyterhub/orm.py.
 """
 
@@ -10,6 +13,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,8 +22,10 @@ from urllib.parse import quote
 
 from pdshub.dockerspawner.source import SourceError
 
-MOST, LARGEST = 100_000, 4 << 30
-"""Rows of a table, and bytes of a database."""
+MOST, LARGEST, SECONDS = 100_000, 4 << 30, 600.0
+"""Rows of a table, bytes of a database, and how long it may keep this machine busy."""
+_VALUE, _TEXT = 16 << 20, 1024
+"""Bytes of one value, and characters of one that is looked at."""
 _BESIDE = ("-wal", "-journal")
 KEPT = ("users", "roles", "user_role_map", "groups", "user_group_map", "group_role_map", "shares", "spawners")
 """Tables whose rows come along; of spawners, only whose they are and what they are called."""
@@ -74,7 +80,7 @@ def copied(path: Path, folder: Path) -> Path:
         except OSError as error:
             raise SourceError(f"{error.filename or path}: {error.strerror}") from None
         try:
-            with _closing(sqlite3.connect(made)) as opened:
+            with guarded(made) as opened:
                 sound = opened.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",)
                 opened.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 opened.execute("PRAGMA journal_mode = DELETE").fetchone()
@@ -86,8 +92,15 @@ def copied(path: Path, folder: Path) -> Path:
 
 
 @contextmanager
-def _closing(opened: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+def guarded(name: Path | str, *, uri: bool = False, seconds: float = SECONDS) -> Iterator[sqlite3.Connection]:
+    """A database of somebody else's, within bounds; transactions are the caller's."""
+    opened = sqlite3.connect(name, uri=uri, isolation_level=None)
     try:
+        opened.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _VALUE)
+        end = time.monotonic() + seconds
+        opened.set_progress_handler(lambda: time.monotonic() > end, 10_000)
+        opened.execute("PRAGMA trusted_schema = OFF")
+        opened.execute("PRAGMA cell_size_check = ON")
         yield opened
     finally:
         opened.close()
@@ -96,8 +109,7 @@ def _closing(opened: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 def read(path: Path) -> Database:
     """What a database says. Raises SourceError."""
     try:
-        with _closing(sqlite3.connect(f"file:{quote(str(path.resolve()))}?immutable=1", uri=True)) as opened:
-            opened.execute("PRAGMA trusted_schema = OFF")
+        with guarded(f"file:{quote(str(path.resolve()))}?immutable=1", uri=True) as opened:
             opened.execute("PRAGMA query_only = ON")
             opened.text_factory = lambda raw: raw.decode("utf-8", "replace")
             return _read(opened, path)
@@ -107,13 +119,15 @@ def read(path: Path) -> Database:
 
 def tables(opened: sqlite3.Connection) -> tuple[str, ...]:
     """The tables of a database; views and what else looks like one are none."""
-    rows = opened.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name")
+    rows = opened.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+    )
     return tuple(str(name) for (name,) in rows)
 
 
 def columns(opened: sqlite3.Connection, table: str) -> set[str]:
-    """The columns of a table of ours; ``table`` is never of a database's own making."""
-    return {str(row[1]) for row in opened.execute(f"PRAGMA table_info({table})")}
+    """The columns of a table of ours, without those that are computed. ``table``: never of a database's own making."""
+    return {str(row[1]) for row in opened.execute(f"PRAGMA table_xinfo({table})") if not row[6]}
 
 
 def _read(opened: sqlite3.Connection, path: Path) -> Database:
@@ -126,13 +140,15 @@ def _read(opened: sqlite3.Connection, path: Path) -> Database:
     servers: dict[int, list[str]] = {}
     if "spawners" in there:
         for user, name in opened.execute(f"SELECT user_id, coalesce(name, '') FROM spawners LIMIT {MOST}"):  # noqa: S608
-            servers.setdefault(user, []).append(name)
+            servers.setdefault(user, []).append(str(name)[:_TEXT])
     activity = "last_activity" if "last_activity" in of_users else "NULL"
     rows = opened.execute(f"SELECT id, name, admin, {activity} FROM users ORDER BY name LIMIT {MOST}")  # noqa: S608
     users = tuple(
-        User(name, bool(admin), str(seen or ""), *(tuple(found.get(key, ())) for found in (groups, roles, servers)))
+        User(
+            name, bool(admin), str(seen or "")[:64], *(tuple(found.get(key, ())) for found in (groups, roles, servers))
+        )
         for key, name, admin, seen in rows
-        if isinstance(name, str) and name
+        if isinstance(name, str) and 0 < len(name) <= _TEXT
     )
     encrypted = 0
     if "encrypted_auth_state" in of_users:
@@ -141,7 +157,7 @@ def _read(opened: sqlite3.Connection, path: Path) -> Database:
     authorized, addresses = _native(opened, there)
     return Database(
         users,
-        tuple(str(name) for (name,) in names),
+        tuple(str(name)[:_TEXT] for (name,) in names),
         opened.execute("SELECT count(*) FROM shares").fetchone()[0] if "shares" in there else 0,
         _revision(opened, there),
         there,
@@ -159,7 +175,7 @@ def _pairs(
     if table in there and other in there:
         line = f"SELECT m.user_id, o.name FROM {table} m JOIN {other} o ON o.id = m.{key} LIMIT {MOST}"  # noqa: S608
         for user, name in opened.execute(line):
-            found.setdefault(user, []).append(str(name))
+            found.setdefault(user, []).append(str(name)[:_TEXT])
     return found
 
 
@@ -174,6 +190,12 @@ def _native(opened: sqlite3.Connection, there: tuple[str, ...]) -> tuple[tuple[s
     if not {"username", "is_authorized"} <= has:
         return (), {}
     email = "email" if "email" in has else "NULL"
-    rows = opened.execute(f"SELECT username, is_authorized, {email} FROM users_info LIMIT {MOST}").fetchall()  # noqa: S608
-    let_in = tuple(str(name) for name, authorized, _ in rows if authorized)
-    return let_in, {str(name): str(address) for name, _, address in rows if address}
+    line = f"SELECT username, is_authorized, {email} FROM users_info LIMIT {MOST}"  # noqa: S608 - names of ours
+    let_in, addresses = list[str](), dict[str, str]()
+    for name, authorized, address in opened.execute(line):
+        name = str(name)[:_TEXT]
+        if authorized:
+            let_in.append(name)
+        if address:
+            addresses[name] = str(address)[:_TEXT]
+    return tuple(let_in), addresses

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from pdshub.dockerspawner.traits import Verdict, family
 from pdshub.wellknown import API_VERSION
 
 _LISTS = ("user", "allow", "white", "admin", "people", "list", "member")
+LISTS = 100
+"""Files of names that are looked for."""
 TABLES = ("fstab", "etc/fstab", "files/fstab", "fstab.txt")
 
 
@@ -71,12 +74,17 @@ def read(folder: Folder, wanted: Wanted, database: Database | None = None) -> De
         report.note(f"set neither by Compose nor .env, and taken as absent: {', '.join(found.unset[:40])}")
     for (owner, name), numbers in found.twice().items():
         report.contradiction(
-            f"c.{owner}.{name}", f"is assigned at lines {', '.join(map(str, numbers))}: the last one counts", file, numbers[-1]
+            f"c.{owner}.{name}",
+            f"is assigned at lines {', '.join(map(str, numbers))}: the last one counts",
+            file,
+            numbers[-1],
         )
     traits = found.last()
     spawner = classes.spawner(traits, found.bases)
     if "DockerSpawner" not in family(spawner.name, found.bases):
-        report.contradiction("c.JupyterHub.spawner_class", f"{spawner.name} is no DockerSpawner: look where homes are", file)
+        report.contradiction(
+            "c.JupyterHub.spawner_class", f"{spawner.name} is no DockerSpawner: look where homes are", file
+        )
     authenticator = classes.authenticator(traits, found.bases)
     spec = hub.build(traits, hub.Draft(report, file, spawner, authenticator, found.bases))
     if wanted.hostname:
@@ -124,9 +132,14 @@ def _config(folder: Folder, composed: compose.Compose, report: Report) -> str:
 
 
 def _read_config(folder: Folder, file: str, composed: compose.Compose) -> Config:
-    service = composed.hub
+    service, asked = composed.hub, 0
 
+    @functools.lru_cache(maxsize=LISTS)
     def names_of(path: str) -> tuple[str, lists.Names] | None:
+        nonlocal asked
+        asked += 1
+        if asked > LISTS:
+            return None
         name = compose.on_machine(folder, composed, path) or _beside(folder, file, path)
         if not name or not any(word in posixpath.basename(name).lower() for word in _LISTS):
             return None
@@ -137,7 +150,9 @@ def _read_config(folder: Folder, file: str, composed: compose.Compose) -> Config
 
     text = folder.text(file)
     try:
-        return config.read(text, file, service.environment if service else composed.variables, names_of, composed.variables)
+        return config.read(
+            text, file, service.environment if service else composed.variables, names_of, composed.variables
+        )
     except SourceError as error:
         raise SourceError(f"{file}: {error}") from None
 
@@ -161,13 +176,13 @@ def _mounts(folder: Folder, wanted: Wanted, report: Report) -> list[fstab.Mount]
 
 def _judge_binds(made: binds.Binds, said: list[tuple[str, int, str]], report: Report, file: str) -> None:
     """Binds that are said to be read-only and are not become archives; the others that are no archive are told."""
-    kept = []
+    kept, said = [], binds.of_read_only(said)
     for bind, why in made.others:
         place = None if bind.personal else binds.said_read_only(bind, said)
         if place and "docker.sock" not in bind.source:
             report.contradiction(
-                bind.target, f"{place[0]}:{place[1]} says read-only, and {bind.source} is bound read-write: look what was"
-                " written there. It is read-only in the view", file, bind.line,
+                bind.target, f"{place[0]}:{place[1]} says read-only, and {bind.source} is bound read-write: look what"
+                " was written there. It is read-only in the view", file, bind.line,
             )  # fmt: skip
             made.archives.append(bind)
         else:
@@ -191,8 +206,8 @@ def _home_size(spec: dict[str, Any], wanted: Wanted, said: list[tuple[str, int, 
     if promised:
         quantity, file, line, words = promised
         report.contradiction(
-            "size of homes", f"{words!r} is said, and nothing holds anybody to it: spec.server.home.size does, where the"
-            " storage enforces sizes", file, line,
+            "size of homes", f"{words!r} is said, and nothing holds anybody to it: spec.server.home.size does, where"
+            " the storage enforces sizes", file, line,
         )  # fmt: skip
         size = size or quantity
     if size:
@@ -201,10 +216,13 @@ def _home_size(spec: dict[str, Any], wanted: Wanted, said: list[tuple[str, int, 
 
 def _of_database(database: Database | None, composed: compose.Compose, report: Report) -> None:
     if database is None:
-        report.note("no database was read: users who are in it alone, groups and shares are not known (--database FILE)")
+        report.note(
+            "no database was read: users who are in it alone, groups and shares are not known (--database FILE)"
+        )
         return
     report.add(
-        Verdict.TAKEN, "database", f"{len(database.users)} users, {len(database.groups)} groups, {database.shares} shares"
+        Verdict.TAKEN, "database",
+        f"{len(database.users)} users, {len(database.groups)} groups, {database.shares} shares"
         f" (schema {database.revision or 'without a revision'})",
     )  # fmt: skip
     if database.encrypted:
@@ -213,7 +231,9 @@ def _of_database(database: Database | None, composed: compose.Compose, report: R
             " --crypt-keys drop, which costs them one sign-in"
         )
     for name, address in sorted(database.addresses.items())[:200]:
-        report.note(f"{name} gave the address {address}: a line for --names, if Google knows it: {name} {address.lower()}")
+        report.note(
+            f"{name} gave the address {address}: a line for --names, if Google knows it: {name} {address.lower()}"
+        )
 
 
 def _validate(spec: dict[str, Any], report: Report, file: str) -> None:
@@ -233,7 +253,7 @@ def _take_out(spec: dict[str, Any], where: tuple[int | str, ...]) -> None:
     """Removes what is at a place, or the part of the spec around it."""
     at: Any = spec
     for part in where[:-1]:
-        inside = at[part] if isinstance(at, dict) and part in at or isinstance(at, list) else None
+        inside = at[part] if (isinstance(at, dict) and part in at) or isinstance(at, list) else None
         if not isinstance(inside, dict | list):
             break
         at = inside

@@ -8,36 +8,29 @@ from __future__ import annotations
 import ast
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-LONGEST, MOST, STEPS, DEEPEST = 1 << 16, 10_000, 500_000, 150
-"""Characters of a text, values in a list with all that is in it, values of a file, expressions inside of each other."""
+from pdshub.dockerspawner.values import (
+    DEEPEST,
+    LARGEST,
+    MOST,
+    Reference,
+    Unknown,
+    known,
+    once,
+    together,
+    weight,
+    why,
+    without,
+)
+
+STEPS = 500_000
+"""Values of a file."""
 _TEMPLATE = re.compile(r"\{\{.{0,400}?\}\}|\{%.{0,400}?%\}", re.DOTALL)
 _CONSTANTS = {"os.sep": "/", "os.path.sep": "/", "os.linesep": "\n", "os.curdir": "."}
 RANDOM = ("os.urandom", "secrets.token_hex", "secrets.token_bytes", "secrets.token_urlsafe", "uuid.uuid4")
-
-
-@dataclass(frozen=True)
-class Unknown:
-    """What can not be known without running the file."""
-
-    why: str
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A class or a function by its dotted name."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Random:
-    """What is made anew each time the file is run."""
-
-    by: str
 
 
 @dataclass
@@ -90,56 +83,14 @@ class Scope:
         return Unknown(f"variable {name} is set nowhere") if needed else default
 
 
-def weight(value: Any, most: int = MOST, depth: int = 0) -> int:
-    """How many values there are in one, itself included; texts count by their length. It stops above ``most``."""
-    if depth > DEEPEST:
-        return most + 1
-    if isinstance(value, str):
-        return 1 + len(value) * MOST // LONGEST // 2
-    total = 1
-    for held in [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ():
-        total += weight(held, most - total, depth + 1) if isinstance(held, list | dict) else 1
-        if total > most:
-            break
-    return total
-
-
-def together(parts: Iterable[Any]) -> Any:
-    """Parts as one text, unless one is no text or number, or all are too long."""
-    made, length = list[str](), 0
-    for part in parts:
-        if not isinstance(part, str | int | float):
-            return Unknown(why(part) or "what is put into a text is no text")
-        made.append(str(part))
-        length += len(made[-1])
-        if length > LONGEST:
-            return Unknown("a value is too large")
-    return "".join(made)
-
-
-def known(value: Any) -> bool:
-    """Whether nothing in a value is unknown."""
-    if isinstance(value, list):
-        return all(map(known, value))
-    if isinstance(value, dict):
-        return all(known(key) and known(held) for key, held in value.items())
-    return not isinstance(value, Unknown)
-
-
-def why(value: Any) -> str:
-    """Why something in a value is unknown; empty where all is known."""
-    if isinstance(value, Unknown):
-        return value.why
-    inside = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
-    return next((words for part in inside if (words := why(part))), "")
-
-
 def _constant(scope: Scope, node: ast.Constant, depth: int) -> Any:
     value = node.value
     if isinstance(value, bytes):
         return value.decode("latin-1")
     if isinstance(value, str) and _TEMPLATE.search(value):
         return Unknown("a template fills it in")
+    if isinstance(value, int | float) and not abs(value) < LARGEST:
+        return Unknown("a number is too large")
     return value if isinstance(value, str | int | float | bool) or value is None else Unknown("no plain value")
 
 
@@ -183,20 +134,7 @@ def _sequence(scope: Scope, node: ast.List | ast.Tuple | ast.Set, depth: int) ->
             found += inside if isinstance(inside, list) else [Unknown(why(inside) or "what is unpacked is no list")]
         else:
             found.append(scope.fold(each, depth))
-    return _once(found) if isinstance(node, ast.Set) else found
-
-
-def _once(values: list[Any]) -> list[Any]:
-    """A set, in the order in which it was written."""
-    found: list[Any] = []
-    texts: set[Any] = set()
-    for value in values:
-        if isinstance(value, str | int | float):
-            if value in texts:
-                continue
-            texts.add(value)
-        found.append(value)
-    return found
+    return once(found) if isinstance(node, ast.Set) else found
 
 
 def _dict(scope: Scope, node: ast.Dict, depth: int) -> Any:
@@ -247,7 +185,7 @@ def _binary(scope: Scope, node: ast.BinOp, depth: int) -> Any:
     if isinstance(node.op, ast.BitOr) and both == (dict, dict):
         return {**left, **right}
     if isinstance(node.op, ast.BitOr | ast.Sub) and both == (list, list):
-        return _once(left + right) if isinstance(node.op, ast.BitOr) else [x for x in left if x not in right]
+        return once(left + right) if isinstance(node.op, ast.BitOr) else without(left, right)
     if isinstance(node.op, ast.Div) and isinstance(left, str | Reference) and isinstance(right, str):
         return posixpath.join(left, right) if isinstance(left, str) else Unknown("a path is not known")
     if all(isinstance(each, int | float) and abs(each) < 1e15 for each in (left, right)):
@@ -304,7 +242,7 @@ def _compare(scope: Scope, node: ast.Compare, depth: int) -> Any:
         return left == right
     if isinstance(node.ops[0], ast.NotEq | ast.IsNot):
         return left != right
-    inside = isinstance(right, list | dict) or isinstance(right, str) and isinstance(left, str)
+    inside = isinstance(right, list | dict) or (isinstance(right, str) and isinstance(left, str))
     if isinstance(node.ops[0], ast.In | ast.NotIn) and inside and not isinstance(left, list | dict):
         return (left in right) == isinstance(node.ops[0], ast.In)
     return Unknown(f"{type(node.ops[0]).__name__} is not evaluated")
@@ -315,7 +253,7 @@ def _item(scope: Scope, node: ast.Subscript, depth: int) -> Any:
         return scope.variable(scope.fold(node.slice, depth), None, needed=True)
     value, key = scope.fold(node.value, depth), scope.fold(node.slice, depth)
     try:
-        if isinstance(value, dict) or isinstance(value, list | str) and isinstance(key, int):
+        if isinstance(value, dict) or (isinstance(value, list | str) and isinstance(key, int)):
             return value[key]
     except (LookupError, TypeError):
         return Unknown("there is no such entry")
@@ -343,7 +281,7 @@ def _listed(scope: Scope, node: ast.ListComp | ast.SetComp | ast.GeneratorExp, d
         scope.names.pop(name, None)
     else:
         scope.names[name] = outer
-    return _once(found) if isinstance(node, ast.SetComp) else found
+    return once(found) if isinstance(node, ast.SetComp) else found
 
 
 def _called(scope: Scope, node: ast.Call, depth: int) -> Any:

@@ -9,7 +9,8 @@ import string
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pdshub.dockerspawner.fold import LONGEST, RANDOM, Random, Reference, Scope, Unknown, known, together, why
+from pdshub.dockerspawner.fold import RANDOM, Scope
+from pdshub.dockerspawner.values import LARGEST, LONGEST, Random, Unknown, known, together, why
 
 _PLAIN = "a call that is not evaluated"
 _GET = ("os.environ.get", "os.getenv", "os.environ.setdefault")
@@ -69,9 +70,10 @@ def _number(kind: type[int] | type[float]) -> Callable[[list[Any], Mapping[str, 
         if len(given) != 1 or not isinstance(given[0], str | int | float) or len(str(given[0])) > 30:
             return _none(given)
         try:
-            return kind(given[0])
+            found = kind(given[0])
         except (ValueError, OverflowError):
             return Unknown(f"{given[0]!r} is no number")
+        return found if abs(found) < LARGEST else Unknown("a number is too large")
 
     return made
 

@@ -126,12 +126,12 @@ def places(
         for branch in union:
             if len(found) >= _BRANCHES:  # unions of unions multiply
                 break
-            found += places(_joined(branch, rest), [m for m in mounts if m != mount], told, depth + 1)
+            found += places(_joined(branch, rest), [m for m in mounts if m is not mount], told, depth + 1)
         return found[:_BRANCHES]
     if mount.kind in ("nfs", "nfs4") and (parts := _NFS.fullmatch(mount.device)):
         return [_of_nfs(mount, parts[1], parts[2], rest, told)]
     if ("bind" in mount.options or "rbind" in mount.options) and mount.device.startswith("/"):
-        others = [m for m in mounts if m != mount]
+        others = [m for m in mounts if m is not mount]
         return places(_joined(tidy(mount.device), rest), others, told, depth + 1)
     return [Place(path)]
 
@@ -141,7 +141,9 @@ def _of_nfs(mount: Mount, server: str, export: str, rest: str, told: Callable[[s
     version = said.get("vers") or said.get("nfsvers") or said.get("v") or ""
     version = version or next((name[1:] for name in ("v4.2", "v4.1", "v4.0", "v4") if name in said), "")
     if version.startswith(("2", "3")):
-        told(f"{mount.point} is mounted by NFS {version}: PDSHub speaks version 4, which the server has to speak as well")
+        told(
+            f"{mount.point} is mounted by NFS {version}: PDSHub speaks version 4, which the server has to speak as well"
+        )
     version = {"4.0": "4", "4": ""}.get(version, version)
     port = said.get("port", "")
     return Place(

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 from pdshub.dockerspawner import limits
 from pdshub.dockerspawner.classes import GOOGLE, Chosen
-from pdshub.dockerspawner.fold import Random, known
 from pdshub.dockerspawner.report import Report
 from pdshub.dockerspawner.settings import Assignment
 from pdshub.dockerspawner.traits import Verdict, find, is_class, near, near_class
+from pdshub.dockerspawner.values import Random, known
 from pdshub.dockerspawner.view import label
 
 CLIENT_ID = "REPLACE-ME.apps.googleusercontent.com"
@@ -71,7 +71,9 @@ def _trait(owner: str, name: str, each: Assignment, draft: Draft) -> None:
         _stranger(owner, name, each, draft)
         return
     if _elsewhere(owner, draft):
-        report.contradiction(of, f"is set, and {draft.spawner.name} with {draft.authenticator.name} run", draft.file, each.line)
+        report.contradiction(
+            of, f"is set, and {draft.spawner.name} with {draft.authenticator.name} run", draft.file, each.line
+        )
         return
     words = f"{trait.words} (an old name of {trait.now})" if trait.now else trait.words
     if isinstance(each.value, Random):
@@ -86,7 +88,9 @@ def _trait(owner: str, name: str, each: Assignment, draft: Draft) -> None:
         report.add(Verdict.NONE, of, "is of another provider than Google", draft.file, each.line)
         return
     if not known(each.value):
-        report.add(Verdict.UNREAD, of, "its value is not known whole: write it into the PDSHub by hand", draft.file, each.line)
+        report.add(
+            Verdict.UNREAD, of, "its value is not known whole: write it into the PDSHub by hand", draft.file, each.line
+        )
         if taker is None or not isinstance(each.value, Mapping | list):
             return
     refused = taker(each.value, draft) if taker else ""
@@ -149,7 +153,9 @@ def _image(value: Any, draft: Draft) -> str:
 
 
 def _images(value: Any, draft: Draft) -> str:
-    named = dict(value) if isinstance(value, Mapping) else {each: each for each in value} if isinstance(value, list) else {}
+    named = (
+        dict(value) if isinstance(value, Mapping) else {each: each for each in value} if isinstance(value, list) else {}
+    )
     profiles: list[dict[str, Any]] = []
     for shown, image in named.items():
         if not isinstance(shown, str) or not isinstance(image, str) or not _IMAGE.fullmatch(image):
@@ -180,7 +186,8 @@ def _host_config(value: Any, draft: Draft) -> str:
     if rest:
         draft.report.add(
             Verdict.NONE, "extra_host_config",
-            f"{', '.join(rest)}: servers are restricted pods, without privileges, devices and networks of their own", draft.file,
+            f"{', '.join(rest)}: servers are restricted pods, without privileges, devices and networks of their own",
+            draft.file,
         )  # fmt: skip
     return ""
 
@@ -223,7 +230,9 @@ def _services(value: Any, draft: Draft) -> str:
         command = service.get("command") if isinstance(service, Mapping) else None
         words = [str(word) for word in command] if isinstance(command, list) else str(command or "").split()
         if not any(culler in word for word in words for culler in _CULLERS):
-            draft.report.add(Verdict.NONE, f"service {name}", "services of a hub: spec.values, hub.services", draft.file)
+            draft.report.add(
+                Verdict.NONE, f"service {name}", "services of a hub: spec.values, hub.services", draft.file
+            )
             continue
         for flag, path in (("timeout", "idleSeconds"), ("cull-every", "everySeconds"), ("max-age", "maxAgeSeconds")):
             if seconds := _flag(words, flag):
@@ -236,7 +245,13 @@ def _flag(words: list[str], name: str) -> int:
     """The number after ``--name``, in seconds; 0 where there is none."""
     for word, following in zip(words, [*words[1:], ""], strict=True):
         for dashed in (f"--{name}", f"--{name.replace('-', '_')}"):
-            text = word.removeprefix(f"{dashed}=") if word.startswith(f"{dashed}=") else following if word == dashed else ""
+            text = (
+                word.removeprefix(f"{dashed}=")
+                if word.startswith(f"{dashed}=")
+                else following
+                if word == dashed
+                else ""
+            )
             if text.isascii() and text.isdigit() and len(text) < 10:
                 return int(text)
     return 0
@@ -260,7 +275,9 @@ def _template_vars(value: Any, draft: Draft) -> str:
 
 def _notebook_dir(value: Any, draft: Draft) -> str:
     if isinstance(value, str) and not value.startswith(("/home/jovyan", "~")):
-        draft.report.note(f"homes were mounted at {value}; in a PDSHub they are at /home/jovyan: paths in notebooks change")
+        draft.report.note(
+            f"homes were mounted at {value}; in a PDSHub they are at /home/jovyan: paths in notebooks change"
+        )
     return ""
 
 

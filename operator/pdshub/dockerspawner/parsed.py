@@ -146,9 +146,18 @@ def _bounded(text: str) -> None:
                 depth -= 1
             elif token.string == "elif":
                 branches += 1
-            elif token.type == tokenize.OP and token.string not in (",", ":", "="):
-                operators += 1
-            elif token.string in ("not", "lambda", "await", "if", "else", "and", "or", "for", "in", "is"):
+            elif (token.type == tokenize.OP and token.string not in (",", ":", "=")) or token.string in (
+                "not",
+                "lambda",
+                "await",
+                "if",
+                "else",
+                "and",
+                "or",
+                "for",
+                "in",
+                "is",
+            ):
                 operators += 1
             before = token.string
             if depth > DEEPEST or operators > OPERATORS or branches > BRANCHES:

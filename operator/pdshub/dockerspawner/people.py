@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from pdshub.api import name_file, user_name
 from pdshub.dockerspawner.database import Database
-from pdshub.dockerspawner.fold import known
 from pdshub.dockerspawner.report import Report
 from pdshub.dockerspawner.settings import Assignment, Config
 from pdshub.dockerspawner.source import SourceError
 from pdshub.dockerspawner.traits import Verdict
+from pdshub.dockerspawner.values import known
 
 _ROLES = {
     "allowed_users": "allowed", "whitelist": "allowed", "admin_users": "admins", "blocked_users": "suspended",
@@ -109,16 +109,20 @@ def _of_database(
     for user in database.users:
         if user.admin and user.name not in roles["admins"]:
             report.contradiction(
-                user.name, "is an admin in the database and not in the configuration: write the name to spec.users.admins"
-                " if that is right", file,
+                user.name, "is an admin in the database and not in the configuration: write the name to"
+                " spec.users.admins if that is right", file,
             )  # fmt: skip
     if authorized and not roles["allowed"]:
         roles["allowed"].update(dict.fromkeys(database.authorized, 0))
-        report.add(Verdict.TAKEN, "NativeAuthenticator", f"{len(authorized)} people who were authorized are on the list")
+        report.add(
+            Verdict.TAKEN, "NativeAuthenticator", f"{len(authorized)} people who were authorized are on the list"
+        )
     elif open_to_all or not roles["allowed"]:
         roles["allowed"].update(dict.fromkeys(strangers, 0))
         if strangers:
-            words = f"{len(strangers)} people of the database are on the list, as the old hub let them in: look who they are"
+            words = (
+                f"{len(strangers)} people of the database are on the list, as the old hub let them in: look who that is"
+            )
             report.add(Verdict.TAKEN, "users of the database", words, file, open_to_all)
     elif strangers:
         shown = ", ".join(strangers[:20]) + (f" and {len(strangers) - 20} more" if len(strangers) > 20 else "")

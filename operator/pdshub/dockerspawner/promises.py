@@ -11,6 +11,8 @@ _SIZE = re.compile(r"\b(\d{1,5})\s?([GT])i?B\b", re.IGNORECASE)
 _OF_HOMES = re.compile(r"home|storage|quota|disk|persist|workspace|per[- ]user|each user", re.IGNORECASE)
 _NOT_OF_HOMES = re.compile(r"\b(ram|memory|vram|mem)\b", re.IGNORECASE)
 _COMMENT = re.compile(r"(?:^|\s)#(.*)")
+MOST = 5000
+"""Lines of a file that are looked at."""
 README = ("README.md", "README.rst", "README.txt", "README", "readme.md", "docs/README.md")
 
 
@@ -22,7 +24,7 @@ def lines(folder: Folder, files: Sequence[str]) -> list[tuple[str, int, str]]:
             text = folder.text(name) if folder.has(name) else ""
         except SourceError:
             continue
-        for number, line in enumerate(text.split("\n"), 1):
+        for number, line in enumerate(text.split("\n")[:MOST], 1):
             if name in files:
                 if comment := _COMMENT.search(line):
                     # with what stands before it: the line says what the comment is about

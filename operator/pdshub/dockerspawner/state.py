@@ -1,14 +1,16 @@
-"""What a configuration has assigned so far, and the doubts about it: names, traits, and lines that are not understood."""
+"""What a configuration has assigned so far, and the doubts about it: names, traits, lines that are not understood."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from typing import Any
 
 from pdshub.dockerspawner import fold_calls, parsed
-from pdshub.dockerspawner.fold import MOST, Scope, Unknown, known, trait_of, weight, why
+from pdshub.dockerspawner.fold import Scope, trait_of
 from pdshub.dockerspawner.parsed import Line
 from pdshub.dockerspawner.settings import Assignment, Config
+from pdshub.dockerspawner.values import MOST, Unknown, known, weight, why
 
 ADDING = ("append", "add", "extend", "update", "insert", "setdefault")
 """Methods of lists, sets and dicts that add to them."""
@@ -26,10 +28,16 @@ class State:
         self.scope = Scope(environment, called=fold_calls.called, traits=self.trait)
         self.scope.imports.update(os="os")  # what the file does not import fails when it runs: not here
 
+    def every(self, node: ast.AST) -> Iterator[ast.AST]:
+        """All of a part of the file. It counts as work, since a loop may ask for it again and again."""
+        for each in ast.walk(node):
+            self.scope.steps += 1
+            yield each
+
     def not_read(self, statement: ast.AST, reason: str) -> None:
         """Lists a statement with all that is in it; it is counted already, and what is in it is not."""
         number = getattr(statement, "lineno", 0)
-        inside = sum(isinstance(each, ast.stmt) for each in ast.walk(statement))
+        inside = sum(isinstance(each, ast.stmt) for each in self.every(statement))
         if self.counting:
             self.made.statements += inside - 1
         if number not in self.listed:
@@ -40,7 +48,7 @@ class State:
         """Lists a statement, and doubts what it changes: a value that it may have changed is none that is known."""
         self.not_read(statement, reason)
         doubt = Unknown(f"line {statement.lineno} may change it: {reason}")
-        for each in ast.walk(statement):
+        for each in self.every(statement):
             if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store):
                 self.scope.names[each.id] = doubt
             elif isinstance(each, ast.Attribute) and isinstance(each.ctx, ast.Store) and (trait := trait_of(each)):
@@ -137,9 +145,8 @@ class State:
         """The value of a trait so far."""
         return self.values.get((owner, name), Unknown(f"c.{owner}.{name} is not set above"))
 
+
 def _copy(value: Any) -> Any:
     if isinstance(value, list):
         return [_copy(each) for each in value]
     return {key: _copy(each) for key, each in value.items()} if isinstance(value, dict) else value
-
-

@@ -102,8 +102,8 @@ _TABLE: dict[str, dict[str, Trait]] = {
         "name_template": Trait(_N, "names of containers: pods have names of their own"),
         "pull_policy": Trait(_C, "defaults.imagePullPolicy of the installation"),
         "remove": Trait(_T, "servers are always removed when they stop: only the home stays"),
-        **_all(_N, "is an argument of Docker's API", "extra_create_kwargs client_kwargs tls_config group_add post_start_cmd "
-               "extra_start_kwargs volume_driver"),
+        **_all(_N, "is an argument of Docker's API", "extra_create_kwargs client_kwargs tls_config group_add "
+               "post_start_cmd extra_start_kwargs volume_driver"),
         **_all(_N, _MACHINE, "network_name use_internal_ip use_internal_hostname host_ip links move_certs_image "
                "certs_volume_name use_docker_client_env tls tls_verify tls_ca tls_cert tls_key tls_assert_hostname "
                "disable_user_config hub_ip_connect container_port"),
@@ -136,8 +136,9 @@ _TABLE: dict[str, dict[str, Trait]] = {
         "oauth_callback_url": Trait(_T, "spec.hostname, and spec.signIn.google.callbackUrl where it differs"),
         **_all(_N, "an access that Google's groups or claims give has to be one of names or domains",
                "allowed_groups admin_groups auth_state_groups_key allowed_scopes"),
-        **_all(_N, "the name is the claim email, to the letter", "username_claim userdata_url userdata_params token_url "
-               "authorize_url scope extra_authorize_params userdata_token_method userdata_from_id_token login_service "
+        **_all(_N, "the name is the claim email, to the letter", "username_claim userdata_url userdata_params "
+               "token_url authorize_url scope extra_authorize_params userdata_token_method userdata_from_id_token "
+               "login_service "
                "logout_redirect_url validate_server_cert http_request_kwargs enable_pkce basic_auth_state_hook "
                "modify_auth_state_hook claim_groups_key token_params tls_verify"),
     },
@@ -148,19 +149,22 @@ _TABLE: dict[str, dict[str, Trait]] = {
                "include_google_groups google_api_url"),
         **_all(_N, "names keep their domain: a.b@x and a.b@y are two people", "strip_domain check_hosted_domain"),
     },
-    "NativeAuthenticator": _all(_N, f"passwords stay behind; {_GOOGLE}", "open_signup enable_signup create_system_users "
-                                "check_common_password minimum_password_length allowed_failed_logins "
+    "NativeAuthenticator": _all(_N, f"passwords stay behind; {_GOOGLE}", "open_signup enable_signup "
+                                "create_system_users check_common_password minimum_password_length "
+                                "allowed_failed_logins "
                                 "seconds_before_next_try ask_email_on_signup allow_2fa tos allow_self_approval_for "
                                 "secret_key recaptcha_key recaptcha_secret self_approval_email self_approval_server "
                                 "import_from_firstuse firstuse_db_path allow_signup"),
     "DummyAuthenticator": {"password": Trait(_N, f"one password for everybody; {_GOOGLE}", secret=True)},
-    "LocalAuthenticator": _all(_N, f"accounts of the machine stay behind; {_GOOGLE}", "create_system_users add_user_cmd "
-                               "group_whitelist allowed_groups admin_groups uids open_sessions service encoding "
+    "LocalAuthenticator": _all(_N, f"accounts of the machine stay behind; {_GOOGLE}", "create_system_users "
+                               "add_user_cmd group_whitelist allowed_groups admin_groups uids open_sessions service "
+                               "encoding "
                                "check_account pam_normalize_username executor_threads"),
     "PAMAuthenticator": _all(_N, f"accounts of the machine stay behind; {_GOOGLE}", "open_sessions service encoding "
                              "check_account pam_normalize_username executor_threads admin_groups"),
-    "LDAPAuthenticator": _all(_N, f"no directory is asked; {_GOOGLE}", "server_address server_port use_ssl bind_dn_template "
-                              "allowed_groups user_search_base user_attribute lookup_dn lookup_dn_search_user "
+    "LDAPAuthenticator": _all(_N, f"no directory is asked; {_GOOGLE}", "server_address server_port use_ssl "
+                              "bind_dn_template allowed_groups user_search_base user_attribute lookup_dn "
+                              "lookup_dn_search_user "
                               "lookup_dn_search_password lookup_dn_search_filter tls_strategy valid_username_regex"),
     "FirstUseAuthenticator": _all(_N, f"passwords stay behind; {_GOOGLE}", "dbm_path create_users min_password_length"),
     "TmpAuthenticator": _all(_N, "everybody gets in, and nothing of theirs stays", "process_user force_new_server"),
@@ -220,9 +224,11 @@ _TABLE["DockerSpawner"] |= (
     | _old("DockerSpawner", "name_template", "container_name_template")
 )
 for _name in _OAUTH:
-    _TABLE[_name] = _all(_N, f"accounts of another provider; {_GOOGLE}", "allowed_organizations github_url hostname tenant_id "
-                         "allowed_gitlab_groups allowed_idps populate_teams_in_auth_state gitlab_url team_whitelist "
-                         "organization_whitelist github_organization_whitelist auth0_subdomain auth0_domain project_id_whitelist")  # fmt: skip
+    _TABLE[_name] = _all(
+        _N, f"accounts of another provider; {_GOOGLE}", "allowed_organizations github_url hostname tenant_id "
+        "allowed_gitlab_groups allowed_idps populate_teams_in_auth_state gitlab_url team_whitelist auth0_domain "
+        "organization_whitelist github_organization_whitelist auth0_subdomain project_id_whitelist",
+    )  # fmt: skip
 
 
 def family(owner: str, bases: Mapping[str, str]) -> list[str]:

@@ -6,12 +6,13 @@ Source: Compose specification, "Interpolation" and "env_file".
 from __future__ import annotations
 
 import re
+from collections import ChainMap
 from collections.abc import Callable, Mapping
 
 from pdshub.dockerspawner.source import SourceError
 
-LONGEST = 1 << 16
-"""Characters of the longest value: variables in variables may make it grow."""
+LONGEST, MOST, ALL = 1 << 16, 2000, 4 << 20
+"""Characters of the longest value, variables of a file, and characters of all values: variables in variables grow."""
 _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*(?:[=:]\s*(.*))?$")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DEEPEST = 8
@@ -21,19 +22,23 @@ _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\", "$": "$$"}
 def read(text: str, outer: Mapping[str, str] | None = None) -> dict[str, str]:
     """The variables of a file of lines ``NAME=value``; values may name earlier ones, and those of ``outer``.
 
-    Lines that are none are left out, as Compose's own parser has no common idea of them.
+    Lines that are none are left out, as Compose's own parser has no common idea of them. Raises SourceError.
     """
     found: dict[str, str] = {}
+    known = ChainMap(found, dict(outer or {}))
+    length = 0
     for line in text.split("\n"):
         if line.lstrip().startswith("#") or not (parts := _LINE.match(line)):
             continue
         name, value = parts[1], parts[2]
-        known = {**(outer or {}), **found}
         if value is None:  # a name alone passes on what is there
             if name in known:
                 found[name] = known[name]
         else:
             found[name] = _value(value.strip(), known)
+        length += len(found.get(name, ""))
+        if len(found) > MOST or length > ALL:
+            raise SourceError("it has more variables, or longer ones, than a configuration has")
     return found
 
 

@@ -77,8 +77,8 @@ def build(
     local = [source["name"] for source in made.spec["sources"] if "local" in source]
     if local:
         report.note(
-            f"sources {', '.join(local)} are directories of the old machine, as no fstab says what they are mounted from:"
-            " name their NFS export, or have every node mount them and the installation allow them"
+            f"sources {', '.join(local)} are directories of the old machine, as no fstab says what they are mounted"
+            " from: name their NFS export, or have every node mount them and the installation allow them"
         )
     try:
         ArchiveViewSpec.model_validate(made.spec)

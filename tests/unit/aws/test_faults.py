@@ -148,8 +148,6 @@ FAULTS: list[tuple[str, str, str, Fault]] = [
 ]  # fmt: skip
 
 
-
-
 @pytest.mark.parametrize(("code", "where", "fault"), [f[1:] for f in FAULTS], ids=[f[0] for f in FAULTS])
 def test_a_planted_fault_is_found(code: str, where: str, fault: Fault) -> None:
     found = checks.check(planted(fault))

@@ -210,7 +210,7 @@ def test_the_overlay_has_none() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "fine"),
-    [(3600, True), ("4000", True), (600, True), (599, False), (60, False), ("", False), (-1, False)]
+    [(3600, True), ("4000", True), (600, True), (599, False), (60, False), ("", False), (-1, False)],
 )
 def test_idle_seconds_that_kernels_survive(seconds: Any, fine: bool) -> None:
     assert checks_overlay.lives(seconds) is fine

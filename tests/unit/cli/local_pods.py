@@ -57,8 +57,10 @@ elif verb == "delete":
         os.unlink(path(words[1], words[2]))
 elif verb == "exec":
     pod = json.load(open(path("pod", words[words.index("-n") + 2])))
-    volumes = {{v["name"]: v["persistentVolumeClaim"]["claimName"] for v in pod["spec"]["volumes"] if "persistentVolumeClaim" in v}}
-    mounts = {{m["mountPath"]: volumes[m["name"]] for m in pod["spec"]["containers"][0]["volumeMounts"] if m["name"] in volumes}}
+    claims = [v for v in pod["spec"]["volumes"] if "persistentVolumeClaim" in v]
+    volumes = {{v["name"]: v["persistentVolumeClaim"]["claimName"] for v in claims}}
+    mounted = pod["spec"]["containers"][0]["volumeMounts"]
+    mounts = {{m["mountPath"]: volumes[m["name"]] for m in mounted if m["name"] in volumes}}
     command = words[words.index("--") + 1:]
     for at, word in enumerate(command):
         for mounted, claim in mounts.items():
@@ -92,7 +94,7 @@ class LocalPods:
 
     def claim(self, user: str) -> Path:
         """The folder of somebody's home."""
-        from pdshub.cli.import_homes import claim_of
+        from pdshub.cli.import_sources import claim_of
 
         return self.folder / "claims" / claim_of(user)
 
@@ -119,5 +121,10 @@ def state(folder: Path) -> dict[str, tuple[Any, ...]]:
             path = Path(where, name)
             status = path.lstat()
             content: Any = os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else None
-            found[str(path.relative_to(folder))] = (stat.S_IFMT(status.st_mode), status.st_mode, status.st_mtime_ns, content)
+            found[str(path.relative_to(folder))] = (
+                stat.S_IFMT(status.st_mode),
+                status.st_mode,
+                status.st_mtime_ns,
+                content,
+            )
     return found

@@ -69,7 +69,13 @@ def test_answers_for_programs(run: Run) -> None:
     answer = json.loads(out)
     assert code == 0 and set(answer) == {"hub", "view", "paths", "report", "dryRun", "files", "homes", "database"}
     assert set(answer["report"]["entries"][0]) == {"verdict", "subject", "words", "file", "line"}
-    assert {entry["verdict"] for entry in answer["report"]["entries"]} <= {"taken", "counterpart", "none", "contradiction", "unread"}
+    assert {entry["verdict"] for entry in answer["report"]["entries"]} <= {
+        "taken",
+        "counterpart",
+        "none",
+        "contradiction",
+        "unread",
+    }
     assert "not-for-any-report" not in out
 
 
@@ -86,11 +92,14 @@ def test_a_database(run: Run, tmp_path: Path) -> None:
     old = make(tmp_path / "old.sqlite", "ada", "bela", native={"ada": True, "bela": False})
     (tmp_path / "names").write_text("ada ada@example.org\nbela bela@example.org\n")
     before = old.read_bytes()
-    code, out, err = run(str(DATA / "workshop"), "--database", str(old), "--names", "names")
+    code, _, err = run(str(DATA / "workshop"), "--database", str(old), "--names", "names")
     assert code == 0, err
     made = tmp_path / "pdshub-import" / "jupyterhub.sqlite"
     opened = sqlite3.connect(made)
-    assert opened.execute("SELECT name FROM users ORDER BY id").fetchall() == [("ada@example.org",), ("bela@example.org",)]
+    assert opened.execute("SELECT name FROM users ORDER BY id").fetchall() == [
+        ("ada@example.org",),
+        ("bela@example.org",),
+    ]
     opened.close()
     assert old.read_bytes() == before and stat.S_IMODE(made.stat().st_mode) == 0o600
     hub: Any = yaml.safe_load((tmp_path / "pdshub-import" / "hub.yaml").read_text())
@@ -128,7 +137,8 @@ class _Taking:
 
     @staticmethod
     def getsource(module: Any) -> str:
-        return "import json, sys; sys.stdin.read(); print('alembic says'); print(json.dumps({'users': 1, 'revision': 'r'}))"
+        said = "print('alembic says'); print(json.dumps({'users': 1, 'revision': 'r'}))"
+        return f"import json, sys; sys.stdin.read(); {said}"
 
 
 def test_a_running_hub_keeps_its_database(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,7 +106,9 @@ def test_files_that_the_container_sees(tmp_path: Path) -> None:
     (tmp_path / "config/users").write_text("ada\n")
     (tmp_path / "image").mkdir()
     (tmp_path / "image/people.txt").write_text("ada\n")
-    (tmp_path / "image/Dockerfile").write_text("FROM x\nCOPY --chown=1:1 people.txt /srv/hub/\nADD people.txt /etc/list\n")
+    (tmp_path / "image/Dockerfile").write_text(
+        "FROM x\nCOPY --chown=1:1 people.txt /srv/hub/\nADD people.txt /etc/list\n"
+    )
     (tmp_path / "compose.yaml").write_text(
         "services: {hub: {build: {context: image}, volumes: ['./config:/srv/jupyterhub', '../:/up']}}"
     )
@@ -122,7 +124,7 @@ def test_files_that_the_container_sees(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "[]", "services: []", "a: [", "services:\n\t- x", "x: 1"])
 def test_what_is_no_compose_file(text: str, tmp_path: Path) -> None:
     (tmp_path / "compose.yml").write_text(text)
-    with pytest.raises(SourceError, match="compose.yml"):
+    with pytest.raises(SourceError, match=r"compose\.yml"):
         compose.read(Folder(tmp_path))
 
 

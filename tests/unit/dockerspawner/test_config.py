@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from pdshub.dockerspawner import config
-from pdshub.dockerspawner.fold import Random, Reference, known
 from pdshub.dockerspawner.lists import Names
 from pdshub.dockerspawner.source import SourceError
+from pdshub.dockerspawner.values import Random, Reference, known
 
 HEAD = "import os\nc = get_config()\n"
 FILE = Names(("ada", "bela"), ("ada",))
@@ -49,8 +49,14 @@ def values(text: str, **environment: str) -> dict[str, Any]:
         ("try:\n    import x\n    c.A.b = 1\nexcept ImportError:\n    c.A.b = 2", {"A.b": 1}),
         ("os.environ['Y'] = 'z'\nc.A.b = os.environ['Y']", {"A.b": "z"}),
         ("os.environ.setdefault('Y', 'z')\nc.A.b = os.environ['Y']", {"A.b": "z"}),
-        ("from dockerspawner import DockerSpawner\nc.A.b = DockerSpawner", {"A.b": Reference("dockerspawner.DockerSpawner")}),
-        ("import dockerspawner as d\nc.A.b = d.SystemUserSpawner", {"A.b": Reference("dockerspawner.SystemUserSpawner")}),
+        (
+            "from dockerspawner import DockerSpawner\nc.A.b = DockerSpawner",
+            {"A.b": Reference("dockerspawner.DockerSpawner")},
+        ),
+        (
+            "import dockerspawner as d\nc.A.b = d.SystemUserSpawner",
+            {"A.b": Reference("dockerspawner.SystemUserSpawner")},
+        ),
         ("class Mine(object):\n    pass\nc.A.b = Mine", {"A.b": Reference("Mine")}),
         ("c.A.b = os.urandom(32).hex()", {"A.b": Random("os.urandom")}),
     ],
@@ -64,12 +70,14 @@ def test_values(text: str, wanted: dict[str, Any]) -> None:
     [
         ("c.A.allowed_users = set(open('/srv/users.txt').read().split())", ["ada", "bela"]),
         ("with open('/srv/users.txt') as f:\n    c.A.allowed_users = {x.strip() for x in f}", ["ada", "bela"]),
-        ("w = set()\nwith open('/srv/users.txt') as f:\n    for line in f:\n        w.add(line.strip())\nc.A.allowed_users = w",
+        ("w = set()\nwith open('/srv/users.txt') as f:\n    for line in f:\n        w.add(line.strip())\n"
+         "c.A.allowed_users = w", ["ada", "bela"]),
+        ("def people(p='/srv/users.txt'):\n    return open(p).read().split()\nc.A.allowed_users = people()",
          ["ada", "bela"]),
-        ("def people(p='/srv/users.txt'):\n    return open(p).read().split()\nc.A.allowed_users = people()", ["ada", "bela"]),
         ("def people(p):\n    with open(p) as f:\n        return list(f)\nc.A.allowed_users = people('/srv/users.txt')",
          ["ada", "bela"]),
-        ("from pathlib import Path\nc.A.allowed_users = set(Path('/srv/users.txt').read_text().splitlines())", ["ada", "bela"]),
+        ("from pathlib import Path\nc.A.allowed_users = set(Path('/srv/users.txt').read_text().splitlines())",
+         ["ada", "bela"]),
     ],
 )  # fmt: skip
 def test_lists_in_files(text: str, names: list[str]) -> None:
@@ -112,7 +120,9 @@ def test_assigned_twice() -> None:
 
 
 def test_every_statement_is_counted_once() -> None:
-    found = read("c.A.b = 1\nif False:\n    c.A.c = 1\n    c.A.d = 2\nfor x in [1, 2, 3]:\n    c.A.e = x\ndef f():\n    pass")
+    found = read(
+        "c.A.b = 1\nif False:\n    c.A.c = 1\n    c.A.d = 2\nfor x in [1, 2, 3]:\n    c.A.e = x\ndef f():\n    pass"
+    )
     assert (found.statements, found.understood) == (10, 8)
 
 

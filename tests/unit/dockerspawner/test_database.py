@@ -26,7 +26,9 @@ def digest(folder: Path) -> dict[str, str]:
 
 
 def test_what_is_read(tmp_path: Path) -> None:
-    path = make(tmp_path / "j.sqlite", "ada", "bela", admins=("ada",), native={"ada": True, "cyd": False}, encrypted=("bela",))
+    path = make(
+        tmp_path / "j.sqlite", "ada", "bela", admins=("ada",), native={"ada": True, "cyd": False}, encrypted=("bela",)
+    )
     before = digest(tmp_path)
     found = database.read(path)
     assert [(user.name, user.admin, user.groups, user.roles, user.servers) for user in found.users] == [
@@ -82,7 +84,9 @@ def test_a_copy_has_what_stands_in_the_journal_yet(tmp_path: Path) -> None:
 
 
 def digest_files(folder: Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir()) if path.is_file()}
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir()) if path.is_file()
+    }
 
 
 def test_what_is_copied_is_sound_or_refused(tmp_path: Path) -> None:
@@ -136,7 +140,8 @@ def test_an_old_schema(tmp_path: Path) -> None:
     path = tmp_path / "j.sqlite"
     opened = sqlite3.connect(path)
     opened.executescript(
-        "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT, admin BOOLEAN, _server_id INTEGER, state TEXT, cookie_id TEXT);"
+        "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT, admin BOOLEAN, _server_id INTEGER, state TEXT,"
+        " cookie_id TEXT);"
         "CREATE TABLE servers (id INTEGER PRIMARY KEY); INSERT INTO servers VALUES (1);"
         "INSERT INTO users VALUES (1, 'ada', 1, 1, '{}', 'x');"
     )

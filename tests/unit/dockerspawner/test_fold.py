@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from pdshub.dockerspawner import fold_calls
-from pdshub.dockerspawner.fold import Random, Reference, Scope, Unknown, known, why
+from pdshub.dockerspawner.fold import Scope
+from pdshub.dockerspawner.values import Random, Reference, Unknown, known, why
 
 ENVIRONMENT = {"A": "a", "EMPTY": "", "PEOPLE": "ada, bela,,cyd"}
 

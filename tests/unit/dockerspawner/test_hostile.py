@@ -111,7 +111,9 @@ def test_an_env_file_outside_is_said_and_not_read(tmp_path: Path) -> None:
     inside = tmp_path / "inside"
     inside.mkdir()
     (tmp_path / "outside").write_text("SECRET=x")
-    (inside / "compose.yaml").write_text("services: {hub: {image: jupyterhub, env_file: [../outside, /etc/passwd, none]}}")
+    (inside / "compose.yaml").write_text(
+        "services: {hub: {image: jupyterhub, env_file: [../outside, /etc/passwd, none]}}"
+    )
     found = compose.read(Folder(inside))
     assert found.hub and not found.hub.environment
     assert sum("leads out of" in note for note in found.notes) == 2
@@ -135,7 +137,17 @@ def test_lists_that_are_none(text: str) -> None:
         lists.read(text)
 
 
-NAMES = ("../../etc", "ada/../root", "a\nb", "\x1b[31mred", "‮evil", "a" * 300, "ada@example.org\n  admin: true", "%s", "{0}")
+NAMES = (
+    "../../etc",
+    "ada/../root",
+    "a\nb",
+    "\x1b[31mred",
+    "‮evil",
+    "a" * 300,
+    "ada@example.org\n  admin: true",
+    "%s",
+    "{0}",
+)
 
 
 def test_names_that_nobody_may_have_are_left_out(tmp_path: Path) -> None:

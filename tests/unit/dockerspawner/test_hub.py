@@ -74,7 +74,8 @@ def test_the_rest_is_said(text: str, verdict: Verdict, subject: str, tmp_path: P
 )
 def test_forms_of_volumes(value: str, tmp_path: Path) -> None:
     (tmp_path / "jupyterhub_config.py").write_text(
-        DOCKER + f"c.DockerSpawner.volumes = {{{value}, '/a': {{'bind': '/home/jovyan/a', 'mode': 'ro,z'}}, '/b': '/b:ro'}}"
+        DOCKER
+        + f"c.DockerSpawner.volumes = {{{value}, '/a': {{'bind': '/home/jovyan/a', 'mode': 'ro,z'}}, '/b': '/b:ro'}}"
     )
     made = imported(tmp_path)
     assert made.binds.home and made.binds.home.rule.fixed == "/srv/h"
@@ -113,7 +114,8 @@ def test_what_the_api_server_would_refuse_is_taken_out_and_said(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("owner", "name", "meant"),
-    [("DockerSpawner", "volumns", "volumes"), ("DockerSpawner", "memlimit", "mem_limit"), ("Authenticator", "admin_user", "admin_users"),
+    [("DockerSpawner", "volumns", "volumes"), ("DockerSpawner", "memlimit", "mem_limit"),
+     ("Authenticator", "admin_user", "admin_users"),
      ("JupyterHub", "authenticator_clas", "authenticator_class"), ("DockerSpawner", "zzz", "")],
 )  # fmt: skip
 def test_misspelt(owner: str, name: str, meant: str) -> None:

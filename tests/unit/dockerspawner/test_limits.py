@@ -11,8 +11,9 @@ from pdshub.dockerspawner import limits
 
 @pytest.mark.parametrize(
     ("value", "found"),
-    [("2G", "2Gi"), ("512M", "512Mi"), ("1.5G", "1536Mi"), ("2g", "2Gi"), ("1T", "1Ti"), (1 << 30, "1Gi"), (1000, "1000"),
-     ("1gb", "1Gi"), ("100K", "100Ki"), ("", ""), ("x", ""), (None, ""), (True, ""), (0, ""), (-1, ""), ("9" * 60, ""),
+    [("2G", "2Gi"), ("512M", "512Mi"), ("1.5G", "1536Mi"), ("2g", "2Gi"), ("1T", "1Ti"), (1 << 30, "1Gi"),
+     (1000, "1000"), ("1gb", "1Gi"), ("100K", "100Ki"),
+     ("", ""), ("x", ""), (None, ""), (True, ""), (0, ""), (-1, ""), ("9" * 60, ""),
      ("1G1", "")],
 )  # fmt: skip
 def test_memory(value: Any, found: str) -> None:
@@ -21,8 +22,8 @@ def test_memory(value: Any, found: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "found"),
-    [(2, "2"), (2.0, "2"), (0.5, "500m"), ("1.5", "1500m"), (None, ""), ("x", ""), (0, ""), (float("inf"), ""), (True, ""),
-     (float("nan"), "")],
+    [(2, "2"), (2.0, "2"), (0.5, "500m"), ("1.5", "1500m"), (None, ""), ("x", ""), (0, ""), (float("inf"), ""),
+     (True, ""), (float("nan"), "")],
 )  # fmt: skip
 def test_cores(value: Any, found: str) -> None:
     assert limits.cores(value) == found

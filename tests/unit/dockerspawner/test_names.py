@@ -28,9 +28,11 @@ def test_escaping(name: str, new: str, old: str) -> None:
 @pytest.mark.parametrize(
     ("rule", "found"),
     [
-        (Rule("jupyterhub-user-{username}"), ["jupyterhub-user-first-2elast-40example-2eedu",
-                                              "jupyterhub-user-first_2Elast_40example_2Eedu", f"jupyterhub-user-{ODD}"]),
-        (Rule("hub-{username}", "legacy"), ["hub-first_2Elast_40example_2Eedu", "hub-first-2elast-40example-2eedu", f"hub-{ODD}"]),
+        (Rule("jupyterhub-user-{username}"),
+         ["jupyterhub-user-first-2elast-40example-2eedu", "jupyterhub-user-first_2Elast_40example_2Eedu",
+          f"jupyterhub-user-{ODD}"]),
+        (Rule("hub-{username}", "legacy"),
+         ["hub-first_2Elast_40example_2Eedu", "hub-first-2elast-40example-2eedu", f"hub-{ODD}"]),
         (Rule("/srv/{raw_username}"), [f"/srv/{ODD}"]),
         (Rule("/home/{username}", raw=True), [f"/home/{ODD}", "/home/first-2elast-40example-2eedu",
                                               "/home/first_2Elast_40example_2Eedu"]),

@@ -108,7 +108,10 @@ def test_a_laboratory_of_years_ago(tmp_path: Path) -> None:
     renamed = {"ada": "ada@lab.example.org", "bela": "bela@lab.example.org", "cyd": "cyd@lab.example.org"}
     made = imported("lab", names=renamed)
     spec = made.hub["spec"]
-    assert spec["users"] == {"allowed": ["bela@lab.example.org", "cyd@lab.example.org"], "admins": ["ada@lab.example.org"]}
+    assert spec["users"] == {
+        "allowed": ["bela@lab.example.org", "cyd@lab.example.org"],
+        "admins": ["ada@lab.example.org"],
+    }
     assert spec["server"]["image"] == "lab/notebook:3"
     assert spec["server"]["resources"] == {"memory": {"limit": "2Gi"}, "cpu": {"limit": "1500m"}}
     home = made.binds.home
