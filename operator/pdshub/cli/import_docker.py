@@ -163,7 +163,7 @@ def _homes(
 ) -> tuple[str, int]:
     home = read.binds.home
     if home is None:
-        raise UseError("nothing of a user is kept by this deployment: there are no homes to copy")
+        raise UseError("where homes are was not found in this deployment: see the report")
     if args.homes != DOCKER and not Path(args.homes).is_dir():
         raise UseError(f"--homes {args.homes} is no directory")
     found = import_sources.sources(home, read.names, args.homes, import_sources.volume)

@@ -194,10 +194,14 @@ def of_read_only(lines: Sequence[tuple[str, int, str]]) -> list[tuple[str, int, 
     return [line for line in lines if _READ_ONLY.search(line[2])][:_LINES]
 
 
-def said_read_only(bind: Bind, lines: Sequence[tuple[str, int, str]]) -> tuple[str, int] | None:
-    """Where a text says that a bind is read-only: file and line. ``lines``: those that say so of anything."""
-    words = [part for part in (bind.target, bind.source, bind.target.rpartition("/")[2]) if len(part) > 2]
+def said_read_only(bind: Bind, home: str, lines: Sequence[tuple[str, int, str]]) -> tuple[str, int] | None:
+    """Where a text says that a bind is read-only: file and line.
+
+    By its paths, or a part of the one below ``home``. ``lines``: those that say so of anything.
+    """
+    parts = {bind.target, bind.source, *(fstab.below(bind.target, home) or "").split("/")}
+    words = [re.compile(rf"(?<![\w.]){re.escape(part)}(?![\w])", re.IGNORECASE) for part in parts if len(part) > 2]
     for file, number, text in lines:
-        if any(word in text for word in words):
+        if any(word.search(text) for word in words):
             return file, number
     return None

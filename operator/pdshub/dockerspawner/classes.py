@@ -27,6 +27,8 @@ class Chosen:
 
     name: str
     family: tuple[str, ...]
+    certain: bool = True
+    """Whether it is known that this one runs."""
 
     def has(self, owner: str) -> bool:
         """Whether traits set for ``owner`` are its traits."""
@@ -51,19 +53,20 @@ def spawner(found: Mapping[tuple[str, str], Assignment], bases: Mapping[str, str
 def authenticator(found: Mapping[tuple[str, str], Assignment], bases: Mapping[str, str]) -> Chosen:
     """The authenticator; PAM, JupyterHub's own, where none is chosen.
 
-    Where one is chosen by what is not known here, it is the one whose traits are set, if there is only one. One that
-    nobody knows is an Authenticator all the same.
+    Where one is chosen by what is not known here, it is the one whose traits are set, if there is only one, and none is
+    certain. One that nobody knows is an Authenticator all the same.
     """
     each = found.get(("JupyterHub", "authenticator_class"))
     if each is None or isinstance(each.value, str | Reference):
         chosen = _chosen(each.value if each else None, "PAMAuthenticator", bases)
     else:
         owners = {owner for owner, _ in found if owner.endswith("Authenticator")} - {"Authenticator", "OAuthenticator"}
-        chosen = _chosen(None, owners.pop() if len(owners) == 1 else "PAMAuthenticator", bases)
+        likely = _chosen(None, owners.pop() if len(owners) == 1 else "Authenticator", bases)
+        chosen = Chosen(likely.name, likely.family, certain=False)
     if "Authenticator" in chosen.family:
         return chosen
     above = ("OAuthenticator", "Authenticator") if chosen.name.endswith("OAuthenticator") else ("Authenticator",)
-    return Chosen(chosen.name, (*chosen.family, *above))
+    return Chosen(chosen.name, (*chosen.family, *above), chosen.certain)
 
 
 GOOGLE = "GoogleOAuthenticator"

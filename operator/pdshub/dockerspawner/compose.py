@@ -103,7 +103,7 @@ def read(folder: Folder) -> Compose:
     services = {
         name: reader.service(name, body) for name, body in whole["services"].items() if isinstance(body, Mapping)
     }
-    made = Compose(file, services, _volumes(whole.get("volumes")), known, tuple(notes))
+    made = Compose(file, services, _volumes(whole.get("volumes")), known, notes=tuple(notes))
     return replace(made, copied=_copied(folder, made.hub))
 
 
@@ -141,7 +141,7 @@ def _variables(folder: Folder, file: str, outer: Mapping[str, str], told: Callab
     try:
         return variables.read(folder.text(file), outer)
     except SourceError as error:
-        told(f"{file}: {str(error).removeprefix(f'{file}: ')}")
+        told(str(error) if file in str(error) else f"{file}: {error}")
         return {}
 
 

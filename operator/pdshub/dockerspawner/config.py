@@ -120,7 +120,7 @@ class _Walker(Listed):
         of_people = any(_OF_PEOPLE.search(ast.unparse(target)) for target in statement.targets)
         if not known(value) and of_people and (found := self.opened(statement.value)):
             self.remember(found, statement)
-            value = list(found[1].names)
+            value = self.names_in(found)
         for target in statement.targets:
             self.store(target, value, statement, condition)
 
@@ -200,7 +200,7 @@ class _Walker(Listed):
     def _for(self, statement: ast.For, condition: str) -> None:
         over = self.scope.fold(statement.iter)
         found = self.opened(statement.iter) if not known(over) and not condition else None
-        if found and self.named(statement.body, found[1], False):
+        if found and self.named(statement.body, found):
             self.made.statements += self._count(statement.body)
             self.remember(found, statement)
             return
@@ -228,7 +228,7 @@ class _Walker(Listed):
 
     def _with(self, statement: ast.With, condition: str) -> None:
         found = self.opened(statement)
-        if found is None or condition or not self.named(statement.body, found[1], False):
+        if found is None or condition or not self.named(statement.body, found):
             self.not_followed(statement, "what it reads is not known")
             return
         self.made.statements += self._count(statement.body)
@@ -258,4 +258,4 @@ class _Walker(Listed):
             self.used.add(name)
             self.made.statements += self._count([function]) - 1
         self.remember(found, function)
-        return list(found[1].admins if "admin" in name.lower() and found[1].admins else found[1].names)
+        return self.names_in(found, "admin" in name.lower() and bool(found[1].admins))

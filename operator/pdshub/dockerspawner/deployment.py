@@ -8,19 +8,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import ValidationError
-
 from pdshub.api import user_name
-from pdshub.api.hub import PDSHubSpec
-from pdshub.api.refusal import refusal_words
-from pdshub.dockerspawner import binds, classes, compose, config, fstab, hub, lists, people, promises, view
+from pdshub.dockerspawner import (
+    binds,
+    classes,
+    compose,
+    config,
+    fitting,
+    fstab,
+    hub,
+    lists,
+    people,
+    promises,
+    understood,
+    view,
+)
 from pdshub.dockerspawner.database import Database
+from pdshub.dockerspawner.draft import Draft
 from pdshub.dockerspawner.report import Report
 from pdshub.dockerspawner.settings import Config
 from pdshub.dockerspawner.source import Folder, SourceError
 from pdshub.dockerspawner.traits import Verdict, family
 from pdshub.wellknown import API_VERSION
 
+_OF_LISTS = ("", ".txt", ".list", ".lst", ".csv", ".json")
 _LISTS = ("user", "allow", "white", "admin", "people", "list", "member")
 LISTS = 100
 """Files of names that are looked for."""
@@ -66,8 +77,6 @@ def read(folder: Folder, wanted: Wanted, database: Database | None = None) -> De
         report.note(note)
     file = wanted.config or _config(folder, composed, report)
     found = _read_config(folder, file, composed)
-    report.statements, report.understood = found.statements, found.understood
-    report.lines(file, found.unread)
     for line in found.notes:
         report.note(f"{file}:{line.number}: {line.why}")
     if found.unset:
@@ -80,18 +89,20 @@ def read(folder: Folder, wanted: Wanted, database: Database | None = None) -> De
             numbers[-1],
         )
     traits = found.last()
+    understood.uncertain(found, traits, report)
     spawner = classes.spawner(traits, found.bases)
     if "DockerSpawner" not in family(spawner.name, found.bases):
         report.contradiction(
             "c.JupyterHub.spawner_class", f"{spawner.name} is no DockerSpawner: look where homes are", file
         )
     authenticator = classes.authenticator(traits, found.bases)
-    spec = hub.build(traits, hub.Draft(report, file, spawner, authenticator, found.bases))
+    spec = hub.build(traits, Draft(report, file, spawner, authenticator, found.bases))
+    understood.lines(found, report)
     if wanted.hostname:
         spec["hostname"] = wanted.hostname
     made = binds.found(traits, spawner.has)
     said = promises.lines(folder, [name for name in (file, composed.file) if name])
-    _judge_binds(made, said, report, file)
+    _judge_binds(made, said, spawner.name, found, report)
     mounts = _mounts(folder, wanted, report)
     name = wanted.name
     archive = view.build(made.archives, mounts, composed.volumes, view.label(name), report, file)
@@ -103,7 +114,7 @@ def read(folder: Folder, wanted: Wanted, database: Database | None = None) -> De
         role: names for role in ("allowed", "admins", "suspended") if (names := list(getattr(listed, role)))
     }
     _of_database(database, composed, report)
-    _validate(spec, report, file)
+    fitting.validate(spec, report, file)
     everybody = _everybody(listed, database, wanted.names)
     return Deployment(_manifest(spec, wanted), archive, name, listed, made, report, everybody)
 
@@ -141,8 +152,12 @@ def _read_config(folder: Folder, file: str, composed: compose.Compose) -> Config
         if asked > LISTS:
             return None
         name = compose.on_machine(folder, composed, path) or _beside(folder, file, path)
-        if not name or not any(word in posixpath.basename(name).lower() for word in _LISTS):
+        base = posixpath.basename(name or path).lower()
+        if not any(word in base for word in _LISTS):
             return None
+        if not name:
+            kind = posixpath.splitext(base)[1]
+            return (path, lists.Names(absent=True)) if kind in _OF_LISTS else None
         try:
             return name, lists.read(folder.text(name))
         except SourceError:
@@ -174,11 +189,15 @@ def _mounts(folder: Folder, wanted: Wanted, report: Report) -> list[fstab.Mount]
     return fstab.read(text)
 
 
-def _judge_binds(made: binds.Binds, said: list[tuple[str, int, str]], report: Report, file: str) -> None:
+def _judge_binds(
+    made: binds.Binds, said: list[tuple[str, int, str]], spawner: str, found: Config, report: Report
+) -> None:
     """Binds that are said to be read-only and are not become archives; the others that are no archive are told."""
+    file = found.file
     kept, said = [], binds.of_read_only(said)
+    home = made.home.bind.target if made.home else binds.HOME
     for bind, why in made.others:
-        place = None if bind.personal else binds.said_read_only(bind, said)
+        place = None if bind.personal else binds.said_read_only(bind, home, said)
         if place and "docker.sock" not in bind.source:
             report.contradiction(
                 bind.target, f"{place[0]}:{place[1]} says read-only, and {bind.source} is bound read-write: look what"
@@ -187,11 +206,13 @@ def _judge_binds(made: binds.Binds, said: list[tuple[str, int, str]], report: Re
             made.archives.append(bind)
         else:
             kept.append((bind, why))
-            report.add(Verdict.NONE, f"{bind.source} at {bind.target}", why, file, bind.line)
+            report.add(Verdict.NONE, f"{bind.source or '(nothing)'} at {bind.target}", why, file, bind.line)
     made.others = kept
     for words, line in made.unknown:
         report.add(Verdict.UNREAD, "volumes", words, file, line)
-    if made.home is None:
+    if made.home is None and (spawner in found.bases or made.unknown):
+        report.add(Verdict.UNREAD, "homes", f"where they are, the code of {spawner} knows", file)
+    elif made.home is None:
         report.contradiction("homes", "nothing of a user is kept: no volume has {username} in its name", file)
     else:
         where = made.home.inner and f", in its folder {made.home.inner}"
@@ -234,35 +255,6 @@ def _of_database(database: Database | None, composed: compose.Compose, report: R
         report.note(
             f"{name} gave the address {address}: a line for --names, if Google knows it: {name} {address.lower()}"
         )
-
-
-def _validate(spec: dict[str, Any], report: Report, file: str) -> None:
-    """What the API server would refuse is taken out, and said: what is written can be applied."""
-    for _ in range(20):
-        try:
-            PDSHubSpec.model_validate(spec)
-            return
-        except ValidationError as error:
-            report.contradiction("PDSHub", refusal_words(error), file)
-            for problem in error.errors():
-                _take_out(spec, problem["loc"])
-    raise SourceError(f"{file}: no PDSHub can be made of it")
-
-
-def _take_out(spec: dict[str, Any], where: tuple[int | str, ...]) -> None:
-    """Removes what is at a place, or the part of the spec around it."""
-    at: Any = spec
-    for part in where[:-1]:
-        inside = at[part] if (isinstance(at, dict) and part in at) or isinstance(at, list) else None
-        if not isinstance(inside, dict | list):
-            break
-        at = inside
-    if isinstance(at, dict) and where and where[-1] in at and where[0] != "signIn":
-        del at[where[-1]]
-    elif where and where[0] in spec and where[0] != "signIn":
-        del spec[where[0]]
-    else:
-        spec.pop("hostname", None)
 
 
 def _everybody(listed: people.People, database: Database | None, new_names: Mapping[str, str]) -> dict[str, str]:

@@ -235,7 +235,10 @@ def _not(scope: Scope, node: ast.UnaryOp, depth: int) -> Any:
 def _compare(scope: Scope, node: ast.Compare, depth: int) -> Any:
     if len(node.ops) != 1:
         return Unknown("a chain of comparisons is not evaluated")
-    left, right = scope.fold(node.left, depth), scope.fold(node.comparators[0], depth)
+    left = scope.fold(node.left, depth)
+    if scope.dotted(node.comparators[0]) == "os.environ" and isinstance(node.ops[0], ast.In | ast.NotIn):
+        return (scope.variable(left, None) is not None) == isinstance(node.ops[0], ast.In)
+    right = scope.fold(node.comparators[0], depth)
     if not known(left) or not known(right):
         return Unknown(why(left) or why(right))
     if isinstance(node.ops[0], ast.Eq | ast.Is):

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from pdshub.dockerspawner import limits
-from pdshub.dockerspawner.classes import GOOGLE, Chosen
-from pdshub.dockerspawner.report import Report
+from pdshub.dockerspawner.classes import GOOGLE
+from pdshub.dockerspawner.draft import Draft, elsewhere, stranger
 from pdshub.dockerspawner.settings import Assignment
-from pdshub.dockerspawner.traits import Verdict, find, is_class, near, near_class
-from pdshub.dockerspawner.values import Random, known
+from pdshub.dockerspawner.traits import Verdict, find
+from pdshub.dockerspawner.values import Random, absent, known, why
 from pdshub.dockerspawner.view import label
 
 CLIENT_ID = "REPLACE-ME.apps.googleusercontent.com"
@@ -24,28 +23,6 @@ _DOMAIN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)+"
 _SIZES = {"mem_limit": "memory", "mem_guarantee": "memory", "cpu_limit": "cpu", "cpu_guarantee": "cpu"}
 _OF_GOOGLE = ("client_id", "hosted_domain", "oauth_callback_url")
 _CULLERS = ("idle_culler", "idle-culler", "cull_idle")
-MOST_STRANGERS = 200
-"""Unknown traits for which a known one of a similar name is looked for."""
-
-
-@dataclass
-class Draft:
-    """The spec as it grows, and whom its parts come from."""
-
-    report: Report
-    file: str
-    spawner: Chosen
-    authenticator: Chosen
-    bases: Mapping[str, str]
-    spec: dict[str, Any] = field(default_factory=dict)
-    strangers: int = 0
-
-    def put(self, value: Any, *path: str) -> None:
-        """A value at a path of the spec."""
-        at = self.spec
-        for part in path[:-1]:
-            at = at.setdefault(part, {})
-        at[path[-1]] = value
 
 
 def build(found: Mapping[tuple[str, str], Assignment], draft: Draft) -> dict[str, Any]:
@@ -68,9 +45,13 @@ def _trait(owner: str, name: str, each: Assignment, draft: Draft) -> None:
     report, of = draft.report, f"c.{owner}.{name}"
     trait = find(owner, name, draft.bases)
     if trait is None:
-        _stranger(owner, name, each, draft)
+        stranger(owner, name, each, draft)
         return
-    if _elsewhere(owner, draft):
+    if own := elsewhere(owner, draft) and {draft.spawner.name, draft.authenticator.name} & draft.bases.keys():
+        words = f"whether {' or '.join(sorted(own))}, which is code, makes use of it is not known"
+        report.add(Verdict.UNREAD, of, words, draft.file, each.line)
+        return
+    if elsewhere(owner, draft):
         report.contradiction(
             of, f"is set, and {draft.spawner.name} with {draft.authenticator.name} run", draft.file, each.line
         )
@@ -87,6 +68,9 @@ def _trait(owner: str, name: str, each: Assignment, draft: Draft) -> None:
             _callback(each.value, draft)
         report.add(Verdict.NONE, of, "is of another provider than Google", draft.file, each.line)
         return
+    if absent(each.value) and not known(each.value):
+        report.contradiction(of, f"{why(each.value)}: put it there, or write the names by hand", draft.file, each.line)
+        return
     if not known(each.value):
         report.add(
             Verdict.UNREAD, of, "its value is not known whole: write it into the PDSHub by hand", draft.file, each.line
@@ -98,31 +82,6 @@ def _trait(owner: str, name: str, each: Assignment, draft: Draft) -> None:
         report.add(Verdict.NONE, of, refused, draft.file, each.line)
     else:
         report.add(Verdict.TAKEN, of, words, draft.file, each.line)
-
-
-def _stranger(owner: str, name: str, each: Assignment, draft: Draft) -> None:
-    """A trait that nothing has: JupyterHub takes it without a word, and nothing came of it."""
-    of = f"c.{owner}.{name}"
-    draft.strangers += 1
-    compared = draft.strangers <= MOST_STRANGERS
-    if is_class(owner, draft.bases):
-        meant = near(owner, name, draft.bases) if compared else ""
-        if meant:
-            words = f"there is no such trait, and JupyterHub says nothing of it: was {meant} meant? It had no effect"
-            draft.report.contradiction(of, words, draft.file, each.line)
-        else:
-            draft.report.add(Verdict.UNREAD, of, "no trait that is known here", draft.file, each.line)
-        return
-    meant = near_class(owner) if compared else ""
-    words = f"no class that is known here{f': was {meant} meant?' if meant else ''}"
-    draft.report.add(Verdict.UNREAD, of, words, draft.file, each.line)
-
-
-def _elsewhere(owner: str, draft: Draft) -> bool:
-    """Whether a trait is of a spawner or authenticator that does not run."""
-    if owner.endswith("Spawner"):
-        return not draft.spawner.has(owner)
-    return owner.endswith("Authenticator") and not draft.authenticator.has(owner)
 
 
 # what takes a value over: "" where it did, else why not

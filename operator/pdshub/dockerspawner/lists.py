@@ -19,6 +19,8 @@ class Names:
 
     names: tuple[str, ...] = ()
     admins: tuple[str, ...] = ()
+    absent: bool = False
+    """The file that has them is not here."""
 
 
 def read(text: str) -> Names:

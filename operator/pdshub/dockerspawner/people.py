@@ -58,6 +58,7 @@ def read(
     made = People()
     roles: dict[str, dict[str, int]] = {"allowed": {}, "admins": {}, "suspended": {}}
     open_to_all = 0
+    unsure = {_ROLES[each.name] for each in config.assignments if each.name in _ROLES and each.condition}
     for (owner, name), each in traits.items():
         if not mine(owner) and not (owner == "JupyterHub" and name == "admin_users"):
             continue
@@ -65,14 +66,16 @@ def read(
             open_to_all = each.line
         if name not in _ROLES:
             continue
+        if not known(each.value) or not isinstance(each.value, list):
+            unsure.add(_ROLES[name])
         for person in each.value if isinstance(each.value, list) else []:
             if isinstance(person, str) and known(person):
                 roles[_ROLES[name]].setdefault(person, each.line)
     for person in config.listed_admins:
         roles["admins"].setdefault(person, 0)
-    _of_database(database, roles, open_to_all, config.file, report)
+    _of_database(database, roles, open_to_all, "allowed" in unsure, config.file, report)
     for person, line in roles["admins"].items():
-        if roles["allowed"] and person not in roles["allowed"]:
+        if roles["allowed"] and "allowed" not in unsure and person not in roles["allowed"]:
             report.contradiction(
                 person, "is an admin and on no list: a PDSHub lets in its admins; take the name out if that is wrong",
                 config.file, line,
@@ -99,8 +102,14 @@ def read(
 
 
 def _of_database(
-    database: Database | None, roles: dict[str, dict[str, int]], open_to_all: int, file: str, report: Report
+    database: Database | None,
+    roles: dict[str, dict[str, int]],
+    open_to_all: int,
+    unsure: bool,
+    file: str,
+    report: Report,
 ) -> None:
+    """People of the database. ``unsure``: the list is not known whole: nobody is on it by being in the database."""
     if database is None:
         return
     listed = roles["allowed"].keys() | roles["admins"].keys()
@@ -117,7 +126,7 @@ def _of_database(
         report.add(
             Verdict.TAKEN, "NativeAuthenticator", f"{len(authorized)} people who were authorized are on the list"
         )
-    elif open_to_all or not roles["allowed"]:
+    elif open_to_all or not (roles["allowed"] or unsure):
         roles["allowed"].update(dict.fromkeys(strangers, 0))
         if strangers:
             words = (
@@ -126,7 +135,8 @@ def _of_database(
             report.add(Verdict.TAKEN, "users of the database", words, file, open_to_all)
     elif strangers:
         shown = ", ".join(strangers[:20]) + (f" and {len(strangers) - 20} more" if len(strangers) > 20 else "")
-        report.note(f"in the database and on no list, so that they can not sign in: {shown}. Their homes are copied")
+        where = "on no list that is known here" if unsure else "on no list"
+        report.note(f"in the database and {where}, so that they can not sign in: {shown}. Their homes are copied")
 
 
 def _named(person: str, new_names: Mapping[str, str], report: Report, file: str, line: int) -> str:

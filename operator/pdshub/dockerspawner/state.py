@@ -10,7 +10,7 @@ from pdshub.dockerspawner import fold_calls, parsed
 from pdshub.dockerspawner.fold import Scope, trait_of
 from pdshub.dockerspawner.parsed import Line
 from pdshub.dockerspawner.settings import Assignment, Config
-from pdshub.dockerspawner.values import MOST, Unknown, known, weight, why
+from pdshub.dockerspawner.values import MOST, Unknown, absent, known, weight, why
 
 ADDING = ("append", "add", "extend", "update", "insert", "setdefault")
 """Methods of lists, sets and dicts that add to them."""
@@ -79,8 +79,8 @@ class State:
         if isinstance(target, ast.Name):
             unconditional = value if not condition else Unknown(f"{target.id} depends on {condition}")
             self.scope.names[target.id] = unconditional
-            if not known(value) and target.id != "c":
-                self.not_read(statement, why(value))
+            if target.id != "c":
+                self.judged(statement, value)
         elif isinstance(target, ast.Tuple | ast.List):
             parts = value if isinstance(value, list) and len(value) == len(target.elts) else None
             for number, each in enumerate(target.elts):
@@ -129,17 +129,21 @@ class State:
         if trait := trait_of(target):
             self.values[trait] = held
             self.made.assignments.append(Assignment(*trait, held, statement.lineno))
-        if not known(value):
-            self.not_read(statement, why(value))
+        self.judged(statement, value)
 
     def _set(self, trait: tuple[str, str], value: Any, statement: ast.stmt, condition: str) -> None:
         self.made.assignments.append(Assignment(*trait, value, statement.lineno, condition))
         if not condition:
             self.values[trait] = value
-        if not known(value):
-            self.not_read(statement, why(value))
-        elif condition:
+        if condition and known(value):
             self.not_read(statement, f"it depends on {condition}")
+        else:
+            self.judged(statement, value)
+
+    def judged(self, statement: ast.stmt, value: Any) -> None:
+        """Lists a statement whose value is not known, unless it is only the file that has it which is missing."""
+        if not absent(value):
+            self.not_read(statement, why(value))
 
     def trait(self, owner: str, name: str) -> Any:
         """The value of a trait so far."""

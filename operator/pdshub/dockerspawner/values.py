@@ -20,6 +20,11 @@ class Unknown:
 
 
 @dataclass(frozen=True)
+class Absent(Unknown):
+    """What is in a file that is not among those that are read: what the line does is known, and the value is not."""
+
+
+@dataclass(frozen=True)
 class Reference:
     """A class or a function by its dotted name."""
 
@@ -67,6 +72,15 @@ def known(value: Any) -> bool:
     if isinstance(value, dict):
         return all(known(key) and known(held) for key, held in value.items())
     return not isinstance(value, Unknown)
+
+
+def absent(value: Any) -> bool:
+    """Whether all that is unknown in a value is in files that are not here."""
+    if isinstance(value, list):
+        return all(map(absent, value))
+    if isinstance(value, dict):
+        return all(absent(key) and absent(held) for key, held in value.items())
+    return isinstance(value, Absent) or not isinstance(value, Unknown)
 
 
 def why(value: Any) -> str:

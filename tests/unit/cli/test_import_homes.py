@@ -260,6 +260,35 @@ def test_what_the_receiver_refuses(name: str, kind: bytes, tmp_path: Path) -> No
     assert os.stat(home / "good").st_mode & 0o7000 == 0
 
 
+@pytest.mark.parametrize("what", ["list", "digest", "receive", "remove"])
+def test_a_link_in_the_place_of_the_home_s_folder_is_not_followed(what: str, tmp_path: Path) -> None:
+    """The next home is mounted beside it, in the same pod."""
+    mine, other = tmp_path / "0", tmp_path / "1"
+    mine.mkdir()
+    other.mkdir()
+    (other / "secret").write_text("another's")
+    os.symlink(other, mine / "work")
+    done = subprocess.run(
+        [sys.executable, import_receiver.__file__, what, str(mine), "work"], input=b'["secret"]', capture_output=True
+    )
+    assert done.returncode and b"secret" not in done.stdout and os.listdir(other) == ["secret"]
+
+
+def test_a_folder_of_the_home_is_made_and_filled(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, import_receiver.__file__, "list", str(tmp_path), "a/b"], capture_output=True, check=True
+    )
+    assert not done.stdout and (tmp_path / "a" / "b").is_dir()
+
+
+@pytest.mark.parametrize(
+    "name", ["n" * 255, "\N{LATIN SMALL LETTER E WITH ACUTE}" * 127, "odd\nname", "a" + "/b" * 200]
+)
+def test_names_that_the_receiver_takes(name: str, tmp_path: Path) -> None:
+    assert receive(tmp_path, (name, tarfile.REGTYPE, b"x"))["refused"] == []
+    assert (tmp_path / name).read_bytes() == b"x" and not list(tmp_path.rglob(f"*{import_receiver.PART}"))
+
+
 def test_what_was_begun_and_not_ended_goes(tmp_path: Path) -> None:
     (tmp_path / f"big{import_receiver.PART}").write_text("half")
     done = subprocess.run(

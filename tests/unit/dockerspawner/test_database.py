@@ -135,6 +135,57 @@ def test_a_name_that_somebody_has_is_refused_and_nothing_changes(tmp_path: Path)
     assert rows(path, "SELECT count(*) FROM servers") == [(2,)]
 
 
+def added(path: Path, *statements: str) -> Path:
+    opened = sqlite3.connect(path)
+    for statement in statements:
+        opened.execute(statement)
+    opened.commit()
+    opened.close()
+    return path
+
+
+BY_THEMSELVES = (
+    "CREATE TRIGGER eve AFTER UPDATE ON users BEGIN UPDATE users SET admin = 1 WHERE name = 'eve'; END",
+    "CREATE TRIGGER back AFTER DELETE ON api_tokens BEGIN INSERT INTO api_tokens (user_id) VALUES (1); END",
+    "CREATE VIEW everybody AS SELECT * FROM users",
+    'CREATE TABLE "an ""other" (a)',
+)
+
+
+def test_what_would_run_by_itself_goes_before_anything_is_changed(tmp_path: Path) -> None:
+    path = added(make(tmp_path / "j.sqlite", "ada", "eve"), *BY_THEMSELVES)
+    convert.convert(path, {}, False)
+    assert rows(path, "SELECT name, admin FROM users ORDER BY id") == [("ada", 0), ("eve", 0)]
+    assert rows(path, "SELECT count(*) FROM api_tokens") == [(0,)]
+    assert rows(path, "SELECT name FROM sqlite_master WHERE type IN ('trigger', 'view') OR name LIKE 'an%'") == []
+
+
+HUGE = "printf('%.*c', 900000000, 'x')"
+COMPUTED = {
+    "a name": f"CREATE TABLE users (id INTEGER PRIMARY KEY, admin INTEGER, name TEXT AS ({HUGE}))",
+    "a group": f"CREATE TABLE groups (id INTEGER PRIMARY KEY, name TEXT AS ({HUGE}))",
+}
+
+
+@pytest.mark.parametrize("case", COMPUTED)
+def test_values_that_fill_the_memory_are_refused(case: str, tmp_path: Path) -> None:
+    path = tmp_path / "j.sqlite"
+    added(path, "CREATE TABLE users (id INTEGER PRIMARY KEY, admin INTEGER, name TEXT)")
+    table = COMPUTED[case].split()[2]
+    added(path, f"DROP TABLE IF EXISTS {table}", COMPUTED[case], f"INSERT INTO {table} (id) VALUES (1)")  # noqa: S608
+    work = tmp_path / "work"
+    work.mkdir()
+    with pytest.raises(SourceError):
+        database.read(database.copied(path, work))
+
+
+def test_a_database_that_computes_without_end_is_stopped(tmp_path: Path) -> None:
+    path = added(tmp_path / "j.sqlite", "CREATE TABLE users (id INTEGER PRIMARY KEY, admin INTEGER, name TEXT)")
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    with database.guarded(path, seconds=0.2) as opened, pytest.raises(sqlite3.OperationalError, match="interrupted"):
+        opened.execute(endless).fetchone()
+
+
 def test_an_old_schema(tmp_path: Path) -> None:
     """JupyterHub 0.9: no roles, no shares, state and server at the user."""
     path = tmp_path / "j.sqlite"
