@@ -42,7 +42,7 @@ def arguments(areas: Any, common: Callable[[], argparse.ArgumentParser]) -> None
     sub.add_argument("--name", default="", metavar="HUB", help="the PDSHub's name (default: that of DIR)")
     sub.add_argument("--hostname", default="", help="where people go (default: that of the OAuth callback)")
     sub.add_argument(
-        "--size", type=_quantity, default="", metavar="QUANTITY", help="of homes (default: what was promised)"
+        "--size", type=_quantity, default=None, metavar="QUANTITY", help="of homes (default: what was promised)"
     )
     sub.add_argument("--to", default="pdshub-import", metavar="OUT", help="folder for what is written")
     sub.add_argument("--homes", default="", metavar="DIR|docker", help="copy homes from a folder, or Docker's volumes")
@@ -126,7 +126,7 @@ def _wanted(args: argparse.Namespace) -> deployment.Wanted:
     name = args.name or view.label(Path(args.folder).resolve().name, "hub", 48)
     renamed = people.renames(_text(args.names)) if args.names else {}
     table = _text(args.fstab) if args.fstab else None
-    return deployment.Wanted(name, args.namespace or "hub", args.config, args.hostname, args.size, renamed, table)
+    return deployment.Wanted(name, args.namespace or "hub", args.config, args.hostname, args.size or "", renamed, table)
 
 
 def _text(file: str) -> str:

@@ -25,6 +25,7 @@ SHARE_AT_ONCE, BUSY_HOURS, LEAST_CORES, CORES = 0.25, 176.0, 0.1, 0.5
 of one of which nothing is known."""
 HOME_SHARE, READ_SHARE, EGRESS_PER_USER = 0.3, 0.1, 2 * GIB
 """What is in a home that does not tell, what of an archive is read in a month, and bytes that go out to each person."""
+_ABSURD = 1 << 60
 MEMORY, HOME, INTERVAL = "4Gi", "10Gi", 3600
 """What a PDSHub has that says nothing (api.hub)."""
 
@@ -68,8 +69,8 @@ def _map(value: Any, *path: str) -> Json:
 
 
 def _positive(value: Any) -> int:
-    """A whole number above 0; 0 for anything else."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    """A whole number above 0 that may be one of something; 0 for anything else."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < _ABSURD else 0
 
 
 def _given(number: float | None, flag: str) -> Figure | None:

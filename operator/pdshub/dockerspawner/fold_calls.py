@@ -12,6 +12,7 @@ from typing import Any
 from pdshub.dockerspawner.fold import RANDOM, Scope
 from pdshub.dockerspawner.values import LARGEST, LONGEST, Random, Unknown, known, together, why
 
+_TEMPLATE = re.compile(r"\{\{[-+]?\s|\{%")
 _PLAIN = "a call that is not evaluated"
 _GET = ("os.environ.get", "os.getenv", "os.environ.setdefault")
 _ABSOLUTE = ("os.path.abspath", "os.path.realpath")
@@ -51,6 +52,10 @@ def called(scope: Scope, node: ast.Call, depth: int) -> Any:
         found = scope.function(node.func.id, given)
         return Unknown(f"{node.func.id}() was not run") if found is None else found
     if isinstance(node.func, ast.Attribute) and not dotted:
+        if node.func.attr == "format" and isinstance(node.func.value, ast.Constant):
+            template = node.func.value.value  # doubled braces are braces to it, and no template's
+            if isinstance(template, str) and not _TEMPLATE.search(template):
+                return formatted(template, given, named)
         return _method(scope.fold(node.func.value, depth), node.func.attr, given, named)
     return Unknown(f"{dotted}() was not run" if dotted else _PLAIN)
 
@@ -136,7 +141,8 @@ def _method(value: Any, name: str, given: list[Any], named: Mapping[str, Any]) -
         if name == "get" and given:
             default = given[1] if len(given) > 1 else None
             return value.get(given[0], default) if isinstance(given[0], str | int) else _none(given)
-        simple = {"keys": list(value), "values": list(value.values()), "copy": dict(value)}
+        pairs = [[key, held] for key, held in value.items()]
+        simple = {"keys": list(value), "values": list(value.values()), "items": pairs, "copy": dict(value)}
         return simple.get(name, Unknown(_PLAIN))
     if isinstance(value, list):
         if name == "copy":

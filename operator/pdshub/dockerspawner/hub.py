@@ -47,11 +47,13 @@ def _trait(owner: str, name: str, each: Assignment, draft: Draft) -> None:
     if trait is None:
         stranger(owner, name, each, draft)
         return
-    if own := elsewhere(owner, draft) and {draft.spawner.name, draft.authenticator.name} & draft.bases.keys():
+    other = elsewhere(owner, draft)
+    own = {draft.spawner.name, draft.authenticator.name} & draft.bases.keys() if other else set()
+    if own and trait.verdict is Verdict.TAKEN:
         words = f"whether {' or '.join(sorted(own))}, which is code, makes use of it is not known"
         report.add(Verdict.UNREAD, of, words, draft.file, each.line)
         return
-    if elsewhere(owner, draft):
+    if other and not own:
         report.contradiction(
             of, f"is set, and {draft.spawner.name} with {draft.authenticator.name} run", draft.file, each.line
         )

@@ -45,7 +45,7 @@ def values(text: str, **environment: str) -> dict[str, Any]:
         ("c.A.b = c.A.d = ['x']\nc.A.e = c.A.b", {"A.b": ["x"], "A.d": ["x"], "A.e": ["x"]}),
         ("if os.environ.get('X'):\n    c.A.b = 1\nelse:\n    c.A.b = 2", {"A.b": 2}),
         ("for n in ['a', 'b']:\n    c.A.b[n] = n.upper()", {"A.b": {"a": "A", "b": "B"}}),
-        ("for k, v in {'a': 1}.items():\n    c.A.b = 1", {}),
+        ("for k, v in {'a': 1}.items():\n    c.A.b = [k, v]", {"A.b": ["a", 1]}),
         ("try:\n    import x\n    c.A.b = 1\nexcept ImportError:\n    c.A.b = 2", {"A.b": 1}),
         ("os.environ['Y'] = 'z'\nc.A.b = os.environ['Y']", {"A.b": "z"}),
         ("os.environ.setdefault('Y', 'z')\nc.A.b = os.environ['Y']", {"A.b": "z"}),
