@@ -13,11 +13,10 @@ from typing import Any
 
 from aws import checks_access, checks_kept
 from aws.checks_overlay import lives
+from aws.offers import REGIONS
 from aws.template import Finding, Json, Template, listed, reference, texts
 
-TYPES = Path(__file__).with_name("instance_types.json")
-REGIONS = ("us-east-1", "us-west-2", "us-gov-west-1", "us-gov-east-1")
-"""For which the template is meant, and cfn-lint asked."""
+TYPES = Path(__file__).parent / "templates/instance_types.json"
 _ANYWHERE = {"0.0.0.0/0", "::/0"}
 
 
@@ -30,7 +29,7 @@ def instance_types(found: Template, table: Mapping[str, Any]) -> Iterator[Findin
         for region in REGIONS:
             missing = sorted(set(wanted) - set(table["regions"].get(region, ())))
             if missing:
-                yield Finding("A01", name, f"{region} has no {', '.join(missing)} (table of {table['date']})")
+                yield Finding("A01", name, f"{region} has no {', '.join(missing)} ({table['of']})")
         if not str(properties.get("AmiType", "")).startswith(("AL2023_x86_64", "BOTTLEROCKET_x86_64")):
             yield Finding("A01", name, "AmiType is not one of amd64, as PDSHub's images are")
 

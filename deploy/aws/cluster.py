@@ -60,16 +60,16 @@ def build(stack: Stack, given: Parameters, network: Network) -> Cluster:
         retention_in_days=90,  # without it EKS makes one that is kept, and paid, for ever
     )
     cluster = _cluster(stack, given, network)
-    cluster.add_dependency(group)
+    cluster.add_resource_dependency(group)
     vpc_cni = access.pod_role(stack, "NetworkRole", "kube-system", "aws-node", ["AmazonEKS_CNI_Policy"])
     agent = _addon(stack, "PodIdentityAgent", "eks-pod-identity-agent", cluster)
     cni = _addon(stack, "VpcCni", "vpc-cni", cluster, ("aws-node", vpc_cni), STRICT)
-    cni.add_dependency(agent)
+    cni.add_resource_dependency(agent)
     before = [agent, cni, _addon(stack, "KubeProxy", "kube-proxy", cluster)]
     nodes = _nodes(stack, given, network, cluster)
     for pool in nodes:
         for addon in before:
-            pool.add_dependency(addon)
+            pool.add_resource_dependency(addon)
     ebs = access.pod_role(
         stack, "EbsRole", "kube-system", "ebs-csi-controller-sa", ["service-role/AmazonEBSCSIDriverPolicy"]
     )
@@ -84,7 +84,7 @@ def build(stack: Stack, given: Parameters, network: Network) -> Cluster:
         _addon(stack, "Snapshots", "snapshot-controller", cluster),
     )
     for addon in after:
-        addon.add_dependency(nodes[0])
+        addon.add_resource_dependency(nodes[0])
     balancer = access.pod_role(
         stack,
         "LoadBalancerRole",

@@ -65,9 +65,9 @@ def build(stack: Stack, given: Parameters) -> Network:
     way_out = ec2.CfnRoute(
         stack, "PublicDefault", route_table_id=outside.ref, destination_cidr_block=EVERYWHERE, gateway_id=internet.ref
     )
-    way_out.add_dependency(attached)
+    way_out.add_resource_dependency(attached)
     address = ec2.CfnEIP(stack, "NatAddress", domain="vpc", tags=[_named("NatAddress")])
-    address.add_dependency(attached)
+    address.add_resource_dependency(attached)
     # one, in the zone of the nodes: a second one would keep nothing alive, as volumes are in the first zone too
     nat = ec2.CfnNatGateway(
         stack, "Nat", subnet_id=public[0].ref, allocation_id=address.attr_allocation_id, tags=[_named("Nat")]

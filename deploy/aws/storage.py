@@ -50,7 +50,7 @@ def build(stack: Stack, given: Parameters, network: Network, nodes: str) -> Stor
     group = ec2.CfnSecurityGroup(
         stack,
         "ArchiveFilesGroup",
-        group_description="NFS from the cluster's nodes",
+        group_description="NFS from nodes of the cluster",
         vpc_id=network.vpc.ref,
         security_group_ingress=[
             ec2.CfnSecurityGroup.IngressProperty(

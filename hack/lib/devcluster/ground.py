@@ -15,6 +15,7 @@ from .venv import interpreter, requirements
 SOURCE = ROOT / "deploy/aws"
 TEMPLATES = SOURCE / "templates"
 NAME = "pdshub.template.json"
+OFFERS = "instance_types.json"
 REGIONS = ("us-east-1", "us-west-2", "us-gov-west-1", "us-gov-east-1")
 """Commercial and GovCloud: a type of resource or a value that one of them lacks is an error of cfn-lint."""
 WRITERS = ("app", "access", "addresses", "cluster", "door", "network", "parameters", "storage", "watch")
@@ -29,13 +30,14 @@ def environment() -> Artefact:
 
 
 def written(paths: Paths) -> Artefact:
-    """A folder with the template of the current sources."""
-    inputs = [*(SOURCE / f"{name}.py" for name in WRITERS), SOURCE / "requirements.txt"]
+    """A folder with the template of the current sources, and the instance types that the pinned cfn-lint knows."""
+    inputs = [*(SOURCE / f"{name}.py" for name in (*WRITERS, "offers")), SOURCE / "requirements.txt"]
 
     def build(work: Path) -> None:
         made = environment().ensure(paths)[0]
         path = f"{node(made) / 'bin'}:/usr/bin:/bin"
         run([made / "bin/python", "-m", "aws.app", work], env={**_ours(), "PATH": path})
+        run([made / "bin/python", "-m", "aws.offers", work / OFFERS], env=_ours())
 
     return Artefact("aws-template", files_digest(inputs), build)
 
@@ -44,8 +46,9 @@ def template(paths: Paths, say: Callable[[str], None]) -> None:
     """Write deploy/aws/templates."""
     TEMPLATES.mkdir(exist_ok=True)
     made, new = written(paths).ensure(paths)
-    shutil.copyfile(made / NAME, TEMPLATES / NAME)
-    say(f"{'wrote' if new else 'current:'} {(TEMPLATES / NAME).relative_to(ROOT)}")
+    for name in (NAME, OFFERS):
+        shutil.copyfile(made / name, TEMPLATES / name)
+        say(f"{'wrote' if new else 'current:'} {(TEMPLATES / name).relative_to(ROOT)}")
 
 
 def check(paths: Paths) -> None:

@@ -72,5 +72,6 @@ def _install(work: Path, *what: str) -> None:
 
 
 def requirements(work: Path, pins: Path) -> None:
-    """A new environment with what a requirements file pins."""
-    _install(work, "--requirement", str(pins))
+    """A new environment with what a requirements file pins, each the file whose digest is in it."""
+    # a hundred thousand classes of AWS' are compiled when they are needed
+    _install(work, "--no-compile", "--require-hashes", "--no-deps", "--requirement", str(pins))

@@ -37,9 +37,9 @@ def statement(role: str) -> str:
 FAULTS: list[tuple[str, str, str, Fault]] = [
     # instance types
     ("a type that exists nowhere", "A01", "CoreNodesGroup", put(f"CoreNodesGroup/{IN}/InstanceTypes", ["m6i.lagre"])),
-    ("a type GovCloud lacks", "A01", "UserNodesGroup", parameter("UserInstanceType", Default="m7i-flex.large")),
+    ("a type GovCloud lacks", "A01", "UserNodesGroup", parameter("UserInstanceType", Default="m7a.large")),
     ("an allowed type that a region lacks", "A01", "CoreNodesGroup",
-     parameter("CoreInstanceType", AllowedValues=["m6i.large", "m7i.large"])),
+     parameter("CoreInstanceType", AllowedValues=["m6i.large", "r6a.large"])),
     ("arm64 nodes", "A01", "UserNodesGroup", put(f"UserNodesGroup/{IN}/AmiType", "AL2023_ARM_64_STANDARD")),
     ("no type at all", "A01", "CoreNodesGroup", cut(f"CoreNodesGroup/{IN}/InstanceTypes")),
     # network policy

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 from devcluster import ground
 
-from aws import checks
+from aws import checks, offers
 from tests.unit.aws.planted import ROOT, TEMPLATE
 
 SOURCE = ROOT / "deploy" / "aws"
@@ -49,11 +52,29 @@ def test_cfn_lint_is_asked_for_every_region_of_the_checks() -> None:
 
 
 @pytest.mark.parametrize("region", checks.REGIONS)
-def test_the_table_of_instance_types_has_a_date_and_every_region(region: str) -> None:
+def test_the_table_of_instance_types_has_a_source_and_every_region(region: str) -> None:
     table = json.loads(checks.TYPES.read_text())
-    assert re.fullmatch(r"\d{4}-\d\d-\d\d", table["date"]) and table["source"]
+    assert table["of"].replace(" ", "==") in (SOURCE / "requirements.in").read_text() and table["source"]
     kinds = table["regions"][region]
     assert len(kinds) == len(set(kinds)) >= 10
+
+
+CFN_LINT = os.environ.get("PDSHUB_CFN_LINT", "")
+
+
+@pytest.mark.skipif(not CFN_LINT, reason="needs cfn-lint (PDSHUB_CFN_LINT; ./hack/test brings it)")
+def test_the_table_of_instance_types_is_that_of_cfn_lint() -> None:
+    python = Path(CFN_LINT).with_name("python")
+    environ = {"PYTHONPATH": str(SOURCE.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([python, "-m", "aws.offers"], env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout == checks.TYPES.read_text()
+
+
+def test_a_table_has_what_nodes_may_be() -> None:
+    offered = {region: {"enum": ["m6i.large", "m6g.large", "t2.micro", "m6id.large"]} for region in offers.REGIONS}
+    made = offers.table(offered, "1")
+    assert made["of"] == "cfn-lint 1" and set(map(tuple, made["regions"].values())) == {("m6i.large",)}
+    assert json.loads(offers.text(made)) == made
 
 
 def test_what_writes_the_template_is_pinned() -> None:

@@ -26,6 +26,7 @@ from pdshub.render import network, routes
 from pdshub.render.chart import choose
 from pdshub.render.names import Names
 from pdshub.render.values import values
+from tests.unit.aws import kubernetes_models
 from tests.unit.aws.planted import ROOT, template
 from tests.unit.render.test_values import problems
 
@@ -214,6 +215,53 @@ def test_the_overlay_has_none() -> None:
 )
 def test_idle_seconds_that_kernels_survive(seconds: Any, fine: bool) -> None:
     assert checks_overlay.lives(seconds) is fine
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_objects_are_what_kubernetes_says_they_are(name: str) -> None:
+    found = overlay(name)
+    own = [one for one in found if kubernetes_models.model(one["kind"])]
+    assert {one["kind"] for one in found} - {one["kind"] for one in own} == {"PDSHub"}, "this one has a schema of ours"
+    assert [problem for one in own for problem in kubernetes_models.problems(one)] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "value", "said"),
+    [
+        ("StorageClass", "volumeBindingMod", "Immediate", "volumeBindingMod is no field"),
+        ("StorageClass", "provisioner", None, "provisioner"),
+        ("StorageClass", "allowVolumeExpansion", "yes", "is no bool"),
+        ("StorageClass", "allowedTopologies", {"key": "x"}, "is no list"),
+        ("NetworkPolicy", "spec/egres", [{}], "egres is no field"),
+        ("NetworkPolicy", "spec/podSelector/matchLabel", {}, "matchLabel is no field"),
+        ("PodDisruptionBudget", "spec/selector/matchLabels", ["a"], "is no object"),
+        ("PodDisruptionBudget", "spec/minAvailabel", 1, "is no field"),
+    ],
+)
+def test_fields_that_are_none_are_found(kind: str, path: str, value: Any, said: str) -> None:
+    made = copy.deepcopy(overlay("eks"))
+    change(kind, path, value)(made)
+    assert any(said in problem for one in made if one["kind"] == kind for problem in kubernetes_models.problems(one))
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_a_hub_is_what_the_api_server_takes(name: str) -> None:
+    """Against the schema in crds/, with fields that it does not know refused, as kubectl refuses them."""
+    (crd,) = documents(ROOT / "crds" / "pdshubs.yaml")
+    schema = closed(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"])
+    spec = overlay(name)[0]["spec"]
+    jsonschema.validate(spec, schema)
+    with pytest.raises(jsonschema.ValidationError, match="was unexpected"):
+        jsonschema.validate({**spec, "server": {**spec["server"], "hoem": {}}}, schema)
+
+
+def closed(schema: Any) -> Any:
+    """A schema whose objects have no other fields than theirs."""
+    if not isinstance(schema, dict):
+        return [closed(one) for one in schema] if isinstance(schema, list) else schema
+    found = {key: closed(value) for key, value in schema.items()}
+    open_ = found.get("x-kubernetes-preserve-unknown-fields") or "additionalProperties" in found
+    return found if open_ or not isinstance(found.get("properties"), dict) else {**found, "additionalProperties": False}
 
 
 KUBECTL = os.environ.get("KUBECTL") or shutil.which("kubectl") or ""
