@@ -1,5 +1,7 @@
-"""Objects of Kubernetes against its own description of them, as its Python client has it: no field that is none, no value
-of another type, none missing that must be there. What kubeconform does, without a network and its schemas."""
+"""Objects of Kubernetes against its own description of them, as its Python client has it.
+
+No field that is none, no value of another type, none missing that must be there: what kubeconform does, without a network.
+"""
 
 from __future__ import annotations
 

@@ -247,7 +247,7 @@ def test_fields_that_are_none_are_found(kind: str, path: str, value: Any, said: 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_a_hub_is_what_the_api_server_takes(name: str) -> None:
     """Against the schema in crds/, with fields that it does not know refused, as kubectl refuses them."""
-    (crd,) = documents(ROOT / "crds" / "pdshubs.yaml")
+    (crd,) = documents(ROOT / "crds" / "pdshub.dev_pdshubs.yaml")
     schema = closed(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"])
     spec = overlay(name)[0]["spec"]
     jsonschema.validate(spec, schema)
