@@ -1,6 +1,6 @@
 """Objects of Kubernetes against its own description of them, as its Python client has it.
 
-No field that is none, no value of another type, none missing that must be there: what kubeconform does, without a network.
+No field that is none, no value of another type, none missing that must be there: what kubeconform does, offline.
 """
 
 from __future__ import annotations
