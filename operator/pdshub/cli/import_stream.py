@@ -63,7 +63,7 @@ def _file(archive: tarfile.TarFile, made: tarfile.TarInfo, root: str, path: str,
             whole = _Whole(opened, entry.size)
             made.size = entry.size
             made.pax_headers = {import_receiver.MARK: str(entry.mtime_ns)}
-            archive.addfile(made, whole)  # type: ignore[arg-type] # all that it asks for is read
+            archive.addfile(made, whole)
             return not whole.short and not opened.read(1)
     except OSError as error:
         if isinstance(error, BrokenPipeError):

@@ -146,8 +146,11 @@ def digests(root: str, home: str, entries: Collection[Entry]) -> dict[str, str]:
             found[entry.path] = hashlib.sha256(os.fsencode(entry.target)).hexdigest()
         elif entry.kind == "f":
             try:
+                digest = hashlib.sha256()
                 with beneath.open_regular(root, f"{home}/{entry.path}") as opened:
-                    found[entry.path] = hashlib.file_digest(opened, "sha256").hexdigest()
+                    while chunk := opened.read(CHUNK):
+                        digest.update(chunk)
+                found[entry.path] = digest.hexdigest()
             except OSError:
                 continue
     return found

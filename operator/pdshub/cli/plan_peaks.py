@@ -127,7 +127,7 @@ def of_kubelets(kubectl: Kubectl, namespace: str) -> Peaks:
     by_node: dict[str, set[str]] = {}
     for pod in pods:
         node = (pod.get("spec") or {}).get("nodeName")
-        if (pod.get("status") or {}).get("phase") == "Running" and is_object_name(node):
+        if (pod.get("status") or {}).get("phase") == "Running" and isinstance(node, str) and is_object_name(node):
             by_node.setdefault(node, set()).add(str(pod["metadata"].get("name")))
     found.running = sum(map(len, by_node.values()))
     if not found.running:

@@ -156,9 +156,10 @@ def _joined(scope: Scope, node: ast.JoinedStr, depth: int) -> Any:
         for each in node.values:
             if isinstance(each, ast.FormattedValue) and not each.format_spec and each.conversion in (-1, 115):
                 yield scope.fold(each.value, depth)
+            elif isinstance(each, ast.Constant):
+                yield each.value
             else:
-                plain = isinstance(each, ast.Constant)
-                yield each.value if plain else Unknown("a text is formatted in a way that is not evaluated")
+                yield Unknown("a text is formatted in a way that is not evaluated")
 
     return together(parts())
 
