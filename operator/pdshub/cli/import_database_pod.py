@@ -20,7 +20,8 @@ def take(folder: str, replace: bool) -> dict[str, object]:
     if os.path.exists(place) and not replace:
         raise SystemExit("there is a database already: --replace-database puts it aside")
     with open(new, "wb") as written:
-        written.write(base64.b64decode(sys.stdin.buffer.read()))
+        while packed := sys.stdin.buffer.read(1 << 20):  # a multiple of four, as base64 is packed; less at the end
+            written.write(base64.b64decode(packed))
         written.flush()
         os.fsync(written.fileno())
     from jupyterhub import dbutil
