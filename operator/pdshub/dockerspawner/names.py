@@ -72,7 +72,9 @@ class Rule:
             ways = [ways[2], ways[0], ways[1]]
         elif self.escaping == "legacy":
             ways = [ways[1], ways[0], ways[2]]
-        found = (self._made(user, written, between) for written, between in ways)
+        if "/" in user and "raw_username" in _FIELD.findall(self.template):
+            return []  # a directory of somebody else's
+        found = (self._made(user, written, between) for written, between in ways if "/" not in written)
         return list(dict.fromkeys(name for name in found if name and not _climbs(name)))
 
     def _made(self, user: str, written: str, between: str) -> str:
@@ -94,7 +96,8 @@ class Rule:
 
 def _climbs(path: str) -> bool:
     """Whether a name of a user leads elsewhere than below the directory that is meant."""
-    return ".." in path.split("/") or "\0" in path
+    parts = path.split("/")
+    return any(part in (".", "..") for part in parts) or "" in parts[1:] or "\0" in path
 
 
 def below_fixed(rule: Rule, user: str) -> list[str]:

@@ -47,10 +47,12 @@ def test_candidates(rule: Rule, found: list[str]) -> None:
     assert rule.candidates(ODD) == found
 
 
-@pytest.mark.parametrize("name", ["..", "../x", "a/../../b", "\0"])
-def test_no_name_climbs(name: str) -> None:
-    for candidate in names.below_fixed(Rule("/srv/homes/{raw_username}"), name):
-        assert ".." not in candidate.split("/") and "\0" not in candidate
+@pytest.mark.parametrize("template", ["/srv/homes/{raw_username}", "/srv/homes/{username}", "/srv/u-{raw_username}/x"])
+@pytest.mark.parametrize("name", ["..", ".", "", "../x", "a/../../b", "\0", "/etc", "ada/.ssh", "a//b"])
+def test_no_name_leads_elsewhere_or_into_another_s_home(template: str, name: str) -> None:
+    for candidate in names.below_fixed(Rule(template), name):
+        assert candidate.count("/") == template.count("/x") and "\0" not in candidate
+        assert not {".", "..", ""} & set(candidate.split("/")) and not candidate.startswith("/")
 
 
 @pytest.mark.parametrize(
