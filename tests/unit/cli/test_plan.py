@@ -135,6 +135,7 @@ SAID: list[tuple[str, dict[str, Any], str, float, str]] = [
     ("another view", {"archive": {"viewRef": "other"}}, "archive_bytes", 0, "assumed"),
     ("a view by its name", {"archive": {"viewRef": "hub-sbn"}}, "archive_bytes", 10 * TI, "measured"),
     ("no archive", {"archive": None}, "archive_bytes", 0, "assumed"),
+    ("a number that no float holds", {"quota": {"servers": 10**400}}, "at_once", 5, "assumed"),
     ("a spec that is odd", {"server": 7, "quota": "x"}, "largest_memory", 4 * GI, "spec"),
 ]  # fmt: skip
 
@@ -145,6 +146,14 @@ def test_what_the_spec_says(
 ) -> None:
     where.put("pdshub", made_hub(**spec))
     assert told(figures(run, where), name) == (value, how)
+
+
+@pytest.mark.parametrize("count", [10**400, -1, 0, True, "many", None, [1]])
+def test_a_view_that_counts_anything(run: Run, where: FakeCluster, count: Any) -> None:
+    odd = view(bytes=count, files=count)
+    odd["spec"]["survey"]["intervalSeconds"] = count
+    found = figures(run, where.put("view", odd))
+    assert told(found, "archive_bytes") == (0, "assumed") and told(found, "surveys") == (730, "spec")
 
 
 def test_the_operators_count_comes_before_the_census(run: Run, where: FakeCluster) -> None:
