@@ -152,7 +152,8 @@ def test_what_the_spec_says(
 def test_a_view_that_counts_anything(run: Run, where: FakeCluster, count: Any) -> None:
     odd = view(bytes=count, files=count)
     odd["spec"]["survey"]["intervalSeconds"] = count
-    found = figures(run, where.put("view", odd))
+    where.put("view", odd)
+    found = figures(run, where)
     assert told(found, "archive_bytes") == (0, "assumed") and told(found, "surveys") == (730, "spec")
 
 
