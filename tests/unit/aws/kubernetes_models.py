@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from kubernetes import client
+from pydantic import ValidationError
 
 Json = dict[str, Any]
-PLAIN: dict[str, type | tuple[type, ...]] = {"str": str, "int": int, "bool": bool, "float": (int, float)}
 
 
 def model(kind: str) -> Any:
@@ -22,41 +22,28 @@ def model(kind: str) -> Any:
 
 def problems(body: Json) -> list[str]:
     """What is wrong with an object."""
-    return list(_of_model(f"V1{body['kind']}", body, body["kind"]))
-
-
-def _of_model(name: str, value: Any, path: str) -> Iterator[str]:
-    found = getattr(client, name)
-    if not isinstance(value, dict):
-        yield f"{path} is no object"
-        return
-    keys = {written: attribute for attribute, written in found.attribute_map.items()}
-    for key, held in value.items():
-        if key not in keys:
-            yield f"{path}.{key} is no field"
-        elif held is not None:
-            yield from _of_type(found.openapi_types[keys[key]], held, f"{path}.{key}")
+    kind = body["kind"]
+    found = list(_unknown(f"V1{kind}", body, kind))
     try:
-        found(**{attribute: value.get(written) for attribute, written in found.attribute_map.items()})
-    except ValueError as error:
-        yield f"{path}: {error}"
+        model(kind).model_validate(body)
+    except ValidationError as error:
+        found += [f"{kind}.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+    return found
 
 
-def _of_type(wanted: str, value: Any, path: str) -> Iterator[str]:
-    if inner := re.fullmatch(r"list\[(.*)\]", wanted):
-        if not isinstance(value, list):
-            yield f"{path} is no list"
-            return
-        for number, each in enumerate(value):
-            yield from _of_type(inner[1], each, f"{path}[{number}]")
-    elif inner := re.fullmatch(r"dict\(str, (.*)\)", wanted):
-        if not isinstance(value, dict):
-            yield f"{path} is no object"
-            return
+def _unknown(wanted: str, value: Any, path: str) -> Iterator[str]:
+    """Fields that a type does not have, in it and below it."""
+    if inner := re.fullmatch(r"List\[(.*)\]", wanted):
+        for number, each in enumerate(value if isinstance(value, list) else []):
+            yield from _unknown(inner[1], each, f"{path}[{number}]")
+    elif inner := re.fullmatch(r"Dict\[str, (.*)\]", wanted):
+        for key, each in value.items() if isinstance(value, dict) else ():
+            yield from _unknown(inner[1], each, f"{path}.{key}")
+    elif wanted.startswith("V1") and isinstance(value, dict):
+        found = getattr(client, wanted)
+        keys = {written: attribute for attribute, written in found.attribute_map.items()}
         for key, each in value.items():
-            yield from _of_type(inner[1], each, f"{path}.{key}")
-    elif wanted in PLAIN:
-        if not isinstance(value, PLAIN[wanted]) or (wanted != "bool" and isinstance(value, bool)):
-            yield f"{path} is no {wanted}"
-    elif wanted not in ("object", "datetime"):
-        yield from _of_model(wanted, value, path)
+            if key in keys:
+                yield from _unknown(found.openapi_types[keys[key]], each, f"{path}.{key}")
+            else:
+                yield f"{path}.{key} is no field"

@@ -104,6 +104,16 @@ def differences(one: Any, other: Any, path: str = "") -> Iterator[str]:
         yield path
 
 
+API = f"{SERVICES.rpartition('.')[0]}.1/32"
+
+
+def beside(policy: Json, address: str) -> list[Json]:
+    """The rules of a policy that do not let pods to an address. There is one that does."""
+    rules = [rule for rule in policy["egress"] if {"ipBlock": {"cidr": address}} not in rule.get("to", [])]
+    assert len(rules) < len(policy["egress"])
+    return rules
+
+
 def test_both_overlays_are_one_hub_and_this_is_the_difference() -> None:
     there, here = rendered("eks"), rendered("premises")
     assert set(differences(here["values"], there["values"])) == {
@@ -117,7 +127,10 @@ def test_both_overlays_are_one_hub_and_this_is_the_difference() -> None:
         "singleuser.startTimeout",
         "singleuser.storage.dynamic.storageClass",
     }
-    assert set(differences(here["policies"], there["policies"])) == {"sbn-network-hub.egress"}, "the API server alone"
+    asks = {"sbn-network-autohttps.egress", "sbn-network-hub.egress"}
+    assert set(differences(here["policies"], there["policies"])) == asks, "the API server alone"
+    for name in (each.partition(".")[0] for each in asks):
+        assert beside(here["policies"][name], "192.0.2.1/32") == beside(there["policies"][name], API)
     assert here["asked"] == {} and set(there["asked"]) == {"Ingress"}
     annotations = there["asked"]["Ingress"]
     assert annotations["alb.ingress.kubernetes.io/load-balancer-attributes"] == "idle_timeout.timeout_seconds=3600"
@@ -146,7 +159,7 @@ def test_an_overlay_is_valid(name: str) -> None:
 def test_the_overlay_fits_the_ground() -> None:
     parameters = template()["Parameters"]
     assert parameters["VpcCidr"]["Default"] == VPC
-    assert installed("eks").network.api_server == [f"{SERVICES.rpartition('.')[0]}.1/32"]
+    assert installed("eks").network.api_server == [API]
     labels = [p["Properties"]["Labels"] for p in template()["Resources"].values() if p["Type"] == "AWS::EKS::Nodegroup"]
     pools = {label["pdshub.dev/pool"]: label["hub.jupyter.org/node-purpose"] for label in labels}
     assert pools == {"core": "core", "users": "user"}
@@ -230,11 +243,11 @@ def test_objects_are_what_kubernetes_says_they_are(name: str) -> None:
     [
         ("StorageClass", "volumeBindingMod", "Immediate", "volumeBindingMod is no field"),
         ("StorageClass", "provisioner", None, "provisioner"),
-        ("StorageClass", "allowVolumeExpansion", "yes", "is no bool"),
-        ("StorageClass", "allowedTopologies", {"key": "x"}, "is no list"),
+        ("StorageClass", "allowVolumeExpansion", "yes", "valid boolean"),
+        ("StorageClass", "allowedTopologies", {"key": "x"}, "valid list"),
         ("NetworkPolicy", "spec/egres", [{}], "egres is no field"),
         ("NetworkPolicy", "spec/podSelector/matchLabel", {}, "matchLabel is no field"),
-        ("PodDisruptionBudget", "spec/selector/matchLabels", ["a"], "is no object"),
+        ("PodDisruptionBudget", "spec/selector/matchLabels", ["a"], "valid dictionary"),
         ("PodDisruptionBudget", "spec/minAvailabel", 1, "is no field"),
     ],
 )
