@@ -200,36 +200,3 @@ def test_an_old_schema(tmp_path: Path) -> None:
     assert database.read(path).users[0].admin
     assert convert.convert(path, {}, False) == {"users": 1}
     assert rows(path, "SELECT _server_id, state FROM users") == [(None, None)]
-
-
-def test_the_hubs_own_program_takes_the_copy(tmp_path: Path) -> None:
-    """JupyterHub brings its schema up to date, and finds people, groups and shares."""
-    orm, roles = pytest.importorskip("jupyterhub.orm"), pytest.importorskip("jupyterhub.roles")
-    from sqlalchemy import create_engine
-
-    path = tmp_path / "j.sqlite"
-    session = orm.new_session_factory(f"sqlite:///{path}")()
-    ada, bela = orm.User(name="ada", admin=True), orm.User(name="bela")
-    group = orm.Group(name="orex")
-    session.add_all([ada, bela, group])
-    group.users.append(bela)
-    server = orm.Server(ip="172.18.0.9", port=8888)
-    spawner = orm.Spawner(user=ada, name="", server=server, state={"object_id": "0123"})
-    session.add(spawner)
-    session.commit()
-    for role in roles.get_default_roles():
-        roles.create_role(session, role)
-    ada.new_api_token(note="of the old hub")
-    session.commit()
-    session.close()
-    found = database.read(database.copied(path, tmp_path))
-    assert [user.name for user in found.users] == ["ada", "bela"] and found.revision
-    convert.convert(tmp_path / "copy.sqlite", {"ada": "ada@example.org", "bela": "bela@example.org"}, False)
-    engine = create_engine(f"sqlite:///{tmp_path / 'copy.sqlite'}")
-    orm.check_db_revision(engine)
-    again = orm.new_session_factory(f"sqlite:///{tmp_path / 'copy.sqlite'}")()
-    people = {user.name: user for user in again.query(orm.User)}
-    assert people["ada@example.org"].admin and [g.name for g in people["bela@example.org"].groups] == ["orex"]
-    assert people["ada@example.org"].orm_spawners[""].state is None and not people["ada@example.org"].api_tokens
-    again.close()
-    engine.dispose()

@@ -100,6 +100,7 @@ def test_a_database_that_is_damaged_on_its_way_takes_no_place(tmp_path: Path) ->
 
 def test_what_the_old_hub_sealed_the_new_one_reads(tmp_path: Path) -> None:
     """Its own key is first, so that what it seals itself is sealed with that."""
+    from cryptography.fernet import InvalidToken
     from jupyterhub.crypto import CryptKeeper
 
     async def sealed(keys: list[str], value: dict[str, str]) -> bytes:
@@ -115,5 +116,5 @@ def test_what_the_old_hub_sealed_the_new_one_reads(tmp_path: Path) -> None:
     assert len(keys) == 2 and keys[1] == old != keys[0]
     token = asyncio.run(sealed([old], {"token": "of Google"}))
     assert asyncio.run(opened(keys, token)) == {"token": "of Google"}
-    with pytest.raises(Exception, match=r"."):
+    with pytest.raises(InvalidToken):
         asyncio.run(opened(keys[:1], token))
