@@ -29,7 +29,11 @@ def _take_out(spec: dict[str, Any], where: tuple[int | str, ...]) -> None:
     """Removes what is at a place, or the part of the spec around it."""
     at: Any = spec
     for part in where[:-1]:
-        inside = at[part] if (isinstance(at, dict) and part in at) or isinstance(at, list) else None
+        inside: Any = None
+        if isinstance(at, dict):
+            inside = at.get(part)
+        elif isinstance(part, int) and part < len(at):
+            inside = at[part]
         if not isinstance(inside, dict | list):
             break
         at = inside

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from pdshub.api import name_file
 from pdshub.dockerspawner.source import SourceError
@@ -48,6 +49,8 @@ def _json(text: str) -> Names:
         found = json.loads(text)
     except (ValueError, RecursionError):
         raise SourceError("it is no JSON") from None
+    users: Any
+    admins: Any
     if isinstance(found, dict):
         users = next((found[key] for key in ("users", "allowed", "allowed_users", "whitelist") if key in found), [])
         admins = next((found[key] for key in ("admins", "admin", "admin_users") if key in found), [])
