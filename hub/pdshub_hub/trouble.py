@@ -16,6 +16,7 @@ class Kind(StrEnum):
     UNSCHEDULABLE = "Unschedulable"
     HOME_PENDING = "HomePending"
     HOME_BUSY = "HomeBusy"
+    HOME_RETURNS = "HomeReturns"
     HOME_NOT_MOUNTED = "HomeNotMounted"
     ARCHIVE_NOT_MOUNTED = "ArchiveNotMounted"
     IMAGE = "Image"
@@ -52,6 +53,10 @@ WORDS: Mapping[Kind, tuple[str, str]] = {
     Kind.HOME_BUSY: (
         "Your home is still in use by a server that is ending.",
         "Wait a minute and start again. Your files are safe.",
+    ),
+    Kind.HOME_RETURNS: (
+        "Your home, the volume with your files, is being brought back from the backup.",
+        f"{_LATER} Your server starts as soon as all of your files are there.",
     ),
     Kind.HOME_NOT_MOUNTED: (
         "Your home, the volume with your files, could not be mounted.",

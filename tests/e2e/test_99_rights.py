@@ -16,7 +16,7 @@ from tests.e2e.conftest import SYSTEM
 
 pytestmark = pytest.mark.alone  # it reads what all others left behind
 LOG = "/var/log/kubernetes"
-OPERATOR, NODE = f"{SYSTEM}/pdshub-operator", f"{SYSTEM}/pdshub-node"
+OPERATOR, NODE, HOMES = f"{SYSTEM}/pdshub-operator", f"{SYSTEM}/pdshub-node", f"{SYSTEM}/pdshub-homes"
 SURVEYORS = "pdshub-surveyors"
 
 UNUSED: dict[tuple[str, str, str], str] = {
@@ -113,6 +113,7 @@ def test_every_right_is_used(cluster: Cluster, made: list[audit.Use], request: p
         ),
         *audit.unused(given(cluster, "clusterrole", "pdshub-hub"), tenant),
         *audit.unused(given(cluster, "clusterrole", "pdshub-node"), [use for use in made if use.account == NODE]),
+        *audit.unused(given(cluster, "clusterrole", "pdshub-homes"), [use for use in made if use.account == HOMES]),
     ]
     surprising = [str(grant) for grant in left if not is_explained(grant)]
     assert surprising == [], "nobody used these rights: take them away, or say why they are given"

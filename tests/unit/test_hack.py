@@ -52,7 +52,8 @@ def test_every_program_has_a_module_of_its_own() -> None:
     for name in golang.PACKAGES:
         assert (ROOT / "hack/tools" / name / "go.mod").exists(), name
     assert f"gitVersion=v{settings.KUBERNETES}" in golang.ldflags("kubernetes")
-    pinned = {"kubernetes": settings.KUBERNETES, "kind": settings.KIND, "helm": settings.HELM, "etcd": settings.ETCD}
+    pinned = {"kubernetes": settings.KUBERNETES, "kind": settings.KIND, "helm": settings.HELM}
+    pinned |= dict.fromkeys(("etcd", "etcdutl"), settings.ETCD)
     for name, version in pinned.items():
         assert f"v{version}" in (ROOT / "hack/tools" / name / "go.mod").read_text(), name
 

@@ -31,8 +31,8 @@ from .steps import Step, record, run_steps, table
 from .venv import venv
 from .world import World
 
-HOST_PACKAGES = ("ca-certificates", "iproute2", "mount", "tar", "fuse3")
-"""fuse3: unit tests of the node plugin mount with it."""
+HOST_PACKAGES = ("ca-certificates", "iproute2", "mount", "tar", "fuse3", "xfsprogs")
+"""fuse3: unit tests of the node plugin mount with it; xfsprogs: those of homes make file systems."""
 
 
 def up(paths: Paths, *, cluster_only: bool, demo: bool) -> None:
@@ -75,10 +75,11 @@ def prepare(world: World) -> list[Step]:
     """Steps up to a cluster with a NAS and all images. Go compiles beside what waits for the network."""
     paths = world.paths
     steps = [Step("go", "go", lambda: bool(golang.go(paths)) and None)]
-    names = ["helm", "csi-sanity", "caddy", "pebble"]
+    names = ["helm", "csi-sanity", "caddy", "pebble", "restic", "versitygw"]
     if not world.registry:
         names += ["kubernetes", "etcd", "kube-router", "coredns", "local-path-provisioner", "pause"]
-    programs = [Step(f"go {n}", "go", lambda n=n: golang.tool(paths, n).ensure(paths)[1], ("go",)) for n in names]  # type: ignore[misc]
+    built = (*names, "etcdutl")  # the last one is for tests: no image waits for it
+    programs = [Step(f"go {n}", "go", lambda n=n: golang.tool(paths, n).ensure(paths)[1], ("go",)) for n in built]  # type: ignore[misc]
     steps += [
         programs[0],  # first: the operator's image has it, and later images wait behind that one
         Step("kind and kubectl", "go", lambda: _tools(world), ("go",)),
