@@ -63,8 +63,9 @@ class FileBackend(Backend):
     def pool(self) -> Pool:
         """The file system below the folder, whoever else has a part of it."""
         about = os.statvfs(self._folder)
-        total = about.f_blocks * about.f_frsize
-        used = total - about.f_bavail * about.f_frsize
+        # as df counts: what is kept for root, or not given to this machine, is neither used nor part of the pool
+        used = (about.f_blocks - about.f_bfree) * about.f_frsize
+        total = used + about.f_bavail * about.f_frsize
         volumes = self.volumes()
         # what reflinks share is counted for each: others seem to have less then, and never more than they do
         ours = sum(v.used for v in volumes) + sum(_taken(self._copy(i)) for i in _ids(self._checkpoints))
