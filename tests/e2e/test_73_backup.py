@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import shutil
-import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,11 +14,11 @@ import pytest
 from pdshub.wellknown import HOMES_CHECKPOINTS
 from tests.e2e.cluster import Cluster, CommandFailed, eventually
 from tests.e2e.conftest import UNPRIVILEGED, namespace, person, variant, wait_ready
-from tests.e2e.google_hub import machine_address
 from tests.e2e.hubclient import Person
+from tests.e2e.s3_service import S3Service, keys, place, s3_service
 
 SPACE, HUB, KEY = "e2e-backup", "kept", "kept-backup-key"
-S3_PORT, BUCKET, ACCESS, SECRET = 18092, "backups", "e2e-access", "e2e-secret-words"
+S3_PORT = 18092
 API = "pdshub.dev/v1alpha1"
 ENDED = ("Completed", "PartiallyCompleted", "Failed")
 WRITE = """
@@ -81,26 +76,11 @@ def kept(cluster: Cluster, sample: dict[str, Any]) -> Iterator[Person]:
 
 
 @pytest.fixture(scope="module")
-def s3(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real S3 service on this machine, with a bucket; gives its URL as pods reach it."""
-    gateway = shutil.which("versitygw", path=cluster.environ["PATH"])
-    if gateway is None:
-        pytest.skip("no versitygw: hack/tools builds it")
-    root: Path = tmp_path_factory.mktemp("s3")
-    (root / BUCKET).mkdir()
-    words = {**os.environ, "ROOT_ACCESS_KEY": ACCESS, "ROOT_SECRET_KEY": SECRET}
-    process = subprocess.Popen(
-        [gateway, "--port", f":{S3_PORT}", "posix", str(root)],
-        env=words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        data = {"access-key-id": ACCESS, "secret-access-key": SECRET}
-        meta = {"name": "s3-keys", "namespace": SPACE}
-        cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": data})
-        yield f"http://{machine_address(cluster)}:{S3_PORT}"
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
+def s3(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Service]:
+    """A real S3 service on this machine, with a bucket; its keys are in the hub's namespace."""
+    with s3_service(cluster, tmp_path_factory.mktemp("s3"), S3_PORT) as service:
+        cluster.apply(keys(SPACE))
+        yield service
 
 
 def ask(cluster: Cluster, kind: str, name: str, **spec: Any) -> None:
@@ -305,9 +285,8 @@ def test_what_is_refused_says_so(
     )
 
 
-def test_a_file_comes_back_from_s3(cluster: Cluster, sample: dict[str, Any], kept: Person, s3: str) -> None:
-    place = {"s3": {"endpoint": s3, "bucket": BUCKET, "region": "us-east-1", "secretRef": "s3-keys"}}
-    with hub_with(cluster, sample, place):
+def test_a_file_comes_back_from_s3(cluster: Cluster, sample: dict[str, Any], kept: Person, s3: S3Service) -> None:
+    with hub_with(cluster, sample, place(s3)):
         policy = cluster.get("networkpolicy", f"{HUB}-network-backup", SPACE)
         assert [rule["ports"][0]["port"] for rule in policy["spec"]["egress"]] == [S3_PORT], "one address, one port"
         there_and_back(cluster, kept, "second")

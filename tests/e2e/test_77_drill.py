@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,62 +12,49 @@ import pytest
 
 from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.conftest import namespace, person, variant, wait_ready
-from tests.e2e.google_hub import machine_address
+from tests.e2e.s3_service import S3Service, keys, place, s3_service
 
 SPACE, HUB, DRILLS = "e2e-drill", "drilled", "pdshub-drill"
-S3_PORT, BUCKET, ACCESS, SECRET = 18094, "drills", "drill-access", "drill-secret-words"
+S3_PORT = 18094
 OFTEN = {"suspend": False, "schedule": "* * * * *", "sample": 2, "readPercent": 100, "maxAgeDays": 1}
 
 
 @pytest.fixture(scope="module")
 def bucket(cluster: Cluster, sample: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A hub whose backups lie in S3, saved once; the folder in which the service keeps the bucket's objects."""
-    gateway = shutil.which("versitygw", path=cluster.environ["PATH"])
-    if gateway is None:
-        pytest.skip("no versitygw: hack/tools builds it")
-    root: Path = tmp_path_factory.mktemp("s3")
-    (root / BUCKET).mkdir()
-    words = {**os.environ, "ROOT_ACCESS_KEY": ACCESS, "ROOT_SECRET_KEY": SECRET}
-    process = subprocess.Popen(
-        [gateway, "--port", f":{S3_PORT}", "posix", str(root)],
-        env=words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        namespace(cluster, SPACE)
-        data = {"access-key-id": ACCESS, "secret-access-key": SECRET}
-        meta = {"name": "s3-keys", "namespace": SPACE}
-        cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": data})
-        place = {"endpoint": f"http://{machine_address(cluster)}:{S3_PORT}", "bucket": BUCKET, "region": "us-east-1"}
-        backup = {"suspend": True, "repository": {"s3": {**place, "secretRef": "s3-keys"}}, "drill": {"suspend": True}}
-        users = {"allowed": ["ada", "bela"], "admins": ["root-admin"]}
-        cluster.apply(variant(sample, HUB, SPACE, archive=None, users=users, backup=backup))
-        wait_ready(cluster, HUB, SPACE)
-        for name in ("ada", "bela"):
-            someone = person(cluster, name, HUB, SPACE)
-            someone.start()
-            with someone.kernel() as kernel:
-                kernel.run(
-                    "import os, pathlib; pathlib.Path.home().joinpath('data').write_bytes(os.urandom(3_000_000))"
-                ).ok()
-            someone.stop()
-        run = {
-            "apiVersion": "pdshub.dev/v1alpha1",
-            "kind": "HubBackup",
-            "metadata": {"name": "one", "namespace": SPACE},
-        }
-        cluster.apply({**run, "spec": {"hub": HUB}})
-        eventually(
-            lambda: cluster.get("hubbackup", "one", SPACE).get("status", {}).get("phase"),
-            lambda phase: phase == "Completed",
-            within=600,
-            what="a backup",
-        )
-        yield root / BUCKET
-    finally:
-        cluster.kubectl("delete", "pdshub", HUB, "-n", SPACE, "--timeout=180s", timeout=190)
-        cluster.kubectl("delete", "namespace", SPACE, "--wait=false")
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
+    with s3_service(cluster, tmp_path_factory.mktemp("s3"), S3_PORT) as service:
+        try:
+            saved_once(cluster, sample, service)
+            yield service.bucket
+        finally:
+            cluster.kubectl("delete", "pdshub", HUB, "-n", SPACE, "--timeout=180s", timeout=190)
+            cluster.kubectl("delete", "namespace", SPACE, "--wait=false")
+
+
+def saved_once(cluster: Cluster, sample: dict[str, Any], service: S3Service) -> None:
+    """A hub with two homes, and one backup of it."""
+    namespace(cluster, SPACE)
+    cluster.apply(keys(SPACE))
+    backup = {"suspend": True, "repository": place(service), "drill": {"suspend": True}}
+    users = {"allowed": ["ada", "bela"], "admins": ["root-admin"]}
+    cluster.apply(variant(sample, HUB, SPACE, archive=None, users=users, backup=backup))
+    wait_ready(cluster, HUB, SPACE)
+    for name in ("ada", "bela"):
+        someone = person(cluster, name, HUB, SPACE)
+        someone.start()
+        with someone.kernel() as kernel:
+            kernel.run(
+                "import os, pathlib; pathlib.Path.home().joinpath('data').write_bytes(os.urandom(3_000_000))"
+            ).ok()
+        someone.stop()
+    run = {"apiVersion": "pdshub.dev/v1alpha1", "kind": "HubBackup", "metadata": {"name": "one", "namespace": SPACE}}
+    cluster.apply({**run, "spec": {"hub": HUB}})
+    eventually(
+        lambda: cluster.get("hubbackup", "one", SPACE).get("status", {}).get("phase"),
+        lambda phase: phase == "Completed",
+        within=600,
+        what="a backup",
+    )
 
 
 def drills(cluster: Cluster, settings: dict[str, Any]) -> None:
