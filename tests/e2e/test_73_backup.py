@@ -118,7 +118,7 @@ def there_and_back(cluster: Cluster, ada: Person, name: str) -> None:
     assert said["status"] == "True" and name in said["message"]
     with ada.kernel() as kernel:
         kernel.run("from pathlib import Path; Path.home().joinpath('notebooks/data.bin').unlink()").ok()
-        assert kernel.run(FOUND).ok() == "[]"
+        assert "'notebooks/data.bin " not in kernel.run(FOUND).ok()
     ask(cluster, "HubRestore", f"{name}-back", user="ada", path="notebooks/data.bin")
     began = time.monotonic()
     restored = ended(cluster, "hubrestore", f"{name}-back", 120)
@@ -234,6 +234,22 @@ def test_nobody_gets_a_pod_with_the_key(cluster: Cluster, kept: Person, spec: di
     with pytest.raises(CommandFailed) as refused:
         cluster.kubectl("create", "--dry-run=server", "-f", "-", *become, stdin=json.dumps(body))
     assert "-backup-key" in refused.value.err
+
+
+def test_pods_without_the_key_are_changed_as_before(cluster: Cluster, kept: Person) -> None:
+    """Labels and annotations, by whoever may; and no container is slipped into a pod that runs."""
+    pod = cluster.items("pods", SPACE, "component=hub")[0]["metadata"]["name"]
+    cluster.kubectl("annotate", "pod", pod, "-n", SPACE, "--dry-run=server", "e2e.pdshub.dev/x=y")
+    env = [{"name": "K", "valueFrom": {"secretKeyRef": {"name": KEY, "key": "key"}}}]
+    for words, refused in ([], False), (env, True):
+        slipped = {"name": "slipped", "image": "x", "securityContext": UNPRIVILEGED, "env": words}
+        body = json.dumps({"spec": {"ephemeralContainers": [slipped]}})
+        line = ("patch", "pod", pod, "-n", SPACE, "--subresource=ephemeralcontainers", "--dry-run=server", "-p", body)
+        if refused:
+            with pytest.raises(CommandFailed, match="-backup-key"):
+                cluster.kubectl(*line)
+        else:
+            cluster.kubectl(*line)
 
 
 def test_jobs_with_the_key_are_the_accounts(cluster: Cluster, kept: Person) -> None:

@@ -22,6 +22,7 @@ from tests.e2e.hubclient import Person
 
 SPACE, HUB = "e2e-backup-cli", "saved"
 NOTEBOOK = "notebooks/x.txt"
+OTHER_CLASS = "standard"  # kind's own, without sizes
 ITEMS = {"home/ada", "home/bela", "database", "keys", "objects"}
 
 
@@ -194,14 +195,18 @@ def test_a_home_moves_to_another_volume_and_its_former_one_goes_later(saved: Clu
     with pytest.raises(CommandFailed, match="is too small"):
         plugin(saved, "homes", "move", "bela", "--size", "1Mi", "--yes")
     assert pods_of(saved, "bela"), "refused before anybody is stopped"
-    plugin(saved, "homes", "move", "bela", "--size", "2Gi", "--dry-run")
+    grown = answer(saved, "homes", "move", "bela", "--size", "2Gi", "--yes")
+    assert grown["how"] == "grow" and pods_of(saved, "bela"), "larger is had in place, while its owner works"
+    assert saved.get("pvc", "claim-bela", SPACE)["spec"]["volumeName"] == before["spec"]["volumeName"]
+    plugin(saved, "homes", "move", "bela", "--class", OTHER_CLASS, "--dry-run")
     began = time.monotonic()
-    done = answer(saved, "homes", "move", "bela", "--size", "2Gi", "--yes")
+    done = answer(saved, "homes", "move", "bela", "--class", OTHER_CLASS, "--yes")
     print(f"a home moved: {time.monotonic() - began:.1f} s, {done['copied']['used']} bytes")
     after = saved.get("pvc", "claim-bela", SPACE)
     assert done["how"] == "copy" and done["copied"]["equal"], done
     assert after["spec"]["volumeName"] != before["spec"]["volumeName"]
     assert after["spec"]["resources"]["requests"]["storage"] == "2Gi"
+    assert after["spec"]["storageClassName"] == OTHER_CLASS
     assert after["metadata"]["labels"] == before["metadata"]["labels"]
     kept = saved.get("pvc", done["kept"]["claim"], SPACE)
     assert kept["spec"]["volumeName"] == before["spec"]["volumeName"] and kept["status"]["phase"] == "Bound"

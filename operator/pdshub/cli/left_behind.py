@@ -23,6 +23,8 @@ DATABASE = "hub-db-dir"
 """The claim of the hub's database, as the zero-to-jupyterhub chart names it."""
 KEYS = "-keys"
 """The Secret with cookie secret and CryptKeeper keys is called by the hub and this."""
+_RELEASE, _RELEASE_SPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
+"""Annotations by which Helm knows what is its own (https://helm.sh/docs/howto/charts_tips_and_tricks)."""
 _SERVERS = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink", "finalizers",
             "deletionTimestamp", "deletionGracePeriodSeconds", "ownerReferences")  # fmt: skip
 """Fields of metadata that the API server or the operator writes."""
@@ -130,7 +132,7 @@ def _database(name: str, namespace: str, claim: Json | None) -> Point:
     if claim is None:
         return Point("stops", f"claim {DATABASE} is gone: the hub would begin with an empty database; bring its volume "
                      "back (docs/administrator.md), or say --without-database")  # fmt: skip
-    whose = (claim["metadata"].get("labels") or {}).get(HUB_LABEL)
+    whose = (claim["metadata"].get("labels") or {}).get(HUB_LABEL) or _of_release(namespace, claim)
     if whose != name:
         marked = f"is marked as of hub {whose}" if whose else "has no mark that says whose it is"
         return Point("stops", f"claim {DATABASE} {marked}: if it is this hub's, kubectl label pvc {DATABASE} -n "
@@ -140,6 +142,13 @@ def _database(name: str, namespace: str, claim: Json | None) -> Point:
             "stops", f"claim {DATABASE} is not bound to a volume: kubectl describe pvc {DATABASE} -n {namespace}"
         )
     return Point("found", f"the database: claim {DATABASE}")
+
+
+def _of_release(namespace: str, claim: Json) -> str:
+    """The Helm release of this namespace that made a claim: a hub's release has the hub's name."""
+    notes, labels = claim["metadata"].get("annotations") or {}, claim["metadata"].get("labels") or {}
+    helm = labels.get("app.kubernetes.io/managed-by") == "Helm" and notes.get(_RELEASE_SPACE) == namespace
+    return str(notes.get(_RELEASE) or "") if helm else ""
 
 
 def _homes(name: str, claims: Sequence[Json]) -> list[Point]:

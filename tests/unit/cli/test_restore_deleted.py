@@ -88,6 +88,30 @@ def test_a_dry_run(call: Call, file: Path) -> None:
 
 FOREIGN = {**DATABASE[1], "metadata": {**DATABASE[1]["metadata"], "labels": {"pdshub.dev/hub": "other"}}}
 BARE = {**DATABASE[1], "metadata": {**DATABASE[1]["metadata"], "labels": {}}}
+_HELM = {"meta.helm.sh/release-name": "sbn", "meta.helm.sh/release-namespace": "hub"}
+
+
+def of_helm(notes: dict[str, str], manager: str = "Helm") -> dict[str, Any]:
+    """The database's claim as Helm leaves it: without a mark of PDSHub's."""
+    labels = {"app.kubernetes.io/managed-by": manager}
+    return {**DATABASE[1], "metadata": {**DATABASE[1]["metadata"], "labels": labels, "annotations": notes}}
+
+
+@pytest.mark.parametrize(
+    ("claim", "words"),
+    [
+        (of_helm(_HELM), "the database: claim hub-db-dir"),
+        (of_helm(_HELM | {"meta.helm.sh/release-name": "other"}), "is marked as of hub other"),
+        (of_helm(_HELM | {"meta.helm.sh/release-namespace": "elsewhere"}), "has no mark that says whose it is"),
+        (of_helm(_HELM, "somebody"), "has no mark that says whose it is"),
+        (of_helm({}), "has no mark that says whose it is"),
+    ],
+)
+def test_the_mark_of_helm_says_whose_the_database_is(call: Call, file: Path, claim: dict[str, Any], words: str) -> None:
+    _, out, err = call(deleted(("claim", claim)), f"restore-deleted -f {file} --dry-run")
+    assert words in out + err
+
+
 LOOSE = {**DATABASE[1], "status": {"phase": "Pending"}}
 GOING = {"metadata": {**hub()["metadata"], "deletionTimestamp": "2026-11-26T00:00:00Z"}, "spec": {}, "status": {}}
 LOST = home(BELA, "claim-bela", status={"phase": "Lost"})
