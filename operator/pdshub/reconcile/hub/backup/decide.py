@@ -9,7 +9,8 @@ from pdshub.reconcile.hub.backup import checkpoint, progress, restoring, schedul
 from pdshub.reconcile.hub.backup.asked import Asked, Restore, Run
 from pdshub.reconcile.hub.backup.facts import Facts, nodes_of, restoring_pod
 from pdshub.reconcile.hub.backup.items import claim_of, items_of, mounted
-from pdshub.reconcile.hub.backup.outcome import Outcome, State, outcome
+from pdshub.reconcile.hub.backup.nodes import nowhere, unreachable
+from pdshub.reconcile.hub.backup.outcome import Outcome, State, outcome, pods_of
 from pdshub.reconcile.hub.backup.progress import MOMENTARY, RETRIES, Stage
 from pdshub.reconcile.hub.backup.steps import MakeRun, Nothing, Prepare, Prune, Start, Step, StopServer, Sweep, Tell
 from pdshub.render.backup_request import home_item, user_of
@@ -57,12 +58,30 @@ def _begin(facts: Facts, run: Run, stage: Stage, attempt: int, item: str) -> Ste
     """The Job of a stage; what cannot have one ends without."""
     claim = claim_of(facts, item)
     lacks = bool(claim or user_of(item)) and claim not in facts.claims
-    gone = f"claim {claim or 'of this home'} is gone" if lacks else ""
-    reason = "NotFound" if gone else "InUse"
-    if why := gone or nodes_of(facts, mounted(facts, stage, attempt, item))[1]:
-        ended = Outcome(State.ENDED, reason, why)
-        return Tell(run, progress.after(run.status, stage, ended, _now(facts)))
+    reason, why = ("NotFound", f"claim {claim or 'of this home'} is gone") if lacks else ("", "")
+    if not reason:
+        reason, why = nowhere(facts, mounted(facts, stage, attempt, item), _beside(claim))
+    if reason:
+        return _without_job(facts, run, stage, reason, why)
     return Start(run, stage, attempt, item)
+
+
+def _beside(claim: str) -> list[str]:
+    """The claim of what is saved: a Job that sees a checkpoint of it has to be on its node, too."""
+    return [claim] if claim else []
+
+
+def _without_job(facts: Facts, run: Run, stage: Stage, reason: str, why: str) -> Tell:
+    return Tell(run, progress.after(run.status, stage, Outcome(State.ENDED, reason, why), _now(facts)))
+
+
+def _stranded(facts: Facts, job: str, claims: list[str]) -> tuple[str, str]:
+    """Reason and words of why a Job whose pod has no node yet will get none; empty where it may."""
+    there = facts.jobs.get(job)
+    pods = pods_of(there, facts.pods) if there else []
+    if any((pod.get("spec") or {}).get("nodeName") for pod in pods):
+        return "", ""
+    return unreachable(facts, claims)
 
 
 def _of_job(facts: Facts, run: Run) -> Step:
@@ -82,7 +101,9 @@ def _of_job(facts: Facts, run: Run) -> Step:
         if waits := _elsewhere(facts, status.job, item):
             why = f"server {waits} started on another node: the home is saved there"
             return Tell(run, progress.put_back(status, stage, why))
-        return Nothing(WORKING)
+        needs = [*_beside(claim_of(facts, item)), *mounted(facts, stage, attempt, item)]
+        reason, why = _stranded(facts, status.job, needs)
+        return _without_job(facts, run, stage, reason, why) if reason else Nothing(WORKING)
     if shown and found.reason == "NotStarted":  # a checkpoint that cannot be mounted is none: the home itself may be
         return _begin(facts, run, stage, attempt + 1, item)
     if (again := _again(facts, status.job, found, attempt)) is not None:
@@ -124,8 +145,9 @@ def of_restore(facts: Facts, restore: Restore) -> Step:
             words = f"NotStopped: the user's server did not end: {status.message}"
             return Tell(restore, restoring.failed(status, words, now))
         return (warn.first(restore, facts.now) if servers else None) or StopServer(restore)
-    if why := nodes_of(facts, mounted(facts, Stage("restore"), 0, home_item(spec.user)))[1]:
-        return Tell(restore, restoring.failed(status, f"InUse: {why}", now))
+    reason, why = nowhere(facts, mounted(facts, Stage("restore"), 0, home_item(spec.user)))
+    if reason:
+        return Tell(restore, restoring.failed(status, f"{reason}: {why}", now))
     return _begin_restore(facts, restore, 0, home_item(spec.user))
 
 
@@ -145,6 +167,9 @@ def _of_restore_job(facts: Facts, restore: Restore, item: str) -> Step:
     # the answer of a restore is about no item: it saves none
     found = outcome(facts.jobs.get(restore.status.job), facts.pods, "", facts.now)
     if found.state is State.GOES_ON:
+        reason, why = _stranded(facts, restore.status.job, mounted(facts, Stage("restore"), 0, item))
+        if reason:
+            return Tell(restore, restoring.failed(restore.status, f"{reason}: {why}", _now(facts)))
         return Nothing(WORKING)
     # what was interrupted may have written: the program goes on with its own moves, and tells by the run's name
     attempt = progress.at(restore.status.job)[1]

@@ -31,6 +31,14 @@ class Use:
 
 
 @dataclass(frozen=True)
+class Node:
+    """A node of the cluster: its labels, and in words why no Job starts there; empty where one may."""
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    away: str = ""
+
+
+@dataclass(frozen=True)
 class Facts:
     """One look. Of a hub without backups only the first fields are filled."""
 
@@ -64,6 +72,9 @@ class Facts:
     """PersistentVolumeClaims of the namespace that matter, by name; those of Jobs have a Job's."""
     uses: Mapping[str, tuple[Use, ...]] = field(default_factory=dict)
     """By claim the pods that have it."""
+    volumes: Mapping[str, Object] = field(default_factory=dict)
+    """By claim the volume that it is bound to: it may be one node's."""
+    nodes: Mapping[str, Node] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     """Secrets that item keys is made of, as far as they are there."""
     objects: Mapping[str, str] = field(default_factory=dict)

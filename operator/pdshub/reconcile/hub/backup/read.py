@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +25,7 @@ from pdshub.kube import (
     HUB_RESTORE,
     JOB,
     NAMESPACE,
+    NODE,
     POD,
     SECRET,
     VOLUME,
@@ -37,6 +39,8 @@ from pdshub.reconcile.hub.backup import schedule
 from pdshub.reconcile.hub.backup.asked import is_user, restores_of, runs_of
 from pdshub.reconcile.hub.backup.context import BackupContext, BackupMemory
 from pdshub.reconcile.hub.backup.facts import Facts, KeyState, is_repository, uses_of
+from pdshub.reconcile.hub.backup.items import concerned
+from pdshub.reconcile.hub.backup.nodes import node
 from pdshub.reconcile.hub.people import homes
 from pdshub.render import archive, backup_repository, backup_volume, signin
 from pdshub.render.backup_job import Identity
@@ -175,7 +179,19 @@ async def _content(context: BackupContext, facts: Facts, hub: Object, spec: PDSH
         secrets=await _secrets(kube, names, spec),
         objects=await _objects(kube, names, hub, spec, dict(record)),
     )
-    return await _working(context, facts)
+    return await with_nodes(context, await _working(context, facts), concerned(facts))
+
+
+async def with_nodes(context: BackupContext, facts: Facts, claims: Collection[str]) -> Facts:
+    """The nodes, and the volumes of these claims. Raises KubeError."""
+    volumes: dict[str, Object] = {}
+    for claim in claims:
+        name = ((facts.claims.get(claim) or {}).get("spec") or {}).get("volumeName")
+        if name and (volume := await context.kube.get(VOLUME, str(name))) is not None:
+            volumes[claim] = volume
+    tolerations = context.hubs.installation.backup.tolerations
+    known = {str(item["metadata"]["name"]): node(item, tolerations) for item in await context.kube.items(NODE)}
+    return replace(facts, volumes=volumes, nodes=known)
 
 
 async def _secrets(kube: Kube, names: Names, spec: PDSHubSpec) -> tuple[str, ...]:
