@@ -19,7 +19,7 @@ from pdshub.kube import (
 )
 from pdshub.reconcile.common import events, status
 from pdshub.reconcile.common.write import write
-from pdshub.reconcile.hub.backup import jobs, order, progress, restoring, strangers, turns, warn
+from pdshub.reconcile.hub.backup import jobs, order, progress, restoring, snapshot_objects, strangers, turns, warn
 from pdshub.reconcile.hub.backup.answer import plain
 from pdshub.reconcile.hub.backup.asked import UNFINISHED, Asked, Restore, Run, restores_of, runs_of
 from pdshub.reconcile.hub.backup.context import BackupContext
@@ -51,7 +51,9 @@ async def act(context: BackupContext, facts: Facts, hub: Object, step: Step) -> 
         return await _make_run(context, facts, step.name)
     elif isinstance(step, Sweep):
         for job in step.jobs:
-            await jobs.remove(context, facts.names.namespace, facts.names.name, job)
+            # of a Job that never was there is only what it was to be shown: a name and labels take nothing else away
+            take_away = jobs.remove if job in facts.jobs else snapshot_objects.remove
+            await take_away(context, facts.names.namespace, facts.names.name, job)
     elif isinstance(step, Prune):
         for name in step.names:
             await context.kube.delete(HUB_BACKUP, name, facts.names.namespace)
@@ -128,7 +130,7 @@ async def _start(context: BackupContext, facts: Facts, step: Start) -> bool:
         about = step.about
         if isinstance(about, Run):
             context.served[about.namespace, about.hub] = max(context.served.values(), default=0) + 1
-            await put(context, about, progress.working(about.status, made.job))
+            await put(context, about, progress.working(about.status, made.job, step.why))
         elif isinstance(about, Restore):
             await put(context, about, restoring.working(about.status, made.job))
     former = jobs.job_of(about)
@@ -152,7 +154,7 @@ async def _refused(context: BackupContext, facts: Facts, step: Start, job: str, 
     ended = Outcome(State.ENDED, "Refused", plain(f"no Job is made: {error}"))
     if isinstance(about, Run):
         told: HubBackupStatus | HubRestoreStatus = progress.after(
-            progress.working(about.status, job), step.stage, ended, now
+            progress.working(about.status, job, step.why), step.stage, ended, now
         )
     else:
         assert isinstance(about, Restore)  # noqa: S101 - there are two kinds

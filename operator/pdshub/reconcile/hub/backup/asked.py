@@ -105,6 +105,12 @@ def _hub_of(item: Object) -> str:
     return str(spec.get("hub", "")) if isinstance(spec, dict) else ""
 
 
+def belongs(item: Object, about: Asked) -> bool:
+    """Whether an object was made for a HubBackup or HubRestore: that owns it."""
+    owners = item["metadata"].get("ownerReferences") or []
+    return bool(about.uid) and any(owner.get("uid") == about.uid for owner in owners)
+
+
 def is_user(name: str) -> bool:
     """Whether a name can be that of an item (api/backup.py, Item): what was never a user's is nobody's home."""
     return 0 < len(name) <= 254 and name.isprintable()

@@ -23,6 +23,8 @@ class BackupMemory:
     made: set[str] = field(default_factory=set)
     """Jobs that this process made and has not taken away. One of them that is missing was taken away by somebody else;
     of another that a status names nobody knows, and mostly it was never made: who wrote the status ended before."""
+    snapshots: set[str] = field(default_factory=set)
+    """The same of VolumeSnapshots, by the Job that each is for."""
     servers: tuple[float, list[Object]] | None = None
     """time.monotonic(), and pods of servers and hub as they were listed then."""
     token: PeopleMemory = field(default_factory=PeopleMemory)

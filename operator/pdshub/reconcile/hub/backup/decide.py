@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from pdshub import rfc3339
-from pdshub.reconcile.hub.backup import checkpoint, progress, restoring, schedule, warn
+from pdshub.reconcile.hub.backup import checkpoint, progress, restoring, schedule, snapshot, warn
 from pdshub.reconcile.hub.backup.asked import Asked, Restore, Run
 from pdshub.reconcile.hub.backup.facts import Facts, nodes_of, restoring_pod
 from pdshub.reconcile.hub.backup.items import claim_of, items_of, mounted
@@ -51,24 +51,26 @@ def of_run(facts: Facts, run: Run) -> Step:
     if stage is None:
         return Tell(run, progress.finished(status, now))
     item = status.items[stage.index].item if stage.action == "backup" else ""
-    return _begin(facts, run, stage, 0, item)
+    return _begin(facts, run, stage, *checkpoint.first(facts, status, item, claim_of(facts, item)), item)
 
 
-def _begin(facts: Facts, run: Run, stage: Stage, attempt: int, item: str) -> Step:
-    """The Job of a stage; what cannot have one ends without."""
+def _begin(facts: Facts, run: Run, stage: Stage, attempt: int, why_not: str, item: str) -> Step:
+    """The Job of a stage; what cannot have one ends without. ``why_not``: why a home is not saved from a checkpoint."""
     claim = claim_of(facts, item)
     lacks = bool(claim or user_of(item)) and claim not in facts.claims
     reason, why = ("NotFound", f"claim {claim or 'of this home'} is gone") if lacks else ("", "")
     if not reason:
-        reason, why = nowhere(facts, mounted(facts, stage, attempt, item), _beside(claim))
+        reason, why = nowhere(facts, mounted(facts, stage, attempt, item), _beside(facts, attempt, item))
     if reason:
         return _without_job(facts, run, stage, reason, why)
-    return Start(run, stage, attempt, item)
+    return Start(run, stage, attempt, item, why_not)
 
 
-def _beside(claim: str) -> list[str]:
-    """The claim of what is saved: a Job that sees a checkpoint of it has to be on its node, too."""
-    return [claim] if claim else []
+def _beside(facts: Facts, attempt: int, item: str) -> list[str]:
+    """The claim of what is saved: a Job that sees a checkpoint of it has to be on its node, too, unless it has a volume
+    of its own from a VolumeSnapshot."""
+    claim = claim_of(facts, item)
+    return [claim] if claim and (attempt or snapshot.taken(facts, claim, "") is None) else []
 
 
 def _without_job(facts: Facts, run: Run, stage: Stage, reason: str, why: str) -> Tell:
@@ -94,20 +96,20 @@ def _of_job(facts: Facts, run: Run) -> Step:
     if not progress.is_of(run.name, status.job, progress.OF_RUNS):
         return Tell(run, progress.failed(status, BAD_STATUS, now))
     found = outcome(facts.jobs.get(status.job), facts.pods, item, facts.now)
-    shown = checkpoint.wanted(facts, stage, attempt, item, claim_of(facts, item))
+    held = checkpoint.held(facts, run, stage, attempt, item, claim_of(facts, item), found)
+    if held.trouble:
+        return _begin(facts, run, stage, attempt + 1, held.trouble, item)
+    if held.waits:
+        return Nothing(WORKING)
     if found.state is State.GOES_ON:
-        if shown and checkpoint.trouble(facts, status.job):
-            return _begin(facts, run, stage, attempt + 1, item)
         if waits := _elsewhere(facts, status.job, item):
             why = f"server {waits} started on another node: the home is saved there"
             return Tell(run, progress.put_back(status, stage, why))
-        needs = [*_beside(claim_of(facts, item)), *mounted(facts, stage, attempt, item)]
+        needs = [*_beside(facts, attempt, item), *mounted(facts, stage, attempt, item)]
         reason, why = _stranded(facts, status.job, needs)
         return _without_job(facts, run, stage, reason, why) if reason else Nothing(WORKING)
-    if shown and found.reason == "NotStarted":  # a checkpoint that cannot be mounted is none: the home itself may be
-        return _begin(facts, run, stage, attempt + 1, item)
     if (again := _again(facts, status.job, found, attempt)) is not None:
-        return _begin(facts, run, stage, again, item)
+        return _begin(facts, run, stage, again, "", item)
     return Tell(run, progress.after(status, stage, found, now))
 
 
@@ -179,10 +181,10 @@ def _of_restore_job(facts: Facts, restore: Restore, item: str) -> Step:
 
 
 def orphans(facts: Facts) -> tuple[str, ...]:
-    """Jobs of this hub that nobody waits for."""
+    """Jobs of this hub that nobody waits for, and VolumeSnapshots for such."""
     asked: list[Run | Restore] = [*facts.runs, *facts.restores]
     wanted = {about.status.job for about in asked if about.unfinished}
-    return tuple(sorted(facts.jobs.keys() - wanted))
+    return tuple(sorted((facts.jobs.keys() | facts.snapshots.there.keys()) - wanted))
 
 
 def given_up(about: Asked, words: str, now: str) -> Tell:
@@ -261,7 +263,8 @@ def decide(facts: Facts, blocked: Collection[tuple[str, str]] = ()) -> Step:
     if reason:
         if unfinished:
             return given_up(unfinished[0], f"{reason}: {words}", _now(facts))
-        return Sweep(tuple(sorted(facts.jobs))) if facts.jobs else Nothing(SETTLED)
+        left = tuple(sorted(facts.jobs.keys() | facts.snapshots.there.keys()))
+        return Sweep(left) if left else Nothing(SETTLED)
     if left := orphans(facts):
         return Sweep(left)
     if facts.key == "Absent" or facts.steps:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pdshub.api.hub_backup import Backup
+from pdshub.installation import SnapshotClass
 from pdshub.kube import Object
 from pdshub.reconcile.common.objects import Step
 from pdshub.reconcile.hub.backup.asked import Asked, Restore, Run
@@ -39,6 +40,20 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Snapshots:
+    """VolumeSnapshots of homes. Empty where the installation names no class for them."""
+
+    classes: Mapping[str, SnapshotClass] = field(default_factory=dict)
+    """By CSI driver."""
+    storage: Mapping[str, str] = field(default_factory=dict)
+    """StorageClasses whose volumes go with their claims, and the driver of each."""
+    there: Mapping[str, Object] = field(default_factory=dict)
+    """Those that are, or pretend to be, for Jobs of this hub, by the Job's name."""
+    made: frozenset[str] = frozenset()
+    """Jobs for which this very process made one."""
+
+
+@dataclass(frozen=True)
 class Facts:
     """One look. Of a hub without backups only the first fields are filled."""
 
@@ -64,6 +79,7 @@ class Facts:
     """Backup Jobs of this hub, by name; read only while something is to be done."""
     made: frozenset[str] = frozenset()
     """Jobs that this very process made."""
+    snapshots: Snapshots = field(default_factory=Snapshots)
     pods: tuple[Object, ...] = ()
     """Pods of backup Jobs of the namespace."""
     homes: Mapping[str, str] = field(default_factory=dict)

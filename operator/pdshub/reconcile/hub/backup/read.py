@@ -35,7 +35,7 @@ from pdshub.kube import (
 from pdshub.reconcile.common.objects import Step as Write
 from pdshub.reconcile.common.objects import orphaned
 from pdshub.reconcile.hub import recovering
-from pdshub.reconcile.hub.backup import schedule
+from pdshub.reconcile.hub.backup import schedule, snapshot_objects
 from pdshub.reconcile.hub.backup.asked import is_user, restores_of, runs_of
 from pdshub.reconcile.hub.backup.context import BackupContext, BackupMemory
 from pdshub.reconcile.hub.backup.facts import Facts, KeyState, is_repository, uses_of
@@ -224,7 +224,8 @@ async def _working(context: BackupContext, facts: Facts) -> Facts:
     kube, names = context.kube.live, facts.names
     mine = _labels({**BACKUP_LABELS, HUB_LABEL: names.name})
     jobs = await kube.items(JOB, names.namespace, labels=mine)
-    memory.swept = not jobs
+    snapshots = await snapshot_objects.look(context, names, bool(facts.unfinished))
+    memory.swept = not jobs and not snapshots.there
     # one that is going says nothing any more, and its name is free in a moment
     jobs = [job for job in jobs if not job["metadata"].get("deletionTimestamp")]
     pods = await kube.items(POD, names.namespace, labels=_labels(BACKUP_LABELS))
@@ -233,6 +234,7 @@ async def _working(context: BackupContext, facts: Facts) -> Facts:
         facts,
         jobs={str(job["metadata"]["name"]): job for job in jobs},
         made=frozenset(memory.made),
+        snapshots=snapshots,
         pods=tuple(pods),
         uses=uses_of([*pods, *others]),
     )
