@@ -72,6 +72,7 @@ async def look(context: RecoveryContext, hub: Object, names: Names) -> Facts:
         values=values.values,
         has_database=values.has_database,
         release=found is None and await _release(kube, names),
+        held=context.memory((names.namespace, names.name)).held,
         openable=frozenset(context.memory((names.namespace, names.name)).readers),
     )
 
