@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pdshub.api.hub_backup import Backup
+from pdshub.api.hub_upgrade import Upgrade
 from pdshub.installation import SnapshotClass
 from pdshub.kube import Object
 from pdshub.reconcile.common.objects import Step
@@ -68,6 +69,8 @@ class Facts:
     """Why nothing is done yet: the hub comes back from its backup."""
     refused: tuple[str, str] = ("", "")
     """Reason and words of why nothing is saved here."""
+    upgrades: int = Upgrade().keep
+    """From before how many upgrades snapshots stay."""
     place: Place | None = None
     key: KeyState = "Present"
     key_secret: tuple[str, str] = ("", "")

@@ -41,7 +41,7 @@ def _request(facts: Facts, backup: Backup, place: Place, step: Start) -> JobRequ
     if step.stage.action == "init":
         return backup_request.of_init(backup, place, names, about.name)
     if step.stage.action == "forget":
-        return backup_request.of_forget(backup, place, names, about.name)
+        return backup_request.of_forget(backup, place, names, about.name, facts.upgrades)
     said = how(facts, step.item, shown=_checkpoint(facts, step))
     return backup_request.of_item(backup, place, names, about.name, about.spec, step.item, said)
 

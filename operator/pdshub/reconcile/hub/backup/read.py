@@ -103,6 +103,7 @@ async def look(context: BackupContext, hub: Object, names: Names) -> Facts:
     if spec.backup is None:
         return facts
     facts = replace(facts, recovering=recovering.goes_on(hub), backup=spec.backup, identity=identity_of(spec.values))
+    facts = replace(facts, upgrades=spec.upgrade.keep)
     facts = await placed(context, facts)
     return await _working(context, facts) if facts.refused[0] else await _content(context, facts, hub, spec)
 
