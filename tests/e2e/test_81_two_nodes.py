@@ -21,6 +21,7 @@ from devcluster.settings import Paths
 
 from pdshub import generation_id
 from pdshub.wellknown import HOMES_NODE
+from pdshub_hub.trouble import WORDS, Kind
 from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.conftest import SYSTEM, person, wait_ready
 from tests.e2e.hubclient import Person
@@ -345,7 +346,7 @@ def test_a_drained_node_is_said_and_all_goes_on_after_it(two: Both) -> None:
     # she sees why her server does not start, and it does as soon as the node is back: nobody asks again
     reply = bela.call("POST", f"/hub/api/users/{bela.slug}/server")
     assert reply.status_code in (201, 202), reply.text
-    assert "nodes are available" in told_while_starting(bela, "nodes are available")
+    assert told_while_starting(bela, "takes no servers").startswith(WORDS[Kind.HOME_AWAY][0])
     assert volume_of(cluster, "claim-bela")["status"]["phase"] == "Bound", "nobody moved or emptied it"
     cluster.kubectl("uncordon", made.second)
     bela.start()
