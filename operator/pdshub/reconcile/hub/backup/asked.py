@@ -12,6 +12,7 @@ from pdshub import rfc3339
 from pdshub.api.backup import HubBackupSpec, HubBackupStatus, HubRestoreSpec, HubRestoreStatus
 from pdshub.api.base import Model
 from pdshub.kube import HUB_BACKUP, HUB_RESTORE, Object, Resource
+from pdshub.reconcile.hub.backup import schedule
 
 UNFINISHED = ("Pending", "Running")
 """Phases of what is still to be done."""
@@ -140,3 +141,8 @@ def restores_of(items: Iterable[Object], hub: str = "") -> tuple[Restore, ...]:
     """HubRestores, the oldest first; of one hub, or of all."""
     found = [restore_of(item) for item in items]
     return tuple(sorted((r for r in found if hub in ("", r.hub)), key=lambda r: (r.created, r.name)))
+
+
+def by_age(runs: Iterable[Run], now: float) -> list[Run]:
+    """Runs, the oldest first; before them those that a clock which was wrong has dated ahead."""
+    return sorted(runs, key=lambda run: schedule.known(run.created, now) and 1.0)

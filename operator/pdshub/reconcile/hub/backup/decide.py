@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from pdshub import rfc3339
 from pdshub.reconcile.hub.backup import checkpoint, progress, restoring, schedule, snapshot, warn
-from pdshub.reconcile.hub.backup.asked import Asked, Restore, Run
+from pdshub.reconcile.hub.backup.asked import Asked, Restore, Run, by_age
 from pdshub.reconcile.hub.backup.facts import Facts, nodes_of, restoring_pod
 from pdshub.reconcile.hub.backup.items import claim_of, items_of, mounted
 from pdshub.reconcile.hub.backup.nodes import nowhere, unreachable
@@ -214,9 +214,9 @@ def refusal(facts: Facts) -> tuple[str, str]:
 
 
 def last_scheduled(facts: Facts) -> float:
-    """When the newest run by schedule was made, or else the hub."""
+    """When the newest run by schedule was made, or else the hub, as far as that is known."""
     made = [run.created for run in facts.runs if run.spec and run.spec.trigger == "Schedule"]
-    return max([facts.created, *made])
+    return max(schedule.known(at, facts.now) for at in (facts.created, *made))
 
 
 def cron_of(facts: Facts) -> str:
@@ -249,7 +249,7 @@ def beyond(facts: Facts) -> tuple[str, ...]:
     """Runs that have ended and that the history does not keep; the newest that saved all is always kept."""
     if facts.backup is None:
         return ()
-    ended = [run for run in facts.runs if not run.unfinished and not run.going]
+    ended = [run for run in by_age(facts.runs, facts.now) if not run.unfinished and not run.going]
     good = next((run.name for run in reversed(ended) if progress.saved_all(run)), "")
     return tuple(run.name for run in ended[: max(0, len(ended) - facts.backup.history)] if run.name != good)
 

@@ -130,6 +130,15 @@ def test_a_drill_that_finds_all_well_says_what_it_measured() -> None:
     ]
 
 
+def test_a_good_drill_that_is_yet_to_come_is_no_proof() -> None:
+    """Its clock was ahead. The next drill is due at once."""
+    drills = whole()
+    assert drills.good is not None
+    good = drills.good.model_copy(update={"at": "2027-03-16T12:00:00Z"})
+    status, reason, message = condition(drills.model_copy(update={"good": good, "last": good}))
+    assert (status, reason) == ("False", "TooOld") and "2027" in message
+
+
 DAMAGED = {"ok": False, "reason": "Damaged", "message": "home/ada: what came back has not the digest that was recorded"}
 FOUND: list[tuple[int, dict[str, Any], str]] = [
     (0, {"ok": False, "reason": "Damaged", "message": "jupyterhub.sqlite came back damaged"}, "Damaged"),
