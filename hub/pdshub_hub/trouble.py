@@ -15,6 +15,7 @@ class Kind(StrEnum):
     NO_ROOM = "NoRoom"
     UNSCHEDULABLE = "Unschedulable"
     HOME_PENDING = "HomePending"
+    HOME_AWAY = "HomeAway"
     HOME_BUSY = "HomeBusy"
     HOME_RETURNS = "HomeReturns"
     HOME_NOT_MOUNTED = "HomeNotMounted"
@@ -49,6 +50,10 @@ WORDS: Mapping[Kind, tuple[str, str]] = {
     Kind.HOME_PENDING: (
         "Your home, the volume with your files, is not there yet.",
         f"{_LATER} If it lasts, its storage has a fault.",
+    ),
+    Kind.HOME_AWAY: (
+        "The computer on which your home lies takes no servers at the moment.",
+        "Your files are safe. Try again later, or ask the hub's administrators when it is back.",
     ),
     Kind.HOME_BUSY: (
         "Your home is still in use by a server that is ending.",

@@ -19,7 +19,7 @@ from pdshub.api.base import Cidr, Model, Quantity, parse_quantity
 from pdshub.api.hub_chart import CHART_DIGEST, CHART_VERSION
 from pdshub.api.view import Source
 from pdshub.mount_rules import NOBODY, MountRules, ServerRule, clean
-from pdshub.wellknown import GROUP
+from pdshub.wellknown import DRIVER, GROUP, HOMES_DRIVER
 
 DEFAULT_PATH = Path("/etc/pdshub/installation/installation.yaml")
 
@@ -139,6 +139,24 @@ class AllowedShare(Model):
         return self
 
 
+class SnapshotClass(Model):
+    """How homes of a CSI driver are saved from VolumeSnapshots."""
+
+    driver: str = Field(min_length=1, max_length=63)
+    name: str = Field(min_length=1, max_length=253)
+    """The VolumeSnapshotClass; its deletionPolicy has to be Delete."""
+    storage_class_name: str = Field(default="", max_length=253)
+    """The StorageClass of the volumes that Jobs read; empty: the home's. Its reclaimPolicy has to be Delete."""
+    wait_seconds: int = Field(default=600, ge=30, le=3600)
+    """How long a home waits for its snapshot before it is saved as it is."""
+
+    @model_validator(mode="after")
+    def _is_another_driver(self) -> Self:
+        if self.driver in (HOMES_DRIVER, DRIVER):
+            raise ValueError(f"backup.snapshotClasses: no backup is made from VolumeSnapshots of {self.driver}")
+        return self
+
+
 class Backup(Model):
     """The pods that make and restore backups of hubs, and where backups may be kept."""
 
@@ -159,6 +177,15 @@ class Backup(Model):
     """NFS directories that hubs may keep backups in; apart from archive.allowed, as they are written to."""
     ranges: list[Cidr] = Field(default_factory=list)
     """Closed addresses (see network_rules) of repositories that hubs may name."""
+    snapshot_classes: list[SnapshotClass] = Field(default_factory=list)
+    """VolumeSnapshotClasses by CSI driver; homes of any other one are saved as they are."""
+
+    @model_validator(mode="after")
+    def _has_one_class_for_a_driver(self) -> Self:
+        drivers = [each.driver for each in self.snapshot_classes]
+        if len(set(drivers)) < len(drivers):
+            raise ValueError(f"backup.snapshotClasses: one for each driver, and not {', '.join(drivers)}")
+        return self
 
 
 class Dns(Model):

@@ -34,6 +34,7 @@ from pdshub.reconcile.hub.backup.loop import BackupLoop, LookAtBackups
 from pdshub.reconcile.hub.context import HubContext
 from pdshub.reconcile.hub.drill import reconcile as drill
 from pdshub.reconcile.hub.drill.loop import DrillLoop, LookAtDrills
+from pdshub.reconcile.hub.drill.reading import reads as drill_reads
 from pdshub.reconcile.hub.earlier import reconcile as earlier
 from pdshub.reconcile.hub.earlier.loop import EarlierLoop, LookAtEarlier
 from pdshub.reconcile.hub.homes_protection import HomesProtection, is_home
@@ -41,6 +42,7 @@ from pdshub.reconcile.hub.people import reconcile as people
 from pdshub.reconcile.hub.people.loop import LookAtPeople, PeopleLoop
 from pdshub.reconcile.hub.recovery import reconcile as recovery
 from pdshub.reconcile.hub.recovery.loop import LookAtRecovery, RecoveryLoop
+from pdshub.reconcile.hub.recovery.reading import reads as recovery_reads
 from pdshub.reconcile.view import reconcile as view
 from pdshub.reconcile.view.context import ViewContext
 from pdshub.render.names import HUB_LABEL, VIEW_LABEL
@@ -110,8 +112,10 @@ class Operator:
         self.backups = BackupLoop(self.hub_context, look_at_backups)
         self.earlier = EarlierLoop(self.hub_context, look_at_earlier, self.backups.queue.enqueue)
         self.drills = DrillLoop(self.hub_context, look_at_drills, around.installation.drill.namespace)
-        self.backups.context.reading = self.drills.context.held
         self.recoveries = RecoveryLoop(self.hub_context, look_at_recoveries, self.on_recovered)
+        self.backups.context.readers = drill_reads, recovery_reads
+        for beside in (self.drills.context.backups, self.recoveries.context.backups):
+            beside.turn = self.backups.context.turn  # one look at a time, whoever wants the repository
         self.hubs: WorkQueue[HubKey] = WorkQueue(lambda key: look_at_hub(self.hub_context, *key))
         self.views: WorkQueue[str] = WorkQueue(
             lambda name: look_at_view(self.view_context, name, self.reports.nodes, self.reports.asked)

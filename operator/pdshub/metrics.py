@@ -24,7 +24,7 @@ from pdshub.audit_log.recorder import Figures as AuditFigures
 from pdshub.generation_id import short
 from pdshub.kube import ARCHIVE_VIEW, HUB_BACKUP, PDSHUB, Kube, KubeError
 from pdshub.reconcile.common.node_reports import NodeReport
-from pdshub.reconcile.hub.backup.asked import runs_of
+from pdshub.reconcile.hub.backup.asked import by_age, runs_of
 from pdshub.reconcile.hub.backup.progress import saved_all
 from pdshub.shown_certificate import remaining
 
@@ -141,7 +141,7 @@ def of_backups(hubs: Sequence[Mapping[str, Any]], facts: Facts) -> Iterator[Metr
         if not (hub.get("spec") or {}).get("backup"):
             continue
         runs = runs_of((dict(run) for run in facts.runs if run["metadata"]["namespace"] == key[0]), key[1])
-        good = next((run.status for run in reversed(runs) if saved_all(run)), None)
+        good = next((run.status for run in reversed(by_age(runs, facts.now)) if saved_all(run)), None)
         values = (rfc3339.seconds(good.started), good.seconds, good.size_bytes) if good else (0, 0, 0)
         for family, value in zip(made, values, strict=True):
             family.add_metric(["/".join(key)], value)

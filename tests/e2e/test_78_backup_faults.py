@@ -10,6 +10,8 @@ import base64
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,32 +83,37 @@ print("same")
 class Estate:
     """A hub with backups in S3, and what a person at kubectl does with it."""
 
-    def __init__(self, cluster: Cluster, sample: dict[str, Any], service: S3Service) -> None:
+    def __init__(
+        self, cluster: Cluster, sample: dict[str, Any], service: S3Service, space: str = SPACE, hub: str = HUB
+    ) -> None:
         self.cluster, self.sample, self.service = cluster, sample, service
+        self.space, self.hub = space, hub
         self.number = 0
         self.digest = ""
         self.ada: Person
 
-    def apply(self, hub: str = HUB, space: str = SPACE, prefix: str = "", **more: Any) -> None:
+    def apply(self, hub: str = "", space: str = "", prefix: str = "", spec: Any = None, **more: Any) -> None:
         """The hub; backups are asked for by hand."""
         users = {"allowed": ["ada"], "admins": ["root-admin"]}
         backup = {"suspend": True, "repository": place(self.service, prefix), "retention": KEEP, **more}
         backup.setdefault("drill", {"suspend": True})
-        self.cluster.apply(variant(self.sample, hub, space, archive=None, users=users, backup=backup))
+        fields = {"archive": None, "users": users, "backup": backup, **(spec or {})}
+        self.cluster.apply(variant(self.sample, hub or self.hub, space or self.space, **fields))
 
-    def ask(self, kind: str = "HubBackup", hub: str = HUB, space: str = SPACE, **spec: Any) -> str:
+    def ask(self, kind: str = "HubBackup", hub: str = "", space: str = "", **spec: Any) -> str:
         """Ask for a run or a restore; its name."""
         self.number += 1
         name = f"{kind[3:].lower()}-{self.number}"
-        meta = {"name": name, "namespace": space}
-        self.cluster.apply({"apiVersion": API, "kind": kind, "metadata": meta, "spec": {"hub": hub, **spec}})
+        meta = {"name": name, "namespace": space or self.space}
+        asked = {"hub": hub or self.hub, **spec}
+        self.cluster.apply({"apiVersion": API, "kind": kind, "metadata": meta, "spec": asked})
         return name
 
-    def status(self, name: str, kind: str = "hubbackup", space: str = SPACE) -> dict[str, Any]:
-        found: dict[str, Any] = self.cluster.get(kind, name, space).get("status", {})
+    def status(self, name: str, kind: str = "hubbackup", space: str = "") -> dict[str, Any]:
+        found: dict[str, Any] = self.cluster.get(kind, name, space or self.space).get("status", {})
         return found
 
-    def ended(self, name: str, kind: str = "hubbackup", within: float = 600, space: str = SPACE) -> dict[str, Any]:
+    def ended(self, name: str, kind: str = "hubbackup", within: float = 600, space: str = "") -> dict[str, Any]:
         """Its status at its end."""
         found: dict[str, Any] = eventually(
             lambda: self.status(name, kind, space),
@@ -128,10 +135,10 @@ class Estate:
             )
         )
 
-    def pod_of(self, job: str) -> dict[str, Any]:
+    def pod_of(self, job: str, space: str = "") -> dict[str, Any]:
         """The pod of a Job, once its program runs."""
         found: dict[str, Any] = eventually(
-            lambda: self.cluster.items("pods", SPACE, f"batch.kubernetes.io/job-name={job}")[0],
+            lambda: self.cluster.items("pods", space or self.space, f"batch.kubernetes.io/job-name={job}")[0],
             lambda pod: pod["status"].get("containerStatuses", [{}])[0].get("state", {}).get("running"),
             within=120,
             every=0.2,
@@ -144,8 +151,8 @@ class Estate:
         status = self.ended(self.ask())
         assert status["phase"] == "Completed", status
         assert self.service.files("locks") == [], "no lock is left"
-        assert self.cluster.items("jobs", SPACE, "component=backup") == [], "nor a Job"
-        said = self.cluster.condition("pdshub", HUB, "BackedUp", SPACE)
+        assert self.cluster.items("jobs", self.space, "component=backup") == [], "nor a Job"
+        said = self.cluster.condition("pdshub", self.hub, "BackedUp", self.space)
         assert said["status"] == "True", said
         back = self.ended(self.ask("HubRestore", user="ada", path="precious.bin"), "hubrestore", 180)
         assert back["phase"] == "Completed", back
@@ -157,26 +164,47 @@ class Estate:
             kernel.run(f"import shutil, pathlib; shutil.rmtree(pathlib.Path.home() / {back['place']!r})").ok()
 
 
-@pytest.fixture(scope="module")
-def estate(cluster: Cluster, sample: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
-    with s3_service(cluster, tmp_path_factory.mktemp("s3"), PORT) as service:
-        made = Estate(cluster, sample, service)
-        namespace(cluster, SPACE)
-        cluster.apply(keys(SPACE))
+@contextmanager
+def opened(
+    cluster: Cluster,
+    sample: dict[str, Any],
+    root: Path,
+    port: int,
+    space: str = SPACE,
+    hub: str = HUB,
+    size: str = "1g",
+    spec: Any = None,
+) -> Iterator[Estate]:
+    """A hub whose ada is at work, and nothing saved yet; it goes at the end."""
+    with s3_service(cluster, root, port, size) as service:
+        made = Estate(cluster, sample, service, space, hub)
+        namespace(cluster, space)
+        cluster.apply(keys(space))
         try:
-            made.apply()
-            wait_ready(cluster, HUB, SPACE)
-            made.ada = person(cluster, "ada", HUB, SPACE)
+            made.apply(spec=spec)
+            wait_ready(cluster, hub, space)
+            made.ada = person(cluster, "ada", hub, space)
             made.ada.start()
-            with made.ada.kernel() as kernel:
-                made.digest = kernel.run(HOME).ok().strip()
-            first = made.ended(made.ask())
-            assert first["phase"] in ("Completed", "PartiallyCompleted"), first
             yield made
         finally:
             service.heal()
-            cluster.kubectl("delete", "pdshub", HUB, "-n", SPACE, "--ignore-not-found", "--timeout=180s", timeout=190)
-            cluster.kubectl("delete", "namespace", SPACE, "--ignore-not-found", "--wait=false")
+            cluster.kubectl("delete", "pdshub", hub, "-n", space, "--ignore-not-found", "--timeout=180s", timeout=190)
+            cluster.kubectl("delete", "namespace", space, "--ignore-not-found", "--wait=false")
+
+
+def saved_once(estate: Estate) -> None:
+    """A home with everything, and one backup of it."""
+    with estate.ada.kernel() as kernel:
+        estate.digest = kernel.run(HOME).ok().strip()
+    first = estate.ended(estate.ask())
+    assert first["phase"] in ("Completed", "PartiallyCompleted"), first
+
+
+@pytest.fixture(scope="module")
+def estate(cluster: Cluster, sample: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
+    with opened(cluster, sample, tmp_path_factory.mktemp("s3"), PORT) as made:
+        saved_once(made)
+        yield made
 
 
 @pytest.fixture(autouse=True)
@@ -241,23 +269,29 @@ def test_a_service_that_dies_in_the_middle_and_comes_back_costs_no_run(estate: E
     estate.is_well()
 
 
-def kill_restic(estate: Estate, job: str) -> None:
+def kill_restic(estate: Estate, job: str, space: str = "") -> None:
     """SIGKILL everything in the pod of a Job, as the kernel does for want of memory."""
-    pod = estate.pod_of(job)
+    pod = estate.pod_of(job, space)
     container = pod["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")
     line = f"ctr -n k8s.io task ls | awk '$1 == \"{container}\" {{print $2}}'"
     if pid := estate.cluster.node("sh", "-c", line).strip():
         estate.cluster.node("sh", "-c", f"kill -9 {pid} || true")
 
 
-def kill_job(estate: Estate, job: str) -> None:
-    estate.cluster.kubectl("delete", "job", job, "-n", SPACE, "--ignore-not-found", "--cascade=background")
+def kill_job(estate: Estate, job: str, space: str = "") -> None:
+    where = space or estate.space
+    estate.cluster.kubectl("delete", "job", job, "-n", where, "--ignore-not-found", "--cascade=background")
 
 
-def kill_pod(estate: Estate, job: str) -> None:
+def kill_pod(estate: Estate, job: str, space: str = "") -> None:
     """As a node does that goes away."""
-    name = estate.pod_of(job)["metadata"]["name"]
-    estate.cluster.kubectl("delete", "pod", name, "-n", SPACE, "--grace-period=0", "--force", "--ignore-not-found")
+    name, where = estate.pod_of(job, space)["metadata"]["name"], space or estate.space
+    estate.cluster.kubectl("delete", "pod", name, "-n", where, "--grace-period=0", "--force", "--ignore-not-found")
+
+
+def kill_operator(estate: Estate) -> None:
+    chosen = ["-n", SYSTEM, "-l", "app.kubernetes.io/component=operator"]
+    estate.cluster.kubectl("delete", "pod", *chosen, "--grace-period=0", "--force")
 
 
 KILLS = [(part, kill) for part in ("init", "i0", "i1", "forget") for kill in (kill_restic, kill_job, kill_pod)]
@@ -281,8 +315,7 @@ def test_killed_at(estate: Estate, part: str, kill: Callable[[Estate, str], None
 def test_the_operator_is_killed_at(estate: Estate, part: str) -> None:
     name = estate.ask()
     estate.at(name, part)
-    chosen = ["-n", SYSTEM, "-l", "app.kubernetes.io/component=operator"]
-    estate.cluster.kubectl("delete", "pod", *chosen, "--grace-period=0", "--force")
+    kill_operator(estate)
     assert estate.ended(name)["phase"] == "Completed"
     estate.is_well()
 

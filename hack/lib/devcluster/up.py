@@ -21,6 +21,7 @@ from . import (
     registry,
     repair,
     store,
+    worker,
 )
 from .console import elapsed, say
 from .engine import LABEL, NETWORK, Engine
@@ -42,6 +43,7 @@ def up(paths: Paths, *, cluster_only: bool, demo: bool) -> None:
         machine.install_packages(HOST_PACKAGES)
         found = engine.find(paths)
         repair.repair(found, say)
+        worker.leave(paths, found)
         engine.network(found)
         world = World(paths, found, registry.use_registry())
     say(f"{found.name}; images: {'from a registry' if world.registry else 'built here (no registry answers)'}")
@@ -235,6 +237,7 @@ def down(paths: Paths, *, everything: bool) -> None:
             say(f"no engine, so no containers: {e}")
             return
         repair.repair(found, say)
+        worker.leave(paths, found)
         kit = cluster.Tools(paths.bin / "kind", paths.bin / "kubectl")
         cluster.remove(paths, found, kit)
         nas.remove(paths, found)

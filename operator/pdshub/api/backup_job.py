@@ -34,12 +34,14 @@ READING = ("restore", "list", "browse", "plan", "recover", "keys")
 
 
 class Keep(Model):
-    """Retention, in restic's numbers."""
+    """Retention of one item's snapshots, in restic's numbers."""
 
     last: int = 3
     daily: int = 14
     weekly: int = 8
     monthly: int = 12
+    upgrades: int = 3
+    """The newest snapshots from before upgrades stay whatever the rest says. No number of restic's."""
 
 
 class JobRequest(Model):
@@ -66,6 +68,9 @@ class JobRequest(Model):
     upload_limit_kib: int = 0
     keep: Keep = Field(default_factory=Keep)
     keep_always: bool = Field(default=False, description="The snapshot gets tag keep, which forget leaves.")
+    before_upgrade: bool = Field(
+        default=False, description="The snapshot gets tag upgrade, of which forget leaves the newest keep.upgrades."
+    )
     append_only: bool = False
     unlock: bool = Field(
         default=False,

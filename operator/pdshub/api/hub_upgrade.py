@@ -19,7 +19,12 @@ class Upgrade(Model):
         default=True,
         description="Another chart or hub image is installed only after the database was copied. false: at once.",
     )
-    keep: int = Field(default=3, ge=1, le=20, description="Copies that stay.")
+    keep: int = Field(
+        default=3,
+        ge=1,
+        le=20,
+        description="Copies that stay, and in the repository of spec.backup snapshots from before that many upgrades.",
+    )
     rollback: int | None = Field(
         default=None,
         ge=1,

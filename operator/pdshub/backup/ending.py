@@ -47,6 +47,14 @@ class Ending:
         if self.over:
             raise Failed("Deadline", TOLD if self._told else LATE)
 
+    def wait(self, seconds: float) -> None:
+        """Do nothing for a while. Raises Failed(Deadline) as soon as it is over."""
+        end = self._clock() + seconds
+        self.check()
+        while (left := end - self._clock()) > 0:
+            time.sleep(min(1.0, left))
+            self.check()
+
     def tell(self, *_: Any) -> None:
         """End now: what SIGTERM does."""
         self._told = True

@@ -59,8 +59,9 @@ def fetch(
         with restic.stream("dump", "--archive", "tar", f"{snapshot.id}:{whole}", "/") as stream:
             try:
                 done = unpack(
-                    stream.out, root, special=known.special, links=known.links, keep_modes=keep_modes, check=check
-                )
+                    stream.out, root, special=known.special, links=known.links, time_of=known.times.of,
+                    keep_modes=keep_modes, check=check,
+                )  # fmt: skip
             except Failed as error:
                 failure = error
                 stream.stop()

@@ -133,6 +133,10 @@ class Restic:
                 reader.join(5)  # what restic left behind, as an ssh, may hold the pipe open for longer
                 process.stdout.close()
 
+    def wait(self, seconds: float) -> None:
+        """Do nothing for a while, as long as the Job has time. Raises Failed(Deadline)."""
+        self._ending.wait(seconds)
+
     def _listen(
         self, process: subprocess.Popen[bytes], stream: Stream, on_error: Callable[[Record], None] | None
     ) -> None:

@@ -4,6 +4,10 @@ restic groups snapshots by whole sets of tags, and no two snapshots here have th
 restic would keep all of them. The rules are restic's, to the letter (internal/restic/snapshot_policy.go, ApplyPolicy;
 a test compares the two); restic is given the ids.
 
+Of snapshots that were made before an upgrade the newest few stay whatever the rules say, as many as of the copies of
+the database; older ones fall under the rules like any other. Counted by item, they are those of the newest upgrades:
+each saved every item once.
+
 A snapshot from the future was made by a clock that was wrong, or this node's clock is behind now. Either way counting
 it could push out what is worth keeping: it stays, and does not count.
 """
@@ -39,10 +43,11 @@ def doomed(snapshots: Iterable[Snapshot], keep: Keep, now: float) -> list[Snapsh
     past.sort(key=lambda s: (s.at, s.id), reverse=True)
     left = [count for count, _ in _buckets(keep)]
     last: list[int | None] = [None] * len(left)
+    upgrades = [s.id for s in past if s.before_upgrade][: keep.upgrades]
     gone = []
     for number, one in enumerate(past):
         at = datetime.fromtimestamp(one.at, UTC)
-        stays = one.kept or number == 0
+        stays = one.kept or one.id in upgrades or number == 0
         for n, (_, bucket) in enumerate(_buckets(keep)):
             value = bucket(at, number)
             # the oldest stays while a rule has counts left: it is the longest history that there is

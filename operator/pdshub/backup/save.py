@@ -156,7 +156,8 @@ def _unchanged(job: Job, top: str, chosen: patterns.Chosen, sums: Sums) -> bool:
 def _tags(job: Job, item: str, sums: Sums) -> list[str]:
     tags = [snapshots.tag("item", item), snapshots.tag("run", job.request.run)]
     tags += [snapshots.tag("digest", sums.digest), snapshots.tag("seal", sums.seal)] if sums.digest else []
-    return [*tags, snapshots.KEEP] if job.request.keep_always else tags
+    tags += [snapshots.KEEP] if job.request.keep_always else []
+    return [*tags, snapshots.UPGRADE] if job.request.before_upgrade else tags
 
 
 def _sums(job: Job, top: str, chosen: patterns.Chosen, parent: Snapshot | None) -> Sums:

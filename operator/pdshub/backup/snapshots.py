@@ -4,7 +4,8 @@ A snapshot is of one item of one hub: its host is NAMESPACE/NAME of the hub, its
 
 - ``item=home/USER``, ``item=database``, ``item=keys`` or ``item=objects``,
 - ``run=NAME`` of the HubBackup,
-- ``digest=SHA256`` and ``seal=SHA256`` (digest.py), and ``keep`` for one that the retention leaves.
+- ``digest=SHA256`` and ``seal=SHA256`` (digest.py), ``keep`` for one that the retention leaves, and ``upgrade`` for one
+  that was made before an upgrade, of which it leaves the newest.
 
 restic separates tags by commas and strips blanks around them, and a user's name may hold both; so whatever is not a
 letter, digit or one of a few signs is percent-encoded (RFC 3986).
@@ -21,7 +22,7 @@ from urllib.parse import quote, unquote
 
 from pdshub.backup.verdict import Failed
 
-KEEP = "keep"
+KEEP, UPGRADE = "keep", "upgrade"
 AHEAD = 600.0
 """Seconds by which clocks of nodes may differ. A snapshot that lies further ahead was made by a clock that was
 wrong."""
@@ -61,6 +62,11 @@ class Snapshot:
     def kept(self) -> bool:
         """Whether the retention leaves it."""
         return KEEP in self.tags
+
+    @property
+    def before_upgrade(self) -> bool:
+        """Whether it was made because an upgrade was about to come."""
+        return UPGRADE in self.tags
 
 
 def moment(text: Any) -> float:

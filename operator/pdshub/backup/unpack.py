@@ -107,14 +107,17 @@ def unpack(
     *,
     special: Collection[str] = (),
     links: Mapping[str, str] | None = None,
+    time_of: Callable[[str], int] = lambda path: 0,
     keep_modes: bool = True,
     check: Callable[[], None] = lambda: None,
 ) -> Unpacked:
     """Unpack a tar stream below the open folder ``root``.
 
     ``special``: names that are left out, as they are neither files, folders nor links (restic writes those at the top
-    as empty files). ``links``: file -> an earlier name of the same file. ``keep_modes``: else all can be read and
-    removed by the owner. Raises Failed; OSError of the place that is written to.
+    as empty files). ``links``: file -> an earlier name of the same file. ``time_of``: when an entry was modified, in
+    nanoseconds, asked once for each in the archive's order, which itself has whole seconds; 0: as that says.
+    ``keep_modes``: else all can be read and removed by the owner. Raises Failed; OSError of the place that is written
+    to.
     """
     done, folders = Unpacked(), []
     links = links or {}
@@ -134,26 +137,27 @@ def unpack(
             path = _path(info.name)
             if path in special:
                 continue
+            modified = time_of(path) or _modified(info)
             if info.isdir():
                 with parent(root, path) as (folder, name):
                     os.mkdir(name, 0o700, dir_fd=folder)
-                folders.append((path, info.mode & FOLDER_BITS, _modified(info)))
+                folders.append((path, info.mode & FOLDER_BITS, modified))
             elif info.issym():
                 with parent(root, path) as (folder, name):
                     os.symlink(info.linkname, name, dir_fd=folder)
                     with suppress(OSError, OverflowError):
-                        os.utime(name, ns=(_modified(info),) * 2, dir_fd=folder, follow_symlinks=False)
+                        os.utime(name, ns=(modified, modified), dir_fd=folder, follow_symlinks=False)
             elif info.isreg():
                 done.files += 1
                 if path in links and _linked(root, links[path], path):
                     continue
-                done.size += _file(stream, info, root, path, keep_modes, check)
+                done.size += _file(stream, info, root, path, modified, keep_modes, check)
             else:
                 raise Failed("Damaged", f"the snapshot holds something of an unknown type: {path!r}")
-    for path, mode, modified in reversed(folders):  # a folder's own after what is in it
+    for path, mode, when in reversed(folders):  # a folder's own after what is in it
         descriptor = open_below(at(root), path, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            finish(descriptor, mode if keep_modes else 0o700, modified)
+            finish(descriptor, mode if keep_modes else 0o700, when)
         finally:
             os.close(descriptor)
     return done
@@ -179,7 +183,13 @@ def _linked(root: int, existing: str, path: str) -> bool:
 
 
 def _file(
-    stream: tarfile.TarFile, info: tarfile.TarInfo, root: int, path: str, keep_modes: bool, check: Callable[[], None]
+    stream: tarfile.TarFile,
+    info: tarfile.TarInfo,
+    root: int,
+    path: str,
+    modified: int,
+    keep_modes: bool,
+    check: Callable[[], None],
 ) -> int:
     content = stream.extractfile(info)
     assert content is not None  # noqa: S101 it is a regular file
@@ -193,7 +203,7 @@ def _file(
             if key.startswith(_XATTR + "user."):
                 with suppress(OSError):
                     os.setxattr(descriptor, key.removeprefix(_XATTR), value.encode("utf-8", "surrogateescape"))
-        finish(descriptor, stat.S_IMODE(info.mode) & FILE_BITS if keep_modes else 0o600, _modified(info))
+        finish(descriptor, stat.S_IMODE(info.mode) & FILE_BITS if keep_modes else 0o600, modified)
         return size
     finally:
         os.close(descriptor)

@@ -16,11 +16,13 @@ from typing import Any
 from pdshub.api.backup_job import DATA, PRIVATE, READING, REPOSITORY, REQUEST, SECRETS, TARGET, JobRequest
 from pdshub.api.base import parse_quantity
 from pdshub.installation import Backup as Settings
+from pdshub.render import backup_checkpoint
+from pdshub.render.backup_checkpoint import FromSnapshot
 from pdshub.render.backup_repository import Place
 from pdshub.render.backup_request import DATABASE, HOME, KEYS, OBJECTS
 from pdshub.render.names import BACKUP_LABELS, RUN_LABEL, Names, short
 from pdshub.render.server import UID
-from pdshub.wellknown import API_VERSION, BACKUP_PRIORITY, HOMES_CHECKPOINTS
+from pdshub.wellknown import API_VERSION, BACKUP_PRIORITY
 
 CONTAINER = "backup"
 PATIENCE = 120
@@ -72,6 +74,8 @@ class Order:
     identity: Identity = field(default_factory=Identity)
     checkpoint: bool = False
     """Whether the Job sees a checkpoint of the home, in a claim of its own, instead of the home."""
+    snapshot: FromSnapshot | None = None
+    """The VolumeSnapshot that the claim is made from; None where the driver of homes makes it."""
     nodes: tuple[str, ...] = ()
     """Where it has to run: the nodes on which a volume is mounted that no other can mount. Empty: anywhere."""
     host: str = ""
@@ -112,24 +116,14 @@ def config_map(names: Names, order: Order) -> dict[str, Any]:
 
 
 def checkpoint(names: Names, order: Order) -> dict[str, Any]:
-    """The claim that shows a Job the home as it is when the claim is made. It has no room of its own: any size does."""
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": _metadata(names, order),
-        "spec": {
-            "accessModes": ["ReadOnlyMany"],
-            "storageClassName": HOMES_CHECKPOINTS,
-            "dataSource": {"kind": "PersistentVolumeClaim", "name": order.home},
-            "resources": {"requests": {"storage": "1Mi"}},
-        },
-    }
+    """The claim that shows a Job the home as it was at one moment."""
+    return backup_checkpoint.claim(_metadata(names, order), order.home, order.snapshot)
 
 
-def is_checkpoint(claim: Mapping[str, Any]) -> bool:
-    """Whether a claim is such a one, and nobody's home."""
-    labels = claim["metadata"].get("labels") or {}
-    return BACKUP_LABELS.items() <= labels.items() and claim["spec"].get("storageClassName") == HOMES_CHECKPOINTS
+def volume_snapshot(names: Names, order: Order) -> dict[str, Any]:
+    """The VolumeSnapshot that such a claim is made from, of an order that has one."""
+    assert order.snapshot is not None  # noqa: S101 - the caller asked
+    return backup_checkpoint.volume_snapshot(_metadata(names, order), order.home, order.snapshot)
 
 
 Volume = tuple[dict[str, Any], dict[str, Any]]

@@ -71,14 +71,19 @@ def of_item(
     left_out: dict[str, object] = {}
     if user_of(item):
         left_out = {"exclude": excludes(backup.exclude), "larger_than": backup.exclude.larger_than or ""}
-    more = {"action": "backup", "item": item, "source": source_of(item), "how": how, "keep_always": spec.keep}
-    return _request(backup, where, names, run, **more, **left_out)
+    kept = {"keep_always": spec.keep, "before_upgrade": spec.trigger == "PreUpgrade"}
+    more = {"action": "backup", "item": item, "source": source_of(item), "how": how}
+    return _request(backup, where, names, run, **more, **kept, **left_out)
 
 
-def of_forget(backup: Backup, where: Place, names: Names, run: str) -> JobRequest:
-    """Snapshots that nothing keeps go, and with them data that no other has."""
+def of_forget(backup: Backup, where: Place, names: Names, run: str, upgrades: int) -> JobRequest:
+    """Snapshots that nothing keeps go, and with them data that no other has. ``upgrades``: from before as many of them
+    snapshots stay in any case."""
     kept = backup.retention
-    keep = Keep(last=kept.keep_last, daily=kept.keep_daily, weekly=kept.keep_weekly, monthly=kept.keep_monthly)
+    keep = Keep(
+        last=kept.keep_last, daily=kept.keep_daily, weekly=kept.keep_weekly, monthly=kept.keep_monthly,
+        upgrades=upgrades,
+    )  # fmt: skip
     return _request(backup, where, names, run, action="forget", keep=keep)
 
 

@@ -17,6 +17,7 @@ import pytest
 from pdshub.api.backup_job import JobAnswer
 from pdshub.backup import home as home_module
 from pdshub.backup.home import NOTE, STAGE, Home, Note
+from pdshub.backup.listing import Node, Times
 from tests.unit.backup.harness import Hub, kill_all, restic, tree
 
 
@@ -44,6 +45,29 @@ def test_a_whole_home_comes_back_beside(hub: Hub) -> None:
     sparse = (hub.home / answer.place / "sparse").stat()
     assert sparse.st_blocks * 512 < sparse.st_size / 4, "holes are holes"
     assert not (hub.home / answer.place / "fifo").exists()
+
+
+@pytest.mark.parametrize("path", [".", "notebooks"])
+def test_times_come_back_to_the_nanosecond(hub: Hub, path: str) -> None:
+    """Of files, folders and links, whatever their names are, and of what lies before 1970."""
+    odd, old = 1_700_000_000_987_654_321, -123_456_789
+    latin = "notebooks/" + os.fsdecode(b"caf\xe9 \xe4\xb8")
+    (hub.home / latin).write_text("latin-1")
+    (hub.home / "notebooks/link").symlink_to("nowhere")
+    times = {"notebooks/x.ipynb": old, "notebooks/deep/er/data.bin": odd, latin: odd + 1, "notebooks/link": odd + 2,
+             "notebooks/deep/er": odd + 3, "notebooks/deep": odd + 4}  # fmt: skip
+    for name, when in times.items():
+        os.utime(hub.home / name, ns=(when, when), follow_symlinks=False)
+    hub.run("backup").good()
+    place = hub.home / restored(hub, path=path).place
+    assert {name: (place / name).lstat().st_mtime_ns for name in times} == times
+
+
+def test_times_go_along_with_an_archive_that_leaves_something_out() -> None:
+    times = Times()
+    for n, name in enumerate(("a", "a/b", "c\ufffd\ufffd", "d", "e")):
+        times.add(Node(name, "file", 0, 0, n + 1, 0, 0))
+    assert [times.of(name) for name in ("a", "nowhere", os.fsdecode(b"c\xe4\xb8"), "a/b", "e")] == [1, 0, 3, 0, 5]
 
 
 def test_a_second_one_has_a_number(hub: Hub) -> None:

@@ -25,8 +25,10 @@ POLICIES = (
 )
 
 
-def made(at: datetime, item: str = "home/ada", host: str = "hub/sbn", kept: bool = False, name: str = "") -> Snapshot:
-    tags = (f"item={item}", f"run=r{at}", *(["keep"] if kept else []))
+def made(
+    at: datetime, item: str = "home/ada", host: str = "hub/sbn", kept: bool = False, name: str = "", mark: str = ""
+) -> Snapshot:
+    tags = (f"item={item}", f"run=r{at}", *(["keep"] if kept else []), *([mark] if mark else []))
     return Snapshot(name or f"{at.timestamp():064.0f}", host, at.timestamp(), at.isoformat(), tags)
 
 
@@ -49,7 +51,7 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Hub:
 @pytest.mark.parametrize("keep", POLICIES, ids=str)
 def test_the_same_go_as_by_restics_own_rules(old: Hub, keep: Keep) -> None:
     listed = [s for s in map(snapshot, json.loads(old.call("snapshots", "--json"))) if s]
-    words = [f"--keep-{name}={value}" for name, value in keep.model_dump().items() if value]
+    words = [f"--keep-{name}={value}" for name, value in keep.model_dump(exclude={"upgrades"}).items() if value]
     groups = json.loads(old.call("forget", "--dry-run", "--json", "--group-by", "host", "--keep-tag", "keep", *words))
     theirs = {s["id"] for group in groups for s in group["remove"] or []}
     assert {s.id for s in doomed(listed, keep, NOW.timestamp())} == theirs
@@ -75,6 +77,23 @@ def test_snapshots_that_are_not_ours_stay() -> None:
 def test_what_is_tagged_keep_stays() -> None:
     found = [made(NOW - timedelta(days=d), kept=d == 2) for d in range(4)]
     assert [s.at for s in doomed(found, POLICIES[0], NOW.timestamp())] == [found[1].at, found[3].at]
+
+
+@pytest.mark.parametrize(("upgrades", "stay"), [(0, []), (1, [30]), (3, [30, 60, 90]), (20, [30, 60, 90, 120, 150])])
+def test_from_before_upgrades_the_newest_stay(upgrades: int, stay: list[int]) -> None:
+    """However many there were: the older ones go as any other goes. They do not count for what is saved daily."""
+    daily = [made(NOW - timedelta(days=d)) for d in range(5)]
+    before = {d: made(NOW - timedelta(days=d), mark="upgrade") for d in range(30, 180, 30)}
+    keep = Keep(last=2, daily=0, weekly=0, monthly=0, upgrades=upgrades)
+    gone = doomed([*daily, *before.values()], keep, NOW.timestamp())
+    assert [d for d, one in before.items() if one not in gone] == stay
+    assert [one for one in daily if one not in gone] == daily[:2]
+
+
+def test_one_of_a_wrong_clock_takes_no_place_among_those_of_upgrades() -> None:
+    ahead, before = made(NOW + timedelta(days=900), mark="upgrade"), made(NOW - timedelta(days=9), mark="upgrade")
+    keep = Keep(last=1, daily=0, weekly=0, monthly=0, upgrades=1)
+    assert doomed([ahead, made(NOW), before], keep, NOW.timestamp()) == []
 
 
 @pytest.mark.parametrize("years", [3, 30])
@@ -137,3 +156,17 @@ def test_what_is_no_snapshot_is_none(text: object) -> None:
 
 def test_moments_have_nine_digits() -> None:
     assert moment("2026-11-26T12:00:00.123456789Z") == pytest.approx(NOW.timestamp() + 0.123456789)
+
+
+def test_snapshots_from_before_upgrades_pile_up_no_more(hub: Hub) -> None:
+    """With restic itself: a tag of its own, and only the newest few of it stay."""
+    for _ in range(3):
+        hub.run("backup", before_upgrade=True).good()
+    hub.run("backup").good()
+    hub.run("backup", keep_always=True).good()
+    hub.run("backup").good()
+    policy = {"last": 1, "daily": 0, "weekly": 0, "monthly": 0, "upgrades": 1}
+    hub.run("forget", keep=policy).good()
+    left = [one for one in map(snapshot, json.loads(hub.call("snapshots", "--json"))) if one]
+    assert [one.tagged("run") for one in sorted(left, key=lambda s: s.at)] == ["run-4", "run-6", "run-7"]
+    assert [one.before_upgrade for one in sorted(left, key=lambda s: s.at)] == [True, False, False]

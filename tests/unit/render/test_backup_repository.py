@@ -217,10 +217,17 @@ def test_only_homes_leave_anything_out() -> None:
     assert (database.source, database.exclude, database.larger_than) == ("database", [], "")
 
 
+@pytest.mark.parametrize("trigger", ["Manual", "Schedule", "PreUpgrade", "Offboard"])
+def test_a_backup_before_an_upgrade_is_marked_and_not_kept_for_ever(trigger: str) -> None:
+    spec = HubBackupSpec.model_validate({"hub": "demo", "trigger": trigger})
+    asked = backup_request.of_item(BACKUP, WHERE, NAMES, "one", spec, "database", "SQLite")
+    assert (asked.before_upgrade, asked.keep_always) == (trigger == "PreUpgrade", False)
+
+
 def test_retention() -> None:
     given = BACKUP.model_validate({**BACKUP.wire(), "retention": {"keepLast": 5, "keepDaily": 0}})
-    keep = backup_request.of_forget(given, WHERE, NAMES, "one").keep
-    assert (keep.last, keep.daily, keep.weekly, keep.monthly) == (5, 0, 8, 12)
+    keep = backup_request.of_forget(given, WHERE, NAMES, "one", 7).keep
+    assert (keep.last, keep.daily, keep.weekly, keep.monthly, keep.upgrades) == (5, 0, 8, 12, 7)
 
 
 def test_what_is_restored() -> None:

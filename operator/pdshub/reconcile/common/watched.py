@@ -54,10 +54,15 @@ def slim_pod(item: Object) -> Object:
 
 
 def slim_node(item: Object) -> Object:
-    """A node's metadata and addresses: it lists all its images."""
+    """A node's metadata and addresses, and whether it takes pods: it lists all its images."""
     status: dict[str, Any] = item.get("status") or {}
     kept = {k: v for k, v in without_managers(item).items() if k not in ("spec", "status")}
-    return {**kept, "status": {"addresses": status.get("addresses", [])}}
+    cordoned = {"spec": {"unschedulable": True}} if (item.get("spec") or {}).get("unschedulable") else {}
+    ready = [
+        {"type": "Ready", "status": c.get("status")} for c in status.get("conditions") or [] if c["type"] == "Ready"
+    ]
+    conditions = {"conditions": ready} if ready else {}
+    return {**kept, **cordoned, "status": {"addresses": status.get("addresses", []), **conditions}}
 
 
 def slim_quota(item: Object) -> Object:

@@ -7,21 +7,12 @@ import logging
 from pdshub import hub_api, rfc3339
 from pdshub.api.backup import HubBackupStatus, HubRestoreStatus
 from pdshub.hub_api import HubError
-from pdshub.kube import (
-    HUB_BACKUP,
-    HUB_RESTORE,
-    PDSHUB,
-    POD,
-    ROLE_BINDING,
-    SECRET,
-    KubeError,
-    Object,
-)
+from pdshub.kube import HUB_BACKUP, PDSHUB, POD, SECRET, KubeError, Object
 from pdshub.reconcile.common import events, status
 from pdshub.reconcile.common.write import write
-from pdshub.reconcile.hub.backup import jobs, order, progress, restoring, strangers, turns, warn
+from pdshub.reconcile.hub.backup import at_work, jobs, order, progress, restoring, snapshot_objects, turns, warn
 from pdshub.reconcile.hub.backup.answer import plain
-from pdshub.reconcile.hub.backup.asked import UNFINISHED, Asked, Restore, Run, restores_of, runs_of
+from pdshub.reconcile.hub.backup.asked import UNFINISHED, Asked, Restore, Run
 from pdshub.reconcile.hub.backup.context import BackupContext
 from pdshub.reconcile.hub.backup.facts import Facts, uses_of
 from pdshub.reconcile.hub.backup.outcome import Outcome, State
@@ -30,7 +21,7 @@ from pdshub.reconcile.hub.backup.turns import Claimant
 from pdshub.reconcile.hub.people import read as people
 from pdshub.render import keys
 from pdshub.render.names import SERVER_LABELS
-from pdshub.wellknown import API_VERSION, HUB_ROLE
+from pdshub.wellknown import API_VERSION
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +42,9 @@ async def act(context: BackupContext, facts: Facts, hub: Object, step: Step) -> 
         return await _make_run(context, facts, step.name)
     elif isinstance(step, Sweep):
         for job in step.jobs:
-            await jobs.remove(context, facts.names.namespace, facts.names.name, job)
+            # of a Job that never was there is only what it was to be shown: a name and labels take nothing else away
+            take_away = jobs.remove if job in facts.jobs else snapshot_objects.remove
+            await take_away(context, facts.names.namespace, facts.names.name, job)
     elif isinstance(step, Prune):
         for name in step.names:
             await context.kube.delete(HUB_BACKUP, name, facts.names.namespace)
@@ -128,7 +121,7 @@ async def _start(context: BackupContext, facts: Facts, step: Start) -> bool:
         about = step.about
         if isinstance(about, Run):
             context.served[about.namespace, about.hub] = max(context.served.values(), default=0) + 1
-            await put(context, about, progress.working(about.status, made.job))
+            await put(context, about, progress.working(about.status, made.job, step.why))
         elif isinstance(about, Restore):
             await put(context, about, restoring.working(about.status, made.job))
     former = jobs.job_of(about)
@@ -152,7 +145,7 @@ async def _refused(context: BackupContext, facts: Facts, step: Start, job: str, 
     ended = Outcome(State.ENDED, "Refused", plain(f"no Job is made: {error}"))
     if isinstance(about, Run):
         told: HubBackupStatus | HubRestoreStatus = progress.after(
-            progress.working(about.status, job), step.stage, ended, now
+            progress.working(about.status, job, step.why), step.stage, ended, now
         )
     else:
         assert isinstance(about, Restore)  # noqa: S101 - there are two kinds
@@ -164,26 +157,15 @@ async def _refused(context: BackupContext, facts: Facts, step: Start, job: str, 
         await _ended(context, about, told)
 
 
-async def _in_the_way(context: BackupContext, facts: Facts, step: Start) -> Claimant | None:
-    """Who has to be waited for, as the API server has it now. Raises KubeError."""
-    kube = context.kube.live
-    bindings = await context.kube.items(ROLE_BINDING, fields=f"metadata.name={HUB_ROLE}")
-    opened = {str(item["metadata"]["namespace"]) for item in bindings}
-    hubs = await kube.items(PDSHUB)
-    repositories = await strangers.without(context, facts, hubs, turns.repositories(hubs, opened))
-    runs, restores = runs_of(await kube.items(HUB_BACKUP)), restores_of(await kube.items(HUB_RESTORE))
-    claimants = turns.claimants(runs, restores, repositories, context.served)
-    identity = facts.place.identity if facts.place else ""
-    mine = next((c for c in claimants if c.about.uid == step.about.uid), Claimant(step.about, identity))
-    return turns.in_the_way(mine, step.stage, claimants)
-
-
 async def _held(context: BackupContext, facts: Facts, step: Start) -> str:
     """Who has to be waited for, in words; empty where it is this one's turn. Raises KubeError."""
-    if held := await _in_the_way(context, facts, step):
-        return f"{held.about.title} of {held.about.namespace}/{held.about.hub}"
-    # what a drill reads must not be taken away under it
-    return context.reading(facts.place.identity) if facts.place and step.stage.action == "forget" else ""
+    claimants = await at_work.claimants(context, facts)
+    identity = facts.place.identity if facts.place else ""
+    mine = next((c for c in claimants if c.about.uid == step.about.uid), Claimant(step.about, identity))
+    if held := turns.in_the_way(mine, step.stage, claimants):
+        return held.words
+    # what a recovery or a drill reads must not be taken away under it
+    return await at_work.reading(context, facts) if step.stage.action == "forget" else ""
 
 
 async def _waits(context: BackupContext, about: Asked, held: str) -> None:

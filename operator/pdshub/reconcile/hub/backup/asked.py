@@ -12,6 +12,7 @@ from pdshub import rfc3339
 from pdshub.api.backup import HubBackupSpec, HubBackupStatus, HubRestoreSpec, HubRestoreStatus
 from pdshub.api.base import Model
 from pdshub.kube import HUB_BACKUP, HUB_RESTORE, Object, Resource
+from pdshub.reconcile.hub.backup import schedule
 
 UNFINISHED = ("Pending", "Running")
 """Phases of what is still to be done."""
@@ -105,6 +106,12 @@ def _hub_of(item: Object) -> str:
     return str(spec.get("hub", "")) if isinstance(spec, dict) else ""
 
 
+def belongs(item: Object, about: Asked) -> bool:
+    """Whether an object was made for a HubBackup or HubRestore: that owns it."""
+    owners = item["metadata"].get("ownerReferences") or []
+    return bool(about.uid) and any(owner.get("uid") == about.uid for owner in owners)
+
+
 def is_user(name: str) -> bool:
     """Whether a name can be that of an item (api/backup.py, Item): what was never a user's is nobody's home."""
     return 0 < len(name) <= 254 and name.isprintable()
@@ -134,3 +141,8 @@ def restores_of(items: Iterable[Object], hub: str = "") -> tuple[Restore, ...]:
     """HubRestores, the oldest first; of one hub, or of all."""
     found = [restore_of(item) for item in items]
     return tuple(sorted((r for r in found if hub in ("", r.hub)), key=lambda r: (r.created, r.name)))
+
+
+def by_age(runs: Iterable[Run], now: float) -> list[Run]:
+    """Runs, the oldest first; before them those that a clock which was wrong has dated ahead."""
+    return sorted(runs, key=lambda run: schedule.known(run.created, now) and 1.0)

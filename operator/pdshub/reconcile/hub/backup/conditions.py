@@ -5,7 +5,7 @@ from __future__ import annotations
 from pdshub import rfc3339
 from pdshub.reconcile.common.conditions import ConditionDraft
 from pdshub.reconcile.hub.backup import decide, progress, schedule
-from pdshub.reconcile.hub.backup.asked import Run
+from pdshub.reconcile.hub.backup.asked import Run, by_age
 from pdshub.reconcile.hub.backup.facts import Facts
 
 BACKED_UP, ESCROWED = "BackedUp", "KeyEscrowed"
@@ -15,7 +15,7 @@ OWNED = (BACKED_UP, ESCROWED)
 
 def _ended(facts: Facts) -> list[Run]:
     """Runs about everything that have ended, the oldest first."""
-    return [run for run in facts.runs if run.whole and not run.unfinished and not run.going]
+    return [run for run in by_age(facts.runs, facts.now) if run.whole and not run.unfinished and not run.going]
 
 
 def last_good(facts: Facts) -> Run | None:
@@ -26,7 +26,8 @@ def last_good(facts: Facts) -> Run | None:
 def _when(facts: Facts, good: Run | None) -> str:
     if good is None:
         return "nothing was saved whole yet"
-    return f"the last good one is {good.name} of {good.status.started or good.status.ended}"
+    when = f"the last good one is {good.name} of {good.status.started or good.status.ended}"
+    return when if _made(facts, good) else f"{when}, which is yet to come: a clock was wrong then, or is now"
 
 
 def _next(facts: Facts) -> str:
@@ -35,9 +36,14 @@ def _next(facts: Facts) -> str:
     return f"the next is due at {rfc3339.text(schedule.after(decide.cron_of(facts), facts.now))}"
 
 
+def _made(facts: Facts, run: Run) -> float:
+    """When a run was made, as far as that is known."""
+    return schedule.known(rfc3339.seconds(run.status.started) or run.created, facts.now)
+
+
 def _old(facts: Facts, good: Run | None) -> bool:
     """Whether what was saved last is older than two periods, or that long nothing was saved at all."""
-    since = rfc3339.seconds(good.status.started) or good.created if good else facts.created
+    since = _made(facts, good) if good else schedule.known(facts.created, facts.now)
     return schedule.too_old(decide.cron_of(facts), facts.now, since)
 
 

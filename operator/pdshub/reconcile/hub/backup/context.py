@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from pdshub.kube import Kube, Object
 from pdshub.reconcile.common.triggers import HubKey
+from pdshub.reconcile.hub.backup.facts import Facts
 from pdshub.reconcile.hub.context import HubContext
 from pdshub.reconcile.hub.people.context import PeopleMemory
 
@@ -23,6 +24,8 @@ class BackupMemory:
     made: set[str] = field(default_factory=set)
     """Jobs that this process made and has not taken away. One of them that is missing was taken away by somebody else;
     of another that a status names nobody knows, and mostly it was never made: who wrote the status ended before."""
+    snapshots: set[str] = field(default_factory=set)
+    """The same of VolumeSnapshots, by the Job that each is for."""
     servers: tuple[float, list[Object]] | None = None
     """time.monotonic(), and pods of servers and hub as they were listed then."""
     token: PeopleMemory = field(default_factory=PeopleMemory)
@@ -39,12 +42,13 @@ class BackupContext:
     memories: dict[HubKey, BackupMemory] = field(default_factory=dict)
     failures: Counter[HubKey] = field(default_factory=Counter)
     """Runs that ended in phase Failed or PartiallyCompleted since the operator's start."""
-    reading: Callable[[str], str] = lambda repository: ""
-    """Who reads a repository (Place.identity) beside the runs and restores, in words; empty where nobody does."""
+    readers: tuple[Reads, ...] = ()
+    """Who may read a repository beside runs and restores: recoveries and drills."""
     served: dict[HubKey, int] = field(default_factory=dict)
     """By hub the number of the last Job of a run: whose turn it is next."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held by who looks whether it is its turn, until it has said so: one at a time for all repositories."""
+    """Held by who looks whether it is its turn, until it has said so: one at a time for all repositories, of runs and
+    restores as of recoveries and drills."""
 
     @property
     def kube(self) -> Kube:
@@ -62,3 +66,8 @@ class BackupContext:
     def forget(self, key: HubKey) -> None:
         """A hub is gone."""
         self.memories.pop(key, None)
+
+
+Reads = Callable[[BackupContext, Facts, Sequence[Object], Collection[str]], Awaitable[str]]
+"""Whose Jobs read the repository of a hub now, in words, among all hubs and in namespaces that are open to them; empty
+where nobody's do. Raises KubeError."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from pdshub import rfc3339
-from pdshub.reconcile.hub.backup import checkpoint, progress, restoring, schedule, warn
-from pdshub.reconcile.hub.backup.asked import Asked, Restore, Run
+from pdshub.reconcile.hub.backup import checkpoint, progress, restoring, schedule, snapshot, warn
+from pdshub.reconcile.hub.backup.asked import Asked, Restore, Run, by_age
 from pdshub.reconcile.hub.backup.facts import Facts, nodes_of, restoring_pod
 from pdshub.reconcile.hub.backup.items import claim_of, items_of, mounted
-from pdshub.reconcile.hub.backup.outcome import Outcome, State, outcome
+from pdshub.reconcile.hub.backup.nodes import nowhere, unreachable
+from pdshub.reconcile.hub.backup.outcome import Outcome, State, outcome, pods_of
 from pdshub.reconcile.hub.backup.progress import MOMENTARY, RETRIES, Stage
 from pdshub.reconcile.hub.backup.steps import MakeRun, Nothing, Prepare, Prune, Start, Step, StopServer, Sweep, Tell
 from pdshub.render.backup_request import home_item, user_of
@@ -50,19 +51,39 @@ def of_run(facts: Facts, run: Run) -> Step:
     if stage is None:
         return Tell(run, progress.finished(status, now))
     item = status.items[stage.index].item if stage.action == "backup" else ""
-    return _begin(facts, run, stage, 0, item)
+    return _begin(facts, run, stage, *checkpoint.first(facts, status, item, claim_of(facts, item)), item)
 
 
-def _begin(facts: Facts, run: Run, stage: Stage, attempt: int, item: str) -> Step:
-    """The Job of a stage; what cannot have one ends without."""
+def _begin(facts: Facts, run: Run, stage: Stage, attempt: int, why_not: str, item: str) -> Step:
+    """The Job of a stage; what cannot have one ends without. ``why_not``: why a home is not saved from a checkpoint."""
     claim = claim_of(facts, item)
     lacks = bool(claim or user_of(item)) and claim not in facts.claims
-    gone = f"claim {claim or 'of this home'} is gone" if lacks else ""
-    reason = "NotFound" if gone else "InUse"
-    if why := gone or nodes_of(facts, mounted(facts, stage, attempt, item))[1]:
-        ended = Outcome(State.ENDED, reason, why)
-        return Tell(run, progress.after(run.status, stage, ended, _now(facts)))
-    return Start(run, stage, attempt, item)
+    reason, why = ("NotFound", f"claim {claim or 'of this home'} is gone") if lacks else ("", "")
+    if not reason:
+        reason, why = nowhere(facts, mounted(facts, stage, attempt, item), _beside(facts, attempt, item))
+    if reason:
+        return _without_job(facts, run, stage, reason, why)
+    return Start(run, stage, attempt, item, why_not)
+
+
+def _beside(facts: Facts, attempt: int, item: str) -> list[str]:
+    """The claim of what is saved: a Job that sees a checkpoint of it has to be on its node, too, unless it has a volume
+    of its own from a VolumeSnapshot."""
+    claim = claim_of(facts, item)
+    return [claim] if claim and (attempt or snapshot.taken(facts, claim, "") is None) else []
+
+
+def _without_job(facts: Facts, run: Run, stage: Stage, reason: str, why: str) -> Tell:
+    return Tell(run, progress.after(run.status, stage, Outcome(State.ENDED, reason, why), _now(facts)))
+
+
+def _stranded(facts: Facts, job: str, claims: list[str]) -> tuple[str, str]:
+    """Reason and words of why a Job whose pod has no node yet will get none; empty where it may."""
+    there = facts.jobs.get(job)
+    pods = pods_of(there, facts.pods) if there else []
+    if any((pod.get("spec") or {}).get("nodeName") for pod in pods):
+        return "", ""
+    return unreachable(facts, claims)
 
 
 def _of_job(facts: Facts, run: Run) -> Step:
@@ -75,18 +96,20 @@ def _of_job(facts: Facts, run: Run) -> Step:
     if not progress.is_of(run.name, status.job, progress.OF_RUNS):
         return Tell(run, progress.failed(status, BAD_STATUS, now))
     found = outcome(facts.jobs.get(status.job), facts.pods, item, facts.now)
-    shown = checkpoint.wanted(facts, stage, attempt, item, claim_of(facts, item))
+    held = checkpoint.held(facts, run, stage, attempt, item, claim_of(facts, item), found)
+    if held.trouble:
+        return _begin(facts, run, stage, attempt + 1, held.trouble, item)
+    if held.waits:
+        return Nothing(WORKING)
     if found.state is State.GOES_ON:
-        if shown and checkpoint.trouble(facts, status.job):
-            return _begin(facts, run, stage, attempt + 1, item)
         if waits := _elsewhere(facts, status.job, item):
             why = f"server {waits} started on another node: the home is saved there"
             return Tell(run, progress.put_back(status, stage, why))
-        return Nothing(WORKING)
-    if shown and found.reason == "NotStarted":  # a checkpoint that cannot be mounted is none: the home itself may be
-        return _begin(facts, run, stage, attempt + 1, item)
+        needs = [*_beside(facts, attempt, item), *mounted(facts, stage, attempt, item)]
+        reason, why = _stranded(facts, status.job, needs)
+        return _without_job(facts, run, stage, reason, why) if reason else Nothing(WORKING)
     if (again := _again(facts, status.job, found, attempt)) is not None:
-        return _begin(facts, run, stage, again, item)
+        return _begin(facts, run, stage, again, "", item)
     return Tell(run, progress.after(status, stage, found, now))
 
 
@@ -124,8 +147,9 @@ def of_restore(facts: Facts, restore: Restore) -> Step:
             words = f"NotStopped: the user's server did not end: {status.message}"
             return Tell(restore, restoring.failed(status, words, now))
         return (warn.first(restore, facts.now) if servers else None) or StopServer(restore)
-    if why := nodes_of(facts, mounted(facts, Stage("restore"), 0, home_item(spec.user)))[1]:
-        return Tell(restore, restoring.failed(status, f"InUse: {why}", now))
+    reason, why = nowhere(facts, mounted(facts, Stage("restore"), 0, home_item(spec.user)))
+    if reason:
+        return Tell(restore, restoring.failed(status, f"{reason}: {why}", now))
     return _begin_restore(facts, restore, 0, home_item(spec.user))
 
 
@@ -145,6 +169,9 @@ def _of_restore_job(facts: Facts, restore: Restore, item: str) -> Step:
     # the answer of a restore is about no item: it saves none
     found = outcome(facts.jobs.get(restore.status.job), facts.pods, "", facts.now)
     if found.state is State.GOES_ON:
+        reason, why = _stranded(facts, restore.status.job, mounted(facts, Stage("restore"), 0, item))
+        if reason:
+            return Tell(restore, restoring.failed(restore.status, f"{reason}: {why}", _now(facts)))
         return Nothing(WORKING)
     # what was interrupted may have written: the program goes on with its own moves, and tells by the run's name
     attempt = progress.at(restore.status.job)[1]
@@ -154,10 +181,10 @@ def _of_restore_job(facts: Facts, restore: Restore, item: str) -> Step:
 
 
 def orphans(facts: Facts) -> tuple[str, ...]:
-    """Jobs of this hub that nobody waits for."""
+    """Jobs of this hub that nobody waits for, and VolumeSnapshots for such."""
     asked: list[Run | Restore] = [*facts.runs, *facts.restores]
     wanted = {about.status.job for about in asked if about.unfinished}
-    return tuple(sorted(facts.jobs.keys() - wanted))
+    return tuple(sorted((facts.jobs.keys() | facts.snapshots.there.keys()) - wanted))
 
 
 def given_up(about: Asked, words: str, now: str) -> Tell:
@@ -187,9 +214,9 @@ def refusal(facts: Facts) -> tuple[str, str]:
 
 
 def last_scheduled(facts: Facts) -> float:
-    """When the newest run by schedule was made, or else the hub."""
+    """When the newest run by schedule was made, or else the hub, as far as that is known."""
     made = [run.created for run in facts.runs if run.spec and run.spec.trigger == "Schedule"]
-    return max([facts.created, *made])
+    return max(schedule.known(at, facts.now) for at in (facts.created, *made))
 
 
 def cron_of(facts: Facts) -> str:
@@ -222,7 +249,7 @@ def beyond(facts: Facts) -> tuple[str, ...]:
     """Runs that have ended and that the history does not keep; the newest that saved all is always kept."""
     if facts.backup is None:
         return ()
-    ended = [run for run in facts.runs if not run.unfinished and not run.going]
+    ended = [run for run in by_age(facts.runs, facts.now) if not run.unfinished and not run.going]
     good = next((run.name for run in reversed(ended) if progress.saved_all(run)), "")
     return tuple(run.name for run in ended[: max(0, len(ended) - facts.backup.history)] if run.name != good)
 
@@ -236,7 +263,8 @@ def decide(facts: Facts, blocked: Collection[tuple[str, str]] = ()) -> Step:
     if reason:
         if unfinished:
             return given_up(unfinished[0], f"{reason}: {words}", _now(facts))
-        return Sweep(tuple(sorted(facts.jobs))) if facts.jobs else Nothing(SETTLED)
+        left = tuple(sorted(facts.jobs.keys() | facts.snapshots.there.keys()))
+        return Sweep(left) if left else Nothing(SETTLED)
     if left := orphans(facts):
         return Sweep(left)
     if facts.key == "Absent" or facts.steps:

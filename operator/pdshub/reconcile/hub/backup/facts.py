@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pdshub.api.hub_backup import Backup
+from pdshub.api.hub_upgrade import Upgrade
+from pdshub.installation import SnapshotClass
 from pdshub.kube import Object
 from pdshub.reconcile.common.objects import Step
 from pdshub.reconcile.hub.backup.asked import Asked, Restore, Run
@@ -31,6 +33,28 @@ class Use:
 
 
 @dataclass(frozen=True)
+class Node:
+    """A node of the cluster: its labels, and in words why no Job starts there; empty where one may."""
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    away: str = ""
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """VolumeSnapshots of homes. Empty where the installation names no class for them."""
+
+    classes: Mapping[str, SnapshotClass] = field(default_factory=dict)
+    """By CSI driver."""
+    storage: Mapping[str, str] = field(default_factory=dict)
+    """StorageClasses whose volumes go with their claims, and the driver of each."""
+    there: Mapping[str, Object] = field(default_factory=dict)
+    """Those that are, or pretend to be, for Jobs of this hub, by the Job's name."""
+    made: frozenset[str] = frozenset()
+    """Jobs for which this very process made one."""
+
+
+@dataclass(frozen=True)
 class Facts:
     """One look. Of a hub without backups only the first fields are filled."""
 
@@ -45,6 +69,8 @@ class Facts:
     """Why nothing is done yet: the hub comes back from its backup."""
     refused: tuple[str, str] = ("", "")
     """Reason and words of why nothing is saved here."""
+    upgrades: int = Upgrade().keep
+    """From before how many upgrades snapshots stay."""
     place: Place | None = None
     key: KeyState = "Present"
     key_secret: tuple[str, str] = ("", "")
@@ -56,6 +82,7 @@ class Facts:
     """Backup Jobs of this hub, by name; read only while something is to be done."""
     made: frozenset[str] = frozenset()
     """Jobs that this very process made."""
+    snapshots: Snapshots = field(default_factory=Snapshots)
     pods: tuple[Object, ...] = ()
     """Pods of backup Jobs of the namespace."""
     homes: Mapping[str, str] = field(default_factory=dict)
@@ -64,6 +91,9 @@ class Facts:
     """PersistentVolumeClaims of the namespace that matter, by name; those of Jobs have a Job's."""
     uses: Mapping[str, tuple[Use, ...]] = field(default_factory=dict)
     """By claim the pods that have it."""
+    volumes: Mapping[str, Object] = field(default_factory=dict)
+    """By claim the volume that it is bound to: it may be one node's."""
+    nodes: Mapping[str, Node] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     """Secrets that item keys is made of, as far as they are there."""
     objects: Mapping[str, str] = field(default_factory=dict)

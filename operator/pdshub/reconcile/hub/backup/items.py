@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pdshub.reconcile.hub.backup import checkpoint
-from pdshub.reconcile.hub.backup.asked import Run
+from pdshub.reconcile.hub.backup.asked import UNFINISHED, Run
 from pdshub.reconcile.hub.backup.facts import Facts
 from pdshub.reconcile.hub.backup.progress import Stage
 from pdshub.reconcile.hub.recovering import is_empty
@@ -23,6 +23,17 @@ def mounted(facts: Facts, stage: Stage, attempt: int, item: str) -> list[str]:
     repository, claim = facts.place.claim if facts.place else "", claim_of(facts, item)
     shown = checkpoint.wanted(facts, stage, attempt, item, claim)
     return [claim for claim in ("" if shown else claim, repository) if claim]
+
+
+def concerned(facts: Facts) -> set[str]:
+    """The claims that the next Jobs are about, or those that run."""
+    found = {facts.place.claim if facts.place else ""}
+    for run in facts.runs:
+        if run.unfinished:
+            left = (item.item for item in run.status.items if item.phase in UNFINISHED)
+            found.add(claim_of(facts, next(left, "")))
+    found |= {facts.homes.get(r.spec.user, "") for r in facts.restores if r.unfinished and r.spec}
+    return found - {""}
 
 
 def items_of(facts: Facts, run: Run) -> tuple[list[str], dict[str, str]]:

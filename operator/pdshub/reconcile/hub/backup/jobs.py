@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 
-from pdshub.kube import CLAIM, CONFIG_MAP, JOB, KubeError, Object
-from pdshub.reconcile.hub.backup import progress
-from pdshub.reconcile.hub.backup.asked import Asked, Restore, Run
+from pdshub.kube import CLAIM, CONFIG_MAP, JOB, KubeError
+from pdshub.reconcile.hub.backup import progress, snapshot_objects
+from pdshub.reconcile.hub.backup.asked import Asked, Restore, Run, belongs
 from pdshub.reconcile.hub.backup.context import BackupContext
-from pdshub.render import backup_job
+from pdshub.render import backup_checkpoint, backup_job
 from pdshub.render.backup_job import Order
 from pdshub.render.names import Names
 
@@ -31,7 +31,7 @@ async def make(context: BackupContext, names: Names, about: Asked, order: Order)
     body = backup_job.config_map(names, order)
     if not await kube.create(CONFIG_MAP, body):
         there = await kube.live.get(CONFIG_MAP, job, names.namespace)
-        if there is None or not _is_of(there, about):
+        if there is None or not belongs(there, about):
             raise KubeError(409, f"ConfigMap {job} is there already, and is another's")
         if there.get("data") != body["data"]:  # of an operator that ended before it made the Job
             await kube.delete(CONFIG_MAP, job, names.namespace)
@@ -40,7 +40,7 @@ async def make(context: BackupContext, names: Names, about: Asked, order: Order)
         found = await kube.live.get(JOB, job, names.namespace)
         if found is None or found["metadata"].get("deletionTimestamp"):
             return False
-        if not _is_of(found, about):
+        if not belongs(found, about):
             await kube.delete(CONFIG_MAP, job, names.namespace)
             raise KubeError(409, f"Job {job} is there already, and is another's")
     context.memory((about.namespace, about.hub)).made.add(job)
@@ -48,12 +48,14 @@ async def make(context: BackupContext, names: Names, about: Asked, order: Order)
 
 
 async def _show(context: BackupContext, names: Names, about: Asked, order: Order) -> bool:
-    """Let a Job see a checkpoint that is made now. False where one of before is just going. Raises KubeError; 409 where
-    the name is another's.
+    """Let a Job see a checkpoint that is made now, or a VolumeSnapshot that is ready. False where one of before is just
+    going, or the VolumeSnapshot is not ready. Raises KubeError; 409 where the name is another's.
 
     A claim that is refused for good (a quota) is no error: the next look finds none, and the home is saved as it is.
     """
     kube, job = context.kube, order.job
+    if order.snapshot and not order.snapshot.ready:
+        return await snapshot_objects.take(context, names, about, order)
     try:
         if await kube.create(CLAIM, backup_job.checkpoint(names, order)):
             return True
@@ -63,24 +65,17 @@ async def _show(context: BackupContext, names: Names, about: Asked, order: Order
         log.info("%s/%s: no claim for a checkpoint: %s", names.namespace, job, error)
         return True
     found = await kube.live.get(CLAIM, job, names.namespace)
-    if found is not None and not (backup_job.is_checkpoint(found) and _is_of(found, about)):
+    if found is not None and not (backup_checkpoint.is_claim(found) and belongs(found, about)):
         raise KubeError(409, f"claim {job} is there already, and is another's")
     if found is not None and not found["metadata"].get("deletionTimestamp"):
         await kube.delete(CLAIM, job, names.namespace)  # of an operator that ended: it may be of hours ago
     return False
 
 
-def _is_of(item: Object, about: Asked) -> bool:
-    owners = item["metadata"].get("ownerReferences") or []
-    return any(owner.get("uid") == about.uid for owner in owners)
-
-
 async def remove(context: BackupContext, namespace: str, hub: str, job: str) -> None:
     """Take a Job and what it was asked away; its pods end with it. Raises KubeError."""
     # the Job last: while it is there, all of it is found again
     await context.kube.delete(CONFIG_MAP, job, namespace)
-    claim = await context.kube.live.get(CLAIM, job, namespace)
-    if claim is not None and backup_job.is_checkpoint(claim):  # a home may have the same name
-        await context.kube.delete(CLAIM, job, namespace)
+    await snapshot_objects.remove(context, namespace, hub, job)
     await context.kube.delete(JOB, job, namespace)
     context.memory((namespace, hub)).made.discard(job)

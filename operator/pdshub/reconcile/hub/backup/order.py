@@ -41,7 +41,7 @@ def _request(facts: Facts, backup: Backup, place: Place, step: Start) -> JobRequ
     if step.stage.action == "init":
         return backup_request.of_init(backup, place, names, about.name)
     if step.stage.action == "forget":
-        return backup_request.of_forget(backup, place, names, about.name)
+        return backup_request.of_forget(backup, place, names, about.name, facts.upgrades)
     said = how(facts, step.item, shown=_checkpoint(facts, step))
     return backup_request.of_item(backup, place, names, about.name, about.spec, step.item, said)
 
@@ -49,12 +49,12 @@ def _request(facts: Facts, backup: Backup, place: Place, step: Start) -> JobRequ
 def order(facts: Facts, step: Start) -> Order:
     """The Job that a step asks for. ``facts`` are of a hub with a repository: decided before."""
     assert facts.backup is not None and facts.place is not None  # noqa: S101
-    about, item = step.about, step.item
+    about, item, job = step.about, step.item, progress.job_name(step.about.name, step.stage, step.attempt)
     host, unlocks = host_of(facts.names, facts.uid), step.stage.exclusive
     if unlocks and works(facts.pods, host):
         host = ""  # locks of that name may be those of a living one: only those go that are too old
     return Order(
-        job=progress.job_name(about.name, step.stage, step.attempt),
+        job=job,
         run=about.name,
         owner=owner_of(about.resource.kind, about.name, about.uid),
         request=_request(facts, facts.backup, facts.place, step).model_copy(update={"unlock": unlocks}),
@@ -66,6 +66,7 @@ def order(facts: Facts, step: Start) -> Order:
         objects=facts.objects if item == OBJECTS else {},
         identity=facts.identity,
         checkpoint=_checkpoint(facts, step),
+        snapshot=checkpoint.taken(facts, step, job, items.claim_of(facts, item)),
         nodes=nodes_of(facts, items.mounted(facts, step.stage, step.attempt, item))[0],
         host=host,
     )

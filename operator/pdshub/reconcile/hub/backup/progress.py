@@ -115,13 +115,16 @@ def begun(items: Sequence[str], missing: Mapping[str, str], now: str) -> HubBack
     return HubBackupStatus(phase="Running", started=now, items=rows, message=f"{len(rows)} items")
 
 
-def working(status: HubBackupStatus, job: str) -> HubBackupStatus:
-    """A Job is about to be made: said first, so that one that was made is never forgotten."""
-    stage, _ = at(job)
+def working(status: HubBackupStatus, job: str, why: str = "") -> HubBackupStatus:
+    """A Job is about to be made: said first, so that one that was made is never forgotten. ``why``: why a home that
+    might be is not saved from a checkpoint; it stays to be read."""
+    stage, attempt = at(job)
     items = list(status.items)
     words = "old snapshots go" if stage.action == "forget" else "the repository is looked at"
     if stage.action == "backup":
-        items[stage.index] = items[stage.index].model_copy(update={"phase": "Running"})
+        item = items[stage.index]
+        said = f"not from a checkpoint: {why}"[:_ITEM_WORDS] if why else item.message if attempt else ""
+        items[stage.index] = item.model_copy(update={"phase": "Running", "message": said})
         words = f"{stage.index + 1} of {len(items)}: {items[stage.index].item}"
     return status.model_copy(update={"job": job, "items": items, "message": words})
 
@@ -146,7 +149,8 @@ def _result(before: ItemStatus, outcome: Outcome) -> ItemStatus:
     said = outcome.answer
     if said is not None and said.ok and said.item is not None:
         if said.item.snapshot and said.item.phase != "Failed":
-            return said.item.model_copy(update={"message": said.item.message[:_ITEM_WORDS]})
+            words = "; ".join(filter(None, (before.message, said.item.message)))
+            return said.item.model_copy(update={"message": words[:_ITEM_WORDS]})
         outcome = Outcome(outcome.state, "BadAnswer", "its Job says that it is saved, and names no snapshot")
     words = f"{outcome.reason or 'Failed'}: {outcome.message}"[:_ITEM_WORDS]
     unread = said.item.unread if said is not None and said.item is not None else []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +25,7 @@ from pdshub.kube import (
     HUB_RESTORE,
     JOB,
     NAMESPACE,
+    NODE,
     POD,
     SECRET,
     VOLUME,
@@ -33,10 +35,12 @@ from pdshub.kube import (
 from pdshub.reconcile.common.objects import Step as Write
 from pdshub.reconcile.common.objects import orphaned
 from pdshub.reconcile.hub import recovering
-from pdshub.reconcile.hub.backup import schedule
+from pdshub.reconcile.hub.backup import schedule, snapshot_objects
 from pdshub.reconcile.hub.backup.asked import is_user, restores_of, runs_of
 from pdshub.reconcile.hub.backup.context import BackupContext, BackupMemory
 from pdshub.reconcile.hub.backup.facts import Facts, KeyState, is_repository, uses_of
+from pdshub.reconcile.hub.backup.items import concerned
+from pdshub.reconcile.hub.backup.nodes import node
 from pdshub.reconcile.hub.people import homes
 from pdshub.render import archive, backup_repository, backup_volume, signin
 from pdshub.render.backup_job import Identity
@@ -99,6 +103,7 @@ async def look(context: BackupContext, hub: Object, names: Names) -> Facts:
     if spec.backup is None:
         return facts
     facts = replace(facts, recovering=recovering.goes_on(hub), backup=spec.backup, identity=identity_of(spec.values))
+    facts = replace(facts, upgrades=spec.upgrade.keep)
     facts = await placed(context, facts)
     return await _working(context, facts) if facts.refused[0] else await _content(context, facts, hub, spec)
 
@@ -175,7 +180,19 @@ async def _content(context: BackupContext, facts: Facts, hub: Object, spec: PDSH
         secrets=await _secrets(kube, names, spec),
         objects=await _objects(kube, names, hub, spec, dict(record)),
     )
-    return await _working(context, facts)
+    return await with_nodes(context, await _working(context, facts), concerned(facts))
+
+
+async def with_nodes(context: BackupContext, facts: Facts, claims: Collection[str]) -> Facts:
+    """The nodes, and the volumes of these claims. Raises KubeError."""
+    volumes: dict[str, Object] = {}
+    for claim in claims:
+        name = ((facts.claims.get(claim) or {}).get("spec") or {}).get("volumeName")
+        if name and (volume := await context.kube.get(VOLUME, str(name))) is not None:
+            volumes[claim] = volume
+    tolerations = context.hubs.installation.backup.tolerations
+    known = {str(item["metadata"]["name"]): node(item, tolerations) for item in await context.kube.items(NODE)}
+    return replace(facts, volumes=volumes, nodes=known)
 
 
 async def _secrets(kube: Kube, names: Names, spec: PDSHubSpec) -> tuple[str, ...]:
@@ -208,7 +225,8 @@ async def _working(context: BackupContext, facts: Facts) -> Facts:
     kube, names = context.kube.live, facts.names
     mine = _labels({**BACKUP_LABELS, HUB_LABEL: names.name})
     jobs = await kube.items(JOB, names.namespace, labels=mine)
-    memory.swept = not jobs
+    snapshots = await snapshot_objects.look(context, names, bool(facts.unfinished))
+    memory.swept = not jobs and not snapshots.there
     # one that is going says nothing any more, and its name is free in a moment
     jobs = [job for job in jobs if not job["metadata"].get("deletionTimestamp")]
     pods = await kube.items(POD, names.namespace, labels=_labels(BACKUP_LABELS))
@@ -217,6 +235,7 @@ async def _working(context: BackupContext, facts: Facts) -> Facts:
         facts,
         jobs={str(job["metadata"]["name"]): job for job in jobs},
         made=frozenset(memory.made),
+        snapshots=snapshots,
         pods=tuple(pods),
         uses=uses_of([*pods, *others]),
     )

@@ -15,6 +15,8 @@ from pdshub.api.hub_backup import Hours
 
 _FIXED = {"@hourly": "0 * * * *", "@daily": "0 0 * * *", "@weekly": "0 0 * * 0", "@monthly": "0 0 1 * *"}
 _DAY = 24 * 60
+AHEAD = 3600.0
+"""Seconds by which a moment may lie ahead. What lies further was dated by a wrong clock, or this one is wrong now."""
 
 
 def fields(schedule: str, namespace: str, name: str) -> str:
@@ -81,6 +83,15 @@ def opens_in(hours: Hours | None, now: float) -> float:
     if begin == end or inside:
         return 0.0
     return (begin - minute) % _DAY * 60.0 - at.second
+
+
+def known(at: float, now: float) -> float:
+    """A moment that has been; 0 for one that is yet to come.
+
+    A clock that once ran ahead leaves runs behind that seem young until their day comes. When they were is not known:
+    in doubt it is long ago, so that the next is made and nobody is told that all is well.
+    """
+    return at if at <= now + AHEAD else 0.0
 
 
 def due(cron: str, now: float, last: float) -> float:

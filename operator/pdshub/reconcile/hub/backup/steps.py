@@ -19,7 +19,7 @@ class Nothing:
 
 @dataclass(frozen=True)
 class Sweep:
-    """Jobs that nobody waits for are taken away."""
+    """Jobs that nobody waits for are taken away, and VolumeSnapshots for such."""
 
     jobs: tuple[str, ...]
 
@@ -76,6 +76,8 @@ class Start:
     stage: Stage
     attempt: int
     item: str = ""
+    why: str = ""
+    """Why a home that might be saved from a checkpoint is not."""
 
 
 Step = Nothing | Sweep | Prepare | MakeRun | Prune | Tell | WarnUser | StopServer | Start

@@ -23,25 +23,32 @@ async def without(
 ) -> dict[HubKey, str]:
     """The repositories of all hubs, but of those at this hub's that have another key. Nothing is asked where nobody
     else is there. Raises KubeError."""
-    mine, names = (facts.names.namespace, facts.names.name), facts.names
+    mine = facts.names.namespace, facts.names.name
     where = facts.place.identity if facts.place else ""
     others = {key for key, found in repositories.items() if found == where and key != mine}
-    if not others:
-        return dict(repositories)
-    key = await _key(context, names, *facts.key_secret)
-    strangers = set()
+    keys = {}
     for hub in hubs:
         if (other := hub_key(hub)) in others and (backup := PDSHubSpec.model_validate(hub["spec"]).backup):
-            theirs = Names(*other)
-            try:
-                found = await _key(context, theirs, *backup_repository.key_of(backup, theirs))
-            except KubeError as error:
-                if error.status == 0:
-                    raise
-                continue  # not known: as if it were the same
-            if not hmac.compare_digest(found, key):
-                strangers.add(other)
+            keys[other] = backup_repository.key_of(backup, Names(*other))
+    strangers = await among(context, facts, keys)
     return {other: found for other, found in repositories.items() if other not in strangers}
+
+
+async def among(context: BackupContext, facts: Facts, keys: Mapping[HubKey, tuple[str, str]]) -> set[HubKey]:
+    """Who has another key than this hub. ``keys``: by hub its Secret and the key in that. Raises KubeError."""
+    if not keys:
+        return set()
+    own, found = await _key(context, facts.names, *facts.key_secret), set()
+    for other, (secret, key) in keys.items():
+        try:
+            theirs = await _key(context, Names(*other), secret, key)
+        except KubeError as error:
+            if error.status == 0:
+                raise
+            continue  # not known: as if it were the same
+        if not hmac.compare_digest(theirs, own):
+            found.add(other)
+    return found
 
 
 async def _key(context: BackupContext, names: Names, secret: str, key: str) -> bytes:

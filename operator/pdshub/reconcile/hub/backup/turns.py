@@ -2,6 +2,9 @@
 
 * One Job that writes at a time. ``init`` and ``forget`` have the repository for themselves; a restore only reads, and
   runs beside the Job that saves an item: whoever waits for a file does not wait for a backup of hours.
+* Recoveries and drills only read as well, beside who saves and who reads. They wait for who has the repository for
+  itself, and ``forget`` waits for their Jobs (at_work.py). ``init`` does not: what it takes away are locks of the
+  host name of the hub's own Jobs, and theirs have other ones. Looks make no lock, and have no turn.
 * Job by Job, and each hub in turn: next is the hub whose last Job was made longest ago, among those that had none yet
   the run that has done fewest of its items, the older one first. So a hub with a thousand homes holds up nobody, and a
   hub with a thousand runs neither.
@@ -13,7 +16,8 @@ Source: restic, Design, Locks (backup and restore share, prune and init do not).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pdshub.api.hub import PDSHubSpec
@@ -40,6 +44,11 @@ class Claimant:
     def key(self) -> tuple[str, str, str]:
         """What tells it from all others."""
         return self.about.resource.kind, self.about.namespace, self.about.name
+
+    @property
+    def words(self) -> str:
+        """Who it is, for whoever waits for it."""
+        return f"{self.about.title} of {self.about.namespace}/{self.about.hub}"
 
     @property
     def is_restore(self) -> bool:
@@ -71,21 +80,35 @@ class Claimant:
 def repositories(hubs: Iterable[Object], open_namespaces: Collection[str]) -> dict[HubKey, str]:
     """The repository of each hub that goes on with its backups."""
     found: dict[HubKey, str] = {}
+    for key, spec in going_on(hubs, open_namespaces, "backup"):
+        with suppress(ValueError):
+            if spec.backup is not None:
+                found[key] = backup_repository.place(spec.backup.repository, Names(*key)).identity
+    return found
+
+
+def going_on(
+    hubs: Iterable[Object], open_namespaces: Collection[str], about: str
+) -> Iterator[tuple[HubKey, PDSHubSpec]]:
+    """Hubs that the operator goes on with, as far as their spec says something ``about`` this field."""
     listed = list(hubs)
     for hub in listed:
-        namespace, name = key = hub_key(hub)
-        others = tuple(h for h in listed if h is not hub and h["metadata"]["namespace"] == namespace)
+        namespace, _ = key = hub_key(hub)
         if namespace not in open_namespaces or hub["metadata"].get("deletionTimestamp"):
             continue
-        if not (hub.get("spec") or {}).get("backup") or conflicting_hub(hub, others):
+        others = tuple(h for h in listed if h is not hub and h["metadata"]["namespace"] == namespace)
+        if not (hub.get("spec") or {}).get(about) or conflicting_hub(hub, others):
             continue
         try:
-            backup = PDSHubSpec.model_validate(hub["spec"]).backup
-            if backup is not None:
-                found[key] = backup_repository.place(backup.repository, Names(namespace, name)).identity
+            spec = PDSHubSpec.model_validate(hub["spec"])
         except ValueError:  # pydantic's too: a hub that is refused goes on with nothing
             continue
-    return found
+        yield key, spec
+
+
+def alone(repository: str, all_of_them: Iterable[Claimant]) -> Claimant | None:
+    """Who has a repository for itself now: who reads it waits for that one, and for nobody else."""
+    return next((c for c in all_of_them if c.repository == repository and c.holds_alone), None)
 
 
 def claimants(

@@ -7,6 +7,7 @@ from pdshub.hub_api import HubError
 from pdshub.kube import Object
 from pdshub.reconcile.common import status
 from pdshub.reconcile.common.conditions import ConditionDraft, merge_conditions, truth
+from pdshub.reconcile.hub.backup import schedule
 from pdshub.reconcile.hub.backup.asked import Restore
 from pdshub.reconcile.hub.backup.context import BackupContext
 from pdshub.reconcile.hub.backup.facts import Facts
@@ -34,7 +35,9 @@ def seconds_left(restore: Restore, now: float) -> float | None:
         return None
     if said.status != "True":
         return 0.0
-    return max(0.0, rfc3339.seconds(said.last_transition_time) + spec.warn_seconds - now)
+    left = rfc3339.seconds(said.last_transition_time) + spec.warn_seconds - now
+    # more than the whole warning: a clock was set back, and nobody waits until it is where it was
+    return max(0.0, left) if left <= spec.warn_seconds + schedule.AHEAD else 0.0
 
 
 def first(restore: Restore, now: float) -> WarnUser | Nothing | None:

@@ -10,6 +10,7 @@ from pdshub.api.hub import PDSHubSpec
 from pdshub.kube import CLAIM, CONFIG_MAP, JOB, NETWORK_POLICY, SECRET, VOLUME, KubeError, Object, Resource
 from pdshub.reconcile.common import events
 from pdshub.reconcile.common.write import write
+from pdshub.reconcile.hub.backup import at_work
 from pdshub.reconcile.hub.backup.answer import plain
 from pdshub.reconcile.hub.backup.outcome import Outcome, State
 from pdshub.reconcile.hub.drill import boot, copies, order, progress, record
@@ -23,14 +24,15 @@ from pdshub.wellknown import MANAGER
 log = logging.getLogger(__name__)
 
 
-async def act(context: DrillContext, facts: Facts, hub: Object, spec: PDSHubSpec, step: Step) -> None:
-    """Do a step. Raises KubeError."""
+async def act(context: DrillContext, facts: Facts, hub: Object, spec: PDSHubSpec, step: Step) -> bool:
+    """Do a step; False where it has to wait for somebody else. Raises KubeError."""
+    if isinstance(step, Start):
+        return await _start(context, facts, hub, spec, step)
     if isinstance(step, Tell):
         await _tell(context, facts, hub, step.drills)
-    elif isinstance(step, Start):
-        await _start(context, facts, hub, spec, step)
     elif isinstance(step, CleanUp):
         await clean_up(context, facts)
+    return True
 
 
 async def _put(context: DrillContext, facts: Facts, drills: Drills) -> None:
@@ -40,7 +42,6 @@ async def _put(context: DrillContext, facts: Facts, drills: Drills) -> None:
 
 async def _tell(context: DrillContext, facts: Facts, hub: Object, drills: Drills) -> None:
     before = facts.drills
-    context.holds((facts.backups.names.namespace, facts.backups.names.name), "")
     await _put(context, facts, drills)
     if before.job and before.job != drills.job:
         await _remove(context, facts, before.job)
@@ -59,15 +60,18 @@ async def _remove(context: DrillContext, facts: Facts, job: str) -> None:
     await context.kube.delete(JOB, job, facts.namespace)
 
 
-async def _start(context: DrillContext, facts: Facts, hub: Object, spec: PDSHubSpec, step: Start) -> None:
-    """Make a stage's Job. The record names it before it is there, so that none is ever forgotten."""
+async def _start(context: DrillContext, facts: Facts, hub: Object, spec: PDSHubSpec, step: Start) -> bool:
+    """Make a stage's Job, if no run is at the repository. The record names it before it is there, so that none is ever
+    forgotten."""
     names, stage = facts.backups.names, facts.drills.stages[step.index]
     context.memory((names.namespace, names.name)).swept = False
-    if stage.kind != "boot" and facts.backups.place is not None:
-        context.holds((names.namespace, names.name), facts.backups.place.identity)
     job = progress.job_name(names, step.index, step.attempt)
     drills = progress.working(facts.drills, step.index, job, facts.now)
-    await _put(context, facts, drills)
+    async with context.backups.turn:
+        # one that is begun anew has its turn: the last step of a run waits for it
+        if not facts.drills.job and stage.kind != "boot" and await at_work.run(context.backups, facts.backups):
+            return False
+        await _put(context, facts, drills)
     if facts.drills.job and facts.drills.job != job:
         await _remove(context, facts, facts.drills.job)
     try:
@@ -77,10 +81,11 @@ async def _start(context: DrillContext, facts: Facts, hub: Object, spec: PDSHubS
             raise
         ended = Outcome(State.ENDED, "Refused", plain(f"no Job is made: {error}"))
         await _tell(context, facts, hub, progress.after(drills, step.index, ended, facts.now))
-        return
+        return True
     log.info(
         "%s/%s: Job %s of drill %d: %s %s", names.namespace, names.name, job, drills.number, stage.kind, stage.item
     )
+    return True
 
 
 async def _made(context: DrillContext, facts: Facts, spec: PDSHubSpec, step: Start) -> None:

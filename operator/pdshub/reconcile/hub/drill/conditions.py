@@ -5,6 +5,7 @@ from __future__ import annotations
 from pdshub import rfc3339
 from pdshub.api.hub_backup import Drill
 from pdshub.reconcile.common.conditions import ConditionDraft
+from pdshub.reconcile.hub.backup import schedule
 from pdshub.reconcile.hub.drill import rotation
 from pdshub.reconcile.hub.drill.record import Drills
 
@@ -44,7 +45,7 @@ def verified(
                 (RESTORE_VERIFIED, "False", "TooOld", "no drill has ended yet, though there is something to restore")
             ]
         return [(RESTORE_VERIFIED, "Unknown", "NoneYet", "no drill has ended yet")]
-    if now - rfc3339.seconds(good.at) > settings.max_age_days * DAY:
+    if now - schedule.known(rfc3339.seconds(good.at), now) > settings.max_age_days * DAY:
         words = f"older than spec.backup.drill.maxAgeDays ({settings.max_age_days}): {when}"
         return [(RESTORE_VERIFIED, "False", "TooOld", words)]
     return [(RESTORE_VERIFIED, "True", "Verified", f"drill of {good.at}: {good.message}; {bound(settings, drills)}")]

@@ -27,8 +27,6 @@ class DrillContext:
     namespace: str = ""
     """Of drills; empty where the installation has none."""
     memories: dict[HubKey, DrillMemory] = field(default_factory=dict)
-    holding: dict[HubKey, str] = field(default_factory=dict)
-    """By hub the repository (Place.identity) that a Job of a drill reads now: who wants it alone has to wait."""
 
     @property
     def kube(self) -> Kube:
@@ -46,19 +44,4 @@ class DrillContext:
     def forget(self, key: HubKey) -> None:
         """A hub is gone."""
         self.memories.pop(key, None)
-        self.holding.pop(key, None)
         self.backups.forget(key)
-
-    def holds(self, key: HubKey, repository: str) -> None:
-        """A Job of a hub's drill reads a repository now; none does where it is empty."""
-        if repository:
-            self.holding[key] = repository
-        else:
-            self.holding.pop(key, None)
-
-    def held(self, repository: str) -> str:
-        """Whose drill reads a repository now (Place.identity), in words; empty where none does.
-
-        Who wants the repository alone has to wait for it.
-        """
-        return next((f"a drill of {'/'.join(key)}" for key, where in self.holding.items() if where == repository), "")

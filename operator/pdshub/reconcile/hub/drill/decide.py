@@ -44,7 +44,8 @@ def due(facts: Facts) -> bool:
     """Whether a drill is to be begun: at a tick since the last, once there is something to restore."""
     if facts.settings is None or facts.settings.suspend or not facts.saved:
         return False
-    last = max(rfc3339.seconds(facts.drills.started), facts.backups.created)
+    made = (rfc3339.seconds(facts.drills.started), facts.backups.created)
+    last = max(schedule.known(at, facts.now) for at in made)
     if untried(facts.drills) and facts.now - last > AGAIN:
         return True
     return bool(schedule.due(cron_of(facts), facts.now, last))

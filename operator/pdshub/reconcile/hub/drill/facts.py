@@ -53,13 +53,6 @@ class Facts:
         return saved.newest(self.backups.runs)
 
     @property
-    def reads(self) -> str:
-        """The repository (Place.identity) that the drill's Job works with; empty where none does."""
-        where, job = self.backups.place, self.drills.job
-        at_work = next((stage.kind for stage in self.drills.stages if stage.phase == "Running"), "boot")
-        return where.identity if self.drills.running and job and where and at_work != "boot" else ""
-
-    @property
     def refused(self) -> str:
         """Why no drill can be made; empty where one can."""
         reason, words = refusal(self.backups)

@@ -8,12 +8,9 @@ from pdshub.kube import (
     CLAIM,
     CONFIG_MAP,
     DEPLOYMENT,
-    HUB_BACKUP,
     JOB,
     NETWORK_POLICY,
-    PDSHUB,
     POD,
-    ROLE_BINDING,
     SECRET,
     VOLUME,
     Kube,
@@ -22,16 +19,14 @@ from pdshub.kube import (
     Resource,
 )
 from pdshub.reconcile.common.triggers import HubKey
+from pdshub.reconcile.hub.backup import at_work
 from pdshub.reconcile.hub.backup import read as backups
-from pdshub.reconcile.hub.backup import strangers, turns
-from pdshub.reconcile.hub.backup.asked import UNFINISHED, runs_of
-from pdshub.reconcile.hub.backup.facts import Facts as Backups
 from pdshub.reconcile.hub.drill import record
 from pdshub.reconcile.hub.drill.context import DrillContext
 from pdshub.reconcile.hub.drill.facts import Facts
 from pdshub.reconcile.hub.drill.order import DRILL, selector
 from pdshub.render.names import HUB_LABEL, NAMESPACE_LABEL, REPOSITORY_LABEL, Names
-from pdshub.wellknown import HUB_ROLE, MANAGER
+from pdshub.wellknown import MANAGER
 
 HUB = "hub"
 """Deployment and container of a hub, as hub charts name them."""
@@ -61,7 +56,7 @@ async def look(context: DrillContext, hub: Object, names: Names) -> Facts:
     return Facts(
         found, drills, namespace, await _image(kube, names) if drills.running else "",
         {str(job["metadata"]["name"]): job for job in jobs}, tuple(pods), not drills.running,
-        drills.running and await _busy(context, found),
+        drills.running and await at_work.run(context.backups, found),
     )  # fmt: skip
 
 
@@ -87,18 +82,3 @@ async def _image(kube: Kube, names: Names) -> str:
     deployment: Any = await kube.get(DEPLOYMENT, HUB, names.namespace) or {}
     pod = (((deployment.get("spec") or {}).get("template") or {}).get("spec")) or {}
     return next((str(c.get("image") or "") for c in pod.get("containers") or [] if c.get("name") == HUB), "")
-
-
-async def _busy(context: DrillContext, found: Backups) -> bool:
-    """Whether a run of any hub goes on at the same repository: drills wait for backups, not these for drills."""
-    if found.place is None:
-        return False
-    kube = context.kube
-    bindings = await kube.items(ROLE_BINDING, fields=f"metadata.name={HUB_ROLE}")
-    opened = {str(item["metadata"]["namespace"]) for item in bindings}
-    hubs = await kube.live.items(PDSHUB)
-    where = await strangers.without(context.backups, found, hubs, turns.repositories(hubs, opened))
-    return any(
-        run.status.phase in UNFINISHED and not run.going and where.get((run.namespace, run.hub)) == found.place.identity
-        for run in runs_of(await kube.live.items(HUB_BACKUP))
-    )

@@ -15,7 +15,7 @@ from pdshub.reconcile.hub.backup.facts import Facts as Backups
 from pdshub.reconcile.hub.drill import conditions, read, saved
 from pdshub.reconcile.hub.drill.act import act, clean_up
 from pdshub.reconcile.hub.drill.context import DrillContext
-from pdshub.reconcile.hub.drill.decide import SETTLED, decide, trouble
+from pdshub.reconcile.hub.drill.decide import SETTLED, WAITING, decide, trouble
 from pdshub.reconcile.hub.drill.facts import Facts
 from pdshub.reconcile.hub.drill.record import Drills
 from pdshub.reconcile.hub.drill.steps import Nothing
@@ -57,7 +57,6 @@ async def reconcile(context: DrillContext, namespace: str, name: str) -> float |
         return SETTLED
     for _ in range(_STEPS):
         facts = await read.look(context, hub, names)
-        context.holds((namespace, name), facts.reads)
         step = decide(facts)
         if not isinstance(step, Nothing) and context.kube is not context.kube.live:
             # copies may be behind: they may say that nothing is to be done, the API server decides what is
@@ -66,7 +65,9 @@ async def reconcile(context: DrillContext, namespace: str, name: str) -> float |
         if isinstance(step, Nothing):
             await _report(context, hub, facts)
             return step.seconds
-        await act(context, facts, hub, spec, step)
+        if not await act(context, facts, hub, spec, step):
+            await _report(context, hub, facts)
+            return WAITING
     return SOON
 
 

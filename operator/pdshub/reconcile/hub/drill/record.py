@@ -85,6 +85,12 @@ class Drills(StatusModel):
     good: Verdict | None = None
     """The last that found all well."""
 
+    @property
+    def reads(self) -> bool:
+        """Whether a Job of it reads the repository now: a hub that is booted has no way there."""
+        at_work = next((stage.kind for stage in self.stages if stage.phase == "Running"), "boot")
+        return self.running and bool(self.job) and at_work != "boot"
+
 
 def name(names: Names) -> str:
     """The ConfigMap's name."""

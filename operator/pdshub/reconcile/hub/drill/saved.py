@@ -42,7 +42,7 @@ def users(saved: Mapping[str, Saved]) -> list[str]:
 
 def age(saved: Mapping[str, Saved], now: float) -> float:
     """Seconds since the oldest of the newest snapshots: what some item would lose, were everything lost now."""
-    return max((now - rfc3339.seconds(one.at) for one in saved.values()), default=0.0)
+    return max((max(0.0, now - rfc3339.seconds(one.at)) for one in saved.values()), default=0.0)
 
 
 def since(runs: Sequence[Run]) -> float:

@@ -83,6 +83,7 @@ _WORDS = {
     "NotFound": "That is not in this version.",
     "Full": "Your home has no room for it: delete what you no longer need, and ask again.",
     "InUse": "Your home is in use on another computer: stop your server, and ask again.",
+    "NodeAway": "The computer on which your home lies takes nothing at the moment: ask again when it is back.",
     "Locked": "A backup is being tidied up: ask again in a few minutes.",
     "BadRequest": "That cannot be asked for.",
     "Deadline": "It took too long and was ended: ask for less at a time.",

@@ -9,6 +9,7 @@ from pdshub import sealed
 from pdshub.kube import CLAIM, CONFIG_MAP, JOB, SECRET, KubeError, Object
 from pdshub.reconcile.common import events
 from pdshub.reconcile.common.write import write
+from pdshub.reconcile.hub.backup import at_work
 from pdshub.reconcile.hub.backup.answer import plain
 from pdshub.reconcile.hub.recovery import order, progress, record, report
 from pdshub.reconcile.hub.recovery.context import RecoveryContext
@@ -32,13 +33,13 @@ from pdshub.wellknown import MANAGER, RECOVERED, RECOVERING
 log = logging.getLogger(__name__)
 
 
-async def act(context: RecoveryContext, facts: Facts, hub: Object, step: Step) -> None:
-    """Do a step. Raises KubeError."""
+async def act(context: RecoveryContext, facts: Facts, hub: Object, step: Step) -> bool:
+    """Do a step; False where it has to wait for somebody else. Raises KubeError."""
     names = facts.names
+    if isinstance(step, Start):
+        return await _start(context, facts, step)
     if isinstance(step, Put):
         await _put(context, facts, hub, step)
-    elif isinstance(step, Start):
-        await _start(context, facts, step)
     elif isinstance(step, MakeClaims):
         await _make_claims(context, facts, step)
     elif isinstance(step, TakeKeys):
@@ -54,6 +55,7 @@ async def act(context: RecoveryContext, facts: Facts, hub: Object, step: Step) -
     elif isinstance(step, Prepare):
         for each in step.steps:
             await write(context.kube, each)
+    return True
 
 
 async def _save(context: RecoveryContext, facts: Facts, new: Record) -> None:
@@ -83,18 +85,23 @@ async def _remove(context: RecoveryContext, facts: Facts, job: str) -> None:
 # --- a Job
 
 
-async def _start(context: RecoveryContext, facts: Facts, step: Start) -> None:
-    """Make a Job. The record names it before it is there, so that none is ever forgotten. Raises KubeError."""
+async def _start(context: RecoveryContext, facts: Facts, step: Start) -> bool:
+    """Make a Job, if nobody has the repository for itself. The record names it before it is there, so that none is ever
+    forgotten. Raises KubeError."""
     assert facts.record is not None  # noqa: S101 - decided before
     names, row = facts.names, facts.record.row(step.item)
     job = progress.job_name(names, facts.record, step.item)
     memory = context.memory((names.namespace, names.name))
     memory.swept = False
     reader = sealed.pair() if step.item == KEYS else None
-    if reader is not None:
-        memory.readers = {job: reader}
     started = facts.record.with_row(progress.working(row, job, step.interrupted))
-    await _save(context, facts, started)
+    async with context.backups.turn:
+        memory.held = await at_work.alone(context.backups, facts.backups)
+        if memory.held:
+            return False
+        if reader is not None:
+            memory.readers = {job: reader}
+        await _save(context, facts, started)
     if row.job:
         await _remove(context, facts, row.job)
     made = order.order(facts, row, job, reader.public if reader else "")
@@ -108,8 +115,9 @@ async def _start(context: RecoveryContext, facts: Facts, step: Start) -> None:
         why = plain(f"no Job is made: {error}")
         await _save(context, facts, started.with_row(progress.postponed(row, "Refused", why, facts.now)))
         await _remove(context, facts, job)
-        return
+        return True
     log.info("%s/%s: Job %s: %s", names.namespace, names.name, job, step.item)
+    return True
 
 
 # --- claims and keys

@@ -20,6 +20,8 @@ class RecoveryMemory:
     """Whether nothing is left of its Jobs."""
     others: tuple[float, list[Object]] | None = None
     """time.monotonic(), and pods of servers, hub and backups as they were listed then."""
+    held: str = ""
+    """Who has the repository for itself, so that no Job of this recovery is made; in words."""
     readers: dict[str, Pair] = field(default_factory=dict)
     """By Job the key pair that its answer is sealed for: kept nowhere else."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from pdshub import rfc3339
 from pdshub.reconcile.hub.backup.decide import SETTLED, WAITING, WORKING
-from pdshub.reconcile.hub.backup.facts import nodes_of
+from pdshub.reconcile.hub.backup.nodes import IN_USE, nowhere
 from pdshub.reconcile.hub.backup.outcome import Outcome, State, outcome
 from pdshub.reconcile.hub.recovery import progress
 from pdshub.reconcile.hub.recovery.facts import Facts
@@ -175,8 +175,10 @@ def _may_start(facts: Facts, record: Record, row: Row, *, interrupted: bool = Fa
         return Put(record.with_row(progress.kept(row, f"the mark of claim {row.claim} was taken away")))
     if row.claim and row.claim not in facts.claims:
         return Put(record.with_row(row.model_copy(update={"there": False, "job": "", "phase": "Pending"})))
-    if why := _in_use(facts, row) or nodes_of(facts.backups, mounted(facts, row))[1]:
-        return Put(record.with_row(progress.postponed(row, "InUse", why, facts.now)))
+    used = _in_use(facts, row)
+    reason, why = (IN_USE, used) if used else nowhere(facts.backups, mounted(facts, row))
+    if reason:
+        return Put(record.with_row(progress.postponed(row, reason, why, facts.now)))
     return Start(row.item, interrupted)
 
 

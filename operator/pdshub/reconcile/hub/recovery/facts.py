@@ -41,6 +41,8 @@ class Facts:
     """What Helm gets."""
     again: str = ""
     """The wish to try again."""
+    held: str = ""
+    """Who has the repository for itself, so that the next Job waits; in words."""
     openable: frozenset[str] = frozenset()
     """Jobs whose sealed answer this process can open."""
 

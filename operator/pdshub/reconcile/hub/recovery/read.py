@@ -61,7 +61,10 @@ async def look(context: RecoveryContext, hub: Object, names: Names) -> Facts:
     known = replace(known, backup=as_backup(recovery, names, spec.backup), identity=backups.identity_of(spec.values))
     known = await backups.placed(context.backups, known)
     claims = {str(item["metadata"]["name"]): item for item in await kube.items(CLAIM, names.namespace)}
-    known = await _working(context, replace(known, claims=claims), found is not None and not found.ended)
+    goes_on = found is not None and not found.ended
+    known = await _working(context, replace(known, claims=claims), goes_on)
+    if goes_on:
+        known = await backups.with_nodes(context.backups, known, [known.place.claim] if known.place else [])
     values = await _values(context, names, spec)
     return replace(
         facts,
@@ -69,6 +72,7 @@ async def look(context: RecoveryContext, hub: Object, names: Names) -> Facts:
         values=values.values,
         has_database=values.has_database,
         release=found is None and await _release(kube, names),
+        held=context.memory((names.namespace, names.name)).held,
         openable=frozenset(context.memory((names.namespace, names.name)).readers),
     )
 

@@ -46,7 +46,9 @@ async def reconcile(context: RecoveryContext, namespace: str, name: str) -> floa
         if isinstance(step, Nothing) or step == before:
             await _report(context, hub, facts)
             return step.seconds if isinstance(step, Nothing) else WAITING
-        await act(context, facts, hub, step)
+        if not await act(context, facts, hub, step):
+            await _report(context, hub, await read.look(context, hub, names))
+            return WAITING
         before = step
     await _report(context, hub, await read.look(context, hub, names))
     return SOON

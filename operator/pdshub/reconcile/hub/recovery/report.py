@@ -64,6 +64,8 @@ def words(facts: Facts, record: Record | None) -> str:
         return f"{reason}: {why}"
     if record is None:
         return f"{title} was brought back" if facts.keys == "Completed" else f"{title} comes back from its backup"
+    if facts.held and not record.ended:
+        return f"it waits for its turn at the repository: {facts.held}"
     if (row := _hindered(record)) is not None:
         return f"{row.reason}: {row.message}: what is to be done with {row.item} is tried again each minute"
     if not record.listed:

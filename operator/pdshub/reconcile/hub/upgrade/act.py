@@ -64,7 +64,7 @@ async def _make_run(context: HubContext, facts: Facts, made: Plan) -> None:
             "labels": names.labels,
             "ownerReferences": [owner],
         },
-        "spec": {"hub": names.name, "trigger": "PreUpgrade", "keep": True},
+        "spec": {"hub": names.name, "trigger": "PreUpgrade"},
     }
     await context.kube.create(HUB_BACKUP, body)
 

@@ -9,7 +9,7 @@ import pytest
 from pdshub.kube import Object
 from pdshub.reconcile.hub.backup.asked import Restore, Run
 from pdshub.reconcile.hub.backup.progress import Stage
-from pdshub.reconcile.hub.backup.turns import Claimant, claimants, in_the_way, repositories
+from pdshub.reconcile.hub.backup.turns import Claimant, alone, claimants, in_the_way, repositories
 from tests.unit.reconcile.hub.backup.given import BACKUP, restore, run, running
 
 SAVE, INIT, FORGET, BACK = Stage("backup", 0), Stage("init"), Stage("forget"), Stage("restore")
@@ -63,6 +63,18 @@ def test_who_is_in_the_way(mine: Any, stage: Stage, others: list[Any], waits: st
 
 def test_another_repository_is_nobodys_business() -> None:
     assert in_the_way(Claimant(saving("a"), "r"), SAVE, [Claimant(saving("b", job="one-i0"), "s")]) is None
+
+
+@pytest.mark.parametrize(("others", "waits"), [
+    ([], ""),
+    ([saving("b"), saving("c", job="one-i0"), restoring("d", "back-restore")], ""),
+    ([saving("b", job="one-i0"), saving("c", job="one-init")], "c"),
+    ([saving("b", job="one-forget-r2")], "b"),
+])  # fmt: skip
+def test_a_recovery_waits_for_who_has_the_repository_for_itself(others: list[Any], waits: str) -> None:
+    them = list(map(of, others))
+    held = alone("r", them)
+    assert (held.about.namespace if held else "") == waits and alone("s", them) is None
 
 
 def test_exactly_one_of_all_who_wait_is_next() -> None:

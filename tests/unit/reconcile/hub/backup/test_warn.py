@@ -37,6 +37,7 @@ CASES: list[tuple[str, dict[str, Any], list[dict[str, Any]], Any, Any]] = [
     ("it stands", {}, [warned("2026-03-10T11:59:30Z")], SERVER, Nothing),
     ("its time is over", {}, [warned("2026-03-10T11:58:59Z")], SERVER, StopServer),
     ("a longer one stands", {"warn_seconds": 600}, [warned("2026-03-10T11:52:00Z")], SERVER, Nothing),
+    ("the clock was set back by days since", {}, [warned("2026-03-13T11:59:30Z")], SERVER, StopServer),
     ("nobody could be warned", {}, [warned(NOW, "False")], SERVER, StopServer),
     ("the user stopped it meanwhile", {}, [warned("2026-03-10T11:59:30Z"), STOPPED], {}, Start),
     ("beside, nobody is warned", {"in_place": False}, [], SERVER, Start),

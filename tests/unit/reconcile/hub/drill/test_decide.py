@@ -130,6 +130,15 @@ def test_a_drill_that_finds_all_well_says_what_it_measured() -> None:
     ]
 
 
+def test_a_good_drill_that_is_yet_to_come_is_no_proof() -> None:
+    """Its clock was ahead. The next drill is due at once."""
+    drills = whole()
+    assert drills.good is not None
+    good = drills.good.model_copy(update={"at": "2027-03-16T12:00:00Z"})
+    status, reason, message = condition(drills.model_copy(update={"good": good, "last": good}))
+    assert (status, reason) == ("False", "TooOld") and "2027" in message
+
+
 DAMAGED = {"ok": False, "reason": "Damaged", "message": "home/ada: what came back has not the digest that was recorded"}
 FOUND: list[tuple[int, dict[str, Any], str]] = [
     (0, {"ok": False, "reason": "Damaged", "message": "jupyterhub.sqlite came back damaged"}, "Damaged"),
@@ -269,12 +278,11 @@ def test_a_record_that_names_a_job_of_nobody_ends(job_: str) -> None:
     assert isinstance(step, Tell) and not step.drills.running
 
 
-def test_which_repository_is_read_is_known_by_the_record() -> None:
+def test_whether_the_repository_is_read_is_known_by_the_record() -> None:
     drills = begun()
-    place = facts().backups.place
-    assert place is not None and facts(drills).reads == ""
-    reads = [facts(progress.working(drills, n, progress.job_name(NAMES, n), at(NOW))).reads for n in (0, 5, 6, 7)]
-    assert reads == [place.identity, place.identity, "", place.identity], "a hub that is booted reads none"
+    assert not drills.reads
+    reads = [progress.working(drills, n, progress.job_name(NAMES, n), at(NOW)).reads for n in (0, 5, 6, 7)]
+    assert reads == [True, True, False, True], "a hub that is booted reads none"
 
 
 def test_names_of_jobs_fit() -> None:

@@ -21,6 +21,7 @@ DUE = [
     ("at the tick", {"now": "2026-03-16T04:00:00Z"}, True),
     ("missed", {"now": "2026-03-18T04:00:00Z"}, True),
     ("done since", {"drills": Drills(started="2026-03-16T04:00:02Z")}, False),
+    ("the last was begun by a clock that was ahead", {"drills": Drills(started="2027-03-16T04:00:02Z")}, True),
     ("nothing to restore", {"runs": ()}, False),
     ("suspended", {"drill": {"suspend": True}}, False),
     ("could look at nothing, a while ago", {"drills": tried("05:59:59", "Unreachable")}, True),

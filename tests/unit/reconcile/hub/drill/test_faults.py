@@ -8,8 +8,10 @@ import pytest
 
 from pdshub.kube import CLAIM, CONFIG_MAP, JOB, NETWORK_POLICY, PDSHUB, SECRET, KubeError
 from pdshub.reconcile.hub import reconcile as hubs
+from pdshub.reconcile.hub.backup import at_work
 from pdshub.reconcile.hub.drill import conditions, read, record
 from pdshub.reconcile.hub.drill.progress import job_name
+from pdshub.reconcile.hub.drill.reading import reads
 from pdshub.reconcile.hub.drill.record import Drills
 from pdshub.render.names import Names
 from tests.unit.reconcile.hub.backup.given import NAMES
@@ -118,7 +120,7 @@ def test_snapshots_go_when_no_drill_reads_them() -> None:
         for _ in range(3):
             await site.practise()
             site.kubernetes()
-        site.context.reading = site.drills.held
+        site.context.readers = (reads,)
         site.ask("second")
         for _ in range(40):
             await site.look()
@@ -126,9 +128,8 @@ def test_snapshots_go_when_no_drill_reads_them() -> None:
             site.collect()
         assert site.actions()[-1] == "objects" and not site.ended("second")
         assert "a drill of ns/demo" in site.status("second")["message"]
-        site.restart()  # an operator that begins anew knows it from the record
-        site.context.reading = site.drills.held
-        await site.practise()
+        site.restart()  # an operator that begins anew knows it from the record, before it looked at the drill
+        site.context.readers = (reads,)
         await site.look()
         assert not site.ended("second")
         site.busy.clear()
@@ -136,6 +137,37 @@ def test_snapshots_go_when_no_drill_reads_them() -> None:
         await site.practise()
         assert (await site.finish("second"))["phase"] == "Completed"
         assert site.actions().count("forget") == 1
+
+    run(main)
+
+
+def test_no_drill_begins_beside_a_run_that_has_just_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between a look at the repository and the drill's record there is no moment for anybody else."""
+
+    async def main() -> None:
+        site = Site()
+        await site.saved()
+        site.drills.backups.turn = site.context.turn
+        site.busy = {"forget", "drill"}
+        looked = at_work.run
+        moments = 0
+
+        async def late(*args: Any) -> bool:
+            nonlocal moments
+            found = await looked(*args)
+            moments += 1
+            if moments == 1:  # the drill has looked, and is about to begin
+                site.ask("second")
+                for _ in range(20):
+                    await site.look()
+                    site.kubernetes()
+            return found
+
+        monkeypatch.setattr(at_work, "run", late)
+        for _ in range(4):
+            await site.practise()
+            site.kubernetes()
+        assert site.actions()[-1] == "forget" and site.record().job == ""
 
     run(main)
 

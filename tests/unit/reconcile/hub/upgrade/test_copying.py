@@ -129,7 +129,7 @@ def test_with_backups_the_upgrade_waits_for_one_of_its_own_that_is_kept(estate: 
     estate.settle()
     (name,) = estate.there(HUB_BACKUP)
     run = estate.kube.objects[HUB_BACKUP.plural, "ns", name]
-    assert run["spec"] == {"hub": "demo", "trigger": "PreUpgrade", "keep": True}
+    assert run["spec"] == {"hub": "demo", "trigger": "PreUpgrade"}
     assert estate.status["revision"] == 1 and "waits for HubBackup" in estate.condition("Reconciling")["message"]
     item = {"item": "database", "phase": "Completed"}
     run["status"] = {"phase": "Completed", "items": [item], "ended": "2026-03-01T12:10:00Z"}
