@@ -20,7 +20,7 @@ def tagged(image: str, tag: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def hub(cluster: Cluster, sample: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def older(cluster: Cluster, sample: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """A hub whose image is the cluster's own under another name: the older one."""
     image = cluster.facts["IMAGE_HUB"]
     for tag in ("e2e-older", "e2e-newer"):
@@ -42,9 +42,9 @@ def values(cluster: Cluster, tag: str) -> dict[str, Any]:
     return {"hub": {"image": {"name": name, "tag": tag}}}
 
 
-def upgraded(cluster: Cluster, hub: dict[str, Any], tag: str, **upgrade: Any) -> None:
+def upgraded(cluster: Cluster, older: dict[str, Any], tag: str, **upgrade: Any) -> None:
     more = {"upgrade": upgrade} if upgrade else {}
-    cluster.apply({**hub, "spec": {**hub["spec"], "values": values(cluster, tag), **more}})
+    cluster.apply({**older, "spec": {**older["spec"], "values": values(cluster, tag), **more}})
 
 
 def status(cluster: Cluster) -> dict[str, Any]:
@@ -79,9 +79,9 @@ def rolled_back(cluster: Cluster, wanted: str = "True", within: float = 300) -> 
     return found
 
 
-def test_an_upgrade_of_the_image_copies_the_database_first(cluster: Cluster, hub: dict[str, Any]) -> None:
+def test_an_upgrade_of_the_image_copies_the_database_first(cluster: Cluster, older: dict[str, Any]) -> None:
     before = status(cluster)["revision"]
-    upgraded(cluster, hub, "e2e-newer")
+    upgraded(cluster, older, "e2e-newer")
     wait_ready(cluster, HUB, SPACE)
     (copy,) = status(cluster)["upgrade"]["copies"]
     assert (copy["revision"], copy["why"]) == (before, "Upgrade") and copy["release"] and copy["sizeBytes"] > 0
@@ -90,17 +90,17 @@ def test_an_upgrade_of_the_image_copies_the_database_first(cluster: Cluster, hub
     assert not cluster.items("jobs", SPACE, "component=database-copy")
 
 
-def test_a_changed_limit_makes_no_copy(cluster: Cluster, hub: dict[str, Any]) -> None:
+def test_a_changed_limit_makes_no_copy(cluster: Cluster, older: dict[str, Any]) -> None:
     copies = status(cluster)["upgrade"]["copies"]
     culling = {"culling": {"idleSeconds": 7200}}
-    cluster.apply({**hub, "spec": {**hub["spec"], "values": values(cluster, "e2e-newer"), **culling}})
+    cluster.apply({**older, "spec": {**older["spec"], "values": values(cluster, "e2e-newer"), **culling}})
     wait_ready(cluster, HUB, SPACE)
     assert status(cluster)["upgrade"]["copies"] == copies
-    upgraded(cluster, hub, "e2e-newer")
+    upgraded(cluster, older, "e2e-newer")
     wait_ready(cluster, HUB, SPACE)
 
 
-def test_the_older_hub_comes_back_with_its_own_database(cluster: Cluster, hub: dict[str, Any]) -> None:
+def test_the_older_hub_comes_back_with_its_own_database(cluster: Cluster, older: dict[str, Any]) -> None:
     person(cluster, "bela", HUB, SPACE).sign_in()
     assert {"ada", "bela"} <= users(cluster)
     said = cluster.run("kubectl", "pdshub", "rollback", "--hub", f"{SPACE}/{HUB}", "--yes", timeout=600)
@@ -114,7 +114,7 @@ def test_the_older_hub_comes_back_with_its_own_database(cluster: Cluster, hub: d
     assert status(cluster)["upgrade"]["copies"][0]["why"] == "Rollback"
 
 
-def test_the_spec_waits_until_the_return_is_ended(cluster: Cluster, hub: dict[str, Any]) -> None:
+def test_the_spec_waits_until_the_return_is_ended(cluster: Cluster, older: dict[str, Any]) -> None:
     person(cluster, "cora", HUB, SPACE).sign_in()
     revision = status(cluster)["revision"]
     culling = json.dumps({"spec": {"culling": {"idleSeconds": 7201}}})
@@ -127,11 +127,11 @@ def test_the_spec_waits_until_the_return_is_ended(cluster: Cluster, hub: dict[st
     assert not cluster.condition("pdshub", HUB, "RolledBack", SPACE)
 
 
-def test_an_operator_that_is_killed_on_the_way_goes_on(cluster: Cluster, hub: dict[str, Any]) -> None:
+def test_an_operator_that_is_killed_on_the_way_goes_on(cluster: Cluster, older: dict[str, Any]) -> None:
     """Killed once the hub is stopped, and once more when the Job is there."""
     copies = status(cluster)["upgrade"]["copies"]
     wanted = next(copy["revision"] for copy in copies if copy["why"] == "Upgrade")
-    upgraded(cluster, hub, "e2e-newer", rollback=wanted)
+    upgraded(cluster, older, "e2e-newer", rollback=wanted)
     for reached in (
         lambda: cluster.get("deployment", "hub", SPACE)["spec"]["replicas"] == 0,
         lambda: bool(cluster.items("jobs", SPACE, "component=database-copy")),
@@ -144,9 +144,9 @@ def test_an_operator_that_is_killed_on_the_way_goes_on(cluster: Cluster, hub: di
     assert image(cluster).endswith(":e2e-older") and "ada" in users(cluster)
 
 
-def test_what_somebody_wrote_into_the_namespace_is_not_gone_back_to(cluster: Cluster, hub: dict[str, Any]) -> None:
+def test_what_somebody_wrote_into_the_namespace_is_not_gone_back_to(cluster: Cluster, older: dict[str, Any]) -> None:
     """A record with another release, another seal, or none."""
-    upgraded(cluster, hub, "e2e-newer")
+    upgraded(cluster, older, "e2e-newer")
     wait_ready(cluster, HUB, SPACE)
     newest = next(copy for copy in status(cluster)["upgrade"]["copies"] if copy["why"] == "Upgrade")
     selector = f"pdshub.dev/hub={HUB},pdshub.dev/revision={newest['revision']}"
@@ -156,7 +156,7 @@ def test_what_somebody_wrote_into_the_namespace_is_not_gone_back_to(cluster: Clu
     cluster.kubectl(
         "patch", "secret", record["metadata"]["name"], "-n", SPACE, "--type=merge", "-p", json.dumps({"data": evil})
     )
-    upgraded(cluster, hub, "e2e-newer", rollback=newest["revision"])
+    upgraded(cluster, older, "e2e-newer", rollback=newest["revision"])
     found = rolled_back(cluster, "False", within=120)
     assert found["reason"] == "RollbackNotPossible" and "without the operator's seal" in found["message"]
     assert status(cluster)["revision"] == before
