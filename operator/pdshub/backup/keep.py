@@ -73,7 +73,7 @@ def forget(job: Job) -> JobAnswer:
     if job.request.append_only:
         return job.answer("skipped: the repository's server takes nothing away; forget and prune on its machine")
     found = repository.snapshots(job.restic, job.request.hub)
-    gone = retention.plan(found, job.request.hub, job.request.item, job.request.keep, job.now())
+    gone = retention.plan(found, job.request.hub, job.request.item, job.request.keep, job.now(), job.request.run)
     for n in range(0, len(gone), AT_ONCE):
         _took(job.restic.run("forget", *(one.id for one in gone[n : n + AT_ONCE])))
     job.words.say(f"{len(gone)} snapshots of {len(found)} went")

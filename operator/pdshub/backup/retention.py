@@ -9,7 +9,8 @@ the database; older ones fall under the rules like any other. Counted by item, t
 each saved every item once.
 
 A snapshot from the future was made by a clock that was wrong, or this node's clock is behind now. Either way counting
-it could push out what is worth keeping: it stays, and does not count.
+it could push out what is worth keeping: it stays, and does not count. What the run itself has saved stays as well:
+where the clock of that Job's node was behind it looks old, and is the newest that there is.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ def _buckets(keep: Keep) -> list[tuple[int, _Bucket]]:
     ]
 
 
-def doomed(snapshots: Iterable[Snapshot], keep: Keep, now: float) -> list[Snapshot]:
-    """Snapshots of one item that no rule keeps, the newest first. The newest always stays."""
+def doomed(snapshots: Iterable[Snapshot], keep: Keep, now: float, run: str = "") -> list[Snapshot]:
+    """Snapshots of one item that no rule keeps, the newest first. The newest always stays, and what ``run`` made."""
     past = [s for s in snapshots if s.at <= now + AHEAD]
     past.sort(key=lambda s: (s.at, s.id), reverse=True)
     left = [count for count, _ in _buckets(keep)]
@@ -54,15 +55,17 @@ def doomed(snapshots: Iterable[Snapshot], keep: Keep, now: float) -> list[Snapsh
             if left[n] > 0 and (value != last[n] or number == len(past) - 1):
                 stays, last[n] = True, value
                 left[n] -= 1
-        if not stays:
+        if not stays and not (run and one.tagged("run") == run):
             gone.append(one)
     return gone
 
 
-def plan(snapshots: Iterable[Snapshot], hub: str, item: str | None, keep: Keep, now: float) -> list[Snapshot]:
-    """Those of a hub that go, item by item; of another hub none."""
+def plan(
+    snapshots: Iterable[Snapshot], hub: str, item: str | None, keep: Keep, now: float, run: str = ""
+) -> list[Snapshot]:
+    """Those of a hub that go, item by item; of another hub none, and none that ``run`` made."""
     items: dict[str, list[Snapshot]] = {}
     for one in snapshots:
         if one.host == hub and one.item and item in (None, one.item):
             items.setdefault(one.item, []).append(one)
-    return [gone for name in sorted(items) for gone in doomed(items[name], keep, now)]
+    return [gone for name in sorted(items) for gone in doomed(items[name], keep, now, run)]

@@ -28,6 +28,7 @@ from pdshub.cli.archive import CliError
 from pdshub.cli.backup_words import amount, count
 from pdshub.cli.home_move import Seen
 from pdshub.cli.home_record import MOVE, Record
+from pdshub.cli.home_restores import Restores
 from pdshub.cli.home_volumes import CLAIM, VOLUME
 from pdshub.cli.hub_choice import HUBS, key
 from pdshub.cli.kubectl import Kubectl, KubectlError
@@ -111,6 +112,14 @@ class Moving:
         Raises MoveError, CliError, KubectlError; Refused where the home can not be copied.
         """
         copied: Json | None = None
+        restores = Restores(self.kubectl, self.namespace, record.hub, record.user, self.sleep, self.clock)
+
+        def again() -> bool:
+            """Whether all has to be copied anew; what is there already stays there."""
+            for name in (came := restores.new()):
+                users_act.tell(f"HubRestore {name} came while the home was copied: what it brings is copied, too")
+            return bool(came)
+
         self.without_pod(record.pod)
         record = self.fence(record)
         found = home_volumes.seen(self.kubectl, record)
@@ -121,14 +130,22 @@ class Moving:
             found = home_volumes.seen(self.kubectl, record)
             step = home_move.decide(found)
             if step == "copy":
+                restores.quiet()
                 copied = self.copied(found, looked)
                 after = home_volumes.seen(self.kubectl, record)
                 self.still_out(after)
-                volume, digest = self.target(after), str(copied["digest"])
-                record = home_volumes.note(self.kubectl, record, next=volume, digest=digest)
+                if not again():
+                    volume, digest = self.target(after), str(copied["digest"])
+                    record = home_volumes.note(self.kubectl, record, next=volume, digest=digest)
+            elif step == "drop-home" and not record.back and again():
+                record = home_volumes.note(self.kubectl, record, next="", digest="")
             elif step == "done":
                 return record, copied
             else:
+                if step == "drop-home" and record.back:
+                    restores.quiet()
+                for name in restores.new() if step == "release" else ():
+                    users_act.tell(_LATE.format(name=name, kept=record.kept_volume))
                 record = self.change(record, found, step)
 
     def change(self, record: Record, found: Seen, step: home_move.Step) -> Record:
@@ -244,6 +261,10 @@ _TOLD = {
     "make-kept": "claim {record.kept} is bound to volume {kept}",
     "release": "{record.user} may come in as before",
 }
+_LATE = (
+    "note: HubRestore {name} was asked for while the volumes changed places: what it brought may be in volume {kept} "
+    "alone; if it is missing, ask for it again"
+)
 
 
 def counted(said: Json) -> Json:

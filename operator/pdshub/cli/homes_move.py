@@ -20,6 +20,7 @@ from pdshub.cli import (
     home_move,
     home_pods,
     home_record,
+    home_restores,
     home_volumes,
     hub_choice,
     offboard_archive,
@@ -117,6 +118,7 @@ def _begun(kubectl: Kubectl, args: argparse.Namespace, hub: Json, who: str, form
     volume = home_volumes.there(kubectl, VOLUME, str(spec.get("volumeName") or "-"))
     if volume is None or not home_move.belongs(volume, claim):
         raise CliError(f"claim {home_claims.name(claim)} is bound to no volume of its own")
+    home_restores.refuse(kubectl, namespace, name, who)
     looked = _looked(kubectl, args, hub, who, claim)
     answer |= {"how": "copy", "looked": looked}
     _fits(args, who, wanted, looked)

@@ -376,6 +376,102 @@ def test_an_api_server_that_fails_in_the_middle(call: Call) -> None:
     moved(where)
 
 
+# --- something comes back meanwhile -----------------------------------------------------------------------------------
+
+
+def coming_back(name: str = "back", phase: str = "", user: str = ADA, hub: str = "sbn") -> tuple[str, Object]:
+    meta = {"name": name, "namespace": "hub", "uid": f"uid-{name}"}
+    return "restore", {
+        "metadata": meta,
+        "spec": {"hub": hub, "user": user},
+        "status": {"phase": phase} if phase else {},
+    }
+
+
+class RestoringCluster(MoveCluster):
+    """A HubRestore is asked for after a command whose words are ``at``, and ends at a later look at all of them."""
+
+    def __init__(self, at: str, *, ends: bool = True) -> None:
+        super().__init__()
+        self.__dict__.update(at=at, ends=ends)
+
+    def _run(self, arguments: tuple[str, ...], seconds: float | None, stdin: str) -> str:
+        line = " ".join((*arguments, stdin))
+        asked = ("restore", "hub", "back") in self.objects
+        if arguments[:2] == ("get", "hubrestores.pdshub.dev") and asked and self.__dict__["ends"]:
+            found = self.found("restore", "back")
+            found["status"] = {"phase": {"Pending": "Running"}.get(found["status"].get("phase", ""), "Completed")}
+        said = super()._run(arguments, seconds, stdin)
+        if self.__dict__["at"] and all(word in line for word in self.__dict__["at"].split("&")) and not asked:
+            self.put(*coming_back(phase="Pending"))
+        return said
+
+    @property
+    def copies(self) -> int:
+        return sum(thing["kind"] == "Pod" and thing["metadata"]["name"] == POD for thing in self.created)
+
+
+@pytest.mark.parametrize("phase", ["", "Pending", "Running"])
+def test_what_comes_back_already_comes_first(call: Call, phase: str) -> None:
+    where = MoveCluster()
+    where.put(*coming_back(phase=phase))
+    code, _, err = call(where, LINE)
+    assert code == 1 and f"HubRestore back brings something back into the home of {ADA}: first let it end" in err
+    untouched(where)
+
+
+@pytest.mark.parametrize("other", [
+    coming_back(phase="Completed"), coming_back(phase="Failed"), coming_back(phase="PartiallyCompleted"),
+    coming_back(phase="Running", user="bela"), coming_back(phase="Running", hub="other"),
+])  # fmt: skip
+def test_a_restore_that_is_over_or_anothers(call: Call, other: tuple[str, Object]) -> None:
+    where = RestoringCluster("")
+    where.put(*other)
+    assert call(where, LINE)[0] == 0
+    assert where.copies == 1
+    moved(where)
+
+
+@pytest.mark.parametrize(("at", "copies"), [
+    ("patch&pdshubs", 1),  # while its owner is put out: it is waited for
+    ("logs&" + POD, 2),
+    ("patch&persistentvolume " + NEW + "&persistentVolumeReclaimPolicy", 2),  # just before the volumes change places
+])  # fmt: skip
+def test_what_comes_back_while_it_is_copied_is_copied_too(call: Call, at: str, copies: int) -> None:
+    where = RestoringCluster(at)
+    code, _, err = call(where, LINE)
+    assert code == 0 and "HubRestore back" in err, err
+    assert where.copies == copies and where.found("restore", "back")["status"]["phase"] == "Completed"
+    moved(where)
+
+
+def test_what_comes_back_and_does_not_end(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pdshub.cli.home_restores.PATIENCE", 0.0)
+    where = RestoringCluster("logs&" + POD, ends=False)
+    code, _, err = call(where, LINE)
+    assert code == 1 and f"HubRestore back still brings something back into the home of {ADA}" in err
+    assert f"homes move {ADA} goes on, with --back all is taken back" in err
+    assert where.found("claim", "claim-ada")["spec"]["volumeName"] == OLD
+    where.found("restore", "back")["status"] = {"phase": "Failed"}
+    assert call(where, f"homes move {ADA} --yes")[0] == 0
+    moved(where)
+
+
+def test_what_comes_back_while_volumes_change_places_is_said(call: Call) -> None:
+    where = RestoringCluster("delete&claim-ada")
+    code, _, err = call(where, LINE)
+    assert code == 0 and f"what it brought may be in volume {OLD} alone" in err
+    moved(where)
+
+
+def test_without_the_right_to_see_restores_nobody_is_stopped(call: Call) -> None:
+    where = MoveCluster()
+    where.broken["hubrestores"] = "hubrestores.pdshub.dev is forbidden"
+    code, _, err = call(where, LINE)
+    assert code == 1 and "is forbidden" in err
+    untouched(where)
+
+
 WRONG = [
     ("homes move", 2, "NAME is missing"),
     (f"homes move {ADA}", 2, "say what shall be another: --size 20Gi, --class NAME"),

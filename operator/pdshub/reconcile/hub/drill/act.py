@@ -68,8 +68,9 @@ async def _start(context: DrillContext, facts: Facts, hub: Object, spec: PDSHubS
     job = progress.job_name(names, step.index, step.attempt)
     drills = progress.working(facts.drills, step.index, job, facts.now)
     async with context.backups.turn:
-        # one that is begun anew has its turn: the last step of a run waits for it
-        if not facts.drills.job and stage.kind != "boot" and await at_work.run(context.backups, facts.backups):
+        # the last step of a run waits for one that is begun anew, and so that does not wait for the run
+        in_the_way = at_work.alone if facts.drills.job else at_work.run
+        if stage.kind != "boot" and await in_the_way(context.backups, facts.backups):
             return False
         await _put(context, facts, drills)
     if facts.drills.job and facts.drills.job != job:

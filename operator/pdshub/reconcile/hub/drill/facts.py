@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pdshub.api.hub_backup import Drill
 from pdshub.kube import Object
+from pdshub.reconcile.hub.backup.asked import by_age
 from pdshub.reconcile.hub.backup.decide import refusal
 from pdshub.reconcile.hub.backup.facts import Facts as Backups
 from pdshub.reconcile.hub.drill import saved
@@ -50,7 +51,7 @@ class Facts:
     @property
     def saved(self) -> dict[str, Saved]:
         """The newest snapshots."""
-        return saved.newest(self.backups.runs)
+        return saved.newest(by_age(self.backups.runs, self.now))
 
     @property
     def refused(self) -> str:
