@@ -135,6 +135,7 @@ def test_a_file_comes_back_from_a_claim(cluster: Cluster, kept: Person) -> None:
     there_and_back(cluster, kept, "first")
 
 
+@pytest.mark.long
 def test_a_restore_in_place_stops_the_server_first(cluster: Cluster, kept: Person) -> None:
     with kept.kernel() as kernel:
         before = kernel.run(FOUND).ok()
@@ -148,6 +149,7 @@ def test_a_restore_in_place_stops_the_server_first(cluster: Cluster, kept: Perso
     assert "notebooks/data.bin" in after and before
 
 
+@pytest.mark.long
 def test_one_job_at_a_time_and_each_within_its_walls(cluster: Cluster, kept: Person) -> None:
     for name in ("side-1", "side-2"):
         ask(cluster, "HubBackup", name)
@@ -167,6 +169,8 @@ def test_one_job_at_a_time_and_each_within_its_walls(cluster: Cluster, kept: Per
     assert most == 1 and users == {1000}
 
 
+@pytest.mark.long
+@pytest.mark.alone
 def test_an_operator_that_is_killed_goes_on(cluster: Cluster, kept: Person) -> None:
     ask(cluster, "HubBackup", "killed")
     eventually(
@@ -262,6 +266,7 @@ def test_jobs_with_the_key_are_the_accounts(cluster: Cluster, kept: Person) -> N
     cluster.kubectl("create", "--dry-run=server", "-f", "-", account, stdin=json.dumps(body))
 
 
+@pytest.mark.long
 def test_a_run_by_schedule_and_the_history(cluster: Cluster, sample: dict[str, Any], kept: Person) -> None:
     """Every minute, for as long as two take: old ones are deleted, and none runs beside another."""
     often = backup_of({"claim": {"name": "vault"}}, schedule="* * * * *", suspend=False, history=2)
@@ -301,6 +306,7 @@ def test_what_is_refused_says_so(
     )
 
 
+@pytest.mark.long
 def test_a_file_comes_back_from_s3(cluster: Cluster, sample: dict[str, Any], kept: Person, s3: S3Service) -> None:
     with hub_with(cluster, sample, place(s3)):
         policy = cluster.get("networkpolicy", f"{HUB}-network-backup", SPACE)

@@ -20,6 +20,7 @@ from tests.e2e.cluster import Cluster, CommandFailed, eventually
 from tests.e2e.conftest import namespace, person, variant, wait_ready
 from tests.e2e.hubclient import Person
 
+pytestmark = pytest.mark.long
 SPACE, HUB = "e2e-backup-cli", "saved"
 NOTEBOOK = "notebooks/x.txt"
 OTHER_CLASS = "standard"  # kind's own, without sizes

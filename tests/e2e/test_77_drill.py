@@ -14,6 +14,7 @@ from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.conftest import namespace, person, variant, wait_ready
 from tests.e2e.s3_service import S3Service, keys, place, s3_service
 
+pytestmark = pytest.mark.long
 SPACE, HUB, DRILLS = "e2e-drill", "drilled", "pdshub-drill"
 S3_PORT = 18094
 OFTEN = {"suspend": False, "schedule": "* * * * *", "sample": 2, "readPercent": 100, "maxAgeDays": 1}

@@ -21,6 +21,7 @@ from tests.e2e.conftest import SYSTEM, namespace, person, variant, wait_ready
 from tests.e2e.hubclient import Person
 from tests.e2e.s3_service import S3Service, keys, place, s3_service
 
+pytestmark = pytest.mark.long
 SPACE, HUB, KEY = "e2e-faults", "faulty", "faulty-backup-key"
 OTHER_SPACE = "e2e-faults-beside"
 PORT = 18096
@@ -297,7 +298,6 @@ def kill_operator(estate: Estate) -> None:
 KILLS = [(part, kill) for part in ("init", "i0", "i1", "forget") for kill in (kill_restic, kill_job, kill_pod)]
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(("part", "kill"), KILLS, ids=[f"{part}-{kill.__name__[5:]}" for part, kill in KILLS])
 def test_killed_at(estate: Estate, part: str, kill: Callable[[Estate, str], None]) -> None:
     name = estate.ask()
@@ -309,7 +309,6 @@ def test_killed_at(estate: Estate, part: str, kill: Callable[[Estate, str], None
     estate.is_well()
 
 
-@pytest.mark.long
 @pytest.mark.alone  # the operator is everybody's
 @pytest.mark.parametrize("part", ["init", "i0", "forget"])
 def test_the_operator_is_killed_at(estate: Estate, part: str) -> None:
@@ -320,7 +319,6 @@ def test_the_operator_is_killed_at(estate: Estate, part: str) -> None:
     estate.is_well()
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("kill", [kill_restic, kill_job], ids=["restic", "job"])
 def test_a_restore_is_killed(estate: Estate, kill: Callable[[Estate, str], None]) -> None:
     name = estate.ask("HubRestore", user="ada", path="precious.bin")
@@ -373,7 +371,6 @@ def test_a_damaged_index_is_made_anew_and_said(estate: Estate) -> None:
     estate.is_well()
 
 
-@pytest.mark.long
 def test_somebody_writes_all_the_time(estate: Estate) -> None:
     writer = """
 import os, threading, time, pathlib
@@ -412,7 +409,6 @@ import shutil; shutil.rmtree(pathlib.Path.home() / {back["place"]!r}); time.slee
     estate.is_well()
 
 
-@pytest.mark.long
 def test_two_hubs_with_one_repository(estate: Estate, cluster: Cluster) -> None:
     """The same bucket, folder and key: one works at a time, and neither sees the other's people."""
     prefix = "shared/place"
@@ -443,7 +439,6 @@ def test_two_hubs_with_one_repository(estate: Estate, cluster: Cluster) -> None:
     estate.is_well()
 
 
-@pytest.mark.long
 @pytest.mark.alone
 def test_the_node_is_started_anew_in_the_middle(estate: Estate, cluster: Cluster) -> None:
     name = estate.ask()

@@ -21,6 +21,7 @@ from tests.e2e.google_hub import machine_address
 from tests.e2e.hubclient import Person
 from tests.e2e.test_73_backup import ENDED
 
+pytestmark = [pytest.mark.long, pytest.mark.alone]  # the operator is everybody's
 SPACE, BESIDE, HUB, KEY = "e2e-recovery", "e2e-recovery-beside", "back", "back-backup-key"
 S3_PORT, BUCKET, ACCESS, SECRET = 18098, "recovery", "e2e-access", "e2e-secret-words"
 PEOPLE = ("ada", "bela")

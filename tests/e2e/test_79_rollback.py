@@ -11,6 +11,7 @@ import pytest
 from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.conftest import SYSTEM, namespace, person, variant, wait_ready
 
+pytestmark = [pytest.mark.long, pytest.mark.alone]  # the operator is everybody's
 SPACE, HUB, ADMIN = "e2e-rollback", "returns", "root-admin"
 
 
@@ -79,10 +80,22 @@ def rolled_back(cluster: Cluster, wanted: str = "True", within: float = 300) -> 
     return found
 
 
+def settled(cluster: Cluster) -> None:
+    """What was applied is done: a hub is Ready while its upgrade waits for a copy, too."""
+    wait_ready(cluster, HUB, SPACE)
+    eventually(
+        lambda: cluster.condition("pdshub", HUB, "Reconciling", SPACE),
+        lambda condition: condition.get("status") == "False",
+        within=300,
+        what="nothing is under way",
+    )
+    wait_ready(cluster, HUB, SPACE)
+
+
 def test_an_upgrade_of_the_image_copies_the_database_first(cluster: Cluster, older: dict[str, Any]) -> None:
     before = status(cluster)["revision"]
     upgraded(cluster, older, "e2e-newer")
-    wait_ready(cluster, HUB, SPACE)
+    settled(cluster)
     (copy,) = status(cluster)["upgrade"]["copies"]
     assert (copy["revision"], copy["why"]) == (before, "Upgrade") and copy["release"] and copy["sizeBytes"] > 0
     assert image(cluster).endswith(":e2e-newer")
@@ -94,10 +107,10 @@ def test_a_changed_limit_makes_no_copy(cluster: Cluster, older: dict[str, Any]) 
     copies = status(cluster)["upgrade"]["copies"]
     culling = {"culling": {"idleSeconds": 7200}}
     cluster.apply({**older, "spec": {**older["spec"], "values": values(cluster, "e2e-newer"), **culling}})
-    wait_ready(cluster, HUB, SPACE)
+    settled(cluster)
     assert status(cluster)["upgrade"]["copies"] == copies
     upgraded(cluster, older, "e2e-newer")
-    wait_ready(cluster, HUB, SPACE)
+    settled(cluster)
 
 
 def test_the_older_hub_comes_back_with_its_own_database(cluster: Cluster, older: dict[str, Any]) -> None:
@@ -105,7 +118,7 @@ def test_the_older_hub_comes_back_with_its_own_database(cluster: Cluster, older:
     assert {"ada", "bela"} <= users(cluster)
     said = cluster.run("kubectl", "pdshub", "rollback", "--hub", f"{SPACE}/{HUB}", "--yes", timeout=600)
     assert said.startswith("RolledBack: ")
-    wait_ready(cluster, HUB, SPACE)
+    settled(cluster)
     assert image(cluster).endswith(":e2e-older")
     found = users(cluster)
     assert "ada" in found and "bela" not in found
@@ -119,10 +132,10 @@ def test_the_spec_waits_until_the_return_is_ended(cluster: Cluster, older: dict[
     revision = status(cluster)["revision"]
     culling = json.dumps({"spec": {"culling": {"idleSeconds": 7201}}})
     cluster.kubectl("patch", "pdshub", HUB, "-n", SPACE, "--type=merge", "-p", culling)
-    wait_ready(cluster, HUB, SPACE)
+    settled(cluster)
     assert status(cluster)["revision"] == revision and image(cluster).endswith(":e2e-older")
     cluster.run("kubectl", "pdshub", "rollback", "--hub", f"{SPACE}/{HUB}", "--end", "--yes", timeout=600)
-    wait_ready(cluster, HUB, SPACE)
+    settled(cluster)
     assert image(cluster).endswith(":e2e-newer") and {"ada", "cora"} <= users(cluster)
     assert not cluster.condition("pdshub", HUB, "RolledBack", SPACE)
 
@@ -140,14 +153,14 @@ def test_an_operator_that_is_killed_on_the_way_goes_on(cluster: Cluster, older: 
         killed = ("-l", "app.kubernetes.io/component=operator", "--force", "--grace-period=0")
         cluster.kubectl("delete", "pod", "-n", SYSTEM, *killed)
     assert rolled_back(cluster)["reason"] == "RolledBack"
-    wait_ready(cluster, HUB, SPACE)
+    settled(cluster)
     assert image(cluster).endswith(":e2e-older") and "ada" in users(cluster)
 
 
 def test_what_somebody_wrote_into_the_namespace_is_not_gone_back_to(cluster: Cluster, older: dict[str, Any]) -> None:
     """A record with another release, another seal, or none."""
     upgraded(cluster, older, "e2e-newer")
-    wait_ready(cluster, HUB, SPACE)
+    settled(cluster)
     newest = next(copy for copy in status(cluster)["upgrade"]["copies"] if copy["why"] == "Upgrade")
     selector = f"pdshub.dev/hub={HUB},pdshub.dev/revision={newest['revision']}"
     (record,) = cluster.items("secrets", SPACE, selector)

@@ -241,9 +241,15 @@ def shown(d: Disk) -> None:
     eventually(lambda: len(d.loops()) == 1, text="that of the home itself")
 
 
+def _aside() -> set[Path]:
+    """Folders in which homes are mounted aside; a run that was killed may have left some."""
+    return set(Path(tempfile.gettempdir()).glob("pdshub-home-*"))
+
+
 def cut_off(d: Disk) -> None:
     """What a node that was cut off had only in a home's log is in the checkpoint that is made before the next mount."""
     homes = d.homes()
+    left = _aside()
     volume = homes.create("pvc-1", SMALL, 0).id
     target = d.mounted(homes, volume)
     (target / "before").write_text("x")
@@ -262,7 +268,7 @@ def cut_off(d: Disk) -> None:
     seen = d.mounted(homes, kept.id, "look")
     assert len(list(seen.iterdir())) == 51, sorted(p.name for p in seen.iterdir())
     d.unmounted(homes, kept.id, "look")
-    assert not d.mounts() and not list(Path(tempfile.gettempdir()).glob("pdshub-home-*"))
+    assert not d.mounts() and _aside() <= left
 
 
 def full_disk(d: Disk) -> None:
@@ -287,7 +293,7 @@ def full_disk(d: Disk) -> None:
             file.write(b"x" * MI)
         os.fsync(file.fileno())
     others.unlink()
-    assert homes.pool().fill < 0.9
+    eventually(lambda: homes.pool().fill < 0.9, text="XFS gives room back a while after the file is gone")
     d.unmounted(homes, volume)
     target = d.mounted(homes, volume)
     assert (target / "kept").read_text() == "safe"
