@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.long, pytest.mark.alone]  # it fills the disk that all
 SPACE, HUB, PORT = "e2e-million", "many", 18101
 FILES, CHANGED = 1_000_000, 10_000
 SIZE = "6Gi"
-"""Of the home: a block and an inode for each file are 4.5 GiB; XFS makes inodes as they are needed."""
+"""Of the home: a block and an inode for each file are 4.3 GiB; XFS makes inodes as they are needed."""
 MAKE = """
 import os, sys
 from pathlib import Path

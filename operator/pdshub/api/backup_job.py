@@ -25,6 +25,8 @@ DATA = "/data"
 """What is saved, mounted read-only: ``DATA/home`` (one home), ``DATA/database``, ``DATA/keys``, ``DATA/objects``."""
 TARGET = "/target"
 """The home that is restored into, mounted read-write, for action restore only."""
+MEMORY = "PDSHUB_MEMORY"
+"""The environment variable with the bytes of memory that the container may have."""
 LONGEST_ANSWER = 4096
 """Bytes. Source: Kubernetes, Determine the Reason for Pod Failure."""
 

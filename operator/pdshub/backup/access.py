@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pdshub.api.backup_job import JobRequest
+from pdshub.api.backup_job import MEMORY, JobRequest
 from pdshub.backup.verdict import Failed
 
 LOCATIONS = {
@@ -34,6 +34,9 @@ LOCATIONS = {
 PASSED_ON = ("PATH", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 SSH_LOG = "ssh.log"
 NSS_WRAPPER = "libnss_wrapper.so"
+COLLECTS = 0.75
+"""Part of the Job's memory from which on restic collects garbage before it takes more: Go takes twice what it needs
+else, and an index of a few million files would end the Job. The rest is for this program, and for files in memory."""
 LARGEST = 65536
 """Bytes of a key of a Secret."""
 
@@ -137,6 +140,12 @@ _KINDS: dict[str, Callable[[JobRequest, Path, Path], tuple[dict[str, str], tuple
 }
 
 
+def _memory(own: Mapping[str, str]) -> dict[str, str]:
+    """What tells restic how much memory there is. Source: Go, runtime, GOMEMLIMIT."""
+    limit = own.get(MEMORY, "")
+    return {"GOMEMLIMIT": str(int(int(limit) * COLLECTS))} if limit.isdecimal() and limit.isascii() else {}
+
+
 def prepare(request: JobRequest, secrets: Path, private: Path, scratch: Path, own: Mapping[str, str]) -> Access:
     """Access to the repository of a request. ``secrets``: where Secrets are mounted; ``private``: a folder for copies
     of keys; ``scratch``: one for the rest; ``own``: this program's environment. Raises Failed(BadRequest)."""
@@ -160,6 +169,7 @@ def prepare(request: JobRequest, secrets: Path, private: Path, scratch: Path, ow
         "RESTIC_PASSWORD_FILE": str(password),
         "RESTIC_CACHE_DIR": str(cache),
         "RESTIC_PROGRESS_FPS": "0.05",
+        **_memory(own),
         **more,
     }
     if request.ca:

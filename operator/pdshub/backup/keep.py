@@ -22,7 +22,7 @@ def make(job: Job) -> JobAnswer:
     index that cannot be read, and so is one that the key does not open. Raises Failed: WrongKey and others."""
     removed = -1
     try:
-        removed = repository.greet(job.restic, job.words, unlock=job.request.unlock)
+        removed = repository.greet(job.restic, job.words, unlock=job.request.unlock, beside=True)
     except Failed as error:
         if error.reason != "NoRepository":
             raise

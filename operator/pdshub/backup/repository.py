@@ -16,8 +16,10 @@ killed Job left stands in nobody's way until then: it was no exclusive lock, or 
 
 Clocks. How old a lock is, is a matter of two clocks, of which one may be wrong. Where this one runs ahead, `unlock`
 takes the lock of who is at work, and the prune after it what they have written and not yet listed: their backup ends
-well and cannot be read (test_clock.py). So a lock of somebody else that looks too old is watched first: a living restic
-makes it anew, under another name, every five minutes. Only where it stays as it is does it go.
+well and cannot be read (test_clock.py). So a lock of somebody else that looks too old is watched first, by a clock that
+nobody sets. A living restic makes its lock anew, under another name, every five minutes, or later where its uploads are
+slow; one that cannot do so ends itself before half an hour is over. Only a lock that stays for as long goes. Nothing
+waits for that which works beside such a lock, as backups do.
 
 Who looks at names and lists alone makes no lock (``LOOKS``).
 """
@@ -47,8 +49,8 @@ LOCKS = 10
 """Locks that are looked at."""
 STALE = 1800.0
 """Seconds after which `unlock` takes away a lock of any host. Source: restic, internal/restic, StaleLockTimeout."""
-RENEWED = 390.0
-"""Seconds in which a living restic makes its lock anew; it does so every 300. Source: restic, internal/repository."""
+WATCHED = 1800.0
+"""Seconds for which such a lock is watched. Source: restic, internal/repository/lock.go, refreshabilityTimeout."""
 LOOK = 30.0
 """Seconds between two looks at such a lock."""
 
@@ -104,35 +106,36 @@ def _lock(restic: Restic, lock: str) -> Record:
     return value if isinstance(value, dict) else {}
 
 
-def _is_own(restic: Restic, lock: str) -> bool:
-    return _lock(restic, lock).get("hostname") == socket.gethostname()
+def _is_own(lock: Record) -> bool:
+    return lock.get("hostname") == socket.gethostname()
 
 
-def _strange(restic: Restic, locks: list[str]) -> set[str]:
-    """Locks of others that `unlock` would take away, as by this machine's clock they are too old."""
-    found = set()
-    for lock in locks:
-        value = _lock(restic, lock)
-        if not value or value.get("hostname") == socket.gethostname():
-            continue
-        try:
-            age = time.time() - moment(value.get("time"))
-        except (ValueError, OverflowError):
-            continue
-        if age > STALE:
-            found.add(lock)
-    return found
+def _is_strange(lock: Record) -> bool:
+    """Whether `unlock` would take a lock of somebody else away, as by this machine's clock it is too old."""
+    try:
+        age = time.time() - moment(lock.get("time"))
+    except (ValueError, OverflowError):
+        return False
+    return not _is_own(lock) and age > STALE
 
 
-def _lives(restic: Restic, locks: list[str], words: Words) -> bool:
-    """Whether somebody is at work whose lock looks too old. Raises Failed(Deadline)."""
-    old = _strange(restic, locks)
-    if old:
-        words.say(f"{len(old)} locks of others look too old: they are watched, as a clock may be wrong")
-    end = time.monotonic() + RENEWED
+def _strange(restic: Restic) -> set[str]:
+    return {lock for lock in _locks(restic) if _is_strange(_lock(restic, lock))}
+
+
+def _stands(restic: Restic, words: Words, locks: list[str], *, beside: bool) -> bool:
+    """Whether locks have to stay, as somebody may be at work whose lock looks too old. Raises Failed(Deadline)."""
+    found = {lock: _lock(restic, lock) for lock in locks}
+    old = {lock for lock, value in found.items() if _is_strange(value)}
+    if not old:
+        return False
+    if beside and not any(_is_own(value) or value.get("exclusive") for value in found.values()):
+        return True  # nothing of it is in the way
+    words.say(f"{len(old)} locks of others look too old: they are watched, as a clock may be wrong")
+    end = time.monotonic() + WATCHED
     while old and time.monotonic() < end:
         restic.wait(LOOK)
-        now = _strange(restic, _locks(restic))
+        now = _strange(restic)
         if now - old:
             words.say("one of them was made anew: somebody is at work, and a clock is wrong. No lock is taken away")
             return True
@@ -140,14 +143,14 @@ def _lives(restic: Restic, locks: list[str], words: Words) -> bool:
     return False
 
 
-def greet(restic: Restic, words: Words, *, unlock: bool = False) -> int:
+def greet(restic: Restic, words: Words, *, unlock: bool = False, beside: bool = False) -> int:
     """Reach the repository; with ``unlock`` take away what killed Jobs of this hub left locked. The number of locks
-    that went.
+    that went. ``beside``: what comes next works beside others.
 
     Raises Failed: NoRepository, WrongKey, Unreachable and others.
     """
     locks, removed = _locks(restic), 0
-    if not unlock or (locks and _lives(restic, locks, words)):
+    if not unlock or _stands(restic, words, locks, beside=beside):
         return 0
 
     def count(line: bytes) -> None:
@@ -165,7 +168,7 @@ def greet(restic: Restic, words: Words, *, unlock: bool = False) -> int:
                 raise
             break
         # in this pod the pid of an old lock may be that of the restic which asks for it: the next has another
-        locks = [lock for lock in _locks(restic)[:LOCKS] if _is_own(restic, lock)]
+        locks = [lock for lock in _locks(restic)[:LOCKS] if _is_own(_lock(restic, lock))]
     if removed:
         words.say(f"took away {removed} locks that killed programs had left")
     return removed

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from pdshub.api.backup_job import DATA, PRIVATE, READING, REPOSITORY, REQUEST, SECRETS, TARGET, JobRequest
+from pdshub.api.backup_job import DATA, MEMORY, PRIVATE, READING, REPOSITORY, REQUEST, SECRETS, TARGET, JobRequest
 from pdshub.api.base import parse_quantity
 from pdshub.installation import Backup as Settings
 from pdshub.render import backup_checkpoint
@@ -25,6 +25,8 @@ from pdshub.render.server import UID
 from pdshub.wellknown import API_VERSION, BACKUP_PRIORITY
 
 CONTAINER = "backup"
+_MEMORY = {"name": MEMORY, "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}}}
+"""Without a limit it is what the node has. Source: Kubernetes, Downward API."""
 PATIENCE = 120
 """Seconds that Kubernetes gives a Job beyond its own deadline: one that ends by itself says what became of it."""
 GRACE = 30
@@ -232,7 +234,7 @@ def _container(settings: Settings, volumes: Sequence[Volume]) -> dict[str, Any]:
         "image": settings.image,
         "imagePullPolicy": settings.image_pull_policy,
         "command": ["tini", "--", "pdshub-backup"],
-        "env": [{"name": "HOME", "value": _TMP}],
+        "env": [{"name": "HOME", "value": _TMP}, _MEMORY],
         "resources": _resources(settings, volumes),
         # never the log: it has names of files
         "terminationMessagePolicy": "File",

@@ -161,6 +161,19 @@ def test_keys_are_in_private_files_and_not_in_arguments(s3: Hub, tmp_path: Path)
     assert set(made.secrets) == {SECRET, "correct horse battery staple"}
 
 
+MEMORY = [("1073741824", "805306368"), ("", None), ("-1", None), ("1Gi", None), ("²", None)]
+
+
+@pytest.mark.parametrize(("limit", "wanted"), MEMORY)
+def test_restic_knows_how_much_memory_there_is(empty: Hub, tmp_path: Path, limit: str, wanted: str | None) -> None:
+    """test_million.py measures what for."""
+    from pdshub.api.backup_job import JobRequest
+
+    request = JobRequest.model_validate(empty.request("list"))
+    made = access.prepare(request, empty.folder / "secrets", tmp_path, empty.folder, {"PDSHUB_MEMORY": limit})
+    assert made.environment.get("GOMEMLIMIT") == wanted
+
+
 @pytest.mark.parametrize("text", ["", "two\nlines", "a\0b", "tab\there"])
 def test_a_key_that_is_no_line_is_refused(empty: Hub, text: str) -> None:
     """It would be a second line of the credentials' file."""

@@ -64,7 +64,11 @@ WALLS: list[tuple[str, Callable[[dict[str, Any]], bool]]] = [
     ("nothing of its root can be written", lambda j: one(j)["securityContext"]["readOnlyRootFilesystem"] is True),
     ("no capabilities", lambda j: one(j)["securityContext"]["capabilities"] == {"drop": ["ALL"]}),
     ("bounds of memory and CPU", lambda j: {"cpu", "memory"} <= one(j)["resources"]["limits"].keys()),
-    ("nothing secret in its environment", lambda j: one(j)["env"] == [{"name": "HOME", "value": "/tmp"}]),
+    ("nothing secret in its environment", lambda j: {v["name"] for v in one(j)["env"]} == {"HOME", "PDSHUB_MEMORY"}),
+    (
+        "it knows how much memory it has",
+        lambda j: one(j)["env"][1]["valueFrom"] == {"resourceFieldRef": {"resource": "limits.memory"}},
+    ),
     (
         "nothing in its arguments",
         lambda j: one(j)["command"] == ["tini", "--", "pdshub-backup"] and "args" not in one(j),
