@@ -165,7 +165,9 @@ def test_pods_with_the_key_are_made_by_the_controller_of_jobs_alone() -> None:
         '!(request.userInfo.username in ["system:serviceaccount:kube-system:job-controller", '
         '"system:kube-controller-manager"]) && '
     )
-    assert 'request.subResource == "ephemeralcontainers"' in condition["expression"], "not each change of a pod"
+    assert 'request.?subResource.orValue("") == "ephemeralcontainers"' in condition["expression"], (
+        "not each change of a pod"
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from pdshub import rfc3339
 from pdshub.homes import freezing, mounts, names, policy, restore, sizes, xfs
 from pdshub.homes.backend import Backend
 from pdshub.homes.errors import FullError, InUseError, MissingError, TakenError
@@ -163,7 +164,7 @@ class Homes(Shown):
         Raises MissingError, ArgumentError, TakenError, and InUseError while the home is mounted nowhere.
         """
         found = self.one_checkpoint(checkpoint)
-        mark = time.strftime("%Y-%m-%dT%H%MZ", time.gmtime(found.created))
+        mark = rfc3339.text(found.created)[:16].replace(":", "") + "Z"  # as 2026-11-25T0230Z
         with self._locks(found.volume):
             points = [m.point for m in self.mounted(found.volume) if "ro" not in m.options]
             if not points:

@@ -13,7 +13,7 @@ from pdshub.api.backup_repository import Repository, RepositoryKind
 from pdshub.api.hub_acme import CaBundle
 from pdshub.api.hub_backup import Backup
 from pdshub.installation import Installation
-from pdshub.mount_rules import clean, prefix_of
+from pdshub.mount_rules import ALLOWED, clean, prefix_of
 from pdshub.render.backup_volume import share_of
 from pdshub.render.names import Names
 from pdshub.wellknown import BACKUP_KEY_SUFFIX
@@ -160,7 +160,7 @@ def _share_refusal(server: str, path: str, installation: Installation) -> str:
             return ""
     return (
         f"spec.backup.repository.nfs: {path} of NFS server {server} is not allowed by this installation: add it to "
-        f"backup.allowed of the pdshub chart, which is apart from archive.allowed, as backups are written"
+        f"backup.allowed of the pdshub chart, which is apart from {ALLOWED}, as backups are written"
     )
 
 
