@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -209,9 +208,8 @@ def another(hub: Hub, clock: Clock, megabytes: int, kib: int) -> Iterator[subpro
             time.sleep(0.1)
         yield process
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-            process.wait(60)
+        process.kill()
+        process.wait(60)
 
 
 @needs_root

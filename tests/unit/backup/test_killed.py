@@ -224,7 +224,7 @@ def test_a_lock_that_somebody_holds_is_said(hub: Hub) -> None:
         assert "PID" in answer.message and len(hub.locks()) == 1
         assert busy.poll() is None, "a living restic is left alone"
     finally:
-        busy.kill()
+        busy.kill()  # asked to end it would first write what it has, a kilobyte a second
         busy.wait(60)
 
 
