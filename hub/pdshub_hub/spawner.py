@@ -24,6 +24,8 @@ LOOK_SECONDS = 0.5
 """Between two looks at the copy of the pods."""
 RECOVERING = "pdshub.dev/recovering"
 """Annotation of a home's claim whose content is still to come from a backup (pdshub.wellknown)."""
+PLACE = ("namespace", "pod_name", "dns_name")
+"""What KubeSpawner keeps of where a server ran."""
 BEFORE_THE_HUB = 1.0
 """Seconds by which this gives up before the hub does, which would say nothing but that it took too long."""
 
@@ -47,6 +49,16 @@ def refusal(error: ApiException) -> str:
 
 class PDSHubSpawner(KubeSpawner):  # type: ignore[misc]
     """Starts servers as KubeSpawner does; a failure is a :class:`StartFailed`."""
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """What the database knows of a server, without where it ran if that was another namespace.
+
+        A database that came back from a backup into another namespace names the one of before, in which this hub may do
+        nothing: KubeSpawner would look for everybody's server there, for ever.
+        """
+        if not self.enable_user_namespaces and state.get("namespace", self.namespace) != self.namespace:
+            state = {key: value for key, value in state.items() if key not in PLACE}
+        super().load_state(state)
 
     async def poll(self) -> int | None:
         """None while the server runs, else its exit code; 1 as soon as somebody has asked for its pod to be deleted.

@@ -171,6 +171,34 @@ def test_the_page_that_waits_says_what_hinders_once(monkeypatch: pytest.MonkeyPa
     assert more["message"] == f"{WORDS[Kind.NO_ROOM][0]} The hub goes on trying."
 
 
+# --- what the database knows of a server
+
+KEPT = {"pvc_name": "claim-ada---1234", "kubespawner_version": "7.0.0"}
+HERE = {"namespace": "hub", "pod_name": "jupyter-ada---1234", "dns_name": "jupyter-ada---1234.hub"}
+ELSEWHERE = {"namespace": "before", "pod_name": "jupyter-ada---1234", "dns_name": "jupyter-ada---1234.before"}
+
+
+@pytest.mark.parametrize(
+    ("own", "known", "loaded"),
+    [
+        (False, {**KEPT, **HERE}, {**KEPT, **HERE}),
+        (False, {**KEPT, **ELSEWHERE}, KEPT),
+        (False, KEPT, KEPT),
+        (False, {}, {}),
+        (True, {**KEPT, **ELSEWHERE}, {**KEPT, **ELSEWHERE}),
+    ],
+    ids=["here", "came back in another namespace", "nothing of where", "nothing", "a namespace for each user"],
+)
+def test_a_server_is_looked_for_in_the_hub_s_own_namespace(
+    monkeypatch: pytest.MonkeyPatch, own: bool, known: dict[str, Any], loaded: dict[str, Any]
+) -> None:
+    found = []
+    monkeypatch.setattr(module.KubeSpawner, "load_state", lambda self, state: found.append(state))
+    before = dict(known)
+    made(enable_user_namespaces=own).load_state(known)
+    assert found == [loaded] and known == before
+
+
 # --- a home whose content is still to come
 
 
