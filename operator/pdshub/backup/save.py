@@ -60,7 +60,8 @@ class _Heard:
         self.count += 1
         if len(self.unread) < SHOWN:
             words, item = self.job.words, str(found.get("item", ""))
-            path = item.removeprefix(str(self.job.places.data) + "/")
+            data = self.job.places.data  # restic names what it was told to save: from the folder above
+            path = item.removeprefix(f"{data}/").removeprefix(f"{data.name}/")
             self.unread.append(
                 Unread(path=words.clean(path, 1024), why=words.clean(why.rpartition(": ")[2] or why, 256))
             )

@@ -207,8 +207,9 @@ class Hub:
         """restic by hand."""
         environ = {**os.environ, "RESTIC_REPOSITORY": self.location, "RESTIC_PASSWORD": password}
         done = subprocess.run(
-            [restic(), "--no-cache", *words], env=environ, capture_output=True, text=True, timeout=240, check=False
-        )
+            [restic(), "--no-cache", *words], env=environ, capture_output=True, text=True, errors="surrogateescape",
+            timeout=240, check=False,
+        )  # fmt: skip
         assert not good or done.returncode == 0, done.stderr
         return done.stdout
 
