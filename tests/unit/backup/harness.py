@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -28,6 +29,8 @@ from tests.programs import built
 ROOT = Path(__file__).resolve().parents[3]
 PASSWORD = "correct horse battery staple"
 HUB = "hub/sbn"
+SUBREAPER = 36
+"""From linux/prctl.h: PR_SET_CHILD_SUBREAPER."""
 FAULTS = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
 """In front of a program of root: it reads only what its uid may read, as the program in a pod."""
 
@@ -247,14 +250,24 @@ def children_of(parent: int) -> list[int]:
 
 
 def kill_all(process: subprocess.Popen[bytes]) -> None:
-    """SIGKILL to a worker and to the restic that it started, as when a pod dies."""
-    below = children_of(process.pid)
-    for pid in (process.pid, *below):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-    process.wait(60)
+    """SIGKILL to a worker and to the restic that it started, as when a pod dies.
+
+    Nothing is left of them: the first process of a machine may be slow to bury those whose parent is gone, and restic
+    takes one that was not for one that lives.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.prctl(SUBREAPER, 1, 0, 0, 0) == 0
+    try:
+        below = children_of(process.pid)
+        for pid in (process.pid, *below):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait(60)
+        for pid in below:
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+    finally:
+        libc.prctl(SUBREAPER, 0, 0, 0, 0)
 
 
 def filled(home: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -69,13 +70,13 @@ CASES = (
 
 
 @pytest.fixture(scope="module")
-def laid_out(tmp_path_factory: pytest.TempPathFactory) -> Hub:
+def laid_out(tmp_path_factory: pytest.TempPathFactory, with_repository: Callable[[Hub], Hub]) -> Hub:
     hub = Hub(tmp_path_factory.mktemp("patterns"))
     for name in NAMES:
         path = hub.home / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
-    hub.call("init")
+    with_repository(hub)
     return hub
 
 

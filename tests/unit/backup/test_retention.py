@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -33,10 +34,10 @@ def made(
 
 
 @pytest.fixture(scope="module")
-def old(tmp_path_factory: pytest.TempPathFactory) -> Hub:
+def old(tmp_path_factory: pytest.TempPathFactory, with_repository: Callable[[Hub], Hub]) -> Hub:
     """A repository with snapshots of 400 days."""
     hub = Hub(tmp_path_factory.mktemp("retention"))
-    hub.call("init")
+    with_repository(hub)
     dice = random.Random(14)
     hours = sorted({dice.randrange(400 * 24) for _ in range(10)} | {dice.randrange(30 * 24) for _ in range(16)})
     for n, hour in enumerate(hours):
