@@ -270,6 +270,7 @@ def test_a_snapshot_killed_at_a_program(machine: Machine, program: str, word: st
     assert len(machine.names()) == 1 and left(machine) == []
 
 
+@pytest.mark.long
 def test_a_snapshot_killed_before_each_change_of_the_disk(machine: Machine) -> None:
     for _ in range(3):
         machine.run("etcd", "snapshot")  # from now on each drops one

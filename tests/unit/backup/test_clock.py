@@ -141,7 +141,10 @@ JUMPS = {
     "days",
     [pytest.param(days, marks=[] if len(days) > 2 else pytest.mark.long, id=name) for name, days in JUMPS.items()],
 )
-@pytest.mark.parametrize("action", ["backup", "forget", "check", "restore", "drill"])
+@pytest.mark.parametrize(
+    "action",
+    ["backup", "forget", *(pytest.param(action, marks=pytest.mark.long) for action in ("check", "restore", "drill"))],
+)
 def test_it_jumps_while_there_is_work(hub: Hub, action: str, days: list[float]) -> None:
     for n in range(3):
         hub.run("backup").good()

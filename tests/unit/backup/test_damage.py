@@ -192,6 +192,7 @@ def test_a_config_that_was_lost_is_no_repository_that_was_never_made(hub: Hub) -
     hub.run("drill").good()
 
 
+@pytest.mark.long
 def test_a_lock_that_cannot_be_read_is_said_to_be_that(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a machine that lost power, on a file system that keeps no order: not the data is damaged."""
     from pdshub.backup import restic as module

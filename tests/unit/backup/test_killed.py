@@ -90,6 +90,7 @@ def test_sigterm_ends_in_order(hub: Hub) -> None:
     assert hub.locks() == []
 
 
+@pytest.mark.long
 def test_the_deadline_ends_in_order(hub: Hub) -> None:
     grown(hub)
     began = time.monotonic()
@@ -119,6 +120,7 @@ INTERRUPTED = (
 )
 
 
+@pytest.mark.long
 def test_a_restic_that_is_interrupted_while_it_begins_is_no_failure(hub: Hub) -> None:
     """It has not always the exit code of an interrupt. Its words are real."""
     begins = wrapped(hub, "backup", f'trap "{INTERRUPTED}; exit 1" INT; while :; do sleep 0.1; done')

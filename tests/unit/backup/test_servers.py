@@ -132,6 +132,7 @@ def sftp(tmp_path: Path) -> Iterator[Hub]:
         yield hub
 
 
+@pytest.mark.long
 def test_sftp(sftp: Hub) -> None:
     everything(sftp)
     sftp.run("forget", keep={"last": 1, "daily": 0, "weekly": 0, "monthly": 0}).good()

@@ -10,7 +10,13 @@ from tests.unit.homes import disk, scenarios
 pytestmark = pytest.mark.skipif(bool(disk.why_not()), reason=disk.why_not() or "it can be tried")
 
 
-@pytest.mark.parametrize("name", scenarios.ALL)
+LONG = {"killed_at_any_step-plain"}
+"""The same goes on with reflink in every run."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] if name in LONG else []) for name in scenarios.ALL]
+)
 def test_scenario(name: str) -> None:
     if name.startswith("sanity"):
         programs.built("csi-sanity")
