@@ -89,6 +89,29 @@ def test_facts_survive_the_shell(tmp_path: Path) -> None:
     assert facts.read(tmp_path / "none") == {}
 
 
+@pytest.mark.parametrize(
+    ("image", "observed", "counts", "runs"),
+    [
+        ("hub:new", 2, (1, 1, 1), True),
+        ("hub:old", 2, (1, 1, 1), False),
+        ("hub:new", 1, (1, 1, 1), False),
+        ("hub:new", 2, (2, 1, 1), False),
+        ("hub:new", 2, (1, 1, None), False),
+    ],
+    ids=["it does", "it waits for its copy", "it was just changed", "the old one is left", "it starts"],
+)
+def test_the_demo_hub_runs_this_checkout_before_somebody_signs_in(
+    image: str, observed: int, counts: tuple[int | None, ...], runs: bool
+) -> None:
+    status = dict(zip(("replicas", "updatedReplicas", "availableReplicas"), counts, strict=True))
+    deployment = {
+        "metadata": {"generation": 2},
+        "spec": {"template": {"spec": {"containers": [{"image": image}]}}},
+        "status": {"observedGeneration": observed, **status},
+    }
+    assert install.runs_image(deployment, "hub:new") is runs
+
+
 def test_condition_of_an_older_generation_does_not_count() -> None:
     condition = {"type": "Ready", "status": "True", "observedGeneration": 1}
     hub = {"metadata": {"generation": 2}, "status": {"conditions": [condition]}}

@@ -188,7 +188,28 @@ def demo_hub(world: World) -> None:
     _wait(world, "Ready", 300)
     if is_new:
         world.apply_to_ready = round(time.monotonic() - began, 1)
+    _wait_for_image(world, 300)
+    _wait(world, "Ready", 300)
     _wait(world, "ArchiveReady", 120)
+
+
+def _wait_for_image(world: World, seconds: float) -> None:
+    """Wait until the demo hub runs this checkout's image: a hub is Ready while its database is copied before an
+    upgrade, and restarts after that."""
+    until = time.monotonic() + seconds
+    while not runs_image(_get(world, "deployments.apps", "hub"), world.images["hub"]):
+        if time.monotonic() > until:
+            raise StepFailed(f"the demo hub does not run {world.images['hub']} after {seconds:.0f} s")
+        time.sleep(0.5)
+
+
+def runs_image(deployment: dict[str, Any], image: str) -> bool:
+    """Whether a Deployment's only pod has this image, and no other of it is left."""
+    spec, status = deployment["spec"], deployment.get("status", {})
+    images = {container["image"] for container in spec["template"]["spec"]["containers"]}
+    current = status.get("observedGeneration") == deployment["metadata"]["generation"]
+    counts = (status.get("replicas"), status.get("updatedReplicas"), status.get("availableReplicas"))
+    return image in images and current and counts == (1, 1, 1)
 
 
 def _wait(world: World, condition: str, seconds: float) -> None:
