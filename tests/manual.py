@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +28,22 @@ class Step:
 def blocks(page: str) -> list[tuple[str, str]]:
     """(language, text) of each block of a page."""
     return _BLOCK.findall((DOCS / page).read_text(encoding="utf-8"))
+
+
+def shown_after(page: str, words: str, instead: Mapping[str, str] | None = None) -> str:
+    """The block that a page shows first behind some words, with texts of it replaced.
+
+    Raises AssertionError when the page has no such words, has them twice, or the block nothing that is to be replaced.
+    """
+    parts = (DOCS / page).read_text(encoding="utf-8").split(words)
+    assert len(parts) == 2, f"{page} has these words {len(parts) - 1} times: {words}"
+    found = _BLOCK.search(parts[1])
+    assert found, f"{page} has no block behind these words: {words}"
+    text = found[2]
+    for old, new in (instead or {}).items():
+        assert old in text, f"{page}, the block behind {words!r} has no {old!r}"
+        text = text.replace(old, new)
+    return text
 
 
 def steps(page: str) -> list[Step]:

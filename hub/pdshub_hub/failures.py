@@ -37,6 +37,13 @@ class Evidence:
 
 
 _FREE = r"Insufficient [a-z0-9./-]+|Too many pods|node\(s\) had (?:untolerated|taint).*Insufficient"
+_ELSEWHERE = (
+    r"didn't match PersistentVolume's node affinity|volume node affinity conflict|satisfy plugin\(s\) \[VolumeBinding]"
+)
+"""What is said of every node but the one that has the home; and of all, where that one is gone.
+
+Source: Kubernetes 1.34, pkg/scheduler/framework/plugins/volumebinding (ErrReasonNodeConflict); before 1.34 the second.
+"""
 _REFUSALS: tuple[tuple[str, Kind], ...] = (
     (
         r"exceeded quota: \S+, requested: (?:\S*requests\.storage|persistentvolumeclaims|\S*persistentvolumeclaims)",
@@ -46,9 +53,11 @@ _REFUSALS: tuple[tuple[str, Kind], ...] = (
 )
 _SCHEDULING: tuple[tuple[str, Kind], ...] = (
     (r'persistentvolumeclaim "[^"]*archive[^"]*" (?:not found|is being deleted)', Kind.ARCHIVE_NOT_MOUNTED),
+    (rf"(?=.*(?:{_ELSEWHERE}))(?=.*(?:{_FREE}))", Kind.NO_ROOM),
+    (_ELSEWHERE, Kind.HOME_AWAY),
     (
         r"unbound immediate PersistentVolumeClaims|persistentvolumeclaim \"[^\"]*\"|persistent volume|PersistentVolume"
-        r"|volume node affinity|VolumeBinding|waiting for .* volume",
+        r"|VolumeBinding|waiting for .* volume",
         Kind.HOME_PENDING,
     ),
     (_FREE, Kind.NO_ROOM),

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from pdshub_hub import audit_trail, headers, one_host, pages, people_api, subdomain
+from pdshub_hub import (
+    audit_trail,
+    earlier_api,
+    earlier_page,
+    headers,
+    one_host,
+    pages,
+    people_api,
+    subdomain,
+    warning_api,
+)
 
 
 def setup(c: Any) -> None:
@@ -14,6 +24,9 @@ def setup(c: Any) -> None:
     """
     people_api.setup(c)
     pages.setup(c)
+    earlier_page.setup(c)
+    earlier_api.setup(c)
+    warning_api.setup(c)
     headers.setup(c)
     one_host.setup(c)
     subdomain.setup(c)

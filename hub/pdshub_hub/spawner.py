@@ -18,10 +18,14 @@ from kubespawner import KubeSpawner
 from tornado import web
 
 from pdshub_hub.failures import Evidence, died, explain, leaves, of_event
-from pdshub_hub.trouble import Trouble
+from pdshub_hub.trouble import Kind, Trouble
 
 LOOK_SECONDS = 0.5
 """Between two looks at the copy of the pods."""
+RECOVERING = "pdshub.dev/recovering"
+"""Annotation of a home's claim whose content is still to come from a backup (pdshub.wellknown)."""
+PLACE = ("namespace", "pod_name", "dns_name")
+"""What KubeSpawner keeps of where a server ran."""
 BEFORE_THE_HUB = 1.0
 """Seconds by which this gives up before the hub does, which would say nothing but that it took too long."""
 
@@ -45,6 +49,16 @@ def refusal(error: ApiException) -> str:
 
 class PDSHubSpawner(KubeSpawner):  # type: ignore[misc]
     """Starts servers as KubeSpawner does; a failure is a :class:`StartFailed`."""
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """What the database knows of a server, without where it ran if that was another namespace.
+
+        A database that came back from a backup into another namespace names the one of before, in which this hub may do
+        nothing: KubeSpawner would look for everybody's server there, for ever.
+        """
+        if not self.enable_user_namespaces and state.get("namespace", self.namespace) != self.namespace:
+            state = {key: value for key, value in state.items() if key not in PLACE}
+        super().load_state(state)
 
     async def poll(self) -> int | None:
         """None while the server runs, else its exit code; 1 as soon as somebody has asked for its pod to be deleted.
@@ -94,6 +108,24 @@ class PDSHubSpawner(KubeSpawner):  # type: ignore[misc]
             raise self._why_it_failed(error, told) from error
         except Exception as error:
             raise self._why_it_failed(error, told) from error
+
+    async def get_pod_manifest(self) -> Any:
+        """The pod. Raises StartFailed where the home in it would be empty, as its content is still to come: by now it
+        is known which claim that is."""
+        if self.storage_pvc_ensure:
+            await self._until_home_is_back()
+        return await super().get_pod_manifest()
+
+    async def _until_home_is_back(self) -> None:
+        ask = self.api.read_namespaced_persistent_volume_claim(name=self.pvc_name, namespace=self.namespace)
+        try:
+            claim = await asyncio.wait_for(ask, self.k8s_api_request_timeout)
+        except ApiException as error:
+            if error.status == 404:
+                return
+            raise
+        if RECOVERING in (claim.metadata.annotations or {}):
+            raise StartFailed(Trouble(Kind.HOME_RETURNS))
 
     def _pod(self) -> dict[str, Any] | None:
         reflector = self.pod_reflector

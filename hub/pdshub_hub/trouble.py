@@ -15,7 +15,9 @@ class Kind(StrEnum):
     NO_ROOM = "NoRoom"
     UNSCHEDULABLE = "Unschedulable"
     HOME_PENDING = "HomePending"
+    HOME_AWAY = "HomeAway"
     HOME_BUSY = "HomeBusy"
+    HOME_RETURNS = "HomeReturns"
     HOME_NOT_MOUNTED = "HomeNotMounted"
     ARCHIVE_NOT_MOUNTED = "ArchiveNotMounted"
     IMAGE = "Image"
@@ -49,9 +51,17 @@ WORDS: Mapping[Kind, tuple[str, str]] = {
         "Your home, the volume with your files, is not there yet.",
         f"{_LATER} If it lasts, its storage has a fault.",
     ),
+    Kind.HOME_AWAY: (
+        "The computer on which your home lies takes no servers at the moment.",
+        "Your files are safe. Try again later, or ask the hub's administrators when it is back.",
+    ),
     Kind.HOME_BUSY: (
         "Your home is still in use by a server that is ending.",
         "Wait a minute and start again. Your files are safe.",
+    ),
+    Kind.HOME_RETURNS: (
+        "Your home, the volume with your files, is being brought back from the backup.",
+        f"{_LATER} Your server starts as soon as all of your files are there.",
     ),
     Kind.HOME_NOT_MOUNTED: (
         "Your home, the volume with your files, could not be mounted.",

@@ -123,4 +123,6 @@ c.ServerApp.kernel_spec_manager_class = kernels_of_the_image_first(Path.home())
 # The hub culls idle servers; kernels are left to their users.
 c.MappingKernelManager.cull_idle_timeout = 0
 # The image has no language server; looking for some thirty of them takes part of each start.
-c.ServerApp.jpserver_extensions = {"jupyter_lsp": False}
+# What the hub warns people of, for JupyterLab.
+sys.path.append("/usr/local/lib/pdshub")
+c.ServerApp.jpserver_extensions = {"jupyter_lsp": False, "pdshub_warnings": True}

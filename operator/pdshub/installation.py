@@ -18,8 +18,8 @@ from pdshub import network_rules
 from pdshub.api.base import Cidr, Model, Quantity, parse_quantity
 from pdshub.api.hub_chart import CHART_DIGEST, CHART_VERSION
 from pdshub.api.view import Source
-from pdshub.mount_rules import NOBODY, MountRules, ServerRule
-from pdshub.wellknown import GROUP
+from pdshub.mount_rules import NOBODY, MountRules, ServerRule, clean
+from pdshub.wellknown import DRIVER, GROUP, HOMES_DRIVER
 
 DEFAULT_PATH = Path("/etc/pdshub/installation/installation.yaml")
 
@@ -124,6 +124,70 @@ class Hubs(Model):
     namespaces: list[str] = Field(default_factory=list)
 
 
+class AllowedShare(Model):
+    """Directories of an NFS server in which hubs may keep backups. No patterns: an admission policy holds it too."""
+
+    server: str = Field(min_length=1, max_length=253)
+    """A name or an address, exactly as PDSHubs write it."""
+    paths: list[str]
+    """Directories of the server: they, and what lies below them."""
+
+    @model_validator(mode="after")
+    def _is_a_rule(self) -> Self:
+        if not self.paths or any(clean(path) in (None, "/") for path in self.paths):
+            raise ValueError(f"backup.allowed: {self.server}: paths is a list of directories, none of them all of it")
+        return self
+
+
+class SnapshotClass(Model):
+    """How homes of a CSI driver are saved from VolumeSnapshots."""
+
+    driver: str = Field(min_length=1, max_length=63)
+    name: str = Field(min_length=1, max_length=253)
+    """The VolumeSnapshotClass; its deletionPolicy has to be Delete."""
+    storage_class_name: str = Field(default="", max_length=253)
+    """The StorageClass of the volumes that Jobs read; empty: the home's. Its reclaimPolicy has to be Delete."""
+    wait_seconds: int = Field(default=600, ge=30, le=3600)
+    """How long a home waits for its snapshot before it is saved as it is."""
+
+    @model_validator(mode="after")
+    def _is_another_driver(self) -> Self:
+        if self.driver in (HOMES_DRIVER, DRIVER):
+            raise ValueError(f"backup.snapshotClasses: no backup is made from VolumeSnapshots of {self.driver}")
+        return self
+
+
+class Backup(Model):
+    """The pods that make and restore backups of hubs, and where backups may be kept."""
+
+    image: str = ""
+    """As name:tag; without one nothing is saved."""
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    image_pull_secrets: list[dict[str, Any]] = Field(default_factory=list)
+    resources: dict[str, Any] = Field(
+        default_factory=lambda: {
+            "requests": {"cpu": "50m", "memory": "128Mi"},
+            "limits": {"cpu": "1", "memory": "1Gi"},
+        }
+    )
+    scratch: Quantity = "2Gi"
+    """Size of the folder in which restic keeps a copy of the repository's index while a Job runs."""
+    tolerations: list[dict[str, Any]] = Field(default_factory=list)
+    allowed: list[AllowedShare] = Field(default_factory=list)
+    """NFS directories that hubs may keep backups in; apart from archive.allowed, as they are written to."""
+    ranges: list[Cidr] = Field(default_factory=list)
+    """Closed addresses (see network_rules) of repositories that hubs may name."""
+    snapshot_classes: list[SnapshotClass] = Field(default_factory=list)
+    """VolumeSnapshotClasses by CSI driver; homes of any other one are saved as they are."""
+
+    @model_validator(mode="after")
+    def _has_one_class_for_a_driver(self) -> Self:
+        drivers = [each.driver for each in self.snapshot_classes]
+        if len(set(drivers)) < len(drivers):
+            raise ValueError(f"backup.snapshotClasses: one for each driver, and not {', '.join(drivers)}")
+        return self
+
+
 class Dns(Model):
     """The cluster's name service, as pods reach it."""
 
@@ -222,6 +286,13 @@ class SignInProviders(Model):
     google: GoogleProvider = Field(default_factory=GoogleProvider)
 
 
+class Drills(Model):
+    """Restores for practice."""
+
+    namespace: str = ""
+    """Where; empty where there are none."""
+
+
 class Installation(Model):
     """The whole of installation.yaml."""
 
@@ -231,11 +302,14 @@ class Installation(Model):
     hubs: Hubs = Field(default_factory=Hubs)
     network: Network = Field(default_factory=Network)
     sign_in: SignInProviders = Field(default_factory=SignInProviders)
+    backup: Backup = Field(default_factory=Backup)
+    drill: Drills = Field(default_factory=Drills)
 
     @property
     def private_ranges(self) -> list[str]:
         """What is closed beside the addresses that always are: the installation's ranges, and the NFS servers."""
-        return [*self.network.private_ranges, *network_rules.addresses(rule.server for rule in self.archive.allowed)]
+        servers = [*(r.server for r in self.archive.allowed), *(r.server for r in self.backup.allowed)]
+        return [*self.network.private_ranges, *network_rules.addresses(servers)]
 
 
 def load(path: Path = DEFAULT_PATH, pod_ips: str = "") -> Installation:

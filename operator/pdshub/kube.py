@@ -69,6 +69,8 @@ class Resource:
 
 PDSHUB = Resource(API_VERSION, "pdshubs", "PDSHub")
 ARCHIVE_VIEW = Resource(API_VERSION, "archiveviews", "ArchiveView", namespaced=False)
+HUB_BACKUP = Resource(API_VERSION, "hubbackups", "HubBackup")
+HUB_RESTORE = Resource(API_VERSION, "hubrestores", "HubRestore")
 SECRET = Resource("v1", "secrets", "Secret")
 CONFIG_MAP = Resource("v1", "configmaps", "ConfigMap")
 SERVICE = Resource("v1", "services", "Service")
@@ -81,6 +83,7 @@ VOLUME = Resource("v1", "persistentvolumes", "PersistentVolume", namespaced=Fals
 NAMESPACE = Resource("v1", "namespaces", "Namespace", namespaced=False)
 NODE = Resource("v1", "nodes", "Node", namespaced=False)
 DEPLOYMENT = Resource("apps/v1", "deployments", "Deployment")
+JOB = Resource("batch/v1", "jobs", "Job")
 ROLE_BINDING = Resource("rbac.authorization.k8s.io/v1", "rolebindings", "RoleBinding")
 NETWORK_POLICY = Resource("networking.k8s.io/v1", "networkpolicies", "NetworkPolicy")
 STORAGE_CLASS = Resource("storage.k8s.io/v1", "storageclasses", "StorageClass", namespaced=False)

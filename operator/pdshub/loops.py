@@ -29,10 +29,20 @@ from pdshub.reconcile.common.tls import Tls
 from pdshub.reconcile.common.triggers import HubKey, asked_of, told_to_hubs
 from pdshub.reconcile.common.workqueue import WorkQueue
 from pdshub.reconcile.hub import reconcile as hub
+from pdshub.reconcile.hub.backup import reconcile as backup
+from pdshub.reconcile.hub.backup.loop import BackupLoop, LookAtBackups
 from pdshub.reconcile.hub.context import HubContext
+from pdshub.reconcile.hub.drill import reconcile as drill
+from pdshub.reconcile.hub.drill.loop import DrillLoop, LookAtDrills
+from pdshub.reconcile.hub.drill.reading import reads as drill_reads
+from pdshub.reconcile.hub.earlier import reconcile as earlier
+from pdshub.reconcile.hub.earlier.loop import EarlierLoop, LookAtEarlier
 from pdshub.reconcile.hub.homes_protection import HomesProtection, is_home
 from pdshub.reconcile.hub.people import reconcile as people
 from pdshub.reconcile.hub.people.loop import LookAtPeople, PeopleLoop
+from pdshub.reconcile.hub.recovery import reconcile as recovery
+from pdshub.reconcile.hub.recovery.loop import LookAtRecovery, RecoveryLoop
+from pdshub.reconcile.hub.recovery.reading import reads as recovery_reads
 from pdshub.reconcile.view import reconcile as view
 from pdshub.reconcile.view.context import ViewContext
 from pdshub.render.names import HUB_LABEL, VIEW_LABEL
@@ -71,7 +81,7 @@ class Surroundings:
 
 
 class Operator:
-    """The running operator. ``look_at_hub``, ``look_at_view`` and ``look_at_people`` are the three reconcile()."""
+    """The running operator. ``look_at_hub``, ``look_at_view`` and the others are the seven reconcile()."""
 
     def __init__(
         self,
@@ -80,6 +90,10 @@ class Operator:
         look_at_hub: LookAtHub = hub.reconcile,
         look_at_view: LookAtView = view.reconcile,
         look_at_people: LookAtPeople = people.reconcile,
+        look_at_backups: LookAtBackups = backup.reconcile,
+        look_at_earlier: LookAtEarlier = earlier.reconcile,
+        look_at_drills: LookAtDrills = drill.reconcile,
+        look_at_recoveries: LookAtRecovery = recovery.reconcile,
     ) -> None:
         self.index = triggers.ViewIndex()
         fed = [(watched.HUBS, self.on_hub), (watched.VIEWS, self.on_view)]
@@ -95,6 +109,13 @@ class Operator:
         self.hub_context = HubContext(*shared, audit=self.audit.recorder)
         self.view_context = ViewContext(*shared, surveys=around.surveys)
         self.people = PeopleLoop(self.hub_context, look_at_people)
+        self.backups = BackupLoop(self.hub_context, look_at_backups)
+        self.earlier = EarlierLoop(self.hub_context, look_at_earlier, self.backups.queue.enqueue)
+        self.drills = DrillLoop(self.hub_context, look_at_drills, around.installation.drill.namespace)
+        self.recoveries = RecoveryLoop(self.hub_context, look_at_recoveries, self.on_recovered)
+        self.backups.context.readers = drill_reads, recovery_reads
+        for beside in (self.drills.context.backups, self.recoveries.context.backups):
+            beside.turn = self.backups.context.turn  # one look at a time, whoever wants the repository
         self.hubs: WorkQueue[HubKey] = WorkQueue(lambda key: look_at_hub(self.hub_context, *key))
         self.views: WorkQueue[str] = WorkQueue(
             lambda name: look_at_view(self.view_context, name, self.reports.nodes, self.reports.asked)
@@ -102,7 +123,7 @@ class Operator:
         self.reports = Reports(self.kube, around.system, self.views.enqueue_all, tls)
         self._metrics = Exporter(
             self.kube, program_version(), self.unhealthy_reason, self.longest_busy, lambda: self.reports.nodes,
-            self.audit.figures,
+            self.audit.figures, lambda: dict(self.backups.context.failures),
         )  # fmt: skip
         self._beat = time.monotonic()
         self._tasks: list[asyncio.Task[Any]] = []
@@ -122,14 +143,20 @@ class Operator:
         """Finish what is under way and end."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(self.hubs.close(HELM_GRACE), self.views.close(_VIEW_GRACE), self.people.close(_VIEW_GRACE))
+        closing = (
+            loop.close(_VIEW_GRACE) for loop in (self.views, self.people, self.backups, self.drills, self.recoveries)
+        )
+        # who waits at a hub waits for nothing that has to end
+        await asyncio.gather(self.hubs.close(HELM_GRACE), self.earlier.close(0.0), *closing)
         await asyncio.gather(*self._tasks, self.homes.close(), self.audit.close(), return_exceptions=True)
         await self.informers.close()
         await self.kube.close()
 
     def longest_busy(self) -> float:
-        """Seconds that the longest present look at a hub, its people or a view has taken."""
-        return max(queue.longest_busy() for queue in (self.hubs, self.views, self.people.queue))
+        """Seconds that the longest present look at a hub, its people, backups, drills, recovery or a view has taken."""
+        people, backups, drills, recoveries = self.people, self.backups, self.drills, self.recoveries
+        queues = (self.hubs, self.views, people.queue, backups.queue, drills.queue, recoveries.queue)
+        return max(queue.longest_busy() for queue in queues)
 
     def unhealthy_reason(self) -> str:
         """Why the operator should be restarted; empty while its loops turn."""
@@ -140,6 +167,9 @@ class Operator:
             "a hub": self.hubs.longest_busy(),
             "a view": self.views.longest_busy(),
             "the people of a hub": self.people.queue.longest_busy(),
+            "the backups of a hub": self.backups.queue.longest_busy(),
+            "the drills of a hub": self.drills.queue.longest_busy(),
+            "the recovery of a hub": self.recoveries.queue.longest_busy(),
         }
         for what, seconds in busy.items():
             if seconds > STUCK:
@@ -170,6 +200,10 @@ class Operator:
         for item in views:
             self.views.enqueue(item["metadata"]["name"])
         self.people.all()
+        self.backups.all()
+        self.earlier.all()
+        self.drills.all()
+        self.recoveries.all()
         await self.homes.all(self._open())
 
     async def compare(self) -> list[list[Object]]:
@@ -198,6 +232,7 @@ class Operator:
 
     def _always(self, system: str, surveyors: str) -> list[tuple[Scope, Changed]]:
         heard = [(watched.BINDINGS, self.on_binding), (watched.claims_of_surveyors(surveyors), self.on_claim)]
+        heard += [(scope, self.on_asked) for scope in watched.ASKED]
         silent = (*watched.CLUSTER, *watched.of_installation(system), *watched.of_surveyors(surveyors))
         return [*heard, *((scope, _unheard) for scope in silent)]
 
@@ -229,6 +264,7 @@ class Operator:
         self.informers.follow(self._open())
         for key in self.index.of(str((new or old or {})["metadata"]["namespace"])):
             self.people.queue.enqueue(key)
+            self.backups.on_opened(key)
             if not own:
                 self.hubs.enqueue(key)
 
@@ -246,6 +282,10 @@ class Operator:
         key = triggers.hub_key(new or old or {})
         self.index.put(key, new)
         self.people.put(key, new)
+        self.backups.put(key, old, new)
+        self.earlier.put(key, old, new)
+        self.drills.put(key, old, new)
+        self.recoveries.put(key, old, new)
         self.informers.follow(self._open())
         asked = asked_of(old) != asked_of(new)
         if asked or not own:
@@ -257,6 +297,15 @@ class Operator:
                 self.hubs.enqueue(other)
             for name in {triggers.shown_view(old), triggers.shown_view(new)} - {""}:
                 self.views.enqueue(name)
+
+    def on_recovered(self, key: HubKey) -> None:
+        """The recovery of a hub has come to another phase: the hub may be installed, or saved."""
+        self.hubs.enqueue(key)
+        self.backups.queue.enqueue(key)
+
+    def on_asked(self, old: Object | None, new: Object | None, own: bool) -> None:
+        """A run or a restore of a backup was asked for, or got on."""
+        self.backups.on_asked(old, new, own)
 
     def on_part(self, old: Object | None, new: Object | None, own: bool) -> None:
         """An object of a hub's release or a policy of a hub changed: it may have to be put back."""

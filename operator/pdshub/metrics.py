@@ -22,8 +22,10 @@ from pdshub import rfc3339
 from pdshub.api.status import CertificateStatus
 from pdshub.audit_log.recorder import Figures as AuditFigures
 from pdshub.generation_id import short
-from pdshub.kube import ARCHIVE_VIEW, PDSHUB, Kube, KubeError
+from pdshub.kube import ARCHIVE_VIEW, HUB_BACKUP, PDSHUB, Kube, KubeError
 from pdshub.reconcile.common.node_reports import NodeReport
+from pdshub.reconcile.hub.backup.asked import by_age, runs_of
+from pdshub.reconcile.hub.backup.progress import saved_all
 from pdshub.shown_certificate import remaining
 
 PREFIX = "pdshub_operator_"
@@ -53,6 +55,10 @@ class Facts:
     answering: int = 0
     silent: int = 0
     audit: AuditFigures = field(default_factory=AuditFigures)
+    runs: Sequence[Mapping[str, Any]] = ()
+    """HubBackups as the API server has them."""
+    failures: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """By namespace and name of the hub, runs that lacked something since the start."""
     now: float = 0.0
     """Seconds since 1970."""
 
@@ -113,6 +119,43 @@ def of_certificates(hubs: Sequence[Mapping[str, Any]], now: float) -> Iterator[M
         end.add_metric([name], rfc3339.seconds(said.not_after))
         left.add_metric([name], remaining(said, now))
     yield from (end, left)
+
+
+def of_backups(hubs: Sequence[Mapping[str, Any]], facts: Facts) -> Iterator[Metric]:
+    """Backups of the hubs that have any: the last run that saved everything, and how many did not."""
+    names = ("last_success_timestamp_seconds", "last_duration_seconds", "size_bytes")
+    texts = (
+        "Unix time at which the last run that saved everything began; 0: there is none.",
+        "Seconds that it took.",
+        "Size of what it saved.",
+    )
+    made = [GaugeMetricFamily(f"pdshub_backup_{n}", text, labels=["hub"]) for n, text in zip(names, texts, strict=True)]
+    verified = GaugeMetricFamily(
+        "pdshub_backup_restore_verified", "1 while a drill went well lately (RestoreVerified).", labels=["hub"]
+    )
+    failed = CounterMetricFamily(
+        "pdshub_backup_failures", "Runs that lacked something since the start.", labels=["hub"]
+    )
+    for hub in hubs:
+        key = str(hub["metadata"]["namespace"]), str(hub["metadata"]["name"])
+        if not (hub.get("spec") or {}).get("backup"):
+            continue
+        runs = runs_of((dict(run) for run in facts.runs if run["metadata"]["namespace"] == key[0]), key[1])
+        good = next((run.status for run in reversed(by_age(runs, facts.now)) if saved_all(run)), None)
+        values = (rfc3339.seconds(good.started), good.seconds, good.size_bytes) if good else (0, 0, 0)
+        for family, value in zip(made, values, strict=True):
+            family.add_metric(["/".join(key)], value)
+        failed.add_metric(["/".join(key)], facts.failures.get(key, 0))
+        # before the first drill there is nothing to be alarmed at
+        if (drilled := _condition(hub, "RestoreVerified")) in ("True", "False"):
+            verified.add_metric(["/".join(key)], float(drilled == "True"))
+    yield from (*made, failed, verified)
+
+
+def _condition(hub: Mapping[str, Any], kind: str) -> str | None:
+    """The status of a condition; None without one."""
+    found = (hub.get("status") or {}).get("conditions") or []
+    return next((str(one.get("status")) for one in found if one.get("type") == kind), None)
 
 
 def of_audit(figures: AuditFigures) -> Iterator[Metric]:
@@ -190,6 +233,7 @@ def families(facts: Facts) -> Iterator[Metric]:
     yield from of_operator(facts)
     yield from of_certificates(facts.hubs, facts.now)
     yield from of_audit(facts.audit)
+    yield from of_backups(facts.hubs, facts)
     yield from of_views(facts.views)
 
 
@@ -208,6 +252,10 @@ def text(facts: Facts) -> bytes:
     return generate_latest(registry)
 
 
+def _backs_up(hubs: Sequence[Mapping[str, Any]]) -> bool:
+    return any((hub.get("spec") or {}).get("backup") for hub in hubs)
+
+
 @dataclass
 class Exporter:
     """Gathers the facts when it is asked."""
@@ -218,8 +266,10 @@ class Exporter:
     busy: Callable[[], float]
     reports: Callable[[], Mapping[str, NodeReport]]
     audit: Callable[[], AuditFigures] = AuditFigures
+    failures: Callable[[], Mapping[tuple[str, str], int]] = dict
     _hubs: Sequence[Mapping[str, Any]] = field(default=(), init=False)
     _views: Sequence[Mapping[str, Any]] = field(default=(), init=False)
+    _runs: Sequence[Mapping[str, Any]] = field(default=(), init=False)
 
     async def __call__(self) -> bytes:
         """The answer to one scrape: hubs and views as they are watched, the rest is known."""
@@ -227,6 +277,7 @@ class Exporter:
         try:
             self._hubs = await self.kube.items(PDSHUB)
             self._views = await self.kube.items(ARCHIVE_VIEW)
+            self._runs = await self.kube.items(HUB_BACKUP) if _backs_up(self._hubs) else ()
         except KubeError:
             up = False
         now, reports = time.monotonic(), self.reports().values()
@@ -234,6 +285,6 @@ class Exporter:
         return text(
             Facts(
                 self.version, not self.unhealthy_reason(), self.busy(), up, self._hubs, self._views,
-                answering, len(reports) - answering, self.audit(), time.time(),
+                answering, len(reports) - answering, self.audit(), self._runs, self.failures(), time.time(),
             )
         )  # fmt: skip

@@ -16,3 +16,5 @@ OPERATOR_HEALTH = 8080
 """Of the operator's pod: /healthz and /metrics, plain HTTP."""
 DOOR_HTTP, DOOR_HTTPS = 8080, 8443
 """Of a hub's own door: what people reach at 80 and 443, by its Service."""
+HOMES_METRICS = 9812
+"""Of the node: /metrics of the driver of homes, plain HTTP, served by a container without rights beside it."""

@@ -33,6 +33,8 @@ WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 NAMESPACE = f"e2e-{WORKER}" if WORKER else "e2e"
 SYSTEM = "pdshub-system"
 SURVEYORS = "pdshub-surveyors"
+HOMES_CLASS = "pdshub-homes"
+"""The StorageClass of charts/pdshub that hack/up asks for."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -213,9 +215,10 @@ def one_at_a_time(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def demo(cluster: Cluster) -> dict[str, Any]:
-    """The hub of manifests/samples/demo.yaml, with this cluster's NAS."""
+    """The hub of manifests/samples/demo.yaml, with this cluster's NAS and homes that have their size."""
     text = (ROOT / "manifests/samples/demo.yaml").read_text().replace("nas.example.org", cluster.facts["NAS_IP"])
     found: dict[str, Any] = next(d for d in yaml.safe_load_all(text) if d and d["kind"] == "PDSHub")
+    found["spec"]["server"]["home"]["storageClassName"] = HOMES_CLASS  # as hack/up has it: homes with a size
     return found
 
 

@@ -155,8 +155,8 @@ def test_homes_are_retained_and_their_size_is_honest(cluster: Cluster, ada: Pers
     for claim in claims:
         assert volumes[claim["spec"]["volumeName"]]["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
     honest = cluster.condition("pdshub", "demo", "HomesEnforced", NAMESPACE)
-    assert honest["status"] == "False"
-    assert "size" in honest["message"]
+    assert honest["status"] == "True" and honest["reason"] == "Enforced"
+    assert "pdshub-homes" in honest["message"]
 
 
 def test_delete_and_apply_again_finds_users_and_files(cluster: Cluster, hub: dict[str, Any], bela: Person) -> None:

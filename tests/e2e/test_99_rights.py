@@ -16,7 +16,7 @@ from tests.e2e.conftest import SYSTEM
 
 pytestmark = pytest.mark.alone  # it reads what all others left behind
 LOG = "/var/log/kubernetes"
-OPERATOR, NODE = f"{SYSTEM}/pdshub-operator", f"{SYSTEM}/pdshub-node"
+OPERATOR, NODE, HOMES = f"{SYSTEM}/pdshub-operator", f"{SYSTEM}/pdshub-node", f"{SYSTEM}/pdshub-homes"
 SURVEYORS = "pdshub-surveyors"
 
 UNUSED: dict[tuple[str, str, str], str] = {
@@ -24,6 +24,10 @@ UNUSED: dict[tuple[str, str, str], str] = {
     ("pdshub-operator", "impersonate", "*"): "asked for inside of every request as an account",
     ("pdshub-operator", "*", "pdshubs/finalizers.pdshub.dev"): "owner references, where the API server minds them",
     ("pdshub-operator", "*", "archiveviews/finalizers.pdshub.dev"): "the same",
+    ("pdshub-operator", "create", "hubbackups.pdshub.dev"): "a schedule's runs, and those before upgrades: with --long",
+    ("pdshub-operator", "delete", "hubbackups.pdshub.dev"): "those beyond the history",
+    ("pdshub-operator", "create", "hubrestores.pdshub.dev"): "what people ask for at the hub's page: with --long",
+    ("pdshub-operator", "delete", "hubrestores.pdshub.dev"): "those beyond the history",
     ("pdshub-hub", "*", "daemonsets.apps"): "zero-to-jupyterhub's image pullers",
     ("pdshub-hub", "*", "statefulsets.apps"): "charts that the installation allows",
     ("pdshub-hub", "*", "jobs.batch"): "zero-to-jupyterhub's image pullers",
@@ -113,6 +117,7 @@ def test_every_right_is_used(cluster: Cluster, made: list[audit.Use], request: p
         ),
         *audit.unused(given(cluster, "clusterrole", "pdshub-hub"), tenant),
         *audit.unused(given(cluster, "clusterrole", "pdshub-node"), [use for use in made if use.account == NODE]),
+        *audit.unused(given(cluster, "clusterrole", "pdshub-homes"), [use for use in made if use.account == HOMES]),
     ]
     surprising = [str(grant) for grant in left if not is_explained(grant)]
     assert surprising == [], "nobody used these rights: take them away, or say why they are given"

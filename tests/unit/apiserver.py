@@ -130,7 +130,8 @@ class ApiServer:
         if plural == "rolebindings":
             only = asked.query.get("fieldSelector") == "metadata.name=pdshub-hub"
             return only or str(parts["rest"]) == "/pdshub-hub"
-        unbound = ["persistentvolumes", "nodes", "namespaces", "storageclasses", "pdshubs", "archiveviews"]
+        unbound = ["persistentvolumes", "nodes", "namespaces", "storageclasses"]
+        unbound += ["pdshubs", "archiveviews", "hubbackups", "hubrestores"]
         return where in OWN or plural in unbound or "/proxy/" in asked.path
 
     def _wake(self, plural: str) -> None:

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "pdshub"
 SYSTEM = "pdshub-system"
 SURVEYORS = "pdshub-surveyors"
+DRILLS = "pdshub-drill"
 IMAGE = "registry.example.org/pdshub/operator:0"
 """The one value that has no default."""
 POLICIES = "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy"

@@ -1,8 +1,21 @@
-"""The programs of hack/ are no package: they are found here."""
+"""The programs of hack/ are no package: they are found here. No test leaves its umask to the next one."""
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parents[2] / "hack" / "lib"))
+
+
+@pytest.fixture(autouse=True)
+def mask() -> Iterator[None]:
+    """Programs that tests run in this process set theirs for good."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)

@@ -76,7 +76,7 @@ class Listed(DummyAuthenticator):
         return username in json.load(open(os.path.join(FOLDER, "list.json")))["allowed"]
 
 
-CUSTOM = {f"custom:pdshub:{what}": {"description": what} for what in ("people", "audit")}
+CUSTOM = {f"custom:pdshub:{what}": {"description": what} for what in ("people", "audit", "earlier", "warnings")}
 define_custom_scopes(CUSTOM)  # before a handler names it
 
 

@@ -28,6 +28,7 @@ from pdshub.kube import (
 from pdshub.loops import LookAtHub, LookAtView, Operator, Surroundings
 from pdshub.reconcile.common.context import BundledChart
 from pdshub.reconcile.hub import reconcile as hub
+from pdshub.reconcile.hub.backup.loop import LookAtBackups
 from pdshub.reconcile.hub.context import HubContext
 from pdshub.reconcile.hub.people.loop import LookAtPeople
 from pdshub.survey_api import SurveyApi
@@ -56,7 +57,8 @@ class Cluster:
             "archive": {"allowed": [{"server": "10.0.0.0/8", "exports": ["/"]}]},
         }
         chart = BundledChart("/charts/airgap", "0.1.0", "abc")
-        made = Installation.model_validate({**settings, "surveyor": {"image": "pdshub:1"}})
+        images = {"surveyor": {"image": "pdshub:1"}, "backup": {"image": "pdshub:1"}}
+        made = Installation.model_validate({**settings, **images})
         return Surroundings(cast(Helm, self.helm), made, chart, SYSTEM, cast(SurveyApi, self.surveys))
 
     def prepare(self) -> None:
@@ -162,6 +164,7 @@ async def running(
     look_at_view: LookAtView = no_look,
     before: Callable[[Cluster], None] | None = None,
     look_at_people: LookAtPeople = no_look,
+    look_at_backups: LookAtBackups = no_look,
 ) -> AsyncIterator[tuple[Cluster, Operator]]:
     """An operator that watches; nobody asks it for its health, no node and no resync disturbs."""
     async with serving() as (server, kube):
@@ -171,7 +174,12 @@ async def running(
         if before:
             before(cluster)
         operator = Operator(
-            kube, cluster.surroundings(), cluster.counting(look_at_hub), cluster.counting(look_at_view), look_at_people
+            kube,
+            cluster.surroundings(),
+            cluster.counting(look_at_hub),
+            cluster.counting(look_at_view),
+            look_at_people,
+            look_at_backups,
         )
         operator.informers.start()
         kopf = [

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from pdshub.installation import NEVER
-from pdshub.render.names import NAMESPACE_LABEL
-from pdshub.wellknown import DRIVER, HELM_ACCOUNT, HUB_ROLE
+from pdshub.render.names import NAMESPACE_LABEL, REPOSITORY_LABEL
+from pdshub.wellknown import BACKUP_KEY_SUFFIX, DRIVER, HELM_ACCOUNT, HUB_ROLE
 from tests.unit.chart import FULL, POLICIES, SYSTEM, VALUES, Document, rendered, run
 
 POLICY, BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"
@@ -21,12 +21,14 @@ SEEN = {
     "pdshub-releases": ("secrets", "CREATE UPDATE"),
     "pdshub-account": ("serviceaccounts serviceaccounts/token", "CREATE"),
     "pdshub-account-pods": ("pods", "CREATE"),
+    "pdshub-backup-keys": ("pods pods/ephemeralcontainers", "CREATE UPDATE"),
+    "pdshub-backup-jobs": ("jobs", "CREATE"),
     "pdshub-services": ("services", "CREATE UPDATE"),
     "pdshub-volumes": ("persistentvolumes", "CREATE UPDATE DELETE"),
 }
 """Resources and operations: never a status, never finalizers; DELETE of the operator's own volumes alone."""
 BY_THE_OPERATOR = {"pdshub-rolebindings", "pdshub-volumes"}
-IN_HUB_NAMESPACES = {"pdshub-releases", "pdshub-services"}
+IN_HUB_NAMESPACES = {"pdshub-releases", "pdshub-services", "pdshub-backup-keys", "pdshub-backup-jobs"}
 
 
 def policies(values: Document | None = None) -> dict[str, Document]:
@@ -134,8 +136,62 @@ def test_names_are_those_of_the_source() -> None:
     assert f'"{DRIVER}"' in expressions(found["pdshub-volumes"])
     assert f'"{NAMESPACE_LABEL}"' in expressions(found["pdshub-volumes"])
     assert f'"{HUB_ROLE}"' in expressions(found["pdshub-rolebindings"])
-    for name in SEEN.keys() - {"pdshub-services"}:
+    for name in SEEN.keys() - {"pdshub-services", "pdshub-backup-keys"}:
         assert HELM_ACCOUNT in expressions(found[name]), name
+    for name in ("pdshub-backup-keys", "pdshub-backup-jobs"):
+        assert f'"{BACKUP_KEY_SUFFIX}"' in expressions(found[name]), name
+    assert f'"{REPOSITORY_LABEL}"' in expressions(found["pdshub-volumes"])
+
+
+@pytest.mark.parametrize(
+    ("policy", "spec"),
+    [("pdshub-backup-keys", "object.spec"), ("pdshub-backup-jobs", "object.spec.template.spec")],
+)
+def test_every_way_of_a_pod_to_a_secret_is_looked_at(policy: str, spec: str) -> None:
+    """Source: Kubernetes API, PodSpec: volumes, projected volumes, env and envFrom of three kinds of containers."""
+    (validation,) = policies()[policy]["validations"]
+    text = validation["expression"]
+    assert text.startswith(f"!{spec}.?volumes.orValue([]).exists(v, v.?secret.?secretName.")
+    assert "v.?projected.?sources.orValue([]).exists(s, s.?secret.?name." in text
+    for containers in ("containers", "initContainers", "ephemeralContainers"):
+        begin = f"!{spec}.?{containers}.orValue([]).exists(c, c.?env.orValue([]).exists(e, "
+        (found,) = [part for part in text.split(" && ") if part.startswith(begin)]
+        assert "e.?valueFrom.?secretKeyRef.?name." in found and "c.?envFrom.orValue([])" in found
+
+
+def test_pods_with_the_key_are_made_by_the_controller_of_jobs_alone() -> None:
+    (condition,) = policies()["pdshub-backup-keys"]["matchConditions"]
+    assert condition["expression"].startswith(
+        '!(request.userInfo.username in ["system:serviceaccount:kube-system:job-controller", '
+        '"system:kube-controller-manager"]) && '
+    )
+    assert 'request.?subResource.orValue("") == "ephemeralcontainers"' in condition["expression"], (
+        "not each change of a pod"
+    )
+
+
+@pytest.mark.parametrize(
+    ("allowed", "share"),
+    [
+        ([], "variables.repository && (false)"),
+        (
+            [{"server": "NAS.example.org", "paths": ["/b", "/c/d"]}],
+            'variables.repository && ((variables.volume.spec.nfs.server == "nas.example.org" && '
+            '(variables.volume.spec.nfs.path == "/b" || variables.volume.spec.nfs.path.startsWith("/b/"))) || '
+            '(variables.volume.spec.nfs.server == "nas.example.org" && (variables.volume.spec.nfs.path == "/c/d" || '
+            'variables.volume.spec.nfs.path.startsWith("/c/d/"))))',
+        ),
+    ],
+)
+def test_shares_for_backups_are_those_that_the_installation_allows(allowed: list[Document], share: str) -> None:
+    found = policies({"backup": {"allowed": allowed}})["pdshub-volumes"]["variables"]
+    assert {v["name"]: v["expression"] for v in found}["share"] == share
+
+
+@pytest.mark.parametrize("path", ["b", "/", "/b/", "/b/../c", '/b" || true || "', "/b c", "//b"])
+def test_shares_that_the_schema_refuses(path: str) -> None:
+    values = {"backup": {"allowed": [{"server": "nas.example.org", "paths": [path]}]}}
+    assert run("template", "pdshub", values=values).returncode != 0
 
 
 @pytest.mark.parametrize(("allowed", "refuses"), [(False, True), (True, False)])

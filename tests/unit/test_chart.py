@@ -18,7 +18,7 @@ from pdshub.object_cache import Scope
 from pdshub.reconcile.common import node_reports, watched
 from pdshub.reconcile.hub import api_server, dependents, seal
 from pdshub.wellknown import AUDIT_POD, DRIVER, HELM_ACCOUNT, HUB_ROLE, PROBED, SERVER_PRIORITY, UID
-from tests.unit.chart import FULL, ROOT, SURVEYORS, SYSTEM, VALUES, Document, pods, rendered
+from tests.unit.chart import DRILLS, FULL, ROOT, SURVEYORS, SYSTEM, VALUES, Document, pods, rendered
 from tests.unit.node.machine import eventually
 from tests.unit.test_airgap_chart import CASES, case
 
@@ -31,6 +31,9 @@ RBAC = "rbac.authorization.k8s.io"
 OPERATOR: Rules = {
     ("pdshub.dev", "pdshubs"): f"{READ} patch",
     ("pdshub.dev", "archiveviews"): WRITE,
+    ("pdshub.dev", "hubbackups"): f"{READ} create delete",
+    ("pdshub.dev", "hubrestores"): f"{READ} create delete",
+    **{("pdshub.dev", f"{kind}/status"): "patch" for kind in ("hubbackups", "hubrestores")},
     **{
         ("pdshub.dev", f"{kind}/{part}"): verb
         for kind in ("pdshubs", "archiveviews")
@@ -75,6 +78,13 @@ IN_SURVEYORS: Rules = {
     ("", "pods"): "list",
 }
 """Where surveyors live."""
+IN_DRILLS: Rules = {
+    **{("", kind): "get list create patch delete" for kind in ("secrets", "configmaps", "persistentvolumeclaims")},
+    ("batch", "jobs"): "get list create delete",
+    ("networking.k8s.io", "networkpolicies"): "get list create patch delete",
+    ("", "pods"): "list",
+}
+"""Where restores are practised, as the account of that namespace."""
 AUDITOR: Rules = {("", f"pods[{AUDIT_POD}]"): "get", ("", f"pods/exec[{AUDIT_POD}]"): "create"}
 """In the installation's namespace, for whoever an administrator binds it to: nobody is."""
 CLUSTER_ROLES = {
@@ -89,6 +99,7 @@ ROLES = {
     "pdshub-operator-surveyors": IN_SURVEYORS,
     "pdshub-operator-events": VIEW_EVENTS,
     "pdshub-auditor": AUDITOR,
+    "pdshub-drill": IN_DRILLS,
 }
 ACCOUNTS = {"pdshub-operator", "pdshub-node"}
 
@@ -129,6 +140,7 @@ def test_rights_are_bound_to_the_two_accounts_and_there_are_no_others() -> None:
         "pdshub-operator-events": "default",
         "pdshub-operator-api-server": "default",
         "pdshub-auditor": SYSTEM,
+        "pdshub-drill": DRILLS,
     }
     bound = {
         (kind, d["metadata"].get("namespace"), d["roleRef"]["kind"], d["roleRef"]["name"], s["name"], s["namespace"])
@@ -141,6 +153,7 @@ def test_rights_are_bound_to_the_two_accounts_and_there_are_no_others() -> None:
         ("RoleBinding", SYSTEM, "Role", "pdshub-operator-installation", "pdshub-operator", SYSTEM),
         ("RoleBinding", SYSTEM, "Role", "pdshub-operator-probes", "pdshub-operator", SYSTEM),
         ("RoleBinding", SURVEYORS, "Role", "pdshub-operator-surveyors", "pdshub-operator", SYSTEM),
+        ("RoleBinding", DRILLS, "Role", "pdshub-drill", HELM_ACCOUNT, DRILLS),
         ("RoleBinding", "default", "Role", "pdshub-operator-events", "pdshub-operator", SYSTEM),
         ("RoleBinding", "default", "Role", "pdshub-operator-api-server", "pdshub-operator", SYSTEM),
     }
@@ -188,6 +201,7 @@ def test_the_decision_counts_the_rights_as_they_are() -> None:
         ("`pdshub-system`", {**INSTALLATION, **PROBE_RECORD}),
         ("`default`", {**VIEW_EVENTS, **API_SERVER}),
         ("`pdshub-surveyors`", IN_SURVEYORS),
+        ("`pdshub-drill`", IN_DRILLS),
     ):
         (row,) = [line for line in text.splitlines() if line.startswith(f"| {where}")]
         assert row.endswith(f"| {verbs(rules)} verbs, {len(rules)} resources |"), row

@@ -10,9 +10,23 @@ from typing import Any
 
 import pytest
 
-from pdshub.kube import ARCHIVE_VIEW, CONFIG_MAP, DEPLOYMENT, PDSHUB, SECRET, SERVICE, STORAGE_CLASS, Kube
+from pdshub.kube import (
+    ARCHIVE_VIEW,
+    CLAIM,
+    CONFIG_MAP,
+    DEPLOYMENT,
+    HUB_BACKUP,
+    JOB,
+    PDSHUB,
+    POD,
+    SECRET,
+    SERVICE,
+    STORAGE_CLASS,
+    Kube,
+)
 from pdshub.loops import Operator
 from pdshub.reconcile.hub import reconcile as hub
+from pdshub.reconcile.hub.backup import reconcile as backup
 from pdshub.reconcile.hub.context import HubContext
 from pdshub.reconcile.hub.decide import Kind, decide
 from pdshub.reconcile.hub.people import reconcile as people
@@ -129,6 +143,71 @@ def test_a_copy_that_is_behind_brings_no_old_list_back() -> None:
             copy_of_hubs.objects["ns", "hub"] = {**known, "spec": {**known["spec"], "users": users}}
             await people.reconcile(operator.people.context, "ns", "hub")
             assert cluster.server.objects[path]["data"] == before
+
+    asyncio.run(main())
+
+
+def a_hub_with_backups(cluster: Cluster) -> None:
+    one_hub(cluster)
+    known = cluster.server.objects[PDSHUB.path("ns", "hub")]
+    what = {"homes": False, "database": False, "keys": False}
+    saved = {"repository": {"claim": {"name": "vault"}}, "suspend": True, "what": what}
+    cluster.put(PDSHUB, {**known, "spec": {**known["spec"], "backup": saved}})
+    cluster.put(CLAIM, {"metadata": {"name": "vault", "namespace": "ns"}, "spec": {"accessModes": ["ReadWriteMany"]}})
+
+
+def run_jobs(cluster: Cluster) -> None:
+    """Kubernetes runs the Jobs of backups that are there, each with success."""
+    for path, item in list(cluster.server.objects.items()):
+        if not path.startswith("/apis/batch/") or (item.get("status") or {}).get("conditions"):
+            continue
+        name = item["metadata"]["name"]
+        asked = json.loads(cluster.server.objects[CONFIG_MAP.path("ns", name)]["data"]["request.json"])
+        row = {"item": asked.get("item"), "phase": "Completed", "snapshot": "ab" * 32}
+        said = json.dumps({"ok": True, **({"item": row} if asked["action"] == "backup" else {})})
+        ended = {"name": "backup", "state": {"terminated": {"exitCode": 0, "message": said}}}
+        owner = {"kind": "Job", "name": name, "uid": item["metadata"]["uid"], "controller": True}
+        meta = {"name": f"{name}-x", "namespace": "ns", "ownerReferences": [owner]}
+        meta["labels"] = item["spec"]["template"]["metadata"]["labels"]
+        cluster.put(POD, {"metadata": meta, "status": {"phase": "Succeeded", "containerStatuses": [ended]}})
+        done = {"conditions": [{"type": "Complete", "status": "True", "reason": "x"}]}
+        cluster.put(JOB, {**item, "status": done})
+
+
+def test_backups_at_rest_ask_nothing_and_a_run_that_is_asked_for_is_heard_and_made() -> None:
+    """With the rights of the chart, and Jobs and ConfigMaps as the namespace's account."""
+    path = HUB_BACKUP.path("ns", "one")
+
+    def phase(cluster: Cluster) -> str:
+        return str((cluster.server.objects[path].get("status") or {}).get("phase"))
+
+    async def main() -> None:
+        async with running(before=a_hub_with_backups, look_at_backups=backup.reconcile) as (cluster, operator):
+            await settled(cluster, operator, ["ns"])
+            key = SECRET.path("ns", "hub-backup-key")
+            await eventually("the key is made", lambda: key in cluster.server.objects)
+            await eventually("nothing is due", lambda: operator.backups.queue.idle)
+            await backup.reconcile(operator.backups.context, "ns", "hub")
+            cluster.server.asked.clear()
+            await backup.reconcile(operator.backups.context, "ns", "hub")
+            assert asked_of_the_api_server(cluster) == []
+            conditions = cluster.server.objects[PDSHUB.path("ns", "hub")]["status"]["conditions"]
+            assert {"BackedUp", "KeyEscrowed", "Ready"} <= {c["type"] for c in conditions}
+            meta = {"name": "one", "namespace": "ns", "creationTimestamp": "2026-01-02T00:00:00Z"}
+            cluster.put(HUB_BACKUP, {"metadata": meta, "spec": {"hub": "hub"}})
+            await eventually("it is heard", lambda: phase(cluster) == "Running")
+
+            def done() -> bool:
+                run_jobs(cluster)
+                operator.backups.queue.enqueue(("ns", "hub"))
+                return phase(cluster) == "Completed"
+
+            await eventually("it ends", done)
+            status = cluster.server.objects[path]["status"]
+            assert [item["item"] for item in status["items"]] == ["objects"] and status["snapshots"] == 1
+            assert not [p for p in cluster.server.objects if p.startswith("/apis/batch/")]
+            acted = {a.acting for a in cluster.server.asked if "/batch/" in a.path}
+            assert acted == {"system:serviceaccount:ns:pdshub-helm"}
 
     asyncio.run(main())
 

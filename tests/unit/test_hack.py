@@ -52,7 +52,8 @@ def test_every_program_has_a_module_of_its_own() -> None:
     for name in golang.PACKAGES:
         assert (ROOT / "hack/tools" / name / "go.mod").exists(), name
     assert f"gitVersion=v{settings.KUBERNETES}" in golang.ldflags("kubernetes")
-    pinned = {"kubernetes": settings.KUBERNETES, "kind": settings.KIND, "helm": settings.HELM, "etcd": settings.ETCD}
+    pinned = {"kubernetes": settings.KUBERNETES, "kind": settings.KIND, "helm": settings.HELM}
+    pinned |= dict.fromkeys(("etcd", "etcdutl"), settings.ETCD)
     for name, version in pinned.items():
         assert f"v{version}" in (ROOT / "hack/tools" / name / "go.mod").read_text(), name
 
@@ -86,6 +87,29 @@ def test_facts_survive_the_shell(tmp_path: Path) -> None:
     facts.write(tmp_path / "env", written)
     assert facts.read(tmp_path / "env") == written
     assert facts.read(tmp_path / "none") == {}
+
+
+@pytest.mark.parametrize(
+    ("image", "observed", "counts", "runs"),
+    [
+        ("hub:new", 2, (1, 1, 1), True),
+        ("hub:old", 2, (1, 1, 1), False),
+        ("hub:new", 1, (1, 1, 1), False),
+        ("hub:new", 2, (2, 1, 1), False),
+        ("hub:new", 2, (1, 1, None), False),
+    ],
+    ids=["it does", "it waits for its copy", "it was just changed", "the old one is left", "it starts"],
+)
+def test_the_demo_hub_runs_this_checkout_before_somebody_signs_in(
+    image: str, observed: int, counts: tuple[int | None, ...], runs: bool
+) -> None:
+    status = dict(zip(("replicas", "updatedReplicas", "availableReplicas"), counts, strict=True))
+    deployment = {
+        "metadata": {"generation": 2},
+        "spec": {"template": {"spec": {"containers": [{"image": image}]}}},
+        "status": {"observedGeneration": observed, **status},
+    }
+    assert install.runs_image(deployment, "hub:new") is runs
 
 
 def test_condition_of_an_older_generation_does_not_count() -> None:

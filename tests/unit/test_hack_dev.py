@@ -17,7 +17,7 @@ from devcluster import app_images, artefact, code, dev, install, loading, settin
 from devcluster.engine import Engine
 
 ROOT = Path(__file__).parents[2]
-PROGRAMS = ("operator", "node", "nfs-helper", "surveyor", "audit")
+PROGRAMS = ("operator", "node", "nfs-helper", "surveyor", "audit", "homes")
 OLD = {"operator": "o:1", "hub": "h:1", "proxy": "p:1", "user": "u:1", "door": "d:1"}
 NEW = OLD | {"operator": "o:2"}
 CODE = dict.fromkeys(PROGRAMS, "code 1")
@@ -145,6 +145,7 @@ def test_what_changed(now: dict[str, str], there: dev.Running, changed: set[str]
         (("operator", "node"), (), ("operator", "node"), (), ()),
         (("operator", "node"), ("operator",), ("operator",), (), ("node",)),
         (("audit",), (), ("audit",), (), ()),
+        (("homes",), (), ("homes",), (), ()),
         (("audit", "surveyor"), (), (), ("audit", "surveyor"), ()),
         (("operator",), ("node",), (), (), ("operator",)),
         (("operator", "surveyor"), (), (), ("operator", "surveyor"), ()),

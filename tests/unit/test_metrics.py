@@ -172,6 +172,58 @@ def test_the_audit_log_in_numbers() -> None:
 def test_documented() -> None:
     """docs/metrics.md names every metric, and no other."""
     text = (Path(__file__).resolve().parents[2] / "docs/metrics.md").read_text()
-    shown = {"metadata": {"namespace": "ns", "name": "demo"}, "status": {"certificate": {}}}
+    shown = {
+        "metadata": {"namespace": "ns", "name": "demo"},
+        "status": {"certificate": {}, "conditions": [{"type": "RestoreVerified", "status": "True"}]},
+        "spec": {"backup": {"x": 1}},
+    }
     found = parsed(metrics.text(replace(FACTS, hubs=[HUB, shown])))
-    assert set(re.findall(r"`(pdshub_operator_\w+)`", text)) == {name for name, _ in found}
+    assert set(re.findall(r"`(pdshub_(?:operator|backup)_\w+)`", text)) == {name for name, _ in found}
+
+
+def test_backups_in_numbers() -> None:
+    """Of the last run that saved everything; one of single homes, or of another hub, tells nothing of it."""
+
+    def run(name: str, phase: str, created: str, hub: str = "demo", **more: Any) -> dict[str, Any]:
+        status = {"phase": phase, "started": created, "seconds": 60, "sizeBytes": 7, **more.pop("status", {})}
+        return {
+            "metadata": {"namespace": "ns", "name": name, "creationTimestamp": created},
+            "spec": {"hub": hub, **more},
+            "status": status,
+        }
+
+    hubs = [
+        {"metadata": {"namespace": "ns", "name": "demo"}, "spec": {"backup": {"x": 1}}},
+        {"metadata": {"namespace": "other", "name": "demo"}, "spec": {"backup": {"x": 1}}},
+        {"metadata": {"namespace": "none", "name": "demo"}, "spec": {}},
+    ]
+    runs = [
+        run("a", "Completed", "1970-01-01T00:01:00Z"),
+        run("b", "Completed", "1970-01-01T00:02:00Z", status={"sizeBytes": 9}),
+        run("c", "Failed", "1970-01-01T00:03:00Z"),
+        run("d", "Completed", "1970-01-01T00:04:00Z", users=["ada"]),
+        run("e", "Completed", "1970-01-01T00:05:00Z", hub="another"),
+    ]
+    found = parsed(metrics.text(replace(FACTS, hubs=hubs, runs=runs, failures={("ns", "demo"): 3})))
+    wanted = {
+        ("last_success_timestamp_seconds", "ns/demo"): 120,
+        ("last_duration_seconds", "ns/demo"): 60,
+        ("size_bytes", "ns/demo"): 9,
+        ("failures_total", "ns/demo"): 3,
+        ("last_success_timestamp_seconds", "other/demo"): 0,
+        ("failures_total", "other/demo"): 0,
+    }
+    assert {key: found["pdshub_backup_" + key[0], (("hub", key[1]),)] for key in wanted} == wanted
+    assert not [key for key in found if key[0].startswith("pdshub_backup_") and ("hub", "none/demo") in key[1]]
+
+
+@pytest.mark.parametrize(("status", "value"), [("True", 1.0), ("False", 0.0), ("Unknown", None), ("", None)])
+def test_a_drill_that_went_well_in_numbers_and_no_alarm_before_the_first(status: str, value: float | None) -> None:
+    rows = [
+        {"type": "BackedUp", "status": "True"},
+        *([{"type": "RestoreVerified", "status": status}] if status else []),
+    ]
+    meta = {"namespace": "ns", "name": "demo"}
+    hub = {"metadata": meta, "spec": {"backup": {"x": 1}}, "status": {"conditions": rows}}
+    found = parsed(metrics.text(replace(FACTS, hubs=[hub])))
+    assert found.get(("pdshub_backup_restore_verified", (("hub", "ns/demo"),))) == value

@@ -12,6 +12,8 @@ from pdshub import loops as program
 from pdshub.kube import ARCHIVE_VIEW, CLAIM, NETWORK_POLICY, PDSHUB, VOLUME
 from pdshub.loops import Operator
 from pdshub.reconcile.common import workqueue
+from pdshub.reconcile.hub.drill import reading as drill_reading
+from pdshub.reconcile.hub.recovery import reading as recovery_reading
 from pdshub.wellknown import MANAGER
 from tests.unit.settled import SURVEYORS, Cluster, eventually, heard, no_look, running
 
@@ -157,5 +159,16 @@ def test_a_watch_that_went_silent_is_noticed_by_the_resync() -> None:
             assert ("ns9", "hub") in operator.hubs.keys and not knows(), "the resync itself looks at it"
             await operator.resync()
             await eventually("everything is listed again", knows)
+
+    asyncio.run(main())
+
+
+def test_whoever_wants_a_repository_looks_for_its_turn_under_one_lock() -> None:
+    async def main() -> None:
+        async with running(no_look) as (_, operator):
+            own = operator.backups.context
+            for beside in (operator.drills.context, operator.recoveries.context):
+                assert beside.backups.turn is beside.live().backups.turn is own.turn
+            assert set(own.live().readers) == {drill_reading.reads, recovery_reading.reads}
 
     asyncio.run(main())

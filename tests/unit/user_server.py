@@ -61,14 +61,16 @@ def free_ports(count: int) -> list[int]:
 
 
 class SmallHub(BaseHTTPRequestHandler):
-    """Tells servers its version, and whose token it is."""
+    """Tells servers its version, and whose token it is; and what ``warnings`` says of those that it warns of."""
+
+    warnings = b'{"warnings": []}'
 
     def do_GET(self) -> None:
         known = self.headers.get("Authorization") == f"token {TOKEN}"
         model = {"kind": "user", "name": "ada", "admin": False, "groups": [], "scopes": ["access:servers!user=ada"]}
         whole = {"version": "5.5.4"} if self.path.rstrip("/") == "/hub/api" else model
         status = 200 if known or self.path.rstrip("/") == "/hub/api" else 403
-        body = json.dumps(whole).encode()
+        body = self.warnings if self.path == "/hub/api/pdshub/warnings" else json.dumps(whole).encode()
         self.send_response(status)
         for name, value in (("X-JupyterHub-Version", "5.5.4"), ("Content-Length", str(len(body)))):
             self.send_header(name, value)
@@ -139,6 +141,7 @@ def image(root: Path) -> Image:
     # in the image the system's folder of settings, which can't be another one
     made.copy("jupyter_server_config.py", "opt/jupyter/etc/jupyter/jupyter_server_config.py")
     made.copy("welcome.ipynb", "usr/local/share/pdshub/welcome.ipynb")
+    made.copy("pdshub_warnings.py", "usr/local/lib/pdshub/pdshub_warnings.py")
     (root / "usr/local/etc/pdshub/jupyter").mkdir(parents=True)
     (root / "usr/local/etc/pdshub/jupyter/migrated").touch()
     program = "import sys\nfrom jupyterhub.singleuser import main\nsys.exit(main())\n"

@@ -15,6 +15,15 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- $name }}
 {{- end }}
 
+{{- /* The namespace of drills: no hub's, and not the installation's own. */}}
+{{- define "pdshub.drillNamespace" -}}
+{{- $name := .Values.drill.namespace | default (printf "%s-drill" (.Release.Namespace | trimSuffix "-system" | trunc 57 | trimSuffix "-")) }}
+{{- if has $name (list .Release.Namespace (include "pdshub.surveyorNamespace" .)) }}
+{{- fail (printf "drill.namespace: %s has pods of its own: name another" $name) }}
+{{- end }}
+{{- $name }}
+{{- end }}
+
 {{- define "pdshub.selector" -}}
 app.kubernetes.io/name: pdshub
 app.kubernetes.io/instance: {{ .root.Release.Name }}

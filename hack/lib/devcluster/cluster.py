@@ -116,10 +116,9 @@ def create(paths: Paths, engine: Engine, tools: Tools, node_ref: str, built: boo
 
 
 def add_ons(paths: Paths, tools: Tools, built: bool) -> None:
-    """Network policy where the node image has none, and the storage class of homes; wait for the node."""
+    """Network policy where the node image has none; wait for the node."""
     if built:
         kubectl(paths, tools, "apply", "-f", KIND_FILES / "kube-router.yaml")
-    kubectl(paths, tools, "apply", "-f", KIND_FILES / "homes.yaml")
     kubectl(paths, tools, "wait", "--for=condition=Ready", "node", "--all", "--timeout=120s")
     if built:
         kubectl(paths, tools, "-n", "kube-system", "rollout", "status", "daemonset/kube-router", "--timeout=120s")

@@ -18,6 +18,7 @@ PROGRAMS = {
     "nfs-helper": "pdshub.node.source.nfs_helper",
     "surveyor": "pdshub.surveyor.main",
     "audit": "pdshub.audit_log.query",
+    "homes": "pdshub.homes.main",
 }
 """Program -> the module it starts with."""
 KEPT = 20

@@ -25,19 +25,20 @@ from .run import StepFailed, log_to, output
 from .settings import Paths
 from .world import World
 
-PARTS = ("operator", "node", "audit", "surveyor", "hub", "proxy", "user", "door", "chart")
+PARTS = ("operator", "node", "audit", "homes", "surveyor", "hub", "proxy", "user", "door", "chart")
 HUB_IMAGES = ("hub", "proxy", "user", "door")
 ALONE = {
     "operator": "deployment/pdshub-operator",
     "node": "daemonset/pdshub-node",
     "audit": "statefulset/pdshub-audit",
+    "homes": "daemonset/pdshub-homes",
 }
 """Parts that can be restarted without an upgrade of the installation -> their workload."""
 HELPER = "nfs-helper"
 READY_SECONDS = 180
 SUMMARY = "rebuild what changed since what the cluster runs, load it, restart what uses it, and wait until it is ready"
 EPILOG = (
-    "Without PART everything that changed. operator, node and audit (the reader of the audit log) are restarted alone; "
+    "Without PART everything that changed. operator, node, homes and audit (the audit log's reader) restart alone; "
     "surveyor, hub, proxy, user, door and chart upgrade the installation, which restarts all its programs. Parts that "
     "changed and were not named keep what they run until ./hack/dev or ./hack/up."
 )

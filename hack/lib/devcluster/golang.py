@@ -28,6 +28,7 @@ KUBERNETES_COMMANDS = (
 PACKAGES: dict[str, tuple[str, ...]] = {
     "kubernetes": tuple(f"k8s.io/kubernetes/cmd/{c}" for c in KUBERNETES_COMMANDS),
     "etcd": ("go.etcd.io/etcd/server/v3",),
+    "etcdutl": ("go.etcd.io/etcd/etcdutl/v3", "go.etcd.io/etcd/etcdctl/v3"),
     "kube-router": ("github.com/cloudnativelabs/kube-router/cmd/kube-router",),
     "kind": ("sigs.k8s.io/kind",),
     "helm": ("helm.sh/helm/v3/cmd/helm",),
@@ -41,6 +42,8 @@ PACKAGES: dict[str, tuple[str, ...]] = {
         "github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv",
     ),
     "contour": ("github.com/projectcontour/contour/cmd/contour",),
+    "restic": ("github.com/restic/restic/cmd/restic",),
+    "versitygw": ("github.com/versity/versitygw/cmd/versitygw",),
 }
 """Program (a folder of hack/tools with a go.mod of its own) -> packages built from it."""
 

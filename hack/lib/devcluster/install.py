@@ -26,6 +26,9 @@ DEMO = "demo"
 CHART_DIR = ROOT / "charts" / "pdshub"
 SAMPLE = ROOT / "manifests" / "samples" / "demo.yaml"
 SAMPLE_NAS = "nas.example.org"
+HOMES_CLASS = "pdshub-homes"
+SAMPLE_HOME = ("home: {size: 1Gi}", f"home: {{size: 1Gi, storageClassName: {HOMES_CLASS}}}")
+"""What the sample says of homes, and what it says here: the cluster's default class has no sizes."""
 FIRST_NOTEBOOK = ROOT / "hack" / "lib" / "first_notebook.py"
 USER = "ada"
 
@@ -62,8 +65,12 @@ def values(world: World, images: Mapping[str, str]) -> dict[str, Any]:
         "signIn": {"google": sign_in_for_tests()},
         # a CA of the tests runs on this machine (tests/e2e/test_67_door.py)
         "network": {"acmeRanges": ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]},
+        # and a service of S3 (tests/e2e/test_73_backup.py)
+        "backup": {"ranges": ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]},
         # hack/test --chart: a chart repository that is a pod of the cluster
         "operator": {"extraEgress": [{"ports": [{"port": 8000, "protocol": "TCP"}]}]},
+        # homes of tests are many, small and nearly empty, and the machine's disk is not theirs alone
+        "homes": {"enabled": True, "overcommit": 4},
     }
 
 
@@ -90,6 +97,7 @@ def operator(world: World) -> bool:
     is_deployed = is_released(paths, wanted) and output([*helm, "list", "--short", "--deployed"])
     if is_deployed and set(workload_images(paths).values()) == {world.images["operator"]}:
         return False
+    _forget_former_class(world)
     file = paths.cluster / "values.json"
     file.write_text(_text(wanted))
     run(
@@ -102,6 +110,14 @@ def operator(world: World) -> bool:
     _marker(paths).write_text(_key(wanted))
     code.remember(paths, world.images["operator"], code.digests(surroundings(world.base_ref)))
     return True
+
+
+def _forget_former_class(world: World) -> None:
+    """Clusters of before have a class of this name over local-path; Helm takes over nothing that it did not make."""
+    kubectl: list[str | Path] = [world.kit().kubectl, "--kubeconfig", world.paths.kubeconfig]
+    asked = ("get", "storageclass", HOMES_CLASS, "--ignore-not-found", "-o", "jsonpath={.provisioner}")
+    if output([*kubectl, *asked]).strip() == "rancher.io/local-path":
+        cluster.kubectl(world.paths, world.kit(), "delete", "storageclass", HOMES_CLASS)
 
 
 def helm_command(paths: Paths) -> list[str | Path]:
@@ -165,14 +181,35 @@ def demo_hub(world: World) -> None:
         },
     }
     cluster.kubectl(world.paths, kit, "apply", "-f", "-", stdin=json.dumps(namespace))
-    sample = SAMPLE.read_text().replace(SAMPLE_NAS, world.nas_ip)
+    sample = SAMPLE.read_text().replace(SAMPLE_NAS, world.nas_ip).replace(*SAMPLE_HOME)
     is_new = not output([kit.kubectl, "--kubeconfig", world.paths.kubeconfig, "get", "ph", "-n", DEMO, "-o", "name"])
     began = time.monotonic()
     cluster.kubectl(world.paths, kit, "apply", "-n", DEMO, "-f", "-", stdin=sample)
     _wait(world, "Ready", 300)
     if is_new:
         world.apply_to_ready = round(time.monotonic() - began, 1)
+    _wait_for_image(world, 300)
+    _wait(world, "Ready", 300)
     _wait(world, "ArchiveReady", 120)
+
+
+def _wait_for_image(world: World, seconds: float) -> None:
+    """Wait until the demo hub runs this checkout's image: a hub is Ready while its database is copied before an
+    upgrade, and restarts after that."""
+    until = time.monotonic() + seconds
+    while not runs_image(_get(world, "deployments.apps", "hub"), world.images["hub"]):
+        if time.monotonic() > until:
+            raise StepFailed(f"the demo hub does not run {world.images['hub']} after {seconds:.0f} s")
+        time.sleep(0.5)
+
+
+def runs_image(deployment: dict[str, Any], image: str) -> bool:
+    """Whether a Deployment's only pod has this image, and no other of it is left."""
+    spec, status = deployment["spec"], deployment.get("status", {})
+    images = {container["image"] for container in spec["template"]["spec"]["containers"]}
+    current = status.get("observedGeneration") == deployment["metadata"]["generation"]
+    counts = (status.get("replicas"), status.get("updatedReplicas"), status.get("availableReplicas"))
+    return image in images and current and counts == (1, 1, 1)
 
 
 def _wait(world: World, condition: str, seconds: float) -> None:

@@ -11,7 +11,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import dev, engine, figures, generate, golang, programs, publish, repair, testing, times, up, venv
+from . import dev, engine, figures, generate, golang, programs, publish, repair, testing, times, up, venv, worker
 from .artefact import lock
 from .console import complain, say
 from .facts import read
@@ -97,7 +97,10 @@ def _generate(paths: Paths, args: argparse.Namespace) -> int:
 def _repair(paths: Paths, args: argparse.Namespace) -> int:
     del args
     with log_to(paths.logs / "repair.log"), lock(paths.locks / "up"):
-        repair.repair(engine.find(paths), say)
+        found = engine.find(paths)
+        repair.repair(found, say)
+        if worker.leave(paths, found):
+            say("repairing: a second node of tests that were killed is gone")
     return 0
 
 

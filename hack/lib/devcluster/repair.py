@@ -115,4 +115,4 @@ def _remove(engine: Engine, belief: Belief) -> None:
 
 
 def _is_ours(name: str) -> bool:
-    return name.startswith("pdshub") or name.endswith("-control-plane")
+    return name.startswith("pdshub") or name.endswith(("-control-plane", "-worker"))

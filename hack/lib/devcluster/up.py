@@ -21,6 +21,7 @@ from . import (
     registry,
     repair,
     store,
+    worker,
 )
 from .console import elapsed, say
 from .engine import LABEL, NETWORK, Engine
@@ -31,8 +32,8 @@ from .steps import Step, record, run_steps, table
 from .venv import venv
 from .world import World
 
-HOST_PACKAGES = ("ca-certificates", "iproute2", "mount", "tar", "fuse3")
-"""fuse3: unit tests of the node plugin mount with it."""
+HOST_PACKAGES = ("ca-certificates", "iproute2", "mount", "tar", "fuse3", "xfsprogs")
+"""fuse3: unit tests of the node plugin mount with it; xfsprogs: those of homes make file systems."""
 
 
 def up(paths: Paths, *, cluster_only: bool, demo: bool) -> None:
@@ -42,6 +43,7 @@ def up(paths: Paths, *, cluster_only: bool, demo: bool) -> None:
         machine.install_packages(HOST_PACKAGES)
         found = engine.find(paths)
         repair.repair(found, say)
+        worker.leave(paths, found)
         engine.network(found)
         world = World(paths, found, registry.use_registry())
     say(f"{found.name}; images: {'from a registry' if world.registry else 'built here (no registry answers)'}")
@@ -75,10 +77,11 @@ def prepare(world: World) -> list[Step]:
     """Steps up to a cluster with a NAS and all images. Go compiles beside what waits for the network."""
     paths = world.paths
     steps = [Step("go", "go", lambda: bool(golang.go(paths)) and None)]
-    names = ["helm", "csi-sanity", "caddy", "pebble"]
+    names = ["helm", "csi-sanity", "caddy", "pebble", "restic", "versitygw"]
     if not world.registry:
         names += ["kubernetes", "etcd", "kube-router", "coredns", "local-path-provisioner", "pause"]
-    programs = [Step(f"go {n}", "go", lambda n=n: golang.tool(paths, n).ensure(paths)[1], ("go",)) for n in names]  # type: ignore[misc]
+    built = (*names, "etcdutl")  # the last one is for tests: no image waits for it
+    programs = [Step(f"go {n}", "go", lambda n=n: golang.tool(paths, n).ensure(paths)[1], ("go",)) for n in built]  # type: ignore[misc]
     steps += [
         programs[0],  # first: the operator's image has it, and later images wait behind that one
         Step("kind and kubectl", "go", lambda: _tools(world), ("go",)),
@@ -234,6 +237,7 @@ def down(paths: Paths, *, everything: bool) -> None:
             say(f"no engine, so no containers: {e}")
             return
         repair.repair(found, say)
+        worker.leave(paths, found)
         kit = cluster.Tools(paths.bin / "kind", paths.bin / "kubectl")
         cluster.remove(paths, found, kit)
         nas.remove(paths, found)

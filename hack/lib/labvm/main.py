@@ -170,9 +170,11 @@ def snapshot(project: Path, environment: Path, also: list[str]) -> None:
 
     With byte code, which the guest can't write and would take long to make under emulation.
     """
-    for name in ("operator/pdshub", "tests/lab", *also):
+    for name in ("operator/pdshub", "deploy/machine", "tests/lab", *also):
         shutil.copytree(ROOT / name, project / name)
     shutil.copy(ROOT / "pyproject.toml", project)
+    (project / "docs").mkdir(exist_ok=True)
+    shutil.copy(ROOT / "docs/recover-machine.md", project / "docs")  # whose commands are given
     run([environment / "bin/python", "-m", "compileall", "-q", project])
 
 

@@ -1,6 +1,6 @@
 """What the lab takes from apt, without starting a service or changing apt's settings.
 
-Programs with no service of their own are installed. The NFS server and its helpers would start with the
+Programs with no service of their own are installed. The NFS server, LVM and their helpers would start with the
 package, so they are only unpacked into the cache, and so are the kernels; those come from Debian releases
 other than the machine's own through a private apt folder.
 """
@@ -19,7 +19,7 @@ from devcluster.run import StepFailed, output, run, succeeds
 INSTALLED = ("qemu-system-x86", "kmod", "busybox-static", "file", "iproute2", "iptables", "debian-archive-keyring")
 """Needed on the machine itself; none of them has a service."""
 
-UNPACKED = ("nfs-kernel-server", "nfs-common", "rpcbind")
+UNPACKED = ("nfs-kernel-server", "nfs-common", "rpcbind", "lvm2", "thin-provisioning-tools", "xfsprogs")
 """Needed in the guest only; each would start a service here."""
 
 KERNELS: dict[str, tuple[str, ...]] = {"6.1": ("bookworm",), "6.12": ("bookworm-backports", "trixie")}
@@ -59,7 +59,7 @@ def unpack(packages: list[Path], into: Path) -> None:
 
 
 def tools() -> Artefact:
-    """``usr/sbin`` and more with the NFS server; packages that the machine has already are left out."""
+    """``usr/sbin`` and more with the NFS server and LVM; packages that the machine has already are left out."""
     here = [output(["dpkg-query", "-W", "-f=${Package}=${Version} ", p]) for p in UNPACKED if installed(p)]
 
     def build(work: Path) -> None:

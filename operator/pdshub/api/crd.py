@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from pdshub.api import hub, view
+from pdshub.api import backup, hub, view
 from pdshub.wellknown import GROUP, VERSION
 
 CHART_FOLDER = Path("charts/pdshub/files/crds")
@@ -114,6 +114,12 @@ def documents() -> dict[str, dict[str, Any]]:
         "pdshub.dev_pdshubs.yaml": document(hub.PDSHub, "pdshubs", "ph", "Namespaced", hub.PRINTER_COLUMNS),
         "pdshub.dev_archiveviews.yaml": document(
             view.ArchiveView, "archiveviews", "av", "Cluster", view.PRINTER_COLUMNS
+        ),
+        "pdshub.dev_hubbackups.yaml": document(
+            backup.HubBackup, "hubbackups", "hb", "Namespaced", backup.BACKUP_COLUMNS
+        ),
+        "pdshub.dev_hubrestores.yaml": document(
+            backup.HubRestore, "hubrestores", "hr", "Namespaced", backup.RESTORE_COLUMNS
         ),
     }
 

@@ -17,10 +17,13 @@ from pdshub.api.base import (
     StatusModel,
     rules,
 )
+from pdshub.api.hub_backup import Backup
+from pdshub.api.hub_bootstrap import IMMUTABLE, Bootstrap, RecoveryStatus
 from pdshub.api.hub_chart import Chart
 from pdshub.api.hub_limits import Bounds, Resources, ServerResources
 from pdshub.api.hub_network import Network
 from pdshub.api.hub_tls import Tls, is_public_name
+from pdshub.api.hub_upgrade import Upgrade, UpgradeStatus
 from pdshub.api.hub_users import Users
 from pdshub.api.quota import Quota, shortage
 from pdshub.api.status import CertificateStatus, Condition
@@ -245,6 +248,7 @@ class PDSHubSpec(Model):
                 "!has(self.tls) || has(self.tls.none) || has(self.hostname)",
                 "hostname is missing: tls needs the public name, as hub.example.org",
             ),
+            IMMUTABLE,
         )
     )
     hostname: str | None = Field(
@@ -277,7 +281,16 @@ class PDSHubSpec(Model):
     service: Service = Field(default_factory=Service, description="How the hub is reached.")
     network: Network = Field(default_factory=Network, description="What user servers reach.")
     tls: Tls | None = Field(default=None, description="Who ends TLS; nothing: plain HTTP, and nobody is asked.")
+    backup: Backup | None = Field(
+        default=None, description="Copies of homes, database and keys; none: nothing is saved."
+    )
+    bootstrap: Bootstrap | None = Field(
+        default=None, description="How the hub begins, once: from a backup; none: empty, or with what it left here."
+    )
     chart: Chart = Field(default_factory=Chart, description="Helm chart of the hub.")
+    upgrade: Upgrade = Field(
+        default_factory=Upgrade, description="The database before another chart or hub image, and the way back."
+    )
     values: dict[str, Any] = Field(
         default_factory=dict,
         description="Helm values over what PDSHub renders, by Helm's rules: maps merge, lists replace, null deletes.",
@@ -335,6 +348,8 @@ class PDSHubStatus(StatusModel):
     attempted_digest: str = Field(default="", description="Digest of chart and values that was attempted last.")
     releasing: int = Field(default=0, description="Revision that helm makes or made last; 0 once it is sealed.")
     sealed_by: str = Field(default="", description="Name of the key with which the release was sealed last.")
+    upgrade: UpgradeStatus | None = Field(default=None, description="Copies of the database, and how far a return is.")
+    recovery: RecoveryStatus | None = Field(default=None, description="How far spec.bootstrap.recovery is.")
     conditions: list[Condition] = Field(default_factory=list)
 
 

@@ -18,6 +18,8 @@ LIST_CHANGE = "list-change"
 """Who may sign in was changed: ``added`` and ``removed`` by kind, ``by`` or ``person``, the field ``manager``."""
 REMOVAL = "removal"
 """Somebody was removed from a hub: ``step`` says how far it is."""
+HOME_RESTORE = "home-restore"
+"""Somebody who asked at the hub gets something of their home back: ``restore`` names the HubRestore."""
 HUB_FOLLOWED, HUB_RESTARTED = "hub-followed", "hub-restarted"
 """A hub's spool is read for the first time; a new run of it began, and what the old one wrote last may be missing."""
 GAP = "gap"
@@ -28,7 +30,7 @@ FAILED = "log-failed"
 """Entries could not be written for a while; ``lost``: so many of the operator's own are not kept."""
 UNREADABLE = "unreadable"
 """A hub wrote an entry that is none."""
-OWN = frozenset({LIST_CHANGE, REMOVAL, HUB_FOLLOWED, HUB_RESTARTED, GAP, OPENED, PRUNED, MENDED, FAILED})
+OWN = frozenset({LIST_CHANGE, REMOVAL, HOME_RESTORE, HUB_FOLLOWED, HUB_RESTARTED, GAP, OPENED, PRUNED, MENDED, FAILED})
 """Events that no hub may write."""
 
 ELSEWHERE = "see the API server's audit log"

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pdshub.archive.findings import printable
-from pdshub.cli import hub_choice, terminal, users, volume_use, words
+from pdshub.cli import homes_move, homes_reset, hub_choice, terminal, users, volume_use, words
 from pdshub.cli.archive import Said
 from pdshub.cli.census import Census, quantity
-from pdshub.cli.hub_choice import key
+from pdshub.cli.hub_choice import UseError, key
 from pdshub.cli.kubectl import Kubectl
 
 Json = dict[str, Any]
@@ -118,11 +118,38 @@ def listing(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     return {"hubs": answer}, "\n\n".join(blocks) or "no hubs", 0
 
 
+def run(kubectl: Kubectl, args: argparse.Namespace) -> Said:
+    """``homes list``, ``reset`` or ``move``. Raises UseError where a name is said that has no meaning."""
+    if args.command == "reset":
+        return homes_reset.reset(kubectl, args)
+    if args.command == "move":
+        return homes_move.move(kubectl, args)
+    if args.name:
+        raise UseError(f"{args.name!r} has no meaning here: kubectl pdshub homes lists every home")
+    return listing(kubectl, args)
+
+
+EXAMPLES = f"""examples:
+  kubectl pdshub homes --sort size
+  kubectl pdshub homes reset ada@example.org             # settings go to before-reset-<date>, after a backup
+  kubectl pdshub homes reset ada@example.org --dry-run
+{homes_move.EXAMPLES}
+
+exit codes of reset: 0 done; 1 something could not be moved, or the home could not be saved; 2 wrong use
+exit codes of move: 0 done; 1 failed: the home is as it was, or the same command goes on, as is said; 2 wrong use;
+3 the storage has not grown the volume yet"""
+
+
 def arguments(top: Any, common: argparse.ArgumentParser) -> None:
     """The command line of ``homes``. ``top``: where commands are added; ``common``: options that every one has."""
-    said = "every home: its user, size, how full it is, last use, whether anybody needs it"
-    sub: argparse.ArgumentParser = top.add_parser("homes", parents=[common], help=said, description=said)
-    sub.add_argument("command", nargs="?", choices=("list",), default="list", help="the default")
+    said = "every home: its user, size, how full it is, last use, whether anybody needs it; reset, move"
+    sub: argparse.ArgumentParser = top.add_parser(
+        "homes", parents=[common], help=said, description=said, epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    sub.add_argument("command", nargs="?", choices=("list", "reset", "move"), default="list", help="default: list")
+    homes_reset.arguments(sub)
+    homes_move.arguments(sub)
     hub_choice.arguments(sub)
     sub.add_argument("--sort", choices=ORDERS, default="user", help="largest, or longest unused, first (default: user)")
-    sub.set_defaults(run=listing)
+    sub.set_defaults(run=run)

@@ -1,9 +1,9 @@
-"""``kubectl pdshub``: what PDSHub shows, decisions about archive views, people and homes of hubs.
+"""``kubectl pdshub``: what PDSHub shows, decisions about archive views, people, homes and backups of hubs.
 
 Exit codes: 0 done; 1 it failed (verify: files differ; explain: no such path; probe: what is
 closed was reached; users: refused, or somebody is on no list; audit --verify: the log was
 changed; proxy check: something does not hold); 2 wrong use; 3 waiting took too long (users: it
-is written, but not in effect yet).
+is written, but not in effect yet; backup, restore: it goes on); 4 backup, restore: done in part.
 """
 
 from __future__ import annotations
@@ -13,7 +13,21 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 
-from pdshub.cli import archive, audit, homes, preview, probe, proxy, terminal, users, words
+from pdshub.cli import (
+    archive,
+    audit,
+    backup,
+    homes,
+    preview,
+    probe,
+    proxy,
+    restore,
+    restore_deleted,
+    rollback,
+    terminal,
+    users,
+    words,
+)
 from pdshub.cli.choose import ChoiceError
 from pdshub.cli.hub_choice import HUBS
 from pdshub.cli.kubectl import Kubectl, KubectlError
@@ -54,6 +68,10 @@ def parser() -> argparse.ArgumentParser:
     probe.arguments(network)
     users.arguments(areas, _common(OF_HUBS))
     homes.arguments(areas, _common(OF_HUBS))
+    backup.arguments(areas, _common(OF_HUBS))
+    restore.arguments(areas, _common(OF_HUBS))
+    restore_deleted.arguments(areas, _common(OF_HUBS))
+    rollback.arguments(areas, _common(OF_HUBS))
     proxy.arguments(areas, lambda: _common(OF_HUBS))
     log = areas.add_parser(
         "audit", parents=[common], help="who signed in, was refused, entered whose server, was removed"

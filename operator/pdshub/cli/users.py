@@ -7,7 +7,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pdshub.archive.findings import printable
-from pdshub.cli import census, change, enforced, hub_choice, terminal, users_act, users_plan, users_table
+from pdshub.cli import (
+    census,
+    change,
+    enforced,
+    hub_choice,
+    offboard_archive,
+    terminal,
+    users_act,
+    users_plan,
+    users_table,
+)
 from pdshub.cli.archive import CliError, Said
 from pdshub.cli.hub_choice import HUBS, key
 from pdshub.cli.kubectl import Kubectl, KubectlError
@@ -95,11 +105,14 @@ def admin(kubectl: Kubectl, args: argparse.Namespace) -> Said:
 
 
 def offboard(kubectl: Kubectl, args: argparse.Namespace) -> Said:
-    """Ends somebody's access for good, and marks their home as that of somebody who left. It is kept."""
+    """Ends somebody's access for good, and marks their home as that of somebody who left.
+
+    It is kept; with ``--archive`` it is saved, and removed where name and date are confirmed.
+    """
     hub, roll, people = _begun(kubectl, args)
     namespace, _ = key(hub)
-    plan = users_plan.offboard(hub, roll, people)
-    claims = users_act.homes(kubectl, namespace, people)
+    plan, claims = users_plan.offboard(hub, roll, people), users_act.homes(kubectl, namespace, people)
+    who = offboard_archive.begun(args, hub, people, claims) if args.archive else ""
     if not plan.changed:
         plan.unchanged += [f"{name} is on no list that is read here" for name in people]
 
@@ -109,7 +122,8 @@ def offboard(kubectl: Kubectl, args: argparse.Namespace) -> Said:
         said = [f"home {claim} is kept, marked {OFFBOARDED}={day}" for claim in marked]
         return {"homes": marked}, said or ["there is no home to keep"]
 
-    return users_act.carry_out(kubectl, args, hub, plan, question=_question(hub, plan), then=keep)
+    said = users_act.carry_out(kubectl, args, hub, plan, question=_question(hub, plan), then=keep)
+    return offboard_archive.after(kubectl, args, hub, who, claims, said) if args.archive else said
 
 
 def _question(hub: Json, plan: users_plan.Plan) -> str:
@@ -208,5 +222,6 @@ def arguments(top: Any, common: argparse.ArgumentParser) -> None:
     p = changes(command("admin", admin, "make somebody an admin of the hub, or no admin any more"))
     p.add_argument("name", metavar="NAME", help="Google: the whole e-mail address")
     p.add_argument("state", choices=("on", "off"))
-    changes(command("offboard", offboard, "end somebody's access for good; the home is kept and marked", "+"))
+    p = changes(command("offboard", offboard, "end somebody's access for good; the home is kept and marked", "+"))
+    offboard_archive.arguments(p)
     changes(command("approve", approve, "approve a list that lost many people at once, after seeing who they are"))

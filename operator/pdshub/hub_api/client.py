@@ -115,6 +115,27 @@ class HubClient:
         _, found = await self._call("GET", "pdshub", "audit", query=query, seconds=wait + _SECONDS)
         return found
 
+    # --- earlier versions
+
+    async def questions(self, run: str, after: int, wait: int) -> Any:
+        """What people ask of their earlier versions: JSON that is not looked at here.
+
+        ``wait``: seconds for which the hub may wait for a question after number ``after`` of one of its runs.
+        """
+        query = {"run": run, "after": str(after), "wait": str(wait)}
+        _, found = await self._call("GET", "pdshub", "earlier", query=query, seconds=wait + _SECONDS)
+        return found
+
+    async def answer(self, body: Mapping[str, Any]) -> bool:
+        """Answer a question; False where it is not open any more."""
+        status, _ = await self._call("POST", "pdshub", "earlier", body=dict(body), also=(404,))
+        return status != 404
+
+    async def warn(self, user: str, id: str, message: str, seconds: float) -> None:
+        """Warn somebody who works in their server of something in so many seconds; the same ``id`` is the same."""
+        body = {"id": id, "user": user, "message": message, "seconds": seconds}
+        await self._call("POST", "pdshub", "warnings", body=body)
+
     # --- users
 
     async def users(self) -> list[HubUser]:

@@ -30,11 +30,13 @@ class ChartRef:
     """Of the trouble, as one word."""
     digest: str = ""
     """sha256:… of the packaged chart, where one is asked for."""
+    origin: str = ""
+    """Where it comes from, in words; empty: the repository, or the operator's image."""
 
     @property
     def title(self) -> str:
         """The chart in an admin's words."""
-        where = f"repository {self.repository}" if self.repository else "the operator's image"
+        where = self.origin or (f"repository {self.repository}" if self.repository else "the operator's image")
         return f"chart {self.ref.rsplit('/', 1)[-1]} {self.version} of {where}"
 
 

@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pdshub.wellknown import HOMES_DRIVER
+
 LOOSE = ("rancher.io/local-path", "*hostpath*", "*nfs*", "efs.csi.aws.com", "kubernetes.io/no-provisioner")
 """Provisioners whose volumes are directories of something larger."""
 STRICT = (
+    HOMES_DRIVER,
     "ebs.csi.aws.com",
     "fsx.openzfs.csi.aws.com",
     "pd.csi.storage.gke.io",

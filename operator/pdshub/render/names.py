@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from pdshub.wellknown import GROUP, MANAGER
+from pdshub.wellknown import BACKUP_KEY_SUFFIX, GROUP, MANAGER
 
 FINALIZER = f"{GROUP}/finalizer"
 VIEW_FINALIZER = f"{GROUP}/view"
@@ -13,6 +13,10 @@ HUB_LABEL = f"{GROUP}/hub"
 NAMESPACE_LABEL = f"{GROUP}/namespace"
 VIEW_LABEL = f"{GROUP}/view"
 ENVIRONMENT_LABEL = f"{GROUP}/environment"
+REPOSITORY_LABEL = f"{GROUP}/repository"
+"""Of volume and claim of a repository of backups."""
+RUN_LABEL = f"{GROUP}/run"
+"""Of a backup Job and its pod: the HubBackup or HubRestore that it is part of."""
 NOTICE_ANNOTATION = f"{GROUP}/notice"
 PEOPLE_ANNOTATION = f"{GROUP}/people"
 """Of a hub's pod: digest of the list that its kubelet was told to look for. Of a ConfigMap: digest of its content."""
@@ -22,6 +26,13 @@ DATABASE_CLAIM = "hub-db-dir"
 """The claim of the hub's database, as the zero-to-jupyterhub chart names it."""
 HOME_LABELS = {"component": "singleuser-storage"}
 SERVER_LABELS = {"component": "singleuser-server"}
+BACKUP_LABELS = {"component": "backup"}
+RECOVERY_LABELS = {"component": "recovery"}
+"""Of Jobs that bring a hub back, and their pods."""
+COPY_LABELS = {"component": "database-copy"}
+"""Of a Job that copies a hub's database or puts a copy in place, and its pod."""
+RECORD_LABEL = f"{GROUP}/revision"
+"""Of a Secret with a release that a hub can go back to: its revision."""
 
 
 def short(*parts: str, limit: int = 63) -> str:
@@ -61,6 +72,28 @@ class Names:
         return short(self.name, "door")
 
     @property
+    def backup_key(self) -> str:
+        """Secret with the key of the hub's backups; kept whatever happens to the hub."""
+        return f"{short(self.name, limit=63 - len(BACKUP_KEY_SUFFIX))}{BACKUP_KEY_SUFFIX}"
+
+    @property
+    def copies(self) -> str:
+        """PersistentVolumeClaim with copies of the hub's database."""
+        return short(self.name, "copies")
+
+    def record(self, copy: str) -> str:
+        """Secret with the release that a copy of the database belongs to."""
+        return short(self.name, "release", copy)
+
+    def repository(self, share: str) -> str:
+        """PersistentVolumeClaim of an NFS share that is the repository of the hub's backups: each has its own."""
+        return short(self.name, "backups", hashlib.sha256(share.encode()).hexdigest()[:6])
+
+    def repository_volume(self, share: str) -> str:
+        """PersistentVolume behind ``repository``."""
+        return short("pdshub", self.namespace, self.repository(share))
+
+    @property
     def people(self) -> str:
         """ConfigMap with the list of who may sign in."""
         return short(self.name, "people")
@@ -74,6 +107,11 @@ class Names:
     def homes(self) -> str:
         """ConfigMap with which claim is whose home."""
         return short(self.name, "homes")
+
+    @property
+    def recovery(self) -> str:
+        """ConfigMap with what was chosen of a backup that the hub comes back from, and how far that is."""
+        return short(self.name, "recovery")
 
     @property
     def server_quota(self) -> str:

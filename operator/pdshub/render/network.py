@@ -14,10 +14,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pdshub import network_rules, ports
+from pdshub.api.backup_repository import Repository
 from pdshub.api.hub import PDSHubSpec
 from pdshub.installation import Installation
-from pdshub.render import door, door_config
-from pdshub.render.names import Names, short
+from pdshub.render import backup_repository, door, door_config
+from pdshub.render.names import BACKUP_LABELS, RECOVERY_LABELS, Names, short
 from pdshub.wellknown import API_VERSION
 
 HUB, PROXY, SERVER, AUTOHTTPS = "hub", "proxy", "singleuser-server", "autohttps"
@@ -134,6 +135,22 @@ def _of_door(spec: PDSHubSpec, installation: Installation) -> list[Rule]:
     return [*public, *(opened if installation.network.acme_ranges else [])]
 
 
+def _of_repository(repository: Repository | None, installation: Installation) -> list[Rule]:
+    """Where backups are kept, at its port alone; nothing for what is mounted.
+
+    An address is that one. A name is none for a policy: public addresses, and those that the installation opens.
+    """
+    host, port = backup_repository.endpoint(repository) if repository else ("", 0)
+    if not host:
+        return []
+    ranges = installation.backup.ranges
+    if cidr := backup_repository.literal(host):
+        shut = network_rules.closed_by(cidr, installation.private_ranges, ranges)
+        return [] if shut else [{"to": _ip_blocks([{"cidr": cidr}]), "ports": _tcp(port)}]
+    opened = [{"to": _ip_blocks({"cidr": cidr} for cidr in ranges), "ports": _tcp(port)}]
+    return [*_internet(installation, port), *(opened if ranges else []), *_name_service(installation)]
+
+
 def _egress(spec: PDSHubSpec, installation: Installation) -> list[Rule]:
     """What ``spec.network`` adds for servers. Ranges are judged before (installation.egress_refusal)."""
     if spec.network.egress == "internet":
@@ -151,8 +168,13 @@ def _roles(spec: PDSHubSpec, installation: Installation, api_server: ApiServer) 
             [_to(PROXY, PROXY_PORT), *dns, *_of_door(spec, installation)],
         )
     }
+    backs_up = _of_repository(spec.backup.repository if spec.backup else None, installation)
+    recovers = _of_repository(spec.bootstrap.recovery.repository if spec.bootstrap else None, installation)
     return {
         **(own_door if door.has_door(spec) else {}),
+        # without it the denial of everything stands: what is mounted needs no network
+        **({"backup": (BACKUP_LABELS["component"], [], backs_up)} if backs_up else {}),
+        **({"recovery": (RECOVERY_LABELS["component"], [], recovers)} if recovers else {}),
         "server": (
             SERVER,
             [_from((HUB, PROXY), SERVER_PORT)],

@@ -36,6 +36,8 @@ SCOPES = (
     "users:shares",  # somebody's access to servers of others ends; shares would be the right to enter any
     "custom:pdshub:people",
     "custom:pdshub:audit",
+    "custom:pdshub:earlier",
+    "custom:pdshub:warnings",
 )
 """What the operator may: nothing by which it could make anybody an admin, or enter a server."""
 

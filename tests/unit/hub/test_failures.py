@@ -117,7 +117,34 @@ EVENTS = [
         "FailedScheduling",
         "0/2 nodes are available: 2 node(s) didn't find available persistent volumes to bind.",
     ),
-    (Kind.HOME_PENDING, "FailedScheduling", "0/1 nodes are available: 1 node(s) had volume node affinity conflict."),
+    (Kind.HOME_AWAY, "FailedScheduling", "0/1 nodes are available: 1 node(s) had volume node affinity conflict."),
+    (
+        Kind.HOME_AWAY,
+        "FailedScheduling",
+        "0/2 nodes are available: 1 node(s) didn't match PersistentVolume's node affinity, 1 node(s) were "
+        "unschedulable. no new claims to deallocate, preemption: 0/2 nodes are available: 2 Preemption is not helpful.",
+    ),
+    (
+        Kind.HOME_AWAY,
+        "FailedScheduling",
+        "0/2 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/unreachable: }, 1 node(s) didn't "
+        "match PersistentVolume's node affinity.",
+    ),
+    (
+        Kind.HOME_AWAY,
+        "FailedScheduling",
+        "0/2 nodes are available: 1 node(s) were unschedulable, 1 node(s) didn't satisfy plugin(s) [VolumeBinding].",
+    ),
+    (
+        Kind.NO_ROOM,
+        "FailedScheduling",
+        "0/2 nodes are available: 1 Insufficient memory, 1 node(s) didn't match PersistentVolume's node affinity.",
+    ),
+    (
+        Kind.NO_ROOM,
+        "FailedScheduling",
+        "0/2 nodes are available: 1 node(s) had volume node affinity conflict, 1 Insufficient cpu.",
+    ),
     (
         Kind.HOME_PENDING,
         "FailedScheduling",

@@ -44,7 +44,7 @@ OVERRIDDEN: list[tuple[type, set[str]]] = [
             "user_info_to_username",
         },
     ),
-    (PDSHubSpawner, {"poll", "progress", "start"}),
+    (PDSHubSpawner, {"get_pod_manifest", "load_state", "poll", "progress", "start"}),
     (OnceOnlyCallback, {"_state_cookie", "check_state", "get_state_cookie"}),
     (PeopleHandler, {"get"}),
     (SpoolHandler, {"get"}),

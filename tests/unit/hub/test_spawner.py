@@ -169,3 +169,80 @@ def test_the_page_that_waits_says_what_hinders_once(monkeypatch: pytest.MonkeyPa
     assert [event for event in told if event in given] == given
     (more,) = (event for event in told if event not in given)
     assert more["message"] == f"{WORDS[Kind.NO_ROOM][0]} The hub goes on trying."
+
+
+# --- what the database knows of a server
+
+KEPT = {"pvc_name": "claim-ada---1234", "kubespawner_version": "7.0.0"}
+HERE = {"namespace": "hub", "pod_name": "jupyter-ada---1234", "dns_name": "jupyter-ada---1234.hub"}
+ELSEWHERE = {"namespace": "before", "pod_name": "jupyter-ada---1234", "dns_name": "jupyter-ada---1234.before"}
+
+
+@pytest.mark.parametrize(
+    ("own", "known", "loaded"),
+    [
+        (False, {**KEPT, **HERE}, {**KEPT, **HERE}),
+        (False, {**KEPT, **ELSEWHERE}, KEPT),
+        (False, KEPT, KEPT),
+        (False, {}, {}),
+        (True, {**KEPT, **ELSEWHERE}, {**KEPT, **ELSEWHERE}),
+    ],
+    ids=["here", "came back in another namespace", "nothing of where", "nothing", "a namespace for each user"],
+)
+def test_a_server_is_looked_for_in_the_hub_s_own_namespace(
+    monkeypatch: pytest.MonkeyPatch, own: bool, known: dict[str, Any], loaded: dict[str, Any]
+) -> None:
+    found = []
+    monkeypatch.setattr(module.KubeSpawner, "load_state", lambda self, state: found.append(state))
+    before = dict(known)
+    made(enable_user_namespaces=own).load_state(known)
+    assert found == [loaded] and known == before
+
+
+# --- a home whose content is still to come
+
+
+class Claims(Spawner):
+    """With an API server that knows claims: by name their annotations, or an error."""
+
+    known_claims: ClassVar[dict[str, Any]] = {}
+    pod: ClassVar[Any] = None
+    storage_pvc_ensure: Any = True
+    pvc_name = "claim-ada"
+    k8s_api_request_timeout = 3
+
+    @property
+    def api(self) -> Any:
+        async def ask(name: str, namespace: str) -> Any:
+            found = self.known_claims.get(name, api_error(404, "{}"))
+            if isinstance(found, Exception):
+                raise found
+            return SimpleNamespace(metadata=SimpleNamespace(annotations=found))
+
+        return SimpleNamespace(read_namespaced_persistent_volume_claim=ask)
+
+    async def _start(self) -> str:
+        await self._until_home_is_back()
+        raise KeyError("it went on")
+
+
+HOMES: list[tuple[str, Any, Kind]] = [
+    ("its content is still to come", {"pdshub.dev/recovering": "aa"}, Kind.HOME_RETURNS),
+    ("it is there", {}, Kind.UNKNOWN),
+    ("without annotations", None, Kind.UNKNOWN),
+    ("there is none", api_error(404, "{}"), Kind.UNKNOWN),
+    ("the API server refuses", api_error(403, "{}"), Kind.REFUSED),
+]
+
+
+@pytest.mark.parametrize(("claim", "kind"), [h[1:] for h in HOMES], ids=[h[0] for h in HOMES])
+def test_nobody_starts_with_an_empty_home(claim: Any, kind: Kind) -> None:
+    spawner = type("Pretended", (Claims,), {"known_claims": {"claim-ada": claim}})()
+    found = outcome(spawner)
+    assert isinstance(found, StartFailed) and found.trouble.kind is kind
+
+
+def test_the_mark_is_the_operators() -> None:
+    from pdshub.wellknown import RECOVERING
+
+    assert module.RECOVERING == RECOVERING

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from pdshub.api.hub import PDSHubStatus
+from pdshub.api.hub import PDSHubSpec, PDSHubStatus
+from pdshub.api.hub_upgrade import RollbackStatus
 from pdshub.api.status import Condition
 from pdshub.reconcile.common.conditions import OWNED, merge_conditions
 from pdshub.reconcile.common.events import happened
@@ -22,6 +23,7 @@ from pdshub.reconcile.hub.guard import Guard
 from pdshub.reconcile.hub.network_state import NetworkState
 from pdshub.reconcile.hub.release import UnreadableRelease
 from pdshub.reconcile.hub.trust import Trust
+from pdshub.reconcile.hub.upgrade_state import Upgrade
 from pdshub.render.archive import ViewRef
 from pdshub.render.homes import Enforcement
 from pdshub.render.isolation import Isolation
@@ -149,9 +151,9 @@ def test_a_condition_that_no_longer_applies_is_gone() -> None:
     ("before", "after"),
     [
         ([], ["Ready"]),
-        (["BackedUp"], ["Ready", "BackedUp"]),
-        (["BackedUp", "Ready", "Audited"], ["Ready", "BackedUp", "Audited"]),
-        (["Suspended", "BackedUp"], ["Ready", "BackedUp"]),
+        (["Mirrored"], ["Ready", "Mirrored"]),
+        (["Mirrored", "Ready", "Audited"], ["Ready", "Mirrored", "Audited"]),
+        (["Suspended", "Mirrored"], ["Ready", "Mirrored"]),
     ],
 )
 def test_conditions_of_others_stay_as_they_are(before: list[str], after: list[str]) -> None:
@@ -172,6 +174,8 @@ def test_every_condition_of_a_hub_is_known_as_the_operators() -> None:
     apart = Isolation(True, "Subdomain", "x")
     found = {kind for case in CASES for kind in conditions(case[1])}
     found |= set(conditions(facts(homes=homes, guard=Guard(True), network=network, isolation=apart)))
+    spec = PDSHubSpec.model_validate({"signIn": {"development": {}}, "upgrade": {"rollback": 1}})
+    found |= set(conditions(facts(spec=spec, upgrade=Upgrade(rollback=RollbackStatus(revision=1)))))
     assert found == set(HUB_OWNED) and found <= OWNED
 
 

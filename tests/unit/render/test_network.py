@@ -11,7 +11,7 @@ from pdshub import network_rules, ports
 from pdshub.api.hub import PDSHubSpec
 from pdshub.cli.probe_pods import LABELS
 from pdshub.cli.reach import FIXED, HUB, PROXY, ROLES, STRANGER, SURVEYOR, USER, Declared, Target
-from pdshub.installation import GoogleProvider, Installation, Network, SignInProviders
+from pdshub.installation import Backup, GoogleProvider, Installation, Network, SignInProviders
 from pdshub.render import network
 from pdshub.render.names import Names
 from pdshub.render.network import ApiServer
@@ -258,6 +258,59 @@ def test_the_name_service_is_where_the_installation_says() -> None:
     assert reaches(found, user, Pod("10.0.0.1", "openshift-dns", {"dns": "default"}), 5353, "UDP")
     assert reaches(found, user, Pod("169.254.20.10"), 53, "UDP") and not reaches(found, user, Pod("169.254.20.10"), 80)
     assert not reaches(found, user, PODS["dns"], 53, "UDP")
+
+
+_S3 = {"bucket": "bucket", "secretRef": "s"}
+_SFTP = {"host": "b.example.org", "port": 2222, "user": "u", "path": "/x", "secretRef": "s"}
+_STORE, _PRIVATE = Pod("1.1.1.1"), Pod("10.9.0.7")
+PLACES: list[tuple[str, dict[str, Any], list[str], set[str]]] = [
+    ("a claim", {"claim": {"name": "vault"}}, [], set()),
+    ("a share", {"nfs": {"server": "nas.example.org", "path": "/b"}}, [], set()),
+    ("S3", {"s3": _S3}, [], {"dns:53", "internet", "internet 6"}),
+    ("S3 at another port", {"s3": {**_S3, "endpoint": "https://s3.example.org:9000"}}, [], {"dns:53", "store:9000"}),
+    ("SFTP", {"sftp": _SFTP}, [], {"dns:53", "store:2222"}),
+    (
+        "a closed service",
+        {"rest": {"url": "https://b.example.org:9000/x"}},
+        ["10.9.0.0/16"],
+        {"dns:53", "store:9000", "private:9000"},
+    ),
+    ("an address", {"rest": {"url": "https://1.1.1.1/x"}}, ["10.9.0.0/16"], {"internet"}),
+    ("a closed address", {"rest": {"url": "https://10.9.0.7:9000/x"}}, ["10.9.0.0/16"], {"private:9000"}),
+    ("an address that nobody opened", {"rest": {"url": "https://169.254.169.254/x"}}, [], set()),
+]
+
+
+@pytest.mark.parametrize(("place", "ranges", "opens"), [c[1:] for c in PLACES], ids=[c[0] for c in PLACES])
+@pytest.mark.parametrize("component", ["backup", "recovery"])
+def test_backups_reach_their_repository_and_nothing_else(
+    component: str, place: dict[str, Any], ranges: list[str], opens: set[str]
+) -> None:
+    installation = INSTALLATION.model_copy(update={"backup": Backup(ranges=ranges)})
+    where = {"repository": place}
+    asked = {"backup": where} if component == "backup" else {"bootstrap": {"recovery": where}}
+    spec = PDSHubSpec.model_validate({"signIn": GOOGLE, **asked})
+    found = network.policies(spec, NAMES, "uid-1", installation, API)
+    job = Pod("10.244.0.20", "ns", {"component": component, "pdshub.dev/hub": "demo"})
+    reached_inside = {
+        f"{name}:{port}"
+        for name, port in INSIDE
+        if PODS[name].namespace == "ns" and reaches(found, job, PODS[name], port)
+    }
+    outside = {name for name, (ip, port) in OUTSIDE.items() if reaches(found, job, Pod(ip), port)}
+    stores = {
+        f"{name}:{port}"
+        for name, store in (("store", _STORE), ("private", _PRIVATE))
+        for port in (80, 2222, 9000)
+        if reaches(found, job, store, port)
+    }
+    names = {"dns:53"} if reaches(found, job, PODS["dns"], 53, "UDP") else set()
+    assert reached_inside | outside | stores | names == opens
+    assert not any(
+        reaches(found, PODS[other], job, port) for other in (USER, HUB, PROXY, STRANGER) for port in (80, 8888)
+    )
+    # nobody else reaches more because of it
+    assert reached(found, USER) == MATRIX[USER] and reached(found, HUB) == MATRIX[HUB]
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [

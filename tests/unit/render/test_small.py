@@ -106,6 +106,7 @@ def storage_class(name: str, provisioner: str, default: bool = False) -> dict[st
         (None, [storage_class("standard", "rancher.io/local-path", True)], None, False, "SizeNotEnforced"),
         (None, [storage_class("standard", "rancher.io/local-path", True)], True, True, "Enforced"),
         (None, [storage_class("gp3", "ebs.csi.aws.com", True)], None, True, "Enforced"),
+        ("h", [storage_class("h", "homes.pdshub.dev"), storage_class("s", "nfs", True)], None, True, "Enforced"),
         (None, [storage_class("x", "acme.example/disk", True)], None, None, "UnknownProvisioner"),
         (None, [storage_class("x", "acme.example/disk")], None, False, "NoStorageClass"),
         ("y", [storage_class("x", "acme.example/disk", True)], None, False, "NoStorageClass"),

@@ -11,7 +11,6 @@ import errno
 import logging
 import os
 import time
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import grpc
 
 from pdshub.node._proto import csi_pb2 as csi
 from pdshub.node._proto import csi_pb2_grpc as services
+from pdshub.node.csi.sockets import program_version
 from pdshub.node.layout import Layout
 from pdshub.node.mount import mountinfo, volume_root
 from pdshub.node.mount.locks import Locks
@@ -38,14 +38,6 @@ READ_ONLY = {
     csi.VolumeCapability.AccessMode.SINGLE_NODE_READER_ONLY,
     csi.VolumeCapability.AccessMode.MULTI_NODE_READER_ONLY,
 }
-
-
-def program_version() -> str:
-    """The installed version of PDSHub; 0+source where it runs from its source."""
-    try:
-        return version("pdshub")
-    except PackageNotFoundError:
-        return "0+source"
 
 
 def tidy(path: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from pdshub.api.report import CONNECTING, CanaryReport, CsiReport, ProofReport, Report, SourceReport, ViewReport
-from pdshub.node.csi.services import Node, program_version
+from pdshub.node.csi.services import Node
+from pdshub.node.csi.sockets import program_version
 from pdshub.node.health.monitor import Findings
 from pdshub.node.reconcile.reconciler import Reconciler
 from pdshub.node.reconcile.view_health import Showing

@@ -34,8 +34,8 @@ class Stale(Exception):
     """There are no metrics of now; the text says why."""
 
 
-def read(path: Path, now: float) -> bytes:
-    """The metrics in the file, with their age. `now`: Unix time. Raises Stale."""
+def read(path: Path, now: float, age_name: str = AGE) -> bytes:
+    """The metrics in the file, with their age as `age_name`. `now`: Unix time. Raises Stale."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -50,7 +50,8 @@ def read(path: Path, now: float) -> bytes:
         text = os.pread(file, LIMIT, 0)
     finally:
         os.close(file)
-    own = f"# HELP {AGE} Seconds since the plugin wrote these metrics.\n# TYPE {AGE} gauge\n{AGE} {age:.3f}\n"
+    told = f"# HELP {age_name} Seconds since the plugin wrote these metrics.\n# TYPE {age_name} gauge\n"
+    own = f"{told}{age_name} {age:.3f}\n"
     return text + own.encode()
 
 
@@ -118,7 +119,7 @@ class Exposition:
             await server.serve_forever()
 
 
-def run(path: Path, port: int) -> None:
-    """Serve the metrics in a file, until the process ends."""
+def run(path: Path, port: int, age_name: str = AGE) -> None:
+    """Serve the metrics in a file, until the process ends; `age_name`: the metric that says how old they are."""
     with suppress(KeyboardInterrupt):
-        asyncio.run(Exposition(lambda: read(path, time.time())).serve(port))
+        asyncio.run(Exposition(lambda: read(path, time.time(), age_name)).serve(port))

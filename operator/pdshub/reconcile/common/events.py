@@ -29,9 +29,16 @@ _GOOD = {
     "Drifted": "False",
     "UsersKnown": "True",
     "HomesKnown": "True",
+    "BackedUp": "True",
+    "KeyEscrowed": "True",
+    "RestoreVerified": "True",
+    "Recovered": "True",
 }
 """Conditions that are worth an event, and their good status. Reconciling is noise."""
-_CALM = ("WaitsForApproval", "Preparing", "Installing", "Upgrading", "Notifying", "Protecting", "Tidying", "Repairing")
+_CALM = (
+    *("WaitsForApproval", "Preparing", "Installing", "Upgrading", "Notifying", "Protecting", "Tidying", "Repairing"),
+    "Recovering",
+)
 """Reasons that somebody wanted, and the operator's own work: not good, and no warning either."""
 _QUIET = ("Newest", "Pinned", "Rejected")
 """Reasons that have an event of their own."""
@@ -68,8 +75,10 @@ def happened(before: Iterable[Condition], after: Iterable[Condition]) -> list[Ev
     return list(unique.values())
 
 
-async def publish(kube: Kube, about: Object, records: Iterable[EventRecord], namespace: str) -> None:
-    """Write events; one that is refused is lost, never a reason to stop."""
+async def publish(
+    kube: Kube, about: Object, records: Iterable[EventRecord], namespace: str, component: str = MANAGER
+) -> None:
+    """Write events, as of ``component``; one that is refused is lost, never a reason to stop."""
     for record in records:
         now = rfc3339.now()
         meta = about["metadata"]
@@ -90,7 +99,7 @@ async def publish(kube: Kube, about: Object, records: Iterable[EventRecord], nam
             "firstTimestamp": now,
             "lastTimestamp": now,
             "count": 1,
-            "source": {"component": MANAGER},
+            "source": {"component": component},
         }
         try:
             await kube.create(EVENT, body)

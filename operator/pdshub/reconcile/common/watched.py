@@ -1,11 +1,11 @@
 """What is watched, so that a look at what is settled asks the API server nothing.
 
-In the whole cluster: hubs and views, whose watch is kopf's, volumes, namespaces, nodes, storage classes, and the
-RoleBindings by which namespaces hold hubs. In the installation's own namespace the pods of the node plugin and the
-record of network probes, in that of surveyors what these are made of. In each namespace that such a RoleBinding opens,
-and in no other: by the labels that hub charts and the operator set, pods of hubs, the claims, of Secrets and ConfigMaps
-their metadata, Deployments, Services and ConfigMaps that Helm made, and the operator's own ConfigMaps, network policies
-and bounds; all as the namespace's account.
+In the whole cluster: hubs and views, whose watch is kopf's, HubBackups and HubRestores, volumes, namespaces, nodes,
+storage classes, and the RoleBindings by which namespaces hold hubs. In the installation's own namespace the pods of the
+node plugin and the record of network probes, in that of surveyors what these are made of. In each namespace that such a
+RoleBinding opens, and in no other: by the labels that hub charts and the operator set, pods of hubs, the claims, of
+Secrets and ConfigMaps their metadata, Deployments, Services and ConfigMaps that Helm made, and the operator's own
+ConfigMaps, network policies and bounds; all as the namespace's account.
 
 A part without the label that its chart should give it costs a request a look, and nothing else: that something is
 absent is asked.
@@ -21,6 +21,8 @@ from pdshub.kube import (
     CLAIM,
     CONFIG_MAP,
     DEPLOYMENT,
+    HUB_BACKUP,
+    HUB_RESTORE,
     LIMIT_RANGE,
     NAMESPACE,
     NETWORK_POLICY,
@@ -52,10 +54,15 @@ def slim_pod(item: Object) -> Object:
 
 
 def slim_node(item: Object) -> Object:
-    """A node's metadata and addresses: it lists all its images."""
+    """A node's metadata and addresses, and whether it takes pods: it lists all its images."""
     status: dict[str, Any] = item.get("status") or {}
     kept = {k: v for k, v in without_managers(item).items() if k not in ("spec", "status")}
-    return {**kept, "status": {"addresses": status.get("addresses", [])}}
+    cordoned = {"spec": {"unschedulable": True}} if (item.get("spec") or {}).get("unschedulable") else {}
+    ready = [
+        {"type": "Ready", "status": c.get("status")} for c in status.get("conditions") or [] if c["type"] == "Ready"
+    ]
+    conditions = {"conditions": ready} if ready else {}
+    return {**kept, **cordoned, "status": {"addresses": status.get("addresses", []), **conditions}}
 
 
 def slim_quota(item: Object) -> Object:
@@ -75,6 +82,8 @@ VIEWS = Scope(ARCHIVE_VIEW)
 """With the managers of its fields: they say who decided."""
 BINDINGS = Scope(ROLE_BINDING, fields=f"metadata.name={HUB_ROLE}", slim=without_managers)
 """What lets the account of a namespace act there: without it nothing in the namespace can be watched."""
+ASKED: Sequence[Scope] = tuple(Scope(kind, slim=without_managers) for kind in (HUB_BACKUP, HUB_RESTORE))
+"""Runs and restores of backups, of all hubs: they take turns at repositories."""
 CLUSTER: Sequence[Scope] = (
     Scope(VOLUME, slim=without_managers),
     Scope(NAMESPACE, slim=without_managers),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pdshub.api.hub import PDSHubStatus
 from pdshub.api.hub_tls import mode_of
+from pdshub.api.hub_upgrade import UpgradeStatus
 from pdshub.api.status import CertificateStatus
 from pdshub.reconcile.common.conditions import CONNECTING, ConditionDraft, merge_conditions, truth
 from pdshub.reconcile.hub import certificate, front_door
@@ -17,6 +18,7 @@ from pdshub.reconcile.hub.guard import UNGUARDED, unguarded
 from pdshub.reconcile.hub.judge import installed
 from pdshub.reconcile.hub.judge_tls import REFUSED
 from pdshub.reconcile.hub.trust import Trust
+from pdshub.reconcile.hub.upgrade_state import FAILED, NOT_POSSIBLE, ROLLED_BACK, ROLLING_BACK, Upgrade, asked
 from pdshub.render import signin, signin_rules
 
 OWNED = (
@@ -33,6 +35,7 @@ OWNED = (
     "NetworkEnforced",
     "UsersIsolated",
     "CertificateReady",
+    "RolledBack",
 )
 """Types of the conditions that the operator writes of hubs. All others belong to somebody else, and stay."""
 
@@ -113,6 +116,21 @@ def _drifted(facts: Facts, drift: Drift) -> ConditionDraft:
     return "Drifted", "True", "Changed", drift.words + after
 
 
+def _rolled_back(due: Upgrade) -> ConditionDraft:
+    """Whether the hub is the former one that the spec wants."""
+    turn, back = due.turn, due.rollback
+    if turn is not None and turn.reason in (NOT_POSSIBLE, FAILED):
+        return "RolledBack", "False", turn.reason, turn.message
+    if turn is not None or back is None or back.phase != "Done":
+        words = turn.message if turn else back.message if back else "it begins"
+        return "RolledBack", "Unknown", ROLLING_BACK, words
+    after = (
+        "The spec is not installed while spec.upgrade.rollback is there: correct what led here, then take it away "
+        "(kubectl pdshub rollback --end), and the spec is installed again"
+    )
+    return "RolledBack", "True", ROLLED_BACK, f"{back.message}, since {back.at}. {after}"
+
+
 def drafts(facts: Facts, action: Action) -> list[ConditionDraft]:
     """Every condition of a hub that applies now."""
     working = action.kind not in (Kind.NOTHING, Kind.STALL, Kind.SUSPEND)
@@ -136,6 +154,8 @@ def drafts(facts: Facts, action: Action) -> list[ConditionDraft]:
     ]
     if action.reason == "Suspended":
         found.append(("Suspended", "True", action.reason, action.message))
+    if facts.upgrade is not None and asked(facts.spec) is not None:
+        found.append(_rolled_back(facts.upgrade))
     if facts.view is not None:
         archive = facts.archive
         found.append(("ArchiveReady", truth(archive.ready), archive.reason or "NoReport", archive.message))
@@ -186,6 +206,15 @@ def _front_door(facts: Facts) -> str:
     return front_door.present(facts.status.front_door, facts.front_door, mode_of(facts.spec.tls))
 
 
+def _upgrade(facts: Facts) -> UpgradeStatus | None:
+    """Copies and the return as they are known; what was not looked at stays."""
+    due = facts.upgrade
+    if due is None:
+        return facts.status.upgrade
+    found = UpgradeStatus(copies=list(due.copies), rollback=due.rollback)
+    return found if found.copies or found.rollback or facts.status.upgrade else None
+
+
 def status(facts: Facts, action: Action, now: str) -> PDSHubStatus:
     """The whole status of a hub. ``now`` is RFC 3339 text."""
     before = facts.status
@@ -208,6 +237,7 @@ def status(facts: Facts, action: Action, now: str) -> PDSHubStatus:
         releasing=_releasing(facts, action),
         sealed_by=facts.seal_key if facts.trust is Trust.SEALED else before.sealed_by,
         attempted_digest=facts.attempt.key if facts.attempt.failures and facts.attempt.key == facts.key else "",
+        upgrade=_upgrade(facts),
         conditions=merge_conditions(drafts(facts, action), before.conditions, seen, now, OWNED),
     )
 

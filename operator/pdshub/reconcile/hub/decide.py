@@ -10,7 +10,9 @@ from typing import Any
 from pdshub.reconcile.hub.drift import in_words
 from pdshub.reconcile.hub.facts import Facts
 from pdshub.reconcile.hub.guard import UNGUARDED, unguarded
+from pdshub.reconcile.hub.recovering import RECOVERING
 from pdshub.reconcile.hub.trust import Trust
+from pdshub.reconcile.hub.upgrade_state import Turn
 
 BUDGET = 5
 """Failed runs of helm at the same generation, chart and values before only a human can help."""
@@ -28,6 +30,8 @@ class Kind(Enum):
     GRANT = "grant"
     PREPARE = "prepare"
     UNLOCK = "unlock"
+    COPY_DATABASE = "copy-database"
+    ROLL_BACK = "roll-back"
     INSTALL = "install"
     UPGRADE = "upgrade"
     SEAL = "seal"
@@ -81,7 +85,9 @@ class Action:
 
 def decide(facts: Facts) -> Action:
     """The one next action for these facts. Raises nothing."""
-    return _delete(facts) if facts.deleting else (_refuse(facts) or _prepare(facts) or _release(facts) or _keep(facts))
+    if facts.deleting:
+        return _delete(facts)
+    return _refuse(facts) or _prepare(facts) or _returns(facts) or _release(facts) or _keep(facts)
 
 
 def _delete(facts: Facts) -> Action:
@@ -201,11 +207,25 @@ def _prepare(facts: Facts) -> Action | None:
     return None
 
 
+_TURNS = {"copy": Kind.COPY_DATABASE, "rollback": Kind.ROLL_BACK, "wait": Kind.WAIT, "stall": Kind.STALL}
+
+
+def _turn(turn: Turn | None) -> Action | None:
+    return Action(_TURNS[turn.how], turn.reason, turn.message) if turn else None
+
+
+def _returns(facts: Facts) -> Action | None:
+    """What is next of a return to a former release."""
+    return _turn(facts.upgrade.turn) if facts.upgrade else None
+
+
 def _release(facts: Facts) -> Action | None:
     deployed = facts.release is not None and facts.release.status == "deployed"
     # one that is not sealed is gone over: what it says it is, nobody can tell
     if deployed and facts.in_sync and not facts.resumed and facts.trust is Trust.SEALED:
         return None
+    if facts.recovering:
+        return Action(Kind.WAIT, RECOVERING, facts.recovering)
     if facts.database_conflict:
         return Action(Kind.STALL, "NotOurs", facts.database_conflict)
     attempt = facts.attempt
@@ -220,6 +240,8 @@ def _release(facts: Facts) -> Action | None:
         return moving
     if facts.release is None:
         return Action(Kind.INSTALL, "Installing", "the hub is being installed")
+    if facts.upgrade and (first := _turn(facts.upgrade.copying)):
+        return first
     return Action(Kind.UPGRADE, "Upgrading", f"revision {facts.release.revision + 1} is being installed")
 
 

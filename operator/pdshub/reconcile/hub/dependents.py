@@ -30,6 +30,8 @@ from pdshub.render.names import (
     HOME_LABELS,
     HUB_LABEL,
     NAMESPACE_LABEL,
+    RECORD_LABEL,
+    REPOSITORY_LABEL,
     SERVER_LABELS,
     VIEW_LABEL,
     Names,
@@ -85,6 +87,7 @@ async def read_dependents(kube: Kube, names: Names, broken_release: bool) -> dic
         "servers": await kube.items(POD, names.namespace, labels=f"{mine},{_labels(**SERVER_LABELS)}"),
         "claims": await kube.items(CLAIM, names.namespace, labels=f"{mine},{VIEW_LABEL}"),
         "volumes": await kube.items(VOLUME, labels=f"{mine},{NAMESPACE_LABEL}={names.namespace},{VIEW_LABEL}"),
+        "shares": await kube.items(VOLUME, labels=f"{mine},{NAMESPACE_LABEL}={names.namespace},{REPOSITORY_LABEL}"),
         "quotas": await kube.items(RESOURCE_QUOTA, names.namespace, labels=f"{made},{mine}"),
         "limit_ranges": await kube.items(LIMIT_RANGE, names.namespace, labels=f"{made},{mine}"),
         "homes": await kube.items(CLAIM, names.namespace, labels=f"{mine},{_labels(**HOME_LABELS)}"),
@@ -92,6 +95,7 @@ async def read_dependents(kube: Kube, names: Names, broken_release: bool) -> dic
     for role, resource, name in (
         ("notice", CONFIG_MAP, names.notice),
         ("database", CLAIM, DATABASE_CLAIM),
+        ("copies", CLAIM, names.copies),
         ("keys", SECRET, names.keys),
         ("door-token", SECRET, names.door),
         ("certificates", CLAIM, names.door),
@@ -100,6 +104,7 @@ async def read_dependents(kube: Kube, names: Names, broken_release: bool) -> dic
     ):
         item = await kube.get(resource, name, names.namespace if resource.namespaced else None)
         found[role] = [item] if item else []
+    found["records"] = await kube.metadata(SECRET, names.namespace, labels=f"{mine},{RECORD_LABEL}")
     if broken_release:
         for kind, resource in RELEASED.items():
             found[kind] = await kube.metadata(resource, names.namespace, labels=f"{MANAGED_BY}=Helm")
@@ -114,7 +119,8 @@ async def read_unbound(kube: Kube, names: Names) -> dict[str, tuple[Object, ...]
     """
     volumes = await kube.items(VOLUME, labels=f"{HUB_LABEL}={names.name},{NAMESPACE_LABEL}={names.namespace}")
     view = await kube.get(ARCHIVE_VIEW, names.own_view)
-    shows = [item for item in volumes if VIEW_LABEL in item["metadata"]["labels"]]
+    # the archive's, and NFS shares with backups: nothing of either is in the object
+    shows = [item for item in volumes if {VIEW_LABEL, REPOSITORY_LABEL} & item["metadata"]["labels"].keys()]
     kept = [
         item
         for item in volumes
@@ -142,11 +148,13 @@ def judge_dependents(names: Names, spec: PDSHubSpec | None, left: Mapping[str, t
     """What has to be removed with a hub and is not going yet. A spec that cannot be read keeps all data."""
     policy = spec.deletion_policy if spec else DeletionPolicy()
     asked = [("pod", "servers"), ("claim", "claims"), ("volume", "volumes"), ("configmap", "notice")]
-    asked += [("quota", "quotas"), ("limitrange", "limit_ranges"), ("secret", "door-token")]
+    # of backups the way to an NFS share; what lies there stays, and the key that reads it
+    asked += [("quota", "quotas"), ("limitrange", "limit_ranges"), ("secret", "door-token"), ("volume", "shares")]
     if policy.certificates == "Delete":
         asked += [("data", "certificates")]
     if policy.database == "Delete":
         asked += [("data", "database"), ("secret", "keys"), ("secret", "sign-in")]
+        asked += [("data", "copies"), ("secret", "records")]
     found = [(kind, item) for kind, role in asked for item in left.get(role, ())]
     if policy.homes == "Delete":
         # a database is no home, whatever labels somebody gave it

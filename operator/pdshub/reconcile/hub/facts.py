@@ -17,6 +17,7 @@ from pdshub.reconcile.hub.network_state import NetworkState
 from pdshub.reconcile.hub.observation import Attempt
 from pdshub.reconcile.hub.release import Release, UnreadableRelease
 from pdshub.reconcile.hub.trust import Trust
+from pdshub.reconcile.hub.upgrade_state import Upgrade
 from pdshub.render.archive import ViewRef
 from pdshub.render.chart import ChartRef
 from pdshub.render.homes import Enforcement
@@ -92,6 +93,8 @@ class Facts:
     """Names of Secrets with random content that have to be made."""
     steps: tuple[Step, ...] = ()
     """Objects that are missing or differ."""
+    recovering: str = ""
+    """Why the hub is not installed before its data is back (spec.bootstrap); empty where nothing has to come back."""
     settling: str = ""
     """An object that must vanish before the next step, in words."""
     stale: tuple[tuple[str, str], ...] = ()
@@ -112,6 +115,8 @@ class Facts:
     isolation: Isolation | None = None
     front_door: FrontDoor = field(default_factory=FrontDoor)
     certificate: CertificateSeen = field(default_factory=CertificateSeen)
+    upgrade: Upgrade | None = None
+    """What is known of the way back; None where nothing about it is to be done."""
     dependents: tuple[tuple[str, str], ...] = ()
     """While deleting: what is still there, (kind, name)."""
     broken_revisions: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from pdshub.kube import Object
 from pdshub.reconcile.common.conditions import VIEW_NOT_ALLOWED
 from pdshub.reconcile.common.context import BundledChart
 from pdshub.reconcile.common.objects import Step, filled
-from pdshub.reconcile.hub import front_door
+from pdshub.reconcile.hub import front_door, recovering
 from pdshub.reconcile.hub.archive_state import (
     archive_state,
     not_allowed,
@@ -159,10 +159,15 @@ def _wanted(
     ours = release is not None and release.owner == names.name
     opened = front_door.judge(spec, names, uid, defaults, facts.status.front_door, seen.front_door)
     database = judge_database(names, seen.database_claim, seen.database_volume, ours)
+    first = release is None and facts.unreadable_release is None
+    held = recovering.holds(spec, facts.status) if first else ""
+    # the keys come back, too: new ones would fit nothing
+    new_secrets = () if held else _new_secrets(spec, names, seen)
     return replace(
         facts,
+        recovering=held,
         missing_secret=_secret_trouble(spec, names, seen.sign_in_secret),
-        new_secrets=(*_new_secrets(spec, names, seen), *((names.door,) if opened.lacks_secret else ())),
+        new_secrets=(*new_secrets, *((names.door,) if opened.lacks_secret else ())),
         front_door=opened,
         chart=found.chart,
         values=found.values,

@@ -13,6 +13,7 @@ from pdshub.reconcile.common.objects import Step
 from pdshub.reconcile.hub.archive_state import generation, judge_volumes, name_conflict, notice_text, stale_own_view
 from pdshub.reconcile.hub.facts import ArchiveState, Facts
 from pdshub.reconcile.hub.observation import Observation
+from pdshub.reconcile.hub.upgrade_state import told
 from pdshub.render import archive, notice
 from pdshub.render.names import Names
 
@@ -44,7 +45,7 @@ def with_archive(facts: Facts, seen: Observation, spec: PDSHubSpec) -> Facts:
     steps += volumes.steps
     if volumes.unbound and state.ready is not False:
         state = ArchiveState(None, "Binding", volumes.unbound)
-    message = notice_text(state) if view else ""
+    message = " ".join(filter(None, (told(spec, facts.status), notice_text(state) if view else "")))
     shown = generation(seen.view) if view else ""
     words = notice.texts(spec)
     wanted = notice.config_map(names, message, shown, words)

@@ -12,16 +12,24 @@ from pdshub.kube import PDSHUB, KubeError, Object
 from pdshub.reconcile.common import events
 from pdshub.reconcile.hub import writing
 from pdshub.reconcile.hub.act import ACTS, EVENT_REASONS
+from pdshub.reconcile.hub.backup.conditions import OWNED as BACKUPS
 from pdshub.reconcile.hub.conditions import status as status_of
 from pdshub.reconcile.hub.conditions import unobserved
 from pdshub.reconcile.hub.context import HubContext
 from pdshub.reconcile.hub.decide import Action, Done, Kind, decide, no_progress, repeated, steps
+from pdshub.reconcile.hub.drill.conditions import OWNED as DRILLS
 from pdshub.reconcile.hub.facts import Facts
 from pdshub.reconcile.hub.judge import basics, judge
 from pdshub.reconcile.hub.observe import observe
 from pdshub.reconcile.hub.people.conditions import OWNED as PEOPLE
+from pdshub.reconcile.hub.recovering import RECOVERING
+from pdshub.reconcile.hub.recovery.report import OWNED as RECOVERIES
+from pdshub.reconcile.hub.upgrade import judge as upgrade
 
 log = logging.getLogger(__name__)
+
+OTHERS = (*PEOPLE, *BACKUPS, *DRILLS, *RECOVERIES)
+"""Types of the conditions that other loops write."""
 
 SETTLED = 60.0
 """Seconds until the next look at a hub that needs nothing; an event brings every look forward."""
@@ -96,7 +104,8 @@ async def look(context: HubContext, namespace: str, name: str) -> tuple[Object |
         return None, None
     try:
         seen = await observe(context, hub)
-        return hub, judge(seen, context.installation, context.chart, context.kube.own)
+        facts = judge(seen, context.installation, context.chart, context.kube.own)
+        return hub, await upgrade.look(context, hub, facts)
     except KubeError as error:
         if error.status == 0:
             raise
@@ -113,6 +122,11 @@ async def look(context: HubContext, namespace: str, name: str) -> tuple[Object |
 
 def pause(facts: Facts, action: Action) -> float:
     """Seconds until the next look after an action that is none, or waits."""
+    turn = (facts.upgrade.turn or facts.upgrade.copying) if facts.upgrade else None
+    if turn is not None and not action.acts and action.reason == turn.reason:
+        return turn.seconds
+    if action.reason == RECOVERING:
+        return UNSETTLED
     if action.kind is Kind.WAIT or (action.kind is Kind.STALL and facts.attempt.wait > 0):
         return max(STARTING, min(facts.attempt.wait, UNSETTLED))
     if facts.view is not None and facts.archive.ready is None:
@@ -134,12 +148,13 @@ async def report(context: HubContext, hub: Object, facts: Facts, action: Action)
 
 
 async def publish(context: HubContext, hub: Object, after: PDSHubStatus) -> None:
-    """Write the status, and an event for each condition that turned; what is said of people is their loop's to say."""
+    """Write the status, and an event for each condition that turned; what other loops say stays."""
 
     def change(current: PDSHubStatus) -> PDSHubStatus:
-        theirs = [c for c in current.conditions if c.type in PEOPLE]
-        mine = [c for c in after.conditions if c.type not in PEOPLE]
-        return after.model_copy(update={"conditions": [*mine, *theirs], "users": current.users})
+        theirs = [c for c in current.conditions if c.type in OTHERS]
+        mine = [c for c in after.conditions if c.type not in OTHERS]
+        others = {"users": current.users, "recovery": current.recovery}
+        return after.model_copy(update={"conditions": [*mine, *theirs], **others})
 
     await writing.change(context, hub, change)
 

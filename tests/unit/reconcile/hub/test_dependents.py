@@ -36,6 +36,7 @@ LEFT = {
     "servers": (named("jupyter-ada"),),
     "claims": (named("demo-archive"),),
     "volumes": (named("pdshub-ns-demo-archive", None),),
+    "shares": (named("pdshub-ns-demo-backups", None),),
     "homes": (named("claim-ada"), named("hub-db-dir")),
     "notice": (named("demo-notice"),),
     "database": (named("hub-db-dir"),),
@@ -43,7 +44,14 @@ LEFT = {
     "sign-in": (named("demo-sign-in"),),
     "view": (named("ns-demo", None, MINE),),
 }
-ALWAYS = {"jupyter-ada", "demo-archive", "pdshub-ns-demo-archive", "demo-notice", "ns-demo"}
+ALWAYS = {
+    "jupyter-ada",
+    "demo-archive",
+    "pdshub-ns-demo-archive",
+    "pdshub-ns-demo-backups",
+    "demo-notice",
+    "ns-demo",
+}
 DATABASE = {"hub-db-dir", "demo-keys", "demo-sign-in"}
 CASES: list[tuple[str, PDSHubSpec | None, dict[str, Any], set[str]]] = [
     ("data stays by default", spec(), LEFT, ALWAYS),

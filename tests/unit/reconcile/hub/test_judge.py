@@ -379,6 +379,8 @@ def test_the_reasons_are_those_that_programs_know() -> None:
         "UPGRADE": "Upgrade",
         "UNLOCK": "Unlock",
         "REPAIR": "Repair",
+        "COPY_DATABASE": "DatabaseCopied",
+        "ROLL_BACK": "RollBack",
     }
     assert set(EVENT_REASONS) <= set(ACTS)
     prepared = facts_of(ready())

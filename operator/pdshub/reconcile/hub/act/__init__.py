@@ -15,10 +15,12 @@ from pdshub.reconcile.hub.act import (
     release,
     repair,
     try_sign_in,
+    upgrade,
 )
 from pdshub.reconcile.hub.context import HubContext
 from pdshub.reconcile.hub.decide import Kind
 from pdshub.reconcile.hub.facts import Facts
+from pdshub.reconcile.hub.upgrade import act as database
 
 Act = Callable[[HubContext, Facts], Awaitable[str]]
 """Does the action; returns the message of an event, or nothing. Raises KubeError and HelmError."""
@@ -30,7 +32,9 @@ ACTS: Mapping[Kind, Act] = {
     Kind.PREPARE: prepare.act,
     Kind.UNLOCK: release.unlock,
     Kind.INSTALL: release.install_or_upgrade,
-    Kind.UPGRADE: release.install_or_upgrade,
+    Kind.UPGRADE: upgrade.act,
+    Kind.COPY_DATABASE: database.act,
+    Kind.ROLL_BACK: database.act,
     Kind.SEAL: release.put_seal,
     Kind.REPAIR: repair.act,
     Kind.UNINSTALL: release.uninstall,
@@ -48,6 +52,8 @@ EVENT_REASONS: Mapping[Kind, str] = {
     Kind.INSTALL: "Install",
     Kind.UPGRADE: "Upgrade",
     Kind.UNLOCK: "Unlock",
+    Kind.COPY_DATABASE: "DatabaseCopied",
+    Kind.ROLL_BACK: "RollBack",
     Kind.REPAIR: "Repair",
 }
 """Reasons of the events of what was done (docs/conditions.md, Events)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from pdshub.api.status import Condition
@@ -76,10 +76,17 @@ def drafts(found: Document | Refused | None, enforcement: Enforcement, homes: Ho
 
 
 def laid_into(
-    made: Sequence[ConditionDraft], before: Iterable[Condition], generation: int, now: str
+    made: Sequence[ConditionDraft],
+    before: Iterable[Condition],
+    generation: int,
+    now: str,
+    owned: Collection[str] = OWNED,
 ) -> list[Condition]:
-    """All conditions of a hub, with these in their places: a loop that writes others finds the same order."""
+    """All conditions of a hub, with these in their places: a loop that writes others finds the same order.
+
+    ``owned``: the types that are the caller's.
+    """
     old = list(before)
-    mine = {c.type: c for c in merge_conditions(made, old, generation, now, OWNED) if c.type in OWNED}
-    kept = [mine.pop(c.type, c) for c in old if c.type in mine or c.type not in OWNED]
+    mine = {c.type: c for c in merge_conditions(made, old, generation, now, owned) if c.type in owned}
+    kept = [mine.pop(c.type, c) for c in old if c.type in mine or c.type not in owned]
     return [*kept, *mine.values()]

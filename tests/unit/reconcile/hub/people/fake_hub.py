@@ -101,6 +101,10 @@ class FakeHub:
         self._done()
         return True
 
+    async def warn(self, user: str, id: str, message: str, seconds: float) -> None:
+        self._called("warn", user, f"{seconds:.0f}")
+        self._done()
+
     async def tokens(self, user: str) -> list[str]:
         self._called("tokens", user)
         self._done()

@@ -1,0 +1,203 @@
+"""deploy/machine on the node: its etcd is saved by the service, changed, and brought back, and hubs go on.
+
+What is not in the node's image is borrowed: Python from the operator's image, etcdctl and etcdutl from hack/tools. A
+machine of its own has both (docs/recover-machine.md).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.e2e.cluster import Cluster, CommandFailed, eventually
+from tests.e2e.conftest import SYSTEM, namespace, variant
+from tests.manual import shown_after
+from tests.programs import built
+
+# the API server is stopped, and comes back with what it knew before; twice, which takes some minutes
+pytestmark = [pytest.mark.alone, pytest.mark.long]
+MACHINE = Path(__file__).parents[2] / "deploy/machine"
+IMAGE, SOURCE = "/run/pdshub-machine-python", "/root/pdshub-machine"
+SPACE = "e2e-machine"
+PYTHON = f"""#!/bin/sh
+# the operator image's own Python with its own C library
+exec {IMAGE}/usr/lib64/ld-linux-x86-64.so.2 --library-path {IMAGE}/usr/lib/x86_64-linux-gnu {IMAGE}/usr/bin/python3 "$@"
+"""
+PYTHON_FILE = "/usr/local/bin/python3"
+BACK = """
+for folder in /root/manifests /etc/kubernetes/manifests-stopped-by-pdshub-machine; do
+  [ -d $folder ] || continue
+  mv -n $folder/*.yaml /etc/kubernetes/manifests/ || true
+  rmdir $folder
+done
+"""
+"""Manifests of a test that ended half way: the cluster is everybody's."""
+BUSY, REFUSED = 3, 5
+
+
+def by_hand(cluster: Cluster, words: str, **instead: str) -> None:
+    """Give the commands on the node that the manual shows behind these words."""
+    replaced = {name.replace("_", "-"): text for name, text in instead.items()}
+    commands = shown_after("recover-machine.md", words, replaced)
+    cluster.node("sh", "-e", "-c", commands, timeout=300)
+
+
+class Node:
+    """The program on the node."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+
+    def run(self, *words: str, code: int = 0) -> str:
+        """What it prints; ``code``: the exit code that it must have."""
+        while True:
+            try:
+                said, found = self.cluster.node("pdshub-machine", *words, timeout=900), 0
+            except CommandFailed as failed:
+                said, found = failed.out + failed.err, failed.code
+            if found != BUSY:  # a timer went off in this very moment
+                assert found == code, said
+                return said
+            time.sleep(0.5)
+
+    def json(self, *words: str) -> Any:
+        return json.loads(self.run(*words, "-o", "json"))
+
+
+@pytest.fixture
+def node(cluster: Cluster) -> Iterator[Node]:
+    """A node with the program and its timers; all go afterwards, and so do snapshots."""
+    container = cluster.facts["NODE_CONTAINER"]
+    image = cluster.facts["IMAGE_OPERATOR"]
+
+    def copy(source: Path, target: str) -> None:
+        cluster.engine("cp", str(source.resolve()), f"{container}:{target}")
+
+    def away() -> None:
+        for command in (
+            BACK,
+            f"[ ! -e {SOURCE}/install ] || sh {SOURCE}/install --remove",
+            "systemctl reset-failed 'pdshub-*' 2>/dev/null || true",
+            f"rm -rf {SOURCE} {PYTHON_FILE} /usr/local/bin/etcdctl /usr/local/bin/etcdutl /var/lib/pdshub-machine",
+            "rm -rf /var/lib/etcd/pdshub-machine",
+            f"ctr -n k8s.io images unmount --rm {IMAGE} 2>/dev/null || true; rmdir {IMAGE} 2>/dev/null || true",
+        ):
+            cluster.node("sh", "-c", command)
+
+    away()  # what a run that was killed left
+    try:
+        cluster.node("mkdir", "-p", IMAGE)
+        cluster.node("ctr", "-n", "k8s.io", "images", "mount", image, IMAGE)
+        cluster.node("sh", "-c", f"cat >{PYTHON_FILE} <<'END'\n{PYTHON}END\nchmod 755 {PYTHON_FILE}")
+        copy(MACHINE, SOURCE)
+        try:
+            by_hand(cluster, "where\nthat has none")
+        except CommandFailed:  # the image of a cluster that was built here has etcd alone
+            cluster.node("sh", "-c", "ctr -n k8s.io images unmount --rm /mnt || true")
+            for program in ("etcdctl", "etcdutl"):
+                copy(built("etcdutl", program), f"/usr/local/bin/{program}")
+        cluster.node("sh", f"{SOURCE}/install", "etcd", "root")
+        namespace(cluster, SPACE, development=False, guarded=False)
+        cluster.kubectl("label", "namespace", SPACE, "pdshub.dev/hubs-")
+        yield Node(cluster)
+    finally:
+        away()
+        cluster.kubectl("delete", "namespace", SPACE, "--ignore-not-found", "--wait=false")
+
+
+def config_map(cluster: Cluster, name: str) -> None:
+    meta = {"name": name, "namespace": SPACE}
+    cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"name": name}})
+
+
+def names(cluster: Cluster) -> set[str]:
+    found = {one["metadata"]["name"] for one in cluster.items("configmaps", SPACE)}
+    return found - {"kube-root-ca.crt"}
+
+
+def answering(cluster: Cluster) -> set[str]:
+    """Addresses of hubs that are Ready and answer a person."""
+    found = set()
+    for hub in cluster.items("pdshub"):
+        status = hub.get("status", {})
+        if any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", [])):
+            with contextlib.suppress(requests.RequestException):
+                if requests.get(f"{status.get('address')}/hub/health", timeout=10).status_code == 200:
+                    found.add(status["address"])
+    return found
+
+
+def test_etcd_of_the_node_goes_back(cluster: Cluster, node: Node, sample: dict[str, Any]) -> None:
+    hubs = answering(cluster)
+    assert hubs, "hack/up leaves one"
+    config_map(cluster, "kept")
+
+    # the service of the timer, with all that it may not do
+    for timer in ("etcd-snapshot", "root-checkpoint", "root-space"):
+        cluster.node("systemctl", "is-active", f"pdshub-{timer}.timer")
+    cluster.node("systemctl", "start", "pdshub-etcd-snapshot.service", timeout=300)
+    (only,) = node.json("etcd", "list")
+    assert only["members"] == 1 and only["keys"] > 100
+    modes = cluster.node("find", "/var/lib/pdshub-machine", "-printf", "%m %y\n").split("\n")
+    assert {mode for mode in modes if mode} == {"700 d", "600 f"}, "it holds every Secret of the cluster"
+    node.run("etcd", "verify")
+    told = node.json("status")
+    assert told["etcd"]["kept"] == 1 and not told["etcd"]["old"] and "absent" in told["root"]
+    assert "it has no checkpoints" in node.run("root", "checkpoint", code=REFUSED)
+    unit = "pdshub-root-checkpoint.service"
+    ended = f"systemctl start {unit} 2>/dev/null; systemctl show --value --property ExecMainStatus {unit}"
+    assert cluster.node("sh", "-c", ended).strip() == str(REFUSED)
+
+    config_map(cluster, "marker")
+    cluster.kubectl("delete", "configmap", "kept", "-n", SPACE)
+    assert names(cluster) == {"marker"}
+    for words in ([], ["--stop"], ["--replace"]):
+        node.run("etcd", "restore", only["name"], *words, code=REFUSED)
+    assert names(cluster) == {"marker"}, "a refusal changes nothing"
+
+    said = node.run("etcd", "restore", only["name"], "--stop", "--replace")
+    assert said.splitlines()[-1] == "etcd answers"
+    eventually(lambda: names(cluster), lambda found: found == {"kept"}, within=300, what="what was saved, and no more")
+    all_go_on(cluster, sample, "first")
+    eventually(lambda: answering(cluster), lambda found: found >= hubs, within=300, what=f"{hubs} answer")
+
+    (before,) = node.json("status")["etcd"]["before"]
+    assert before.startswith("/var/lib/etcd/pdshub-machine/before-")
+    node.run("etcd", "snapshot")
+    assert len(node.json("etcd", "list")) == 2
+
+    # and forward again, by hand: to an etcd whose revisions are lower than what everybody has seen
+    by_hand(cluster, "**That was the wrong one.**", before_TIME=Path(before).name)
+    eventually(lambda: names(cluster), lambda found: found == {"marker"}, within=300, what="what was there before")
+    all_go_on(cluster, sample, "second")
+    eventually(lambda: answering(cluster), lambda found: found >= hubs, within=300, what=f"{hubs} answer")
+
+    cluster.node("sh", f"{SOURCE}/install", "--remove")
+    folders = "/etc/systemd/system /usr/local/lib /usr/local/sbin /var/lib/systemd/timers"
+    left = cluster.node("sh", "-c", f"ls {folders} 2>/dev/null | grep pdshub || true")
+    assert left.strip() == "", "nothing of the program"
+    assert len(cluster.node("ls", "/var/lib/pdshub-machine/etcd").split()) == 2, "and what was saved"
+
+
+def all_go_on(cluster: Cluster, sample: dict[str, Any], name: str) -> None:
+    """Who watched goes on: the kubelet and the controllers start a pod, the operator sees a hub that is new."""
+    cluster.kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=240s", timeout=250)
+    image = f"--image={cluster.facts['IMAGE_OPERATOR']}"
+    cluster.kubectl("create", "deployment", name, "-n", SPACE, image, "--", "sleep", "600")
+    cluster.kubectl("rollout", "status", f"deployment/{name}", "-n", SPACE, "--timeout=240s", timeout=250)
+    for target in ("daemonset/pdshub-node", "deployment/pdshub-operator"):
+        cluster.kubectl("rollout", "status", target, "-n", SYSTEM, "--timeout=240s", timeout=250)
+    cluster.apply(variant(sample, name, SPACE, archive=None))
+    eventually(
+        lambda: cluster.condition("pdshub", name, "Stalled", SPACE),
+        lambda condition: condition.get("reason") == "NamespaceNotAllowed",
+        within=240,
+        what="the operator sees a hub that is new",
+    )
