@@ -223,7 +223,13 @@ def test_the_archive_is_the_same_there_to_the_byte(two: Both) -> None:
     wanted = hashlib.sha256((made.release.mission / OTES / f"bundle_{OTES}.xml").read_bytes()).hexdigest()
     for someone in (made.ada, made.bela):
         with someone.kernel() as kernel:
-            assert kernel.run(DIGEST.format(path=BUNDLE)).ok() == wanted
+            # a volume waits for no NAS, and the second node mounts its first
+            eventually(
+                lambda: kernel.run(DIGEST.format(path=BUNDLE)).text.strip(),
+                lambda found: found == wanted,
+                within=180,
+                what=f"{someone.name} reads the bytes of the NAS",
+            )
             refused = kernel.run(f"open({BUNDLE!r}, 'ab')")
             assert "Error" in refused.error
 
