@@ -253,10 +253,14 @@ def test_absent_paths_are_text_too(hostile: Fake, capsys: pytest.CaptureFixture[
     harmless(capsys.readouterr().out)
 
 
+IN_PODS = ("dial.py", "aside.py", "import_database_pod.py", "import_receiver.py")
+"""They run in pods, and answer in JSON."""
+
+
 def test_there_is_one_way_to_the_terminal() -> None:
     folder = Path(main.__code__.co_filename).parent
     for file in sorted(folder.glob("*.py")):
-        if file.name not in ("terminal.py", "dial.py", "aside.py"):  # these two run in pods, and answer in JSON
+        if file.name not in ("terminal.py", *IN_PODS):
             for word in ("print(", "stdout.write", "stderr.write", "sys.exit(str"):
                 text = file.read_text().replace("_printed(", "").replace("printable(", "")
                 assert word not in text, f"{file.name}: {word}"
