@@ -230,11 +230,12 @@ def test_exit_codes_and_last_words(
 
 
 def test_a_change_of_generated_files_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for folder in ("crds", "charts/pdshub/files/crds"):
+    for folder in ("crds", "charts/pdshub/files/crds", "deploy/aws/templates"):
         (tmp_path / folder).mkdir(parents=True)
     monkeypatch.setattr(testing, "ROOT", tmp_path)
     monkeypatch.setattr(testing.generate, "stubs", lambda *_: None)
     monkeypatch.setattr(testing.generate, "crds", lambda *_: None)
+    monkeypatch.setattr(testing.ground, "template", lambda *_: None)
     paths = settings.Paths(tmp_path, "test")
     testing.drift(paths)
     monkeypatch.setattr(testing.generate, "crds", lambda *_: (tmp_path / "crds/new.yaml").touch())

@@ -200,7 +200,10 @@ def test_every_view_in_the_manual_is_one() -> None:
         ArchiveViewSpec.model_validate({**whole[0]["spec"], **part["spec"]})
 
 
-PAGES = ("data-manager.md", "kubectl-plugin.md", "worked-example.md", "troubleshooting.md", "administrator.md")
+PAGES = (
+    "data-manager.md", "kubectl-plugin.md", "worked-example.md", "troubleshooting.md", "administrator.md", "import.md",
+    "aws.md",
+)  # fmt: skip
 
 
 def test_every_command_in_the_manual_is_one(capsys: pytest.CaptureFixture[str]) -> None:

@@ -78,6 +78,10 @@ def test_the_wheel_has_every_module(wheel: Path) -> None:
     assert found == source and Path("pdshub/node/_proto/csi_pb2_grpc.py") in found
 
 
+def test_the_wheel_has_the_prices(wheel: Path) -> None:
+    assert (wheel / "pdshub/aws_plan/prices.json").is_file()
+
+
 def test_the_wheel_has_every_program(wheel: Path) -> None:
     parser = ConfigParser(delimiters=("=",))
     (file,) = wheel.glob("*.dist-info/entry_points.txt")

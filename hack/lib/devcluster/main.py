@@ -11,7 +11,23 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import dev, engine, figures, generate, golang, programs, publish, repair, testing, times, up, venv, worker
+from . import (
+    dev,
+    engine,
+    figures,
+    generate,
+    golang,
+    ground,
+    price_list,
+    programs,
+    publish,
+    repair,
+    testing,
+    times,
+    up,
+    venv,
+    worker,
+)
 from .artefact import lock
 from .console import complain, say
 from .facts import read
@@ -45,6 +61,9 @@ def main(argv: list[str]) -> int:
     p.add_argument("--supply", action="store_true", help="that of hack/sbom, hack/audit and hack/release")
     testing.add_options(commands.add_parser("test", help="everything that must hold"))
     commands.add_parser("drift", help="generate what is committed, and fail when that changed a file")
+    commands.add_parser("ground", help="look at the template of deploy/aws")
+    p = commands.add_parser("aws-prices", help="fetch the prices of kubectl pdshub plan aws anew")
+    p.add_argument("--offer", default="", help="only the prices of this offer, as AmazonS3")
     commands.add_parser("manual", help="build the manual, every page and link of it")
     commands.add_parser("figures", help="write the times of up's steps to docs/benchmarks")
     commands.add_parser("test-figures", help="write the times of test's parts to docs/benchmarks")
@@ -91,6 +110,7 @@ def _generate(paths: Paths, args: argparse.Namespace) -> int:
     with log_to(paths.logs / "generate.log"):
         generate.stubs(paths, say)
         generate.crds(paths, say)
+        ground.template(paths, say)
     return 0
 
 
@@ -153,6 +173,19 @@ def _drift(paths: Paths, args: argparse.Namespace) -> int:
     return 0
 
 
+def _ground(paths: Paths, args: argparse.Namespace) -> int:
+    del args
+    with log_to(paths.logs / "ground.log"):
+        ground.check(paths)
+    return 0
+
+
+def _aws_prices(paths: Paths, args: argparse.Namespace) -> int:
+    del paths
+    price_list.write(args.offer, say)
+    return 0
+
+
 def _manual(paths: Paths, args: argparse.Namespace) -> int:
     del args
     with log_to(paths.logs / "manual.log"):
@@ -198,6 +231,8 @@ _COMMANDS = {
     "ingress-controller": _ingress_controller,
     "test": _test,
     "drift": _drift,
+    "ground": _ground,
+    "aws-prices": _aws_prices,
     "manual": _manual,
     "figures": _figures,
     "test-figures": _test_figures,

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import generate, programs, times
+from . import generate, ground, programs, times
 from .console import say
 from .parts import ANY_CODE, Ended, Part, run_parts
 from .run import StepFailed, log_to, run
@@ -79,6 +79,7 @@ def plan(options: Options, reports: Path) -> Plan:
         Part("import directions", "checks", ("lint-imports",)),
     )
     manual = Part("manual", "manual", _devcluster("manual"))
+    aws = Part("template for AWS", "manual", _devcluster("ground"))
     chain = (
         Part("bills of materials", "supply", ("./hack/sbom", "--locks", "--output", str(reports / "sbom"))),
         Part(AUDIT, "supply", ("./hack/audit", "--seconds", str(AUDIT_SECONDS)), fine=ANY_CODE),
@@ -91,11 +92,11 @@ def plan(options: Options, reports: Path) -> Plan:
     )
     if options.unit:
         last = Part("unit tests", "last", (*unit, *options.selection, "tests/unit"), report=unit_xml)
-        return Plan(((generated,), (*checks, manual, *chain)), last)
+        return Plan(((generated,), (*checks, manual, aws, *chain)), last)
     repair = Part("repair", "first", _devcluster("repair"))
     lab = ("--kernel", "all", "--long", "--timeout", "7200") if options.long else ("--timeout", "1200", *LAB)
     # the cluster comes before the unit tests: it builds helm, which the charts' tests need
-    second = (*checks, manual, *chain, Part("cluster", "cluster", ("./hack/up",)))
+    second = (*checks, manual, aws, *chain, Part("cluster", "cluster", ("./hack/up",)))
     words = (*(("--long",) if options.long else ()), *(("--chart", options.chart) if options.chart else ()))
     e2e = (*_pytest("-p", "tests.e2e.two_runs", "--durations=10", *words, *options.selection), "tests/e2e")
     units = Part("unit tests", "tests", (*unit, "-q", "tests/unit"), report=unit_xml)
@@ -150,6 +151,12 @@ def environment(paths: Paths) -> dict[str, str]:
                 environ["PDSHUB_SUPPLY_PYTHON"] = str(supply().ensure(paths)[0] / "bin/python")
         except StepFailed as error:
             say(f"CycloneDX's library could not be had, tests of bills of materials are skipped: {error}")
+    if "PDSHUB_CFN_LINT" not in environ:
+        try:
+            with log_to(paths.logs / "aws-venv.log"):
+                environ["PDSHUB_CFN_LINT"] = str(ground.environment().ensure(paths)[0] / "bin/cfn-lint")
+        except StepFailed as error:
+            say(f"cfn-lint could not be had, tests that need it are skipped: {error}")
     return {**environ, **programs.environment(paths, python)}
 
 
@@ -205,11 +212,12 @@ def _foreground(part: Part, environ: Mapping[str, str]) -> Ended:
 def drift(paths: Paths) -> None:
     """Generate what is committed; raises StepFailed when that changed a file."""
     with tempfile.TemporaryDirectory() as kept:
-        folders = [ROOT / "crds", ROOT / "charts/pdshub/files/crds"]
+        folders = [ROOT / "crds", ROOT / "charts/pdshub/files/crds", ROOT / "deploy/aws/templates"]
         for number, folder in enumerate(folders):
             shutil.copytree(folder, Path(kept, str(number)))
         generate.stubs(paths, say)
         generate.crds(paths, say)
+        ground.template(paths, say)
         for number, folder in enumerate(folders):
             done = subprocess.run(["diff", "-r", Path(kept, str(number)), folder], check=False)
             if done.returncode:

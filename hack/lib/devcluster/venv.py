@@ -69,3 +69,9 @@ def supply() -> Artefact:
 def _install(work: Path, *what: str) -> None:
     run(["python3", "-m", "venv", "--clear", work])
     run([work / "bin" / "python", "-m", "pip", "install", "--disable-pip-version-check", *what])
+
+
+def requirements(work: Path, pins: Path) -> None:
+    """A new environment with what a requirements file pins, each the file whose digest is in it."""
+    # a hundred thousand classes of AWS' are compiled when they are needed
+    _install(work, "--no-compile", "--require-hashes", "--no-deps", "--requirement", str(pins))

@@ -33,7 +33,7 @@ class Kubectl:
 
     def run(self, *arguments: str, seconds: float | None = SECONDS, stdin: str = "") -> str:
         """What kubectl prints; ``stdin`` is what it reads. Raises KubectlError."""
-        program = self._program()
+        program = self.found()
         try:
             done = subprocess.run(
                 [program, *self.flags, *arguments],
@@ -50,7 +50,8 @@ class Kubectl:
             raise KubectlError(f"kubectl {arguments[0]}: no answer within {seconds:.0f} s") from None
         return _printed(arguments[0], done.returncode, done.stdout, done.stderr)
 
-    def _program(self) -> str:
+    def found(self) -> str:
+        """The program of kubectl. Raises KubectlError."""
         program = self.program or os.environ.get("KUBECTL") or shutil.which("kubectl")
         if not program:
             raise KubectlError("kubectl is not on PATH")
@@ -103,7 +104,7 @@ class Kubectl:
         """
         reads = [] if stdin is None else ["-i"]
         line = ["exec", *reads, "-n", namespace, target, "-c", container, "--", *command]
-        program = self._program()
+        program = self.found()
         words: list[str] = []
 
         def listen(stream: IO[str]) -> None:

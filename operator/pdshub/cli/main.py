@@ -2,8 +2,9 @@
 
 Exit codes: 0 done; 1 it failed (verify: files differ; explain: no such path; probe: what is
 closed was reached; users: refused, or somebody is on no list; audit --verify: the log was
-changed; proxy check: something does not hold); 2 wrong use; 3 waiting took too long (users: it
-is written, but not in effect yet; backup, restore: it goes on); 4 backup, restore: done in part.
+changed; proxy check: something does not hold; import: a home is not as it was); 2 wrong use; 3
+waiting took too long (users: it is written, but not in effect yet; backup, restore: it goes on); 4
+backup, restore: done in part.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from pdshub.cli import (
     audit,
     backup,
     homes,
+    import_docker,
+    plan_aws,
     preview,
     probe,
     proxy,
@@ -73,6 +76,8 @@ def parser() -> argparse.ArgumentParser:
     restore_deleted.arguments(areas, _common(OF_HUBS))
     rollback.arguments(areas, _common(OF_HUBS))
     proxy.arguments(areas, lambda: _common(OF_HUBS))
+    import_docker.arguments(areas, lambda: _common("the namespace of the hub that is made (default: hub)"))
+    plan_aws.arguments(areas, lambda: _common(OF_HUBS))
     log = areas.add_parser(
         "audit", parents=[common], help="who signed in, was refused, entered whose server, was removed"
     )

@@ -22,6 +22,7 @@ KINDS = {
     "persistentvolumeclaim": "claim",
     "persistentvolumeclaims": "claim",
     "pods": "pod",
+    "archiveviews.pdshub.dev": "view",
 }
 
 

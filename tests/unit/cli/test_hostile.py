@@ -253,7 +253,10 @@ def test_absent_paths_are_text_too(hostile: Fake, capsys: pytest.CaptureFixture[
     harmless(capsys.readouterr().out)
 
 
-IN_PODS = ("dial.py", "aside.py", "home_look.py", "home_compare.py")
+IN_PODS = (
+    *("aside.py", "dial.py", "home_compare.py", "home_look.py"),
+    *("import_database_pod.py", "import_receiver.py"),
+)
 """These run in pods, and answer in JSON."""
 
 
