@@ -18,6 +18,7 @@ from pdshub.cli import (
     archive,
     audit,
     backup,
+    export_compose,
     homes,
     import_docker,
     plan_aws,
@@ -77,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     rollback.arguments(areas, _common(OF_HUBS))
     proxy.arguments(areas, lambda: _common(OF_HUBS))
     import_docker.arguments(areas, lambda: _common("the namespace of the hub that is made (default: hub)"))
+    export_compose.arguments(areas, lambda: _common(OF_HUBS))
     plan_aws.arguments(areas, lambda: _common(OF_HUBS))
     log = areas.add_parser(
         "audit", parents=[common], help="who signed in, was refused, entered whose server, was removed"
