@@ -158,7 +158,7 @@ def _servers(hub: Hub, machine: Machine) -> Traits:
             "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "pids_limit": PIDS,
         },
     )  # fmt: skip
-    choices = images(spec, image)
+    choices = images(spec, machine.images.of("user"))
     if len(set(choices.values())) > 1:
         yield from _said(DockerSpawner__allowed_images=choices)
     for field in ("limit", "guarantee"):

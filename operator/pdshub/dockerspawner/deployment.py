@@ -14,6 +14,7 @@ from pdshub.dockerspawner import (
     classes,
     compose,
     config,
+    exported,
     fitting,
     fstab,
     hub,
@@ -96,7 +97,8 @@ def read(folder: Folder, wanted: Wanted, database: Database | None = None) -> De
             "c.JupyterHub.spawner_class", f"{spawner.name} is no DockerSpawner: look where homes are", file
         )
     authenticator = classes.authenticator(traits, found.bases)
-    spec = hub.build(traits, Draft(report, file, spawner, authenticator, found.bases))
+    ours = exported.read(folder, authenticator.name, report)
+    spec = {**hub.build(traits, Draft(report, file, spawner, authenticator, found.bases)), **ours.spec}
     understood.lines(found, report)
     if wanted.hostname:
         spec["hostname"] = wanted.hostname
@@ -109,10 +111,12 @@ def read(folder: Folder, wanted: Wanted, database: Database | None = None) -> De
     if archive:
         spec["archive"] = {"viewRef": name}
     _home_size(spec, wanted, said, report)
-    listed = people.read(found, traits, authenticator.has, database, wanted.names, report)
+    listed = people.read(found, traits | ours.traits, authenticator.has, database, wanted.names, report)
     spec["users"] = {
         role: names for role in ("allowed", "admins", "suspended") if (names := list(getattr(listed, role)))
     }
+    if ours.domains:
+        spec["users"]["domains"] = ours.domains
     _of_database(database, composed, report)
     fitting.validate(spec, report, file)
     everybody = _everybody(listed, database, wanted.names)
@@ -120,7 +124,7 @@ def read(folder: Folder, wanted: Wanted, database: Database | None = None) -> De
 
 
 def _manifest(spec: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
-    first = ("hostname", "title", "message", "signIn", "users", "archive", "server", "quota", "culling")
+    first = ("hostname", "title", "contact", "message", "signIn", "users", "archive", "server", "quota", "culling")
     ordered = {key: spec[key] for key in (*first, *(key for key in spec if key not in first)) if spec.get(key)}
     meta = {"name": wanted.name, "namespace": wanted.namespace}
     return {"apiVersion": API_VERSION, "kind": "PDSHub", "metadata": meta, "spec": ordered}

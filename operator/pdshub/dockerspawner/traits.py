@@ -39,6 +39,8 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "Authenticator": (),
     "OAuthenticator": ("Authenticator",),
     "GoogleOAuthenticator": ("OAuthenticator", "Authenticator"),
+    "PDSHubGoogle": ("GoogleOAuthenticator", "OAuthenticator", "Authenticator"),
+    "PDSHubDevelopment": ("DummyAuthenticator", "Authenticator"),
     "NativeAuthenticator": ("Authenticator",),
     "DummyAuthenticator": ("Authenticator",),
     "PAMAuthenticator": ("LocalAuthenticator", "Authenticator"),
@@ -195,6 +197,7 @@ _TABLE: dict[str, dict[str, Trait]] = {
                "hub_bind_url proxy_class cleanup_servers cleanup_proxy log_level data_files_path pid_file config_file "
                "last_activity_interval tornado_settings statsd_host statsd_port init_spawners_timeout extra_handlers "
                "extra_log_file extra_log_handlers proxy_api_ip proxy_api_port proxy_cmd debug_proxy debug_db "
+               "token_expires_in_max_seconds "
                "confirm_no_ssl reset_db upgrade_db activity_resolution spawn_throttle_retry_range cookie_max_age_days "
                "authenticate_prometheus answer_yes generate_config implicit_spawn_seconds forwarded_host_header "
                "cookie_host_prefix_enabled public_url recreate_internal_certs oauth_token_expires_in "

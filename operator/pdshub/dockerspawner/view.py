@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -49,6 +49,7 @@ def build(
 ) -> View | None:
     """The view of some binds; None where there are none. ``mounts``: those of the machine; ``volumes``: of Docker."""
     archives = [bind for bind in archives if bind.target.startswith("/")]
+    archives = [each for bind in archives for each in _spread(bind, mounts, report)]
     if not archives:
         return None
     top = _top([bind.target for bind in archives])
@@ -85,6 +86,19 @@ def build(
     except ValidationError as error:
         report.contradiction("ArchiveView", refusal_words(error), file)
     return made
+
+
+def _spread(bind: Bind, mounts: Sequence[fstab.Mount], report: Report) -> list[Bind]:
+    """A bind of a folder in which file systems are mounted: one for each of them, as each has a source of its own."""
+    own = fstab.mount_of(bind.source, mounts)
+    if not bind.source.startswith("/") or (own is not None and own.point != "/"):
+        return [bind]
+    points = {mount.point for mount in mounts if fstab.below(mount.point, bind.source)}
+    outer = sorted(point for point in points if not any(fstab.below(point, other) for other in points))
+    if not outer:
+        return [bind]
+    report.note(f"{bind.source} holds {len(outer)} mounts, which are the view; what lies beside them in it is not")
+    return [replace(bind, source=point, target=f"{bind.target}/{fstab.below(point, bind.source)}") for point in outer]
 
 
 def _places(
