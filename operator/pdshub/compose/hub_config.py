@@ -154,6 +154,8 @@ def _servers(hub: Hub, machine: Machine) -> Traits:
         DockerSpawner__disable_user_config=True,
         DockerSpawner__consecutive_failure_limit=0,
         DockerSpawner__start_timeout=spec.server.start_timeout_seconds,
+        # JupyterLab's first answer is a part of the start
+        DockerSpawner__http_timeout=spec.server.start_timeout_seconds,
         DockerSpawner__extra_host_config={
             "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "pids_limit": PIDS,
         },

@@ -15,7 +15,7 @@ from pdshub.compose.text import Variable, comment, compose_yaml
 from pdshub.render import isolation, notice, signin
 
 TSIG_KEY = "tsig-key"
-_HARD = {"restart": "unless-stopped", "cap_drop": ["ALL"], "security_opt": ["no-new-privileges:true"]}
+_HARD = {"restart": "unless-stopped", "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"]}
 _UID = 1000
 
 
@@ -67,7 +67,7 @@ def _hub(hub: Hub, machine: Machine) -> dict[str, Any]:
         "user": f"{_UID}:{_UID}",
         # whom the socket belongs to: pdshub-compose prepare writes it into .env
         "group_add": [Variable("${DOCKER_GID:?run pdshub-compose prepare}")],
-        "networks": {"core": {"aliases": ["hub"]}, "servers": {"aliases": ["hub"]}},
+        "networks": {"core": {}, "servers": {}},
         "secrets": [hub_config.PROXY_TOKEN, hub_config.CRYPT_KEY, hub_config.sign_in_secret(hub.spec)],
         "volumes": [
             "./jupyterhub_config.py:/usr/local/etc/jupyterhub/jupyterhub_config.py:ro",
@@ -87,7 +87,7 @@ def _proxy(hub: Hub, machine: Machine) -> dict[str, Any]:
     token = f"{hub_config.SECRETS}/{hub_config.PROXY_TOKEN}"
     # a variable of the container would be in docker inspect
     program = f'CONFIGPROXY_AUTH_TOKEN="$(cat {token})" && export CONFIGPROXY_AUTH_TOKEN && exec '
-    networks: dict[str, Any] = {"core": {"aliases": ["proxy"]}, "servers": {"aliases": ["proxy"]}}
+    networks: dict[str, Any] = {"core": {}, "servers": {}}
     if machine.front is Front.CADDY:
         networks["front"] = {"aliases": ["door-proxy"]}
     made: dict[str, Any] = {

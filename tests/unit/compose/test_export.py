@@ -159,7 +159,7 @@ def test_secrets_are_files_and_stand_nowhere() -> None:
 
 def test_services_have_no_capabilities() -> None:
     for body in compose(exported(tls=ACME))["services"].values():
-        assert body["cap_drop"] == ["ALL"] and body["security_opt"] == ["no-new-privileges:true"]
+        assert body["cap_drop"] == ["ALL"] and body["security_opt"] == ["no-new-privileges"]
         assert not body.get("privileged")
 
 
