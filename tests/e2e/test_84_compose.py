@@ -14,7 +14,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -319,6 +318,5 @@ def test_stop_leaves_homes(hub: Hub, ada: Person) -> None:
     """As the last one: Compose takes its own away; servers go by id; volumes stay until somebody removes them."""
     ada.stop()
     started(hub, "down")
-    time.sleep(1)
-    assert not hub.containers()
+    eventually(lambda: not hub.containers(), bool, within=60, what="nothing runs")
     assert f"{PROJECT}-home-ada" in hub.engine("volume", "ls", "--format", "{{.Name}}").split()

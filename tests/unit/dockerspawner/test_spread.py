@@ -1,4 +1,4 @@
-"""A folder that is bound whole, in which file systems are mounted: each of them is an entry with a source of its own."""
+"""A folder that is bound whole, in which file systems are mounted: each of them is an entry of its own."""
 
 from __future__ import annotations
 
