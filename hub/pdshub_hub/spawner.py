@@ -17,8 +17,8 @@ from kubernetes_asyncio.client.rest import ApiException
 from kubespawner import KubeSpawner
 from tornado import web
 
-from pdshub_hub.failures import Evidence, died, explain, leaves, of_event
-from pdshub_hub.trouble import Kind, Trouble
+from pdshub.server_trouble.failures import Evidence, died, explain, leaves, of_event
+from pdshub.server_trouble.trouble import Kind, Trouble, logged
 
 LOOK_SECONDS = 0.5
 """Between two looks at the copy of the pods."""
@@ -135,7 +135,7 @@ class PDSHubSpawner(KubeSpawner):  # type: ignore[misc]
     def _why_it_failed(self, error: Exception, told: dict[str, Any]) -> StartFailed:
         said = str(error) or f"it took more than {self.start_timeout} seconds"
         trouble = explain(Evidence(events=tuple(self.events), pod=self._pod(), error=said, **told))
-        self.log.error("the server of %s did not start: %s: %s", self.user.name, trouble.kind, trouble.text)
+        self.log.error("%s", logged(self.user.name, trouble))
         return StartFailed(trouble)
 
     async def _until_it_answers(self, url: str) -> None:

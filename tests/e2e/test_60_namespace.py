@@ -17,7 +17,7 @@ NAMES = Names("e2e-leaving", "leaving")
 WHERE, HUB, CLAIM = NAMES.namespace, NAMES.name, "claim-ada"
 MANUAL = ROOT / "docs" / "administrator.md"
 GONE = {"spec": {"persistentVolumeReclaimPolicy": "Delete"}}
-SECTION = "### Bring back the homes of a deleted namespace"
+SECTION = "#### Bring them back by hand"
 
 
 def blocks(section: str) -> list[str]:

@@ -20,8 +20,8 @@ from devcluster import engine, worker
 from devcluster.settings import Paths
 
 from pdshub import generation_id
+from pdshub.server_trouble.trouble import WORDS, Kind
 from pdshub.wellknown import HOMES_NODE
-from pdshub_hub.trouble import WORDS, Kind
 from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.conftest import SYSTEM, person, wait_ready
 from tests.e2e.hubclient import Person

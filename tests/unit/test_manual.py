@@ -224,6 +224,11 @@ def test_the_plugins_page_names_every_command(capsys: pytest.CaptureFixture[str]
     assert {"explain", "plan", "refresh"} <= known
     assert set(re.findall(r"^\| `… (\w+)", page, re.MULTILINE)) >= known
     with pytest.raises(SystemExit):
+        plugin.main(["--help"])
+    areas = set(re.findall(r"^    ([a-z-]+)", capsys.readouterr().out, re.MULTILINE))
+    assert {"status", "why", "homes"} <= areas
+    assert set(re.findall(r"^\| `kubectl pdshub (\S+?)[ `]", page, re.MULTILINE)) | {"version"} >= areas
+    with pytest.raises(SystemExit):
         plugin.main(["users", "--help"])
     known = set(re.findall(r"^    (\w+)", capsys.readouterr().out, re.MULTILINE)) - {"COMMAND"}
     assert {"add", "offboard"} <= known

@@ -20,6 +20,14 @@ class Condition(StatusModel):
     last_transition_time: str = Field(json_schema_extra={"format": "date-time"})
 
 
+_BAD = frozenset({"Stalled", "Reconciling", "PinnedDrift", "Deleting", "Drifted", "Suspended", "RolledBack"})
+
+
+def good_status(condition: str) -> Literal["True", "False"]:
+    """Which status of a condition means that all is well: True, but for those that name a trouble."""
+    return "False" if condition in _BAD else "True"
+
+
 class CertificateStatus(StatusModel):
     """What a certificate says of itself (RFC 5280). None of it is secret."""
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pdshub.archive.findings import printable
-from pdshub.cli import homes_move, homes_reset, hub_choice, terminal, users, volume_use, words
+from pdshub.cli import homes_adopt, homes_move, homes_reset, hub_choice, terminal, users, volume_use, words
 from pdshub.cli.archive import Said
 from pdshub.cli.census import Census, quantity
 from pdshub.cli.hub_choice import UseError, key
@@ -119,11 +119,13 @@ def listing(kubectl: Kubectl, args: argparse.Namespace) -> Said:
 
 
 def run(kubectl: Kubectl, args: argparse.Namespace) -> Said:
-    """``homes list``, ``reset`` or ``move``. Raises UseError where a name is said that has no meaning."""
+    """``homes list``, ``reset``, ``move`` or ``adopt``. Raises UseError where a name is said that has no meaning."""
     if args.command == "reset":
         return homes_reset.reset(kubectl, args)
     if args.command == "move":
         return homes_move.move(kubectl, args)
+    if args.command == "adopt":
+        return homes_adopt.adopt(kubectl, args)
     if args.name:
         raise UseError(f"{args.name!r} has no meaning here: kubectl pdshub homes lists every home")
     return listing(kubectl, args)
@@ -134,7 +136,9 @@ EXAMPLES = f"""examples:
   kubectl pdshub homes reset ada@example.org             # settings go to before-reset-<date>, after a backup
   kubectl pdshub homes reset ada@example.org --dry-run
 {homes_move.EXAMPLES}
+{homes_adopt.EXAMPLES}
 
+exit codes of adopt: 0 done; 1 something could not be adopted; 2 wrong use
 exit codes of reset: 0 done; 1 something could not be moved, or the home could not be saved; 2 wrong use
 exit codes of move: 0 done; 1 failed: the home is as it was, or the same command goes on, as is said; 2 wrong use;
 3 the storage has not grown the volume yet"""
@@ -142,14 +146,17 @@ exit codes of move: 0 done; 1 failed: the home is as it was, or the same command
 
 def arguments(top: Any, common: argparse.ArgumentParser) -> None:
     """The command line of ``homes``. ``top``: where commands are added; ``common``: options that every one has."""
-    said = "every home: its user, size, how full it is, last use, whether anybody needs it; reset, move"
+    said = "every home: its user, size, how full it is, last use, whether anybody needs it; reset, move, adopt"
     sub: argparse.ArgumentParser = top.add_parser(
         "homes", parents=[common], help=said, description=said, epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    sub.add_argument("command", nargs="?", choices=("list", "reset", "move"), default="list", help="default: list")
+    sub.add_argument(
+        "command", nargs="?", choices=("list", "reset", "move", "adopt"), default="list", help="default: list"
+    )
     homes_reset.arguments(sub)
     homes_move.arguments(sub)
+    homes_adopt.arguments(sub)
     hub_choice.arguments(sub)
     sub.add_argument("--sort", choices=ORDERS, default="user", help="largest, or longest unused, first (default: user)")
     sub.set_defaults(run=run)

@@ -39,11 +39,15 @@ MOST_SHOWN = 50
 
 def arguments(sub: argparse.ArgumentParser) -> None:
     """What ``reset`` adds to the command line of ``homes``."""
-    sub.add_argument("name", metavar="NAME", nargs="?", default="", help="reset, move: whose home")
+    sub.add_argument("name", metavar="NAME", nargs="?", default="", help="reset, move, adopt: whose home")
     group = sub.add_argument_group("reset")
-    group.add_argument("--all", action="store_true", help="move everything of the home aside, not settings alone")
+    group.add_argument(
+        "--all",
+        action="store_true",
+        help="reset: move everything of the home aside, not settings alone; adopt: all that is left",
+    )
     group.add_argument("--without-copy", action="store_true", help="make no backup first; nothing is deleted anyway")
-    group = sub.add_argument_group("reset and move")
+    group = sub.add_argument_group("reset, move, adopt")
     group.add_argument("--image", default="", help="any with python3 (default: the hub's)")
     group.add_argument("--dry-run", action="store_true", help="say what would be done; the API server checks it")
     group.add_argument("-y", "--yes", action="store_true", help="do not ask")

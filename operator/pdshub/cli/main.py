@@ -2,9 +2,10 @@
 
 Exit codes: 0 done; 1 it failed (verify: files differ; explain: no such path; probe: what is
 closed was reached; users: refused, or somebody is on no list; audit --verify: the log was
-changed; proxy check: something does not hold; import: a home is not as it was); 2 wrong use; 3
-waiting took too long (users: it is written, but not in effect yet; backup, restore: it goes on); 4
-backup, restore: done in part.
+changed; proxy check: something does not hold; import: a home is not as it was; check: a point
+failed; resume, reinstall: the hub stands still; homes adopt: something stayed); 2 wrong use; 3
+waiting took too long (users, suspend, resume, reinstall: it is written, but not in effect yet;
+backup, restore: it goes on); 4 backup, restore: done in part.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pdshub.cli import (
     archive,
     audit,
     backup,
+    check,
     export_compose,
     homes,
     import_docker,
@@ -25,27 +27,23 @@ from pdshub.cli import (
     preview,
     probe,
     proxy,
+    report,
     restore,
     restore_deleted,
     rollback,
+    status,
+    suspend,
     terminal,
     users,
-    words,
+    version,
+    weekly,
+    why,
 )
 from pdshub.cli.choose import ChoiceError
-from pdshub.cli.hub_choice import HUBS
 from pdshub.cli.kubectl import Kubectl, KubectlError
-from pdshub.cli.terminal import safe
 
-
-def _overview(kubectl: Kubectl, args: argparse.Namespace) -> archive.Said:
-    where = ["-n", args.namespace] if args.namespace else ["--all-namespaces"]
-    hubs, views = kubectl.items(HUBS, *where), kubectl.items(archive.VIEWS)
-    return {"hubs": hubs, "views": views}, f"{words.hubs(safe(hubs))}\n\n{words.views(safe(views))}", 0
-
-
-SURVEYORS = "where surveyors live, if not where the view says (status: of the hubs; probe, audit: of PDSHub)"
-OF_HUBS = "the namespace of the hub"
+SURVEYORS = "where surveyors live, if not where the view says (probe, audit: of PDSHub)"
+OF_HUBS, OF_PDSHUB = "the namespace of the hub", "where PDSHub is, if not in pdshub-system"
 
 
 def _common(where: str) -> argparse.ArgumentParser:
@@ -66,8 +64,13 @@ def parser() -> argparse.ArgumentParser:
     )
     common = _common(SURVEYORS)
     areas = top.add_subparsers(dest="area", required=True, metavar="COMMAND")
-    overview = areas.add_parser("status", parents=[common], help="hubs and archive views at a glance")
-    overview.set_defaults(run=_overview)
+    status.arguments(areas, _common(OF_HUBS))
+    why.arguments(areas, _common(OF_HUBS))
+    weekly.arguments(areas, _common(OF_HUBS))
+    suspend.arguments(areas, lambda: _common(OF_HUBS))
+    report.arguments(areas, _common(OF_HUBS))
+    check.arguments(areas, _common(OF_PDSHUB))
+    version.arguments(areas, _common(OF_PDSHUB))
     network = areas.add_parser("probe", parents=[common], help="who reaches whom: pods in each role try it")
     probe.arguments(network)
     users.arguments(areas, _common(OF_HUBS))
@@ -147,7 +150,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
-    args = parser().parse_args(arguments)
+    line = list(sys.argv[1:] if arguments is None else arguments)
+    args = parser().parse_args(["version", *line[1:]] if line[:1] == ["--version"] else line)
     flags = [f"--{name}={value}" for name in ("context", "kubeconfig") if (value := getattr(args, name))]
     try:
         answer, text, code = args.run(Kubectl(tuple(flags)), args)

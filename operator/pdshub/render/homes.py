@@ -2,32 +2,11 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pdshub.wellknown import HOMES_DRIVER
-
-LOOSE = ("rancher.io/local-path", "*hostpath*", "*nfs*", "efs.csi.aws.com", "kubernetes.io/no-provisioner")
-"""Provisioners whose volumes are directories of something larger."""
-STRICT = (
-    HOMES_DRIVER,
-    "ebs.csi.aws.com",
-    "fsx.openzfs.csi.aws.com",
-    "pd.csi.storage.gke.io",
-    "disk.csi.azure.com",
-    "cinder.csi.openstack.org",
-    "csi.vsphere.vmware.com",
-    "driver.longhorn.io",
-    "topolvm.io",
-    "*.rbd.csi.ceph.com",
-    "*.cephfs.csi.ceph.com",
-    "zfs.csi.openebs.io",
-    "local.csi.openebs.io",
-)
-"""Provisioners whose volumes have an end of their own."""
-_DEFAULT = "storageclass.kubernetes.io/is-default-class"
+from pdshub.api import provisioners
 
 
 @dataclass(frozen=True)
@@ -45,7 +24,7 @@ def find(name: str | None, classes: Sequence[Mapping[str, Any]]) -> Mapping[str,
         meta = found["metadata"]
         if name and meta["name"] == name:
             return found
-        if not name and (meta.get("annotations") or {}).get(_DEFAULT) == "true":
+        if not name and provisioners.is_default(found):
             return found
     return None
 
@@ -62,10 +41,7 @@ def enforcement(name: str | None, size: str, classes: Sequence[Mapping[str, Any]
         )
     title, provisioner = chosen["metadata"]["name"], str(chosen.get("provisioner", ""))
     if decided is None:
-        if any(fnmatch.fnmatchcase(provisioner, p) for p in STRICT):
-            decided = True
-        elif any(fnmatch.fnmatchcase(provisioner, p) for p in LOOSE):
-            decided = False
+        decided = provisioners.holds_to_size(provisioner)
     if decided:
         return Enforcement(True, "Enforced", f"StorageClass {title} holds each home to its size of {size}")
     if decided is None:

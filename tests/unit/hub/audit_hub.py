@@ -196,7 +196,7 @@ def running(folder: Path) -> Iterator[Hub]:
             cwd=folder,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": str(ROOT / "hub"), "JUPYTERHUB_CRYPT_KEY": "ab" * 32},
+            env={**os.environ, "PYTHONPATH": f"{ROOT / 'hub'}:{ROOT / 'operator'}", "JUPYTERHUB_CRYPT_KEY": "ab" * 32},
             start_new_session=True,
         )
         try:

@@ -31,7 +31,7 @@ from jupyterhub.spawner import Spawner
 from pdshub_hub import notice
 from pdshub_hub.settings import setup
 from pdshub_hub.spawner import StartFailed
-from pdshub_hub.trouble import Kind, Trouble
+from pdshub.server_trouble.trouble import Kind, Trouble
 
 
 class NoProxy(Proxy):
@@ -149,7 +149,12 @@ def hub(folder: Path, more: str = "", environ: Mapping[str, str] | None = None) 
         process = subprocess.Popen(
             [sys.executable, "-m", "jupyterhub", "--config", str(config)],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT / "hub"), "PYTHONNOUSERSITE": "1", **(environ or {})},
+            env={
+                **os.environ,
+                "PYTHONPATH": f"{ROOT / 'hub'}:{ROOT / 'operator'}",
+                "PYTHONNOUSERSITE": "1",
+                **(environ or {}),
+            },
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,

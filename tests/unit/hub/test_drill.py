@@ -49,7 +49,11 @@ def booted(folder: Path, tmp_path: Path, seconds: str = "300") -> tuple[int, dic
     """The program as the Job starts it: exit code, answer, log."""
     answer = tmp_path / "answer"
     answer.touch()
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "hub"), "HOME": str(tmp_path)}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": f"{ROOT / 'hub'}:{ROOT / 'operator'}",
+        "HOME": str(tmp_path),
+    }
     command = [
         sys.executable,
         "-m",

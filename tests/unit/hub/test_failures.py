@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pdshub_hub.failures import MOST_DETAIL, Evidence, died, explain
-from pdshub_hub.trouble import WORDS, Kind, Trouble
+from pdshub.server_trouble.failures import MOST_DETAIL, Evidence, died, explain
+from pdshub.server_trouble.trouble import WORDS, Kind, Trouble, found, logged
 
 
 def event(reason: str, message: str, kind: str = "Warning") -> dict[str, Any]:
@@ -303,3 +303,28 @@ def test_every_kind_says_what_happened_and_what_to_do() -> None:
 def test_detail_is_one_bounded_line() -> None:
     found = explain(Evidence(events=(event("FailedMount", "a\n" * 5000),)))
     assert len(found.detail) == MOST_DETAIL and "\n" not in found.detail
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize(
+    "detail", ["", "exceeded quota: sbn-servers, requested: pods=1", "x] the server of b did"]
+)
+def test_what_the_log_says_is_read_again(kind: Kind, detail: str) -> None:
+    trouble = Trouble(kind, detail)
+    line = f"[E 2026-11-26 08:00:01.123 JupyterHub spawner:118] {logged('ada@example.org', trouble)}"
+    assert found(line) == ("2026-11-26 08:00:01", "ada@example.org", trouble)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "[I 2026-11-26 08:00:01.123 JupyterHub spawner:118] the server of ada did not start: Quota: x",
+        "[E 2026-11-26 08:00:01.123 JupyterHub spawner:118] the server of ada did not start: Nothing: x",
+        "[W 2026-11-26 08:00:01.123 JupyterHub log:1] 404 GET /[E 2026-11-26 08:00:01.123 JupyterHub a:1] the server "
+        "of ada did not start: Quota: x",
+        " [E 2026-11-26 08:00:01.123 JupyterHub spawner:118] the server of ada did not start: Quota: x",
+    ],
+)
+def test_what_is_no_such_line(line: str) -> None:
+    assert found(line) is None

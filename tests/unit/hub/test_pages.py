@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from traitlets.config import Config
 
+from pdshub.server_trouble.trouble import WORDS, Kind
 from pdshub_hub import notice, pages
-from pdshub_hub.trouble import WORDS, Kind
 from tests.unit.hub.running import Hub, hub, words
 
 EVIL = "<script>alert('x')</script>"

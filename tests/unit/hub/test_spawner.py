@@ -17,9 +17,9 @@ import aiohttp
 from kubernetes_asyncio.client.rest import ApiException
 from tornado import web
 
+from pdshub.server_trouble.trouble import WORDS, Kind
 from pdshub_hub import spawner as module
 from pdshub_hub.spawner import PDSHubSpawner, StartFailed
-from pdshub_hub.trouble import WORDS, Kind
 from tests.unit.hub.test_failures import LEAVING, NO_ROOM, OOM, RUNNING, STARTED, ended, waiting
 
 QUOTA = 'pods "jupyter-ada" is forbidden: exceeded quota: sbn-servers, requested: pods=1'

@@ -7,32 +7,35 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pdshub import rfc3339
-from pdshub.api.status import Condition
+from pdshub.api.status import Condition, good_status
 from pdshub.kube import EVENT, Kube, KubeError, Object
 from pdshub.wellknown import MANAGER
 
 log = logging.getLogger(__name__)
 
 _GOOD = {
-    "Ready": "True",
-    "Released": "True",
-    "SignInReady": "True",
-    "ArchiveReady": "True",
-    "CertificateReady": "True",
-    "NetworkEnforced": "True",
-    "Stalled": "False",
-    "Surveyed": "True",
-    "Intact": "True",
-    "NamespaceGuarded": "True",
-    "PinnedDrift": "False",
-    "Deleting": "False",
-    "Drifted": "False",
-    "UsersKnown": "True",
-    "HomesKnown": "True",
-    "BackedUp": "True",
-    "KeyEscrowed": "True",
-    "RestoreVerified": "True",
-    "Recovered": "True",
+    kind: good_status(kind)
+    for kind in (
+        "Ready",
+        "Released",
+        "SignInReady",
+        "ArchiveReady",
+        "CertificateReady",
+        "NetworkEnforced",
+        "Stalled",
+        "Surveyed",
+        "Intact",
+        "NamespaceGuarded",
+        "PinnedDrift",
+        "Deleting",
+        "Drifted",
+        "UsersKnown",
+        "HomesKnown",
+        "BackedUp",
+        "KeyEscrowed",
+        "RestoreVerified",
+        "Recovered",
+    )
 }
 """Conditions that are worth an event, and their good status. Reconciling is noise."""
 _CALM = (

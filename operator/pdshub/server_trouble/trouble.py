@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -123,3 +124,28 @@ class Trouble:
     def text(self) -> str:
         """All of it in one line, for the API and for the log."""
         return " ".join(part for part in (self.why, self.todo, self.detail and f"({self.detail})") if part)
+
+
+def logged(user: str, trouble: Trouble) -> str:
+    """The line of the hub's log about a start that failed; an administrator reads it there, and ``found`` does."""
+    return f"the server of {user} did not start: {trouble.kind}: {trouble.text}"
+
+
+_LOGGED = re.compile(
+    r"\[E (?P<at>[\d-]{10} [\d:]{8})[\d.,]* JupyterHub [^\]\[]{1,80}\] "
+    r"the server of (?P<user>\S{1,254}) did not start: (?P<kind>[A-Za-z]{1,40}): (?P<text>.*)"
+)
+"""JupyterHub's log format (jupyterhub.log.CoroutineLogFormatter): level, time of the hub's clock, name, place."""
+
+
+def found(line: str) -> tuple[str, str, Trouble] | None:
+    """(time, user, trouble) of a line of the hub's log; None where it is another line, or speaks of no known kind.
+
+    The line has to begin so: what a program or a person wrote stands behind the prefix of the hub's own.
+    """
+    match = _LOGGED.match(line)
+    if match is None or match["kind"] not in set(Kind):
+        return None
+    kind, text = Kind(match["kind"]), match["text"]
+    detail = text.removeprefix(Trouble(kind).text).strip()
+    return match["at"], match["user"], Trouble(kind, detail.removeprefix("(").removesuffix(")"))

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pdshub_hub.trouble import Kind, Trouble
+from pdshub.server_trouble.trouble import Kind, Trouble
 
 MOST_DETAIL = 800
 """Characters of Kubernetes' own words that are kept."""
