@@ -306,9 +306,7 @@ def test_detail_is_one_bounded_line() -> None:
 
 
 @pytest.mark.parametrize("kind", list(Kind))
-@pytest.mark.parametrize(
-    "detail", ["", "exceeded quota: sbn-servers, requested: pods=1", "x] the server of b did"]
-)
+@pytest.mark.parametrize("detail", ["", "exceeded quota: sbn-servers, requested: pods=1", "x] the server of b did"])
 def test_what_the_log_says_is_read_again(kind: Kind, detail: str) -> None:
     trouble = Trouble(kind, detail)
     line = f"[E 2026-11-26 08:00:01.123 JupyterHub spawner:118] {logged('ada@example.org', trouble)}"
