@@ -25,7 +25,7 @@ from .parts import ANY_CODE, Ended, Part, run_parts
 from .run import StepFailed, log_to, run
 from .settings import ROOT, Paths
 from .steps import Step, run_steps
-from .venv import docs, supply, venv
+from .venv import ansible, docs, supply, venv
 
 LAB = ("test_sanity.py", "test_views.py", "test_root_squash.py", "test_switch.py")
 """What a change breaks first: CSI conformance, what a pod sees, live switch, root_squash."""
@@ -157,6 +157,13 @@ def environment(paths: Paths) -> dict[str, str]:
                 environ["PDSHUB_CFN_LINT"] = str(ground.environment().ensure(paths)[0] / "bin/cfn-lint")
         except StepFailed as error:
             say(f"cfn-lint could not be had, tests that need it are skipped: {error}")
+    if not shutil.which("ansible-playbook", path=environ["PATH"]):
+        try:
+            with log_to(paths.logs / "ansible-venv.log"):
+                # last on PATH: its Python is for Ansible alone
+                environ["PATH"] += f":{ansible().ensure(paths)[0] / 'bin'}"
+        except StepFailed as error:
+            say(f"Ansible could not be had, tests that need it are skipped: {error}")
     return {**environ, **programs.environment(paths, python)}
 
 

@@ -32,8 +32,9 @@ from .steps import Step, record, run_steps, table
 from .venv import venv
 from .world import World
 
-HOST_PACKAGES = ("ca-certificates", "iproute2", "mount", "tar", "fuse3", "xfsprogs")
-"""fuse3: unit tests of the node plugin mount with it; xfsprogs: those of homes make file systems."""
+HOST_PACKAGES = ("ca-certificates", "iproute2", "mount", "tar", "fuse3", "xfsprogs", "nftables")
+"""fuse3: unit tests of the node plugin mount with it; xfsprogs: those of homes make file systems; nftables: those of
+ansible/ load who may reach whom into namespaces of their own."""
 
 
 def up(paths: Paths, *, cluster_only: bool, demo: bool) -> None:

@@ -1,4 +1,5 @@
-"""Python environments in the cache: the project's, the one that builds the manual, and that of package supply."""
+"""Python environments in the cache: the project's, the one that builds the manual, Ansible's, and that of
+package supply."""
 
 from __future__ import annotations
 
@@ -42,7 +43,16 @@ def venv() -> Artefact:
 
 def docs_pins(pyproject: str) -> list[str]:
     """What builds the manual, each at one version."""
-    found: list[str] = tomllib.loads(pyproject)["project"]["optional-dependencies"]["docs"]
+    return _pins(pyproject, "docs")
+
+
+def ansible_pins(pyproject: str) -> list[str]:
+    """What plays ansible/ and looks at it, each at one version."""
+    return _pins(pyproject, "ansible")
+
+
+def _pins(pyproject: str, extra: str) -> list[str]:
+    found: list[str] = tomllib.loads(pyproject)["project"]["optional-dependencies"][extra]
     return sorted(found)
 
 
@@ -54,6 +64,17 @@ def docs() -> Artefact:
         _install(work, *pins)
 
     return Artefact("docs-venv", digest([*pins, interpreter()]), build, in_place=True)
+
+
+def ansible() -> Artefact:
+    """``bin/ansible-playbook`` and ``bin/ansible-lint``, apart from the project, which never loads them."""
+    pins = ansible_pins(PYPROJECT.read_text())
+
+    def build(work: Path) -> None:
+        # some ten thousand modules, of which a play compiles those that it needs
+        _install(work, "--no-compile", *pins)
+
+    return Artefact("ansible-venv", digest([*pins, interpreter()]), build, in_place=True)
 
 
 def supply() -> Artefact:
