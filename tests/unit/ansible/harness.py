@@ -1,4 +1,4 @@
-"""ansible-playbook as people run it, from ansible/ and with the example's inventory, away from this machine's settings."""
+"""ansible-playbook as people run it: from ansible/, with the example's inventory, without settings of this machine."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ class Ansible:
     bin: Path
     home: Path
 
-    def run(self, program: str, *words: str | Path, cwd: Path = COLLECTION, env: Mapping[str, str] | None = None) -> Ended:
+    def run(
+        self, program: str, *words: str | Path, cwd: Path = COLLECTION, env: Mapping[str, str] | None = None
+    ) -> Ended:
         """Run a program of ansible-core or ansible-lint from the collection's folder."""
         environ = {
             "PATH": f"{self.bin}:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -84,13 +86,14 @@ class Ansible:
         *words: str | Path,
         variables: Mapping[str, Any] | None = None,
         inventory: Path = EXAMPLE,
+        env: Mapping[str, str] | None = None,
     ) -> Ended:
         """Run plays that a test wrote, on this machine instead of those of the inventory."""
         book, extra = work / "play.yml", work / "variables.json"
         book.write_text(yaml.safe_dump(list(plays), sort_keys=False))
         given = {"ansible_connection": "local", "ansible_become": False, "ansible_user": "", **(variables or {})}
         extra.write_text(json.dumps(given))
-        return self.run("ansible-playbook", "-i", inventory, "-e", f"@{extra}", *words, book)
+        return self.run("ansible-playbook", "-i", inventory, "-e", f"@{extra}", *words, book, env=env)
 
 
 def group_variables(group: str, name: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Machines as network namespaces: each is a process that sleeps, and goes with it. The machine's own network is not touched."""
+"""Machines as network namespaces: each is a process that sleeps, and goes with it. This machine's network stays."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ class Namespace:
 
     def run(self, *words: str | Path, given: str = "") -> str:
         """Run a command here. Raises with what it said."""
-        done = subprocess.run(self.command(*words), input=given, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(
+            self.command(*words), input=given, capture_output=True, text=True, check=False, timeout=60
+        )
         if done.returncode:
             raise RuntimeError(f"{self.name}: {' '.join(map(str, words))}: {done.stderr or done.stdout}")
         return done.stdout
