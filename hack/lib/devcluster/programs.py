@@ -19,6 +19,7 @@ PACKAGES = (
     *("chromium", "fonts-dejavu-core"),  # what looks at pages, and letters for its pictures
     *("apache2-bin", "nginx-light"),  # a proxy machine's front door; the first is the server without a service
     *("certbot", "python3-certbot-dns-rfc2136", "knot"),  # its certificates, and a name server that takes updates
+    "xorriso",  # images that tell a new virtual machine who it is
     *("nfs-ganesha", "nfs-ganesha-vfs", "fuse3"),  # an NFS server in user space, and what its client there mounts with
 )
 """Debian's."""
