@@ -1,4 +1,4 @@
-"""Generated files: the gRPC stubs of CSI and of kubelet plugin registration, and the CRDs."""
+"""Generated files: the gRPC stubs of CSI and of kubelet plugin registration, the CRDs, alerts and dashboards."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+from monitoring import write
 
 from . import golang
 from .artefact import digest, lock
@@ -75,3 +77,9 @@ def crds(paths: Paths, say: Callable[[str], None]) -> None:
     environment, _ = venv().ensure(paths)
     run([environment / "bin" / "python", "-m", "pdshub.api.crd", "crds/"], cwd=ROOT)
     say("wrote crds/")
+
+
+def monitoring(say: Callable[[str], None]) -> None:
+    """Write alerts and dashboards from their tables."""
+    write.write(ROOT)
+    say("wrote alerts and dashboards")

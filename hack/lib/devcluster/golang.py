@@ -44,11 +44,13 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "contour": ("github.com/projectcontour/contour/cmd/contour",),
     "restic": ("github.com/restic/restic/cmd/restic",),
     "versitygw": ("github.com/versity/versitygw/cmd/versitygw",),
+    "promtool": ("github.com/prometheus/prometheus/cmd/promtool",),
 }
 """Program (a folder of hack/tools with a go.mod of its own) -> packages built from it."""
 
-TAGS: dict[str, str] = {"caddy": "nobadger,nomysql,nopgx"}
-"""Build tags, where a program has some: Caddy's own releases leave out the databases of its CA, too."""
+TAGS: dict[str, str] = {"caddy": "nobadger,nomysql,nopgx", "promtool": "remove_all_sd"}
+"""Build tags, where a program has some: Caddy's own releases leave out the databases of its CA, too; and rules
+are judged without clients of clouds."""
 
 
 def version_of(text: str) -> tuple[int, int]:

@@ -111,6 +111,7 @@ def _generate(paths: Paths, args: argparse.Namespace) -> int:
         generate.stubs(paths, say)
         generate.crds(paths, say)
         ground.template(paths, say)
+        generate.monitoring(say)
     return 0
 
 

@@ -81,7 +81,7 @@ def prepare(world: World) -> list[Step]:
     names = ["helm", "csi-sanity", "caddy", "pebble", "restic", "versitygw"]
     if not world.registry:
         names += ["kubernetes", "etcd", "kube-router", "coredns", "local-path-provisioner", "pause"]
-    built = (*names, "etcdutl")  # the last one is for tests: no image waits for it
+    built = (*names, "etcdutl", "promtool")  # the last two are for tests: no image waits for them
     programs = [Step(f"go {n}", "go", lambda n=n: golang.tool(paths, n).ensure(paths)[1], ("go",)) for n in built]  # type: ignore[misc]
     steps += [
         programs[0],  # first: the operator's image has it, and later images wait behind that one
