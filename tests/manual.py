@@ -76,6 +76,24 @@ def commands(text: str) -> list[str]:
     return found
 
 
+def anchors(page: Path) -> set[str]:
+    """Of each heading of a page the name by which links lead there."""
+    headings = re.findall(r"^#+ +(.*)$", _BLOCK.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", heading.lower()).strip()) for heading in headings}
+
+
+def broken_links(page: Path) -> list[str]:
+    """Links of a page to other pages of the manual, or headings, that are not there."""
+    text = _BLOCK.sub("", page.read_text(encoding="utf-8"))
+    found = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        if "://" not in link and (not target.exists() or (anchor and anchor not in anchors(target))):
+            found.append(link)
+    return found
+
+
 @dataclass
 class Same:
     """Compares a page's outputs with real ones: generations may have other digits, each always the same ones, and

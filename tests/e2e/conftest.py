@@ -41,6 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """--chart: run every hub of the suite from this chart instead of the installation's default."""
     parser.addoption("--chart", default="", help="packaged Helm chart (.tgz) to install hubs from")
     parser.addoption("--long", action="store_true", help="also what is too long for every change")
+    parser.addoption("--record", action="store_true", help="write day and commit into each runbook that was executed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
