@@ -19,7 +19,7 @@ from devcluster.artefact import Artefact, lock
 from devcluster.console import complain, say
 from devcluster.run import StepFailed, log_to, run
 from devcluster.settings import ROOT, Paths
-from devcluster.venv import venv
+from devcluster.venv import ansible, venv
 
 from . import machine, newer, packages
 
@@ -94,10 +94,18 @@ def lab(paths: Paths, args: argparse.Namespace, rest: list[str]) -> int:
     tools = ensure(paths, packages.tools(), "NFS server, unpacked beside the system")
     newest = ensure(paths, newer.programs(), "mkfs.erofs and more of Debian 13, unpacked beside the system")
     virtme = ensure(paths, machine.virtme(), f"virtme-ng {machine.VIRTME}")
+    ansible_made = ensure(paths, ansible(), "Ansible")
     sanity = ensure(paths, golang.tool(paths, "csi-sanity"), "csi-sanity")
     with tempfile.TemporaryDirectory(prefix="project-", dir=paths.cache / "lab") as project:
         snapshot(Path(project), environment, args.also)
-        folders = {"venv": environment, "tools": tools, "sanity": sanity, "newer": newest, "project": Path(project)}
+        folders = {
+            "venv": environment,
+            "tools": tools,
+            "sanity": sanity,
+            "newer": newest,
+            "ansible": ansible_made,
+            "project": Path(project),
+        }
         machines = {}
         for series in packages.KERNELS if args.kernel == "all" else [args.kernel]:
             kernel = ensure(paths, packages.kernel(series), f"Debian's kernel {series}")
@@ -170,7 +178,7 @@ def snapshot(project: Path, environment: Path, also: list[str]) -> None:
 
     With byte code, which the guest can't write and would take long to make under emulation.
     """
-    for name in ("operator/pdshub", "deploy/machine", "tests/lab", *also):
+    for name in ("operator/pdshub", "deploy/machine", "ansible", "tests/lab", *also):
         shutil.copytree(ROOT / name, project / name)
     shutil.copy(ROOT / "pyproject.toml", project)
     (project / "docs").mkdir(exist_ok=True)
@@ -206,6 +214,7 @@ def one(
                 f"LAB_TOOLS={folders['tools']}",
                 f"LAB_SANITY={folders['sanity']}/csi-sanity",
                 f"LAB_NEWER={folders['newer']}",
+                f"LAB_ANSIBLE={folders['ansible']}",
                 f"LAB_RESULTS={results}",
                 f"LAB_MACHINE={'KVM' if vm.kvm else 'emulated'}",
                 f"LAB_DELAY_MS={args.delay:g}",

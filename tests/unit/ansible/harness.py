@@ -54,6 +54,13 @@ class Ansible:
         self, program: str, *words: str | Path, cwd: Path = COLLECTION, env: Mapping[str, str] | None = None
     ) -> Ended:
         """Run a program of ansible-core or ansible-lint from the collection's folder."""
+        return self._ended([self.bin / program, *words], cwd, env)
+
+    def within(self, before: Sequence[str], *words: str | Path) -> Ended:
+        """Run ansible-playbook by a command that comes before it."""
+        return self._ended([*before, self.bin / "ansible-playbook", *words], COLLECTION, None)
+
+    def _ended(self, command: Sequence[str | Path], cwd: Path, env: Mapping[str, str] | None) -> Ended:
         environ = {
             "PATH": f"{self.bin}:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": str(self.home),
@@ -67,7 +74,7 @@ class Ansible:
             **(env or {}),
         }
         done = subprocess.run(
-            [self.bin / program, *words],
+            command,
             cwd=cwd,
             env=environ,
             stdin=subprocess.DEVNULL,

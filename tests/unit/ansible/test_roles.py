@@ -20,7 +20,7 @@ def read(path: Path) -> Any:
 
 def test_the_linter_has_nothing_to_say_at_its_strictest(ansible: Ansible) -> None:
     """ansible-lint, profile production, without a network; it parses every playbook as well."""
-    ended = ansible.run("ansible-lint", "--offline", "--profile", "production", "--quiet", "--nocolor")
+    ended = ansible.run("ansible-lint", "--offline", "--profile", "production", "-q", "--nocolor")
     assert ended.code == 0, ended.text
 
 

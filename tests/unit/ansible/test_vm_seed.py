@@ -126,7 +126,7 @@ def test_a_machine_is_told_its_name_its_administrators_and_its_addresses(made: P
     assert told["hostname"] == "hub1"
     (person,) = told["users"]
     (wanted,) = group_variables("all", "base")["base_administrators"]
-    assert (person["name"], person["ssh_authorized_keys"]) == (wanted["name"], wanted["keys"])
+    assert (person["name"], person["ssh_authorized_keys"]) == (wanted["name"], wanted["ssh_keys"])
     assert (told["ssh_pwauth"], told["disable_root"], person["lock_passwd"]) == (False, True, True)
     assert yaml.safe_load((made / "hub1/meta-data").read_text()) == {"instance-id": "hub1-1", "local-hostname": "hub1"}
     network = yaml.safe_load((made / "hub1/network-config").read_text())
