@@ -26,7 +26,8 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="chroot is root's"),
 ]
 ENTER = """
-mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" && mount --bind /etc/resolv.conf "$1/etc/resolv.conf" || exit 99
+mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" || exit 99
+mount --bind /etc/resolv.conf "$1/etc/resolv.conf" || exit 99
 shift
 exec "$@"
 """
