@@ -48,7 +48,7 @@ class House:
 
     def environ(self) -> dict[str, str]:
         """The names that pages take from whoever follows them."""
-        (release,) = json.loads(self.cluster.run("helm", "list", "-n", SPACE, "-o", "json"))
+        (release,) = json.loads(self.cluster.run("helm", "list", "-a", "-n", SPACE, "-o", "json"))
         return {
             "NAMESPACE": SPACE, "HUB": HUB, "VIEW": VIEW, "WHO": "ada", "NODE": self.cluster.facts["NODE_CONTAINER"],
             "CHART": str(ROOT / "charts/pdshub"), "SIZE": "2Gi", "SIGN_IN": "google-oauth",
@@ -120,8 +120,9 @@ class House:
         return found
 
     def _at_work(self) -> None:
-        self.at_work = self._sign_in("ada")
-        self.at_work.start()
+        """Ada has a server. The hub may take a moment to see that her last one was ended; who is at a page asks again."""
+        who = self.at_work = self._sign_in("ada")
+        eventually(who.start, lambda _: True, within=400, every=5, what="ada has a server")
 
     def _out(self) -> None:
         assert self.at_work
@@ -174,6 +175,7 @@ def house(cluster: Cluster, sample: dict[str, Any]) -> Iterator[House]:
     backup = {"schedule": "@monthly", "suspend": True, "repository": {"claim": {"name": "backups"}}}
     users = {"allowed": ["ada", "bela"], "admins": ["root-admin"], "shrinkLimit": 90}
     spec = variant(sample, HUB, SPACE, archive={"viewRef": VIEW}, users=users, backup=backup)
+    cluster.kubectl("delete", "namespace", NEW_SPACE, "--ignore-not-found", "--timeout=180s", timeout=190)
     namespace(cluster, SPACE)
     cluster.apply(
         {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": claim, "spec": size},
