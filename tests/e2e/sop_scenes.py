@@ -63,7 +63,7 @@ class House:
         return {
             "somebody is at work": self._at_work,
             "they are out": self._out,
-            "people sign in": lambda: self._sign_in("bela"),
+            "people sign in": lambda: void(self._sign_in("bela")),
             "people start servers": self._at_work,
             "the NAS stops": lambda: self._engine("stop", "-t", "2"),
             "the NAS is back": lambda: self._engine("start"),
@@ -120,7 +120,7 @@ class House:
         return found
 
     def _at_work(self) -> None:
-        """Ada has a server. The hub may take a moment to see that her last one was ended; who is at a page asks again."""
+        """Ada has a server. The hub may take a moment to see that her last one was ended: people ask again."""
         who = self.at_work = self._sign_in("ada")
         eventually(who.start, lambda _: True, within=400, every=5, what="ada has a server")
 
