@@ -1,8 +1,9 @@
 """What is to be changed at a hub so that nobody is in, and what puts it back. Standard library; reads and writes JSON.
 
-``lock`` reads {"hub": a PDSHub, "census": its ConfigMap or null, "incident": its name} and writes {"patch": a JSON merge patch,
-"before": what release needs, "names": how many people, "locked": the incident that locked it before}. ``release`` reads {"hub": the PDSHub of now, "before": …,
-"keepOut": names} and writes {"patch": …}. Nothing that is read is trusted: what is no list of names is none.
+``lock`` reads {"hub": a PDSHub, "census": its ConfigMap or null, "incident": its name} and writes {"patch": a JSON
+merge patch, "before": what release needs, "names": how many people, "locked": the incident that locked it before}.
+``release`` reads {"hub": the PDSHub of now, "before": …, "keepOut": names} and writes {"patch": …}. Nothing that is
+read is trusted: what is no list of names is none.
 """
 
 from __future__ import annotations
@@ -81,6 +82,7 @@ def release(hub: Json, before: Json, keep_out: list[str]) -> Json:
 
 
 def main() -> None:
+    """The program."""
     given = json.load(sys.stdin)
     if sys.argv[1] == "lock":
         done = lock(given["hub"], given.get("census"), str(given["incident"]))
