@@ -60,6 +60,7 @@ class Machine:
         environ = {
             **self.environ,
             "HOME": str(self.folder),
+            "ANSIBLE_REMOTE_TEMP": str(self.folder / "remote"),  # the home of root is not to be written here
             "ANSIBLE_ROLES_PATH": str(ROOT / "ansible/roles"),
             "ANSIBLE_PYTHON_INTERPRETER": "/usr/bin/python3",
             "ANSIBLE_NOCOLOR": "1",
