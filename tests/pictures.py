@@ -65,6 +65,11 @@ class Browser:
         asked = {"expression": whole, "returnByValue": True, "awaitPromise": True, "userGesture": True}
         return self.ask("Runtime.evaluate", **asked)["result"].get("value")
 
+    def press(self, x: float, y: float) -> None:
+        """Press the mouse there, as somebody does who opens a menu: no event that a script makes is one."""
+        for kind in ("mouseMoved", "mousePressed"):
+            self.ask("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
     def text(self) -> str:
         """The words that are on the page, and what style sheets write over it."""
         shown = "document.body ? document.body.innerText + ' ' + getComputedStyle(document.body,'::after').content : ''"

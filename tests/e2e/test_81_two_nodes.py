@@ -95,12 +95,21 @@ def second_node(cluster: Cluster) -> Iterator[tuple[str, str]]:
     try:
         second = worker.join(paths, found)
         cluster.kubectl("cordon", second)
-        for one in cluster.items("daemonsets", SYSTEM):
-            where = ("-n", SYSTEM, "--timeout=180s")
-            cluster.kubectl("rollout", "status", f"daemonset/{one['metadata']['name']}", *where, timeout=190)
+        eventually(
+            lambda: [one["metadata"]["name"] for one in cluster.items("daemonsets", SYSTEM) if not runs_on_two(one)],
+            lambda waiting: waiting == [],
+            within=300,
+            what="every DaemonSet runs on both nodes",
+        )
         yield first, second
     finally:
         worker.leave(paths, found)
+
+
+def runs_on_two(daemon_set: dict[str, Any]) -> bool:
+    """Whether it is ready on both nodes: kubectl knows no rollout of one that is left alone by upgrades (OnDelete)."""
+    status = daemon_set["status"]
+    return bool(status["desiredNumberScheduled"] == status.get("numberReady", 0) == 2)
 
 
 def volume_of(cluster: Cluster, claim: str) -> dict[str, Any]:
@@ -214,7 +223,13 @@ def test_the_archive_is_the_same_there_to_the_byte(two: Both) -> None:
     wanted = hashlib.sha256((made.release.mission / OTES / f"bundle_{OTES}.xml").read_bytes()).hexdigest()
     for someone in (made.ada, made.bela):
         with someone.kernel() as kernel:
-            assert kernel.run(DIGEST.format(path=BUNDLE)).ok() == wanted
+            # a volume waits for no NAS, and the second node mounts its first
+            eventually(
+                lambda: kernel.run(DIGEST.format(path=BUNDLE)).text.strip(),
+                lambda found: found == wanted,
+                within=180,
+                what=f"{someone.name} reads the bytes of the NAS",
+            )
             refused = kernel.run(f"open({BUNDLE!r}, 'ab')")
             assert "Error" in refused.error
 

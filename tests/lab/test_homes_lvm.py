@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -174,9 +175,14 @@ def test_the_life_of_a_home(machine: Machine) -> None:
     assert fill(mine, 32 * MI, "more") == 32 * MI, "while it is in use"
     used = homes.pool().used
     (mine / "full").unlink()
-    os.sync()
-    freezing.trim(str(mine))
-    assert homes.pool().used < used - SMALL // 4, "what was removed is the pool's again"
+    until = time.monotonic() + 120
+    while (
+        homes.pool().used >= used - SMALL // 3
+    ):  # XFS frees extents behind a removal, and only then they can be given back
+        assert time.monotonic() < until, "what was removed is the pool's again"
+        os.sync()
+        freezing.trim(str(mine))
+        time.sleep(1)
     with pytest.raises(InUseError):
         homes.delete(one)
     for _ in range(2):

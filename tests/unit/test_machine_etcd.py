@@ -178,10 +178,15 @@ def test_etcd_goes_back(machine: Machine) -> None:
     (machine.folder / "etcd.yaml").rename(machine.manifest)
     eventually(machine.answers, "etcd is up")
 
-    # and forward again, by hand
-    machine.by_hand("**That was the wrong one.**", {"before-TIME": Path(before).name})
-    eventually(machine.answers, "etcd is up")
-    assert machine.content() == later
+    # the same once more, and forward again: never to a revision that somebody has seen
+    for where, content in ((name, {"kept": "1", "changed": "1", "gone": "1"}), (Path(before).name, later)):
+        machine.put(more="1")
+        revision = machine.revision()
+        machine.run("etcd", "restore", where, "--stop", "--replace")
+        assert machine.content() == content, where
+        assert machine.revision() > revision + etcd_restore.BUMP // 2, where
+    assert len(machine.status()["before"]) == 3, "nothing that was there is gone"
+    assert "there is before-" in machine.run("etcd", "restore", "before-x", code=Code.FAILED)
     assert sorted(file.name for file in machine.manifests.iterdir()) == ["etcd.yaml", "kube-apiserver.yaml"]
 
 

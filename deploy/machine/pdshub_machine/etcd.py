@@ -80,13 +80,17 @@ def digest(file: Path) -> str:
 
 def look(programs: Programs, file: Path, timeout: float) -> Facts:
     """What a snapshot file holds, read whole. Raises Trouble: DAMAGED when it is not what etcd wrote."""
-    sha256 = digest(file)
+    return content(programs, file, digest(file), timeout)
+
+
+def content(programs: Programs, file: Path, sha256: str, timeout: float) -> Facts:
+    """What etcdutl says of a snapshot, or of a database that no etcd uses. Raises Trouble."""
     said = programs.run("etcdutl", "snapshot", "status", file, "--write-out=json", timeout=timeout)
     try:
         wire = json.loads(said)
-        content = {"hash": wire["hash"], "revision": wire["revision"], "keys": wire["totalKey"]}
+        found = {"hash": wire["hash"], "revision": wire["revision"], "keys": wire["totalKey"]}
         version = str(wire.get("version", ""))
-        return Facts.read({**content, "size": file.stat().st_size, "sha256": sha256, "version": version})
+        return Facts.read({**found, "size": file.stat().st_size, "sha256": sha256, "version": version})
     except (ValueError, KeyError, TypeError):
         raise failed(f"etcdutl says of {file} what is not understood: {said[:200]!r}") from None
 

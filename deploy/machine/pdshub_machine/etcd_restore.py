@@ -7,6 +7,7 @@ file system of its own: ``member`` is what etcd uses, ``pdshub-machine/restoring
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable
@@ -22,10 +23,22 @@ from .trouble import Code, Trouble, failed, refused
 
 OURS, RESTORING, BEFORE = "pdshub-machine", "restoring", "before-"
 BUMP = 1_000_000_000
-"""Added to the revision, as etcd's documentation on disaster recovery says: to clients that watch no revision goes
-down, and everything before is compacted, so that they list anew."""
+"""Added to the highest revision that there was, as etcd's documentation on disaster recovery says: to clients that
+watch no revision goes down, and everything before is compacted, so that they list anew. Who was told of a higher one
+waits for it, and sees nothing until then: a kubelet starts no pod."""
 SPARE = 200 << 20
 """Bytes that a restore takes beside the database: etcd makes its log 64 MB large at once, and the next one too."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What etcd is brought back to: a snapshot, or the database that a former restore put aside."""
+
+    name: str
+    file: Path
+    facts: etcd.Facts
+    members: int
+    is_snapshot: bool = True
 
 
 @dataclass(frozen=True)
@@ -67,7 +80,26 @@ def objections(found: Found, stop: bool, replace: bool) -> list[tuple[Code, str]
     return said
 
 
-def look(settings: Etcd, snapshot: Snapshot) -> Found:
+def source_of(programs: Programs, settings: Etcd, snapshot: Snapshot) -> Source:
+    """A snapshot, read whole. Raises Trouble: DAMAGED when it is not as it was written."""
+    found = etcd.look(programs, snapshot.file, settings.timeout_seconds)
+    if found != snapshot.facts:
+        raise Trouble(Code.DAMAGED, f"{snapshot.file}: another content than was written once: take another snapshot's")
+    return Source(snapshot.name, snapshot.file, found, snapshot.members)
+
+
+def put_aside(programs: Programs, settings: Etcd, name: str) -> Source:
+    """What a former restore put aside under this name (``before-TIME``). No digest tells whether it is as it was;
+    etcdutl reads all of it. Raises Trouble."""
+    folders = {folder.name: folder for folder in before(settings)}
+    if name not in folders:
+        known = ", ".join(folders) or "nothing"
+        raise failed(f"no {name} in {settings.data_dir / OURS}: there is {known}")
+    file = etcd.database(folders[name])
+    return Source(name, file, etcd.content(programs, file, "", settings.timeout_seconds), 1, is_snapshot=False)
+
+
+def look(settings: Etcd, snapshot: Source) -> Found:
     """What is there. Raises Trouble."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     disk = os.statvfs(settings.data_dir)
@@ -86,19 +118,17 @@ def look(settings: Etcd, snapshot: Snapshot) -> Found:
 def restore(
     config: Config,
     programs: Programs,
-    snapshot: Snapshot,
+    snapshot: Source,
     now: datetime,
     *,
     stop: bool,
     replace: bool,
     told: Callable[[str], None],
 ) -> None:
-    """Bring etcd back to a snapshot; ``told`` gets a line for each step. Raises Trouble."""
-    settings = config.etcd
-    found = etcd.look(programs, snapshot.file, settings.timeout_seconds)
-    if found != snapshot.facts:
-        raise Trouble(Code.DAMAGED, f"{snapshot.file}: another content than was written once: take another snapshot's")
-    told(f"{snapshot.name}: {found.keys} keys, revision {found.revision}: read whole, and as it was written")
+    """Bring etcd back; ``told`` gets a line for each step. Raises Trouble."""
+    settings, found = config.etcd, snapshot.facts
+    whole = "read whole, and as it was written" if snapshot.is_snapshot else "read whole"
+    told(f"{snapshot.name}: {found.keys} keys, revision {found.revision}: {whole}")
     for code, text in objections(look(settings, snapshot), stop, replace):
         raise Trouble(code, text)
     if stop:
@@ -129,14 +159,31 @@ def _stop(settings: Etcd, told: Callable[[str], None]) -> None:
         raise
 
 
-def _make(programs: Programs, settings: Etcd, snapshot: Snapshot) -> Path:
+def bump(revision: int, seen: int) -> int:
+    """What is added to a revision, so that it is higher than any that there was. ``seen``: the highest of those."""
+    return max(seen - revision, 0) + BUMP
+
+
+def _seen(programs: Programs, settings: Etcd) -> int:
+    """The highest revision of what is there and was there. What cannot be read has none."""
+    found = 0
+    for folder in (settings.data_dir, *before(settings)):
+        with contextlib.suppress(Trouble, OSError):
+            found = max(found, etcd.content(programs, etcd.database(folder), "", settings.timeout_seconds).revision)
+    return found
+
+
+def _make(programs: Programs, settings: Etcd, snapshot: Source) -> Path:
     """The snapshot as a member's folder, on the disk, beside what etcd uses."""
     ours = settings.data_dir / OURS
     ours.mkdir(mode=0o700, exist_ok=True)
     work = ours / RESTORING
     if work.exists():
         shutil.rmtree(work)
-    flags = [f"--data-dir={work}", f"--bump-revision={BUMP}", "--mark-compacted"]
+    more = bump(snapshot.facts.revision, _seen(programs, settings))
+    flags = [f"--data-dir={work}", f"--bump-revision={more}", "--mark-compacted"]
+    if not snapshot.is_snapshot:
+        flags.append("--skip-hash-check")  # only what etcd saves has its digest behind it
     arguments = static_pods.member(settings.manifests).arguments
     programs.run("etcdutl", "snapshot", "restore", snapshot.file, *arguments, *flags, timeout=settings.timeout_seconds)
     if not etcd.database(work).exists():

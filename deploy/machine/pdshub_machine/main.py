@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
     p = of_etcd.add_parser("verify", help="read them whole; put aside what is not as it was written")
     p.add_argument("names", nargs="*", metavar="NAME", help="default: all")
     p = of_etcd.add_parser("restore", help="bring etcd back to one")
-    p.add_argument("name", metavar="NAME", help="from list, or: latest")
+    p.add_argument("name", metavar="NAME", help="from list; or: latest; or what a restore put aside: before-TIME")
     p.add_argument("--stop", action="store_true", help="stop the control plane before, start it afterwards")
     p.add_argument("--replace", action="store_true", help="put the data that is there aside")
     of_root = kinds.add_parser("root", help="checkpoints of the root").add_subparsers(dest="action", required=True)
@@ -133,8 +133,11 @@ def _etcd_verify(config: Config, args: argparse.Namespace) -> int:
 
 def _etcd_restore(config: Config, args: argparse.Namespace) -> int:
     def work(programs: Programs) -> int:
-        one = store.named(config, args.name, _now())
-        etcd_restore.restore(config, programs, one, _now(), stop=args.stop, replace=args.replace, told=_say)
+        if args.name.startswith(etcd_restore.BEFORE):
+            source = etcd_restore.put_aside(programs, config.etcd, args.name)
+        else:
+            source = etcd_restore.source_of(programs, config.etcd, store.named(config, args.name, _now()))
+        etcd_restore.restore(config, programs, source, _now(), stop=args.stop, replace=args.replace, told=_say)
         return 0
 
     return _told(config, "etcd", work)

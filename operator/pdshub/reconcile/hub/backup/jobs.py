@@ -10,7 +10,7 @@ from pdshub.reconcile.hub.backup.asked import Asked, Restore, Run, belongs
 from pdshub.reconcile.hub.backup.context import BackupContext
 from pdshub.render import backup_checkpoint, backup_job
 from pdshub.render.backup_job import Order
-from pdshub.render.names import Names
+from pdshub.render.names import BACKUP_LABELS, HUB_LABEL, Names
 
 log = logging.getLogger(__name__)
 
@@ -73,9 +73,15 @@ async def _show(context: BackupContext, names: Names, about: Asked, order: Order
 
 
 async def remove(context: BackupContext, namespace: str, hub: str, job: str) -> None:
-    """Take a Job and what it was asked away; its pods end with it. Raises KubeError."""
+    """Take a Job and what it was asked away; its pods end with it. A ConfigMap of its name that no backup of the hub
+    made stays: who may make a Job with labels shall not have others' objects deleted by it. Raises KubeError."""
     # the Job last: while it is there, all of it is found again
-    await context.kube.delete(CONFIG_MAP, job, namespace)
+    asked = await context.kube.live.get(CONFIG_MAP, job, namespace)
+    if (
+        asked is not None
+        and {**BACKUP_LABELS, HUB_LABEL: hub}.items() <= (asked["metadata"].get("labels") or {}).items()
+    ):
+        await context.kube.delete(CONFIG_MAP, job, namespace)
     await snapshot_objects.remove(context, namespace, hub, job)
     await context.kube.delete(JOB, job, namespace)
     context.memory((namespace, hub)).made.discard(job)

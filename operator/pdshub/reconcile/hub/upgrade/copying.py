@@ -24,6 +24,8 @@ FRESH = 600.0
 """Seconds for which a copy counts as one of now: what the hub writes after it is lost to who goes back."""
 OLDEST = 86400.0
 """The same for a backup, which may have taken hours."""
+AHEAD = 60.0
+"""Seconds by which what was just made may be dated ahead."""
 AGAIN = 600.0
 """Seconds after which what failed is tried again."""
 SLOWLY = 10.0
@@ -39,6 +41,11 @@ class Found:
 
     turn: Turn | None
     plan: Plan | None = None
+
+
+def _is_of_the_last(seconds: float, age: float) -> bool:
+    """What is dated ahead was made by a clock that jumped: nobody knows how old it is."""
+    return -AHEAD <= age < seconds
 
 
 def _next(step: Copying, message: str, made: Plan) -> Found:
@@ -65,7 +72,7 @@ def copying(facts: Facts, seen: Seen, settings: Settings) -> Found:
     if not facts.spec.upgrade.copy_database or seen.database is None:
         return Found(None)
     token = plan.token(plan.target(facts))
-    if any(each.about.before == token and seen.now - each.at < FRESH for each in seen.records):
+    if any(each.about.before == token and _is_of_the_last(FRESH, seen.now - each.at) for each in seen.records):
         return Found(None)
     if facts.spec.backup is not None and facts.spec.backup.what.database and (held := _backup(facts, seen)):
         return held
@@ -87,7 +94,7 @@ def _backup(facts: Facts, seen: Seen) -> Found | None:
     if seen.run.unfinished or seen.run.going:
         return _wait(f"the upgrade waits for HubBackup {name}: {status.phase}: {status.message}", SLOWLY)
     saved = any(item.item == "database" and item.phase == "Completed" for item in status.items)
-    old = seen.now - rfc3339.seconds(status.ended) > OLDEST
+    old = not _is_of_the_last(OLDEST, seen.now - rfc3339.seconds(status.ended))
     if saved and not old:
         return None
     if saved:

@@ -10,6 +10,7 @@ import pytest
 
 from pdshub import rfc3339
 from pdshub.kube import CONFIG_MAP, HUB_BACKUP, JOB, PDSHUB, SECRET, KubeError
+from pdshub.render.names import BACKUP_LABELS, HUB_LABEL
 from tests.unit.reconcile.hub.backup.estate import Answer, Estate, Killed
 
 DAY = 86400.0
@@ -179,6 +180,25 @@ def test_a_status_that_names_a_job_of_another_has_it_not_taken_away(phase: str) 
             estate.now += 2
         assert {k[2] for k in estate.kube.objects if k[0] == JOB.plural} >= {"payroll-i0"}
         assert (CONFIG_MAP.plural, "ns", "payroll-i0") in estate.kube.objects
+
+    run(main)
+
+
+def test_a_job_that_says_it_is_a_backups_has_no_other_object_deleted() -> None:
+    """Who may make a Job with any labels may not thereby delete a ConfigMap that has its name."""
+
+    async def main() -> None:
+        estate = Estate()
+        estate.hub(users=("ada",))
+        estate.put(CONFIG_MAP, "payroll", data={"mine": "x"})
+        labels = {**BACKUP_LABELS, HUB_LABEL: "demo"}
+        estate.put(JOB, "payroll", meta={"labels": labels}, spec={"template": {"metadata": {}, "spec": {}}})
+        estate.kube.objects[JOB.plural, "ns", "payroll"]["status"] = {"conditions": [{}]}
+        for _ in range(20):
+            await estate.look()
+            estate.now += 2
+        assert (CONFIG_MAP.plural, "ns", "payroll") in estate.kube.objects
+        assert (JOB.plural, "ns", "payroll") not in estate.kube.objects, "it is nobody's"
 
     run(main)
 
