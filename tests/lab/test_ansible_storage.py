@@ -26,7 +26,10 @@ global { use_lvmpolld = 0 event_activation = 0 }
 backup { backup = 0 archive = 0 }
 """
 """Without udev, which the lab has not; LVM makes its nodes itself."""
-pytestmark = pytest.mark.skipif("LAB_ANSIBLE" not in os.environ, reason="the lab brings Ansible")
+pytestmark = [
+    pytest.mark.long,  # ten plays, emulated: a quarter of an hour
+    pytest.mark.skipif("LAB_ANSIBLE" not in os.environ, reason="the lab brings Ansible"),
+]
 
 
 class Machine:
