@@ -42,11 +42,9 @@ done
 BUSY, REFUSED = 3, 5
 
 
-def by_hand(cluster: Cluster, words: str, **instead: str) -> None:
+def by_hand(cluster: Cluster, words: str) -> None:
     """Give the commands on the node that the manual shows behind these words."""
-    replaced = {name.replace("_", "-"): text for name, text in instead.items()}
-    commands = shown_after("recover-machine.md", words, replaced)
-    cluster.node("sh", "-e", "-c", commands, timeout=300)
+    cluster.node("sh", "-e", "-c", shown_after("recover-machine.md", words), timeout=300)
 
 
 class Node:

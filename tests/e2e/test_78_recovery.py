@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import shutil
-import signal
-import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.conftest import namespace, person, variant, wait_ready
-from tests.e2e.google_hub import machine_address
 from tests.e2e.hubclient import Person
+from tests.e2e.s3_service import S3Service, keys, place, s3_service
 from tests.e2e.test_73_backup import ENDED
 
 pytestmark = [pytest.mark.long, pytest.mark.alone]  # the operator is everybody's
 SPACE, BESIDE, HUB, KEY = "e2e-recovery", "e2e-recovery-beside", "back", "back-backup-key"
-S3_PORT, BUCKET, ACCESS, SECRET = 18098, "recovery", "e2e-access", "e2e-secret-words"
+PORT = 18098
 PEOPLE = ("ada", "bela")
 WRITE = """
 import hashlib, os
@@ -44,27 +39,9 @@ print(len(list(top.rglob("*.bin"))), found.hexdigest())
 
 
 @pytest.fixture(scope="module")
-def s3(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real S3 service on this machine, with a bucket; gives its URL as pods reach it."""
-    gateway = shutil.which("versitygw", path=cluster.environ["PATH"])
-    if gateway is None:
-        pytest.skip("no versitygw: hack/tools builds it")
-    root: Path = tmp_path_factory.mktemp("s3")
-    (root / BUCKET).mkdir()
-    words = {**os.environ, "ROOT_ACCESS_KEY": ACCESS, "ROOT_SECRET_KEY": SECRET}
-    process = subprocess.Popen(
-        [gateway, "--port", f":{S3_PORT}", "posix", str(root)],
-        env=words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        yield f"http://{machine_address(cluster)}:{S3_PORT}"
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-
-
-def repository(url: str) -> dict[str, Any]:
-    return {"s3": {"endpoint": url, "bucket": BUCKET, "region": "us-east-1", "secretRef": "s3-keys"}}
+def s3(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Service]:
+    with s3_service(cluster, tmp_path_factory.mktemp("s3"), PORT) as service:
+        yield service
 
 
 def secret(name: str, space: str, data: dict[str, str]) -> dict[str, Any]:
@@ -72,12 +49,8 @@ def secret(name: str, space: str, data: dict[str, str]) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": space}, "data": body}
 
 
-def s3_keys(space: str) -> dict[str, Any]:
-    return secret("s3-keys", space, {"access-key-id": ACCESS, "secret-access-key": SECRET})
-
-
-def saved_hub(sample: dict[str, Any], url: str, space: str = SPACE, **more: Any) -> dict[str, Any]:
-    backup = {"schedule": "@daily-random", "suspend": True, "repository": repository(url)}
+def saved_hub(sample: dict[str, Any], s3: S3Service, space: str = SPACE, **more: Any) -> dict[str, Any]:
+    backup = {"schedule": "@daily-random", "suspend": True, "repository": place(s3)}
     return variant(sample, HUB, space, archive=None, backup=backup, **more)
 
 
@@ -108,10 +81,10 @@ class Before:
 
 
 @pytest.fixture(scope="module")
-def gone(cluster: Cluster, sample: dict[str, Any], s3: str) -> Iterator[Before]:
+def gone(cluster: Cluster, sample: dict[str, Any], s3: S3Service) -> Iterator[Before]:
     """A hub with two people and their files that was saved, and of which nothing is left but the repository."""
     namespace(cluster, SPACE)
-    cluster.apply(s3_keys(SPACE), saved_hub(sample, s3))
+    cluster.apply(keys(SPACE), saved_hub(sample, s3))
     try:
         wait_ready(cluster, HUB, SPACE)
         people, digests = {}, {}
@@ -137,9 +110,9 @@ def gone(cluster: Cluster, sample: dict[str, Any], s3: str) -> Iterator[Before]:
         )
         assert status["phase"] == "Completed", status
         key = base64.b64decode(cluster.get("secret", KEY, SPACE)["data"]["key"]).decode()
-        keys = cluster.get("secret", f"{HUB}-keys", SPACE)["data"]
+        own = cluster.get("secret", f"{HUB}-keys", SPACE)["data"]
         wipe(cluster, SPACE)
-        yield Before(key, digests, people, keys)
+        yield Before(key, digests, people, own)
     finally:
         for space in (SPACE, BESIDE):
             wipe(cluster, space)
@@ -157,13 +130,13 @@ def recovered(cluster: Cluster, space: str, within: float = 600) -> dict[str, An
 
 
 def test_the_hub_comes_back_with_its_people_their_keys_and_their_files(
-    cluster: Cluster, sample: dict[str, Any], s3: str, gone: Before
+    cluster: Cluster, sample: dict[str, Any], s3: S3Service, gone: Before
 ) -> None:
     assert volumes_of(cluster, SPACE) == []
     namespace(cluster, SPACE)
-    cluster.apply(s3_keys(SPACE), secret(KEY, SPACE, {"key": gone.key}))
+    cluster.apply(keys(SPACE), secret(KEY, SPACE, {"key": gone.key}))
     began = time.monotonic()
-    cluster.apply(saved_hub(sample, s3, bootstrap={"recovery": {"repository": repository(s3)}}))
+    cluster.apply(saved_hub(sample, s3, bootstrap={"recovery": {"repository": place(s3)}}))
     wait_ready(cluster, HUB, SPACE, 600)
     ready = time.monotonic() - began
     said = recovered(cluster, SPACE)
@@ -187,7 +160,7 @@ def test_the_hub_comes_back_with_its_people_their_keys_and_their_files(
 
 
 def test_what_is_back_is_saved_again_and_nothing_is_done_twice(
-    cluster: Cluster, sample: dict[str, Any], s3: str, gone: Before
+    cluster: Cluster, sample: dict[str, Any], s3: S3Service, gone: Before
 ) -> None:
     meta = {"name": "after", "namespace": SPACE}
     body = {"apiVersion": "pdshub.dev/v1alpha1", "kind": "HubBackup", "metadata": meta, "spec": {"hub": HUB}}
@@ -209,11 +182,11 @@ def test_what_is_back_is_saved_again_and_nothing_is_done_twice(
 
 
 def test_an_operator_that_is_killed_goes_on_and_another_hub_comes_back_beside(
-    cluster: Cluster, sample: dict[str, Any], s3: str, gone: Before
+    cluster: Cluster, sample: dict[str, Any], s3: S3Service, gone: Before
 ) -> None:
     namespace(cluster, BESIDE)
-    cluster.apply(s3_keys(BESIDE), secret(KEY, BESIDE, {"key": gone.key}))
-    recovery = {"repository": repository(s3), "hub": f"{SPACE}/{HUB}", "snapshot": "last"}
+    cluster.apply(keys(BESIDE), secret(KEY, BESIDE, {"key": gone.key}))
+    recovery = {"repository": place(s3), "hub": f"{SPACE}/{HUB}", "snapshot": "last"}
     cluster.apply(saved_hub(sample, s3, BESIDE, bootstrap={"recovery": recovery}))
     for wanted in ("Planning", "Restoring"):
         eventually(
@@ -235,12 +208,12 @@ def test_an_operator_that_is_killed_goes_on_and_another_hub_comes_back_beside(
 
 
 def test_with_another_key_nothing_begins_and_the_hub_says_so(
-    cluster: Cluster, sample: dict[str, Any], s3: str, gone: Before
+    cluster: Cluster, sample: dict[str, Any], s3: S3Service, gone: Before
 ) -> None:
     wipe(cluster, BESIDE)
     namespace(cluster, BESIDE)
-    cluster.apply(s3_keys(BESIDE), secret(KEY, BESIDE, {"key": "another"}))
-    recovery = {"repository": repository(s3), "hub": f"{SPACE}/{HUB}"}
+    cluster.apply(keys(BESIDE), secret(KEY, BESIDE, {"key": "another"}))
+    recovery = {"repository": place(s3), "hub": f"{SPACE}/{HUB}"}
     cluster.apply(saved_hub(sample, s3, BESIDE, bootstrap={"recovery": recovery}))
     eventually(
         lambda: cluster.condition("pdshub", HUB, "Recovered", BESIDE),

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 from pdshub.api.backup_job import LONGEST_ANSWER, JobAnswer
+from pdshub.backup.words import Words
 
 SHORT = 256
 """Characters that a sentence keeps while a list can be cut instead."""
@@ -58,3 +59,13 @@ def write(path: Path, answer: JobAnswer) -> None:
     Raises OSError.
     """
     path.write_bytes(fitted(answer))
+
+
+def told(path: Path, answer: JobAnswer, words: Words) -> int:
+    """Write it; the program's exit code."""
+    try:
+        write(path, answer)
+    except OSError as error:
+        words.say(f"the answer cannot be written: {error.strerror}")
+        return 1
+    return 0 if answer.ok else 1

@@ -76,13 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.umask(0o077)
     words = Words()
     args = parser().parse_args(arguments)
-    made = done(args, words)
-    try:
-        answer.write(args.answer, made)
-    except OSError as error:
-        words.say(f"the answer cannot be written: {error.strerror}")
-        return 1
-    return 0 if made.ok else 1
+    return answer.told(args.answer, done(args, words), words)
 
 
 if __name__ == "__main__":

@@ -30,23 +30,13 @@ import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 from pdshub.archive.beneath import open_below
 from pdshub.backup.patterns import Chosen, everything
 
 CHUNK = 1 << 20
 Kind = Literal["dir", "file", "symlink"]
-
-
-class Hash(Protocol):
-    """A hash that is being computed."""
-
-    def update(self, data: bytes, /) -> None:
-        """Go on with these bytes."""
-
-    def hexdigest(self) -> str:
-        """The sum of all."""
 
 
 class Entry(NamedTuple):

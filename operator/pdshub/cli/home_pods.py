@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
+from pdshub import restricted
 from pdshub.cli import users_act
 from pdshub.cli.archive import CliError
 from pdshub.cli.hub_choice import is_object_name
@@ -73,14 +74,7 @@ def body(
             "terminationGracePeriodSeconds": 0,
             **({"imagePullSecrets": list(pull)} if pull else {}),
             **({"affinity": affinity} if node else {}),
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": UID,
-                "runAsGroup": UID,
-                "fsGroup": UID,
-                "fsGroupChangePolicy": "OnRootMismatch",
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": restricted.pod(UID, volumes=UID),
             "volumes": volumes,
             "containers": [
                 {
@@ -92,11 +86,7 @@ def body(
                         "requests": {"cpu": "10m", "memory": "32Mi", "ephemeral-storage": "1Mi"},
                         "limits": {"cpu": "1", "memory": memory, "ephemeral-storage": "16Mi"},
                     },
-                    "securityContext": {
-                        "allowPrivilegeEscalation": False,
-                        "readOnlyRootFilesystem": True,
-                        "capabilities": {"drop": ["ALL"]},
-                    },
+                    "securityContext": restricted.container(),
                 }
             ],
         },

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pdshub import restricted
 from pdshub.cli import dial
 from pdshub.cli.kubectl import Kubectl, KubectlError
 from pdshub.cli.reach import CONTROL, HUB, PROXY, STRANGER, SURVEYOR, USER, Target
@@ -72,12 +73,7 @@ def pod(token: str, role: str, namespace: str, image: str, release: str, asked: 
             "restartPolicy": "Never",
             "activeDeadlineSeconds": LIFETIME,
             "terminationGracePeriodSeconds": 0,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": UID,
-                "runAsGroup": UID,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": restricted.pod(UID),
             "containers": [
                 {
                     "name": "probe",
@@ -89,11 +85,7 @@ def pod(token: str, role: str, namespace: str, image: str, release: str, asked: 
                         "requests": {"cpu": "10m", "memory": "32Mi", "ephemeral-storage": "1Mi"},
                         "limits": {"cpu": "200m", "memory": "96Mi", "ephemeral-storage": "16Mi"},
                     },
-                    "securityContext": {
-                        "allowPrivilegeEscalation": False,
-                        "readOnlyRootFilesystem": True,
-                        "capabilities": {"drop": ["ALL"]},
-                    },
+                    "securityContext": restricted.container(),
                 }
             ],
         },

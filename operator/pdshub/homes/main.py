@@ -12,6 +12,7 @@ import socket
 import sys
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,7 +132,9 @@ async def driver(options: argparse.Namespace) -> None:
         tasks.append(asyncio.create_task(Provisioner(kube, homes, options.node_name).run()))
     if options.run_dir:
         tasks.append(asyncio.create_task(metrics.write(options.run_dir / exposition.FILE, lambda: watch.seen)))
-        tasks.append(asyncio.create_task(server.beat(options.run_dir / heartbeat.FILE, places, watch)))
+        tasks.append(
+            asyncio.create_task(heartbeat.beat(options.run_dir / heartbeat.FILE, partial(server.said, places, watch)))
+        )
     log.info("homes of node %s: backend %s", options.node_name, options.backend)
     waiting = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)

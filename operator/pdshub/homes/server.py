@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc.aio
 
-from pdshub.files import write_text
 from pdshub.homes.controller import Controller
 from pdshub.homes.node_service import Identity, Node
 from pdshub.homes.operations import Homes
 from pdshub.homes.watch import Watch
 from pdshub.node.csi import sockets
-from pdshub.node.csi.sockets import csi_services, registration_services
+from pdshub.node.csi.sockets import csi_services
 from pdshub.node.report import heartbeat
 from pdshub.wellknown import HOMES_DRIVER
 
@@ -62,19 +59,11 @@ class Places:
 
 async def serve(places: Places, node: str, homes: Homes) -> list[Any]:
     """Start both, in the order the kubelet needs. Raises OSError."""
-    for old in (places.registration, places.socket):  # of a process that was killed
-        with suppress(FileNotFoundError):
-            old.unlink()
     driver = grpc.aio.server()
     csi_services.add_IdentityServicer_to_server(Identity(), driver)
     csi_services.add_ControllerServicer_to_server(Controller(node, homes), driver)
     csi_services.add_NodeServicer_to_server(Node(node, homes), driver)
-    await sockets.listen(driver, places.socket)
-    registrar = grpc.aio.server()
-    endpoint = sockets.Registration(HOMES_DRIVER, str(places.socket))
-    registration_services.add_RegistrationServicer_to_server(endpoint, registrar)
-    await sockets.listen(registrar, places.registration)
-    return [driver, registrar]
+    return await sockets.serve(driver, HOMES_DRIVER, places.socket, places.registration)
 
 
 async def said(places: Places, watch: Watch) -> str:
@@ -83,14 +72,3 @@ async def said(places: Places, watch: Watch) -> str:
     if idle > STUCK_SECONDS:
         return f"no whole look at the disk for {idle:.0f} s"
     return heartbeat.OK if await sockets.answers(places.socket) else "the CSI socket does not answer"
-
-
-async def beat(path: Path, places: Places, watch: Watch) -> None:
-    """Write it for ever. What a driver of before has left says nothing of this one."""
-    await asyncio.to_thread(path.unlink, missing_ok=True)
-    while True:
-        try:
-            write_text(path, await said(places, watch) + "\n", durable=False)
-        except OSError as error:
-            log.warning("%s: %s", path, error)
-        await asyncio.sleep(heartbeat.EVERY)

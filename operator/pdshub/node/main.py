@@ -105,7 +105,8 @@ async def plugin(options: argparse.Namespace) -> None:
         families = partial(metrics.of_node, make, lambda: totals(node, reconciler))
         tasks.append(asyncio.create_task(metrics.write(options.run_dir / exposition.FILE, families)))
         file = options.run_dir / heartbeat.FILE
-        tasks.append(asyncio.create_task(heartbeat.beat(file, reconciler, lambda: servers.answers(layout))))
+        said = partial(heartbeat.said, reconciler, lambda: servers.answers(layout))
+        tasks.append(asyncio.create_task(heartbeat.beat(file, said)))
     if options.report_port:
         tasks.append(asyncio.create_task(report.serve_report(options.tls, options.report_port, make)))
     waiting = asyncio.create_task(stop.wait())

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from pdshub import restricted
 from pdshub.api.backup_job import DATA, MEMORY, PRIVATE, READING, REPOSITORY, REQUEST, SECRETS, TARGET, JobRequest
 from pdshub.api.base import parse_quantity
 from pdshub.installation import Backup as Settings
@@ -238,11 +239,7 @@ def _container(settings: Settings, volumes: Sequence[Volume]) -> dict[str, Any]:
         "resources": _resources(settings, volumes),
         # never the log: it has names of files
         "terminationMessagePolicy": "File",
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": restricted.container(),
         "volumeMounts": [mount for _, mount in volumes],
     }
 
@@ -260,15 +257,7 @@ def job(names: Names, order: Order, settings: Settings) -> dict[str, Any]:
         "priorityClassName": BACKUP_PRIORITY,
         **({"imagePullSecrets": settings.image_pull_secrets} if settings.image_pull_secrets else {}),
         **placement(order.nodes, settings),
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": order.identity.uid,
-            "runAsGroup": order.identity.gid,
-            "fsGroup": group,
-            # as users' servers do: a recursive chown of a large home would take long
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": restricted.pod(order.identity.uid, order.identity.gid, group),
         "containers": [_container(settings, volumes)],
         "volumes": [volume for volume, _ in volumes],
     }

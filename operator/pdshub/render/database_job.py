@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pdshub import restricted
 from pdshub.installation import Backup as Settings
 from pdshub.render.backup_job import CONTAINER, GRACE, placement
 from pdshub.render.names import COPY_LABELS, DATABASE_CLAIM, Names
@@ -107,11 +108,7 @@ def job(names: Names, uid: str, order: Order, owner: Owner, settings: Settings) 
         "env": [{"name": "HOME", "value": _TMP}],
         "resources": settings.resources,
         "terminationMessagePolicy": "File",
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": restricted.container(),
         "volumeMounts": mounts,
     }
     pod: dict[str, Any] = {
@@ -122,14 +119,7 @@ def job(names: Names, uid: str, order: Order, owner: Owner, settings: Settings) 
         "priorityClassName": BACKUP_PRIORITY,
         **({"imagePullSecrets": settings.image_pull_secrets} if settings.image_pull_secrets else {}),
         **placement(order.nodes, settings),
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": owner.uid,
-            "runAsGroup": owner.gid,
-            "fsGroup": owner.group,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": restricted.pod(owner.uid, owner.gid, owner.group),
         "containers": [container],
         "volumes": [
             {"name": "database", "persistentVolumeClaim": {"claimName": DATABASE_CLAIM}},

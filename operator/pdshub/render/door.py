@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pdshub import ports
+from pdshub import ports, restricted
 from pdshub.api.hub import PDSHubSpec
 from pdshub.api.hub_tls import HAS_DOOR, mode_of
 from pdshub.installation import Defaults
@@ -96,11 +96,7 @@ def _container(spec: PDSHubSpec, names: Names, defaults: Defaults) -> Object:
         "resources": {"requests": {"cpu": "20m", "memory": "48Mi"}, "limits": {"memory": "256Mi"}},
         "readinessProbe": {**probe, "periodSeconds": 2},
         "livenessProbe": {**probe, "periodSeconds": 10, "failureThreshold": 6},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-        },
+        "securityContext": restricted.container(),
         "volumeMounts": mounts,
     }
 
@@ -113,14 +109,7 @@ def deployment(spec: PDSHubSpec, names: Names, uid: str, defaults: Defaults) -> 
         "enableServiceLinks": False,
         # open websockets end with their door: it waits for requests, not for them
         "terminationGracePeriodSeconds": 40,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 1000,
-            "runAsGroup": 1000,
-            "fsGroup": 1000,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": restricted.pod(1000, volumes=1000),
         "containers": [_container(spec, names, defaults)],
         "volumes": [{"name": name, **source} for name, _, source in _volumes(spec, names)],
     }

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from pdshub import ports
+from pdshub import ports, restricted
 from pdshub.api.view import ArchiveViewSpec
 from pdshub.installation import Surveyor
 from pdshub.render.archive import static_claim, static_volume
@@ -165,11 +165,7 @@ def _container(settings: Surveyor) -> dict[str, Any]:
         "livenessProbe": probe(20, 6),
         "readinessProbe": probe(5, 3),
         "resources": settings.resources,
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": restricted.container(),
         "volumeMounts": [
             # a source that comes back appears in the running pod
             {"name": "sources", "mountPath": "/sources", "readOnly": True, "mountPropagation": "HostToContainer"},
@@ -190,14 +186,7 @@ def deployment(names: SurveyorNames, settings: Surveyor, uid: str) -> dict[str, 
         **({"nodeSelector": settings.node_selector} if settings.node_selector else {}),
         **({"tolerations": settings.tolerations} if settings.tolerations else {}),
         **({"affinity": settings.affinity} if settings.affinity else {}),
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": UID,
-            "runAsGroup": UID,
-            "fsGroup": UID,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": restricted.pod(UID, volumes=UID),
         "containers": [_container(settings)],
         "volumes": [
             # readOnly on the claim too, or the kubelet takes the volume for its own to chown and relabel

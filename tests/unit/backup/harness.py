@@ -220,19 +220,6 @@ class Hub:
         return self.call("list", "locks", "--no-lock", "-q").split()
 
 
-def session_of(leader: int) -> list[int]:
-    """Processes of a session."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == leader and fields[0] not in "ZX":
-            found.append(int(stat.parent.name))
-    return found
-
-
 def children_of(parent: int) -> list[int]:
     """Processes that a process started, and theirs."""
     found, waiting = [], [parent]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -285,6 +286,16 @@ def moves(monkeypatch: pytest.MonkeyPatch, after: int) -> list[int]:
     return done
 
 
+def killed(home: Path, monkeypatch: pytest.MonkeyPatch, note: Note, after: int) -> None:
+    """A restore that is ended after so many moves."""
+    with monkeypatch.context() as dying:
+        moves(dying, after)
+        with contextlib.closing(Home(str(home))) as opened:
+            opened.write_note(note)
+            with contextlib.suppress(Killed):
+                opened.finish(note)
+
+
 @pytest.mark.parametrize("after", range(8))
 @pytest.mark.parametrize("emptied", [False, True])
 def test_a_restore_of_a_whole_home_goes_on_after_each_move(
@@ -295,25 +306,13 @@ def test_a_restore_of_a_whole_home_goes_on_after_each_move(
         (tmp_path / STAGE / "new").mkdir(parents=True, exist_ok=True)
         (tmp_path / STAGE / "new" / name).write_text("new")
     note = Note(run="r", path=".", in_place=True, place=".", replaced="replaced-2026-01-31-000000", emptied=False)
-    with monkeypatch.context() as dying:
-        moves(dying, after)
-        opened = Home(str(tmp_path))
-        opened.write_note(note)
-        try:
-            opened.finish(note)
-        except Killed:
-            pass
-        finally:
-            opened.close()
+    killed(tmp_path, monkeypatch, note, after)
     everything = [p.read_text() for p in tmp_path.rglob("*") if p.is_file() and p.name in "abc"]
     assert sorted(everything) == ["new"] * 3 + ["old"] * 3, "old or new can be found"
     if emptied and not (tmp_path / "a").exists():
         (tmp_path / "a").write_text("made meanwhile")  # by a program of the user
-    opened = Home(str(tmp_path))
-    try:
+    with contextlib.closing(Home(str(tmp_path))) as opened:
         opened.resume()
-    finally:
-        opened.close()
     assert not (tmp_path / STAGE).exists()
     assert [(tmp_path / n).read_text() for n in "abc"] == ["new"] * 3
     kept = [p.read_text() for p in (tmp_path / "replaced-2026-01-31-000000").iterdir()]
@@ -329,21 +328,9 @@ def test_a_restore_of_a_file_goes_on_after_each_move(
     (tmp_path / STAGE / "new").mkdir(parents=True)
     (tmp_path / STAGE / "new/x").write_text("new")
     note = Note(run="r", path="f/x", in_place=True, place="f/x", replaced="replaced-2026-01-31-000000", name="x")
-    with monkeypatch.context() as dying:
-        moves(dying, after)
-        opened = Home(str(tmp_path))
-        opened.write_note(note)
-        try:
-            opened.finish(note)
-        except Killed:
-            pass
-        finally:
-            opened.close()
-    opened = Home(str(tmp_path))
-    try:
+    killed(tmp_path, monkeypatch, note, after)
+    with contextlib.closing(Home(str(tmp_path))) as opened:
         opened.resume()
-    finally:
-        opened.close()
     assert (tmp_path / "f/x").read_text() == "new"
     assert (tmp_path / "replaced-2026-01-31-000000/f/x").read_text() == "old"
 

@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,6 +27,7 @@ from pdshub.node._proto import csi_pb2 as csi
 from pdshub.node._proto import csi_pb2_grpc as services
 from pdshub.node.mount import mountinfo
 from tests.programs import SYSTEM
+from tests.unit.node import machine
 
 ROOT = Path(__file__).resolve().parents[3]
 APART = (
@@ -68,18 +68,8 @@ def run(name: str, seconds: float = 240) -> None:
 
 
 def eventually(what: Callable[[], Any], seconds: float = 30, text: str = "") -> Any:
-    """Wait until `what()` is true; the last error otherwise."""
-    end = time.monotonic() + seconds
-    while True:
-        error: Exception | None = None
-        try:
-            if value := what():
-                return value
-        except (OSError, AssertionError, ValueError) as failure:
-            error = failure
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds:g} s: {text or what}") from error
-        time.sleep(0.05)
+    """Devices go a while after their mounts."""
+    return machine.eventually(what, seconds, text)
 
 
 class Disk:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -194,7 +195,7 @@ def test_health(
 
     async def story() -> str:
         loop = asyncio.create_task(reconciler.run())
-        beating = asyncio.create_task(heartbeat.beat(file, reconciler, alive))
+        beating = asyncio.create_task(heartbeat.beat(file, partial(heartbeat.said, reconciler, alive)))
         try:
             async with asyncio.timeout(30):
                 while True:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,19 @@ async def listen(server: Any, socket: Path) -> None:
         raise OSError(f"can't listen on {socket}")
     await server.start()
     os.chmod(socket, 0o600)  # noqa: PTH101
+
+
+async def serve(driver: Any, name: str, socket: Path, registration: Path) -> list[Any]:
+    """Start a driver's gRPC server, then the one by which the kubelet finds it: in the order that the kubelet needs.
+    Both. ``name``: the driver's. Raises OSError."""
+    for old in (registration, socket):  # of a process that was killed
+        with suppress(FileNotFoundError):
+            os.unlink(old)  # noqa: PTH108
+    await listen(driver, socket)
+    registrar = grpc.aio.server()
+    registration_services.add_RegistrationServicer_to_server(Registration(name, str(socket)), registrar)
+    await listen(registrar, registration)
+    return [driver, registrar]
 
 
 async def answers(socket: Path, seconds: float = 2) -> bool:

@@ -41,12 +41,12 @@ async def said(reconciler: Reconciler, answers: Callable[[], Awaitable[bool]]) -
     return f"{OK}, but failing: {failing}" if failing else OK
 
 
-async def beat(path: Path, reconciler: Reconciler, answers: Callable[[], Awaitable[bool]]) -> None:
-    """Write it for ever. What a plugin of before has left says nothing of this one."""
+async def beat(path: Path, said: Callable[[], Awaitable[str]]) -> None:
+    """Write what is said into the file, for ever. What a process of before has left says nothing of this one."""
     await asyncio.to_thread(path.unlink, missing_ok=True)
     while True:
         try:
-            write_text(path, await said(reconciler, answers) + "\n", durable=False)
+            write_text(path, await said() + "\n", durable=False)
         except OSError as error:
             log.warning("%s: %s", path, error)
         await asyncio.sleep(EVERY)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pdshub import restricted
 from pdshub.reconcile.hub.drill import progress
 from pdshub.reconcile.hub.drill.facts import Facts
 from pdshub.reconcile.hub.drill.order import BOOT, claim_name, own
@@ -30,14 +31,7 @@ def job(facts: Facts, index: int, attempt: int, pull_secrets: list[dict[str, Any
         "enableServiceLinks": False,
         "priorityClassName": BACKUP_PRIORITY,
         **({"imagePullSecrets": pull_secrets} if pull_secrets else {}),
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": facts.backups.identity.uid,
-            "runAsGroup": facts.backups.identity.gid,
-            "fsGroup": UID,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": restricted.pod(facts.backups.identity.uid, facts.backups.identity.gid, UID),
         "containers": [
             {
                 "name": CONTAINER,
@@ -47,11 +41,7 @@ def job(facts: Facts, index: int, attempt: int, pull_secrets: list[dict[str, Any
                 "env": [{"name": "HOME", "value": "/tmp"}],  # noqa: S108 - a volume of the pod's own
                 "resources": RESOURCES,
                 "terminationMessagePolicy": "File",
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "readOnlyRootFilesystem": True,
-                    "capabilities": {"drop": ["ALL"]},
-                },
+                "securityContext": restricted.container(),
                 "volumeMounts": [
                     {"name": "database", "mountPath": FOLDER},
                     {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108

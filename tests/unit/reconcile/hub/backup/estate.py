@@ -203,6 +203,18 @@ class Estate:
         await self.until(lambda: self.ended(name, namespace), namespace)
         return self.status(name, namespace)
 
+    async def survive(self, name: str, kills: int) -> None:
+        """The same where the operator is killed after so many writes, and a new one goes on from there."""
+        self.dies_at = kills
+        while not self.ended(name):
+            try:
+                await self.finish(name)
+            except Killed:
+                self.dies_at = -1
+                self.restart()
+                self.kubernetes()
+        self.dies_at = -1
+
     # --- what there is
 
     def status(self, name: str, namespace: str = "ns") -> dict[str, Any]:

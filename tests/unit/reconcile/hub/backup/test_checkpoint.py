@@ -18,7 +18,7 @@ from pdshub.reconcile.hub.backup.steps import Nothing, Start, Tell
 from pdshub.render.backup_job import job as job_of_order
 from pdshub.render.names import BACKUP_LABELS
 from pdshub.wellknown import CHECKPOINT_REFUSED, HOMES_CHECKPOINTS, HOMES_DRIVER
-from tests.unit.reconcile.hub.backup.estate import INSTALLATION, Estate, Killed
+from tests.unit.reconcile.hub.backup.estate import INSTALLATION, Estate
 from tests.unit.reconcile.hub.backup.given import (
     NAMES,
     NOW,
@@ -207,15 +207,7 @@ def test_killed_after_every_write_no_claim_is_left() -> None:
             estate = Driver()
             estate.hub(users=("ada",))
             estate.ask("one")
-            estate.dies_at = kills
-            while not estate.ended("one"):
-                try:
-                    await estate.finish("one")
-                except Killed:
-                    estate.dies_at = -1
-                    estate.restart()
-                    estate.kubernetes()
-            estate.dies_at = -1
+            await estate.survive("one", kills)
             for _ in range(3):
                 await estate.look()
             ended = estate.status("one")

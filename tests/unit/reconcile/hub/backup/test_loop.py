@@ -86,15 +86,7 @@ def test_killed_after_every_write_a_run_ends_all_the_same() -> None:
             estate = Estate()
             estate.hub(users=("ada",))
             estate.ask("one")
-            estate.dies_at = kills
-            while not estate.ended("one"):
-                try:
-                    await estate.finish("one")
-                except Killed:
-                    estate.dies_at = -1
-                    estate.restart()
-                    estate.kubernetes()
-            estate.dies_at = -1
+            await estate.survive("one", kills)
             for _ in range(3):
                 await estate.look()
             ended = estate.status("one")

@@ -14,7 +14,7 @@ from pdshub.kube import CLAIM, CONFIG_MAP, HUB_BACKUP, JOB, PDSHUB, STORAGE_CLAS
 from pdshub.reconcile.hub.backup.snapshot_objects import VOLUME_SNAPSHOT
 from pdshub.render.names import BACKUP_LABELS, HUB_LABEL
 from tests.unit.reconcile.hub.backup.ebs import EBS, READY, ebs_home, taken
-from tests.unit.reconcile.hub.backup.estate import INSTALLATION, Estate, Killed
+from tests.unit.reconcile.hub.backup.estate import INSTALLATION, Estate
 
 
 class Cloud(Estate):
@@ -256,15 +256,7 @@ def test_killed_after_every_write_nothing_is_left_and_all_is_saved() -> None:
             estate = Cloud()
             estate.hub(users=("ada",))
             estate.ask("one")
-            estate.dies_at = kills
-            while not estate.ended("one"):
-                try:
-                    await estate.finish("one")
-                except Killed:
-                    estate.dies_at = -1
-                    estate.restart()
-                    estate.kubernetes()
-            estate.dies_at = -1
+            await estate.survive("one", kills)
             for _ in range(3):
                 await estate.look()
                 estate.collect()

@@ -115,11 +115,7 @@ def test_snapshots_go_when_no_drill_reads_them() -> None:
 
     async def main() -> None:
         site = Site()
-        await site.saved()
-        site.busy = {"drill"}
-        for _ in range(3):
-            await site.practise()
-            site.kubernetes()
+        await site.in_the_middle()
         site.context.readers = (reads,)
         site.ask("second")
         for _ in range(40):

@@ -97,6 +97,14 @@ class Site(Estate):
         self.jobs.clear()
         self.now = MONDAY
 
+    async def in_the_middle(self, looks: int = 3) -> None:
+        """One backup, and so many looks later a drill whose Job goes on."""
+        await self.saved()
+        self.busy = {"drill"}
+        for _ in range(looks):
+            await self.practise()
+            self.kubernetes()
+
 
 def run(body: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(body())  # type: ignore[arg-type]
@@ -139,11 +147,7 @@ def test_a_drill_from_its_tick_to_its_verdict() -> None:
 def test_keys_are_copied_and_no_more_of_their_secrets() -> None:
     async def main() -> None:
         site = Site()
-        await site.saved()
-        site.busy = {"drill"}
-        for _ in range(5):
-            await site.practise()
-            site.kubernetes()
+        await site.in_the_middle(5)
         (name,) = site.there(SECRET.plural)
         data = site.kube.objects[SECRET.plural, SITE, name]["data"]
         assert (
@@ -199,11 +203,7 @@ def test_an_operator_that_is_killed_at_any_write_goes_on(kills: int) -> None:
 def test_a_hub_that_is_deleted_in_the_middle_leaves_no_key() -> None:
     async def main() -> None:
         site = Site()
-        await site.saved()
-        site.busy = {"drill"}
-        for _ in range(3):
-            await site.practise()
-            site.kubernetes()
+        await site.in_the_middle()
         assert site.there(SECRET.plural, JOB.plural)
         del site.kube.objects[PDSHUB.plural, "ns", "demo"]
         assert await site.practise() is None
@@ -215,11 +215,7 @@ def test_a_hub_that_is_deleted_in_the_middle_leaves_no_key() -> None:
 def test_what_was_left_while_the_operator_was_away_is_swept() -> None:
     async def main() -> None:
         site = Site()
-        await site.saved()
-        site.busy = {"drill"}
-        for _ in range(3):
-            await site.practise()
-            site.kubernetes()
+        await site.in_the_middle()
         del site.kube.objects[PDSHUB.plural, "ns", "demo"]
         site.restart()
         loop = DrillLoop(site.context.hubs, drills.reconcile, SITE)
