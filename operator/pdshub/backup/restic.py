@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from pdshub.backup import verdict
 from pdshub.backup.access import Access
 from pdshub.backup.ending import Ending
 from pdshub.backup.verdict import INTERRUPTED, Failed, failed, judge
@@ -28,9 +29,6 @@ KEPT = 40
 """Last words that are kept."""
 LOCK_WAIT = "2m"
 """How long restic waits for somebody else's lock: another hub's prune, as a rule."""
-HOPELESS = ("Full", "ReadOnly")
-"""What no second try makes better within minutes; restic would try for a quarter of an hour."""
-TRIES = 4
 LOGGED = 4096
 """Bytes of ssh's words that are read."""
 CANCELED = "context canceled"
@@ -141,7 +139,7 @@ class Restic:
         self, process: subprocess.Popen[bytes], stream: Stream, on_error: Callable[[Record], None] | None
     ) -> None:
         assert process.stderr is not None  # noqa: S101 a pipe
-        hopeless = 0
+        again: Counter[int] = Counter()
         with process.stderr as pipe:
             while line := pipe.readline(LONGEST):
                 found = record(line)
@@ -150,9 +148,9 @@ class Restic:
                     stream.words.append(self._words.clean(text))
                 if found and found.get("message_type") == "error" and on_error:
                     on_error(found)
-                if "retrying after" in text and judge(1, text)[0] in HOPELESS:
-                    hopeless += 1
-                    if hopeless == TRIES:
+                if limit := verdict.tries(text):
+                    again[limit] += 1
+                    if again[limit] == limit:
                         self._ending.interrupt(process)
 
     def run(

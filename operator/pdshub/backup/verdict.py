@@ -120,6 +120,8 @@ _WORDS = (
         "the server refuses to write or to delete",
     ),
 )
+_NOTHING_NEW = _word(r"Save\(<lock/", "ReadOnly", "it can be read, and it takes nothing new")
+"""The words of a server that does not say why. A lock is the first and the smallest thing that is written."""
 _REFUSED = "the server refuses the keys of the Secret, or they may not see this place"
 
 
@@ -130,12 +132,27 @@ def judge(code: int, words: str, *, contact: bool = False) -> tuple[Reason, str]
     """
     if code in _CODES:
         return _CODES[code]
-    for word in _WORDS:
+    for word in (*_WORDS, _NOTHING_NEW):
         if word.pattern.search(words):
             if contact and word.reason == "ReadOnly":
                 return "Unreachable", _REFUSED
             return word.reason, word.help
     return ("Deadline", "it was interrupted") if code == INTERRUPTED else ("Failed", "")
+
+
+TRIES, REFUSALS = 4, 9
+"""Times that restic may try what its server says is in vain, and what it does not: 9 are more than a minute."""
+
+
+def tries(text: str) -> int:
+    """How often restic may try again what a line of it says that it does; 0: as often as it likes, a quarter of an hour
+    long, as the network may come back. Where nothing is taken that is too long: it is so in each Job of the run."""
+    if "retrying after" not in text:
+        return 0
+    reason, sentence = judge(1, text)
+    if reason not in ("Full", "ReadOnly"):
+        return 0
+    return REFUSALS if sentence == _NOTHING_NEW.help else TRIES
 
 
 def failed(code: int, words: str, *, contact: bool = False) -> Failed:
