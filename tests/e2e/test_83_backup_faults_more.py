@@ -146,8 +146,13 @@ def test_a_drill_that_reaches_nothing_accuses_nobody(estate: Estate) -> None:
     number = begun(estate)
     verdict = over(estate, number)
     assert not verdict["ok"] and verdict["reason"] in ("Unreachable", "Locked"), verdict
-    said = estate.cluster.condition("pdshub", HUB, "RestoreVerified", SPACE)
-    assert said["status"] == "False" and said["reason"] != "Damaged", said
+    said = eventually(
+        lambda: estate.cluster.condition("pdshub", HUB, "RestoreVerified", SPACE),
+        lambda found: found["status"] == "False",
+        within=60,
+        what="it is not verified",
+    )
+    assert said["reason"] != "Damaged", said
     estate.service.start()
     drills(estate, OFTEN)
     is_proved(estate)
