@@ -74,6 +74,7 @@ def hubs(cluster: Cluster, sample: dict[str, Any], chart: dict[str, str], provid
     common = {"archive": None, "tls": offload, "service": {"type": "NodePort"}}
     namespace(cluster, SPACE, development=bool(chart))  # the repository of --chart speaks plain HTTP
     namespace(cluster, STAGING)
+    server = {**sample["spec"]["server"], "home": {**sample["spec"]["server"]["home"], "size": "3Gi"}}
     cluster.apply(
         secret(SPACE),
         variant(
@@ -82,6 +83,7 @@ def hubs(cluster: Cluster, sample: dict[str, Any], chart: dict[str, str], provid
         variant(
             sample, HUB, STAGING, **common, users={"allowed": [ODD]}, hostname=STAGED, isolation="Path",
             drift="Report", title="Staging node", contact="staging@example.org",
+            server=server,  # two gibibytes are uploaded into this one's home
         ),
     )  # fmt: skip
     try:

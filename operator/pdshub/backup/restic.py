@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
-from collections import Counter, deque
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,10 +18,9 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from pdshub.backup import verdict
 from pdshub.backup.access import Access
 from pdshub.backup.ending import Ending
-from pdshub.backup.verdict import INTERRUPTED, Failed, failed, judge
+from pdshub.backup.verdict import INTERRUPTED, Failed, failed, judge, patience
 from pdshub.backup.words import Words
 
 LONGEST = 4 << 20
@@ -139,7 +139,7 @@ class Restic:
         self, process: subprocess.Popen[bytes], stream: Stream, on_error: Callable[[Record], None] | None
     ) -> None:
         assert process.stderr is not None  # noqa: S101 a pipe
-        again: Counter[int] = Counter()
+        tried, began = 0, 0.0
         with process.stderr as pipe:
             while line := pipe.readline(LONGEST):
                 found = record(line)
@@ -148,9 +148,10 @@ class Restic:
                     stream.words.append(self._words.clean(text))
                 if found and found.get("message_type") == "error" and on_error:
                     on_error(found)
-                if limit := verdict.tries(text):
-                    again[limit] += 1
-                    if again[limit] == limit:
+                if limit := patience(text):
+                    tried, began = tried + 1, began or time.monotonic()
+                    over = tried >= limit.tries and time.monotonic() - began >= limit.seconds
+                    if over and process.poll() is None:
                         self._ending.interrupt(process)
 
     def run(

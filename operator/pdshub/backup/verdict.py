@@ -140,19 +140,28 @@ def judge(code: int, words: str, *, contact: bool = False) -> tuple[Reason, str]
     return ("Deadline", "it was interrupted") if code == INTERRUPTED else ("Failed", "")
 
 
-TRIES, REFUSALS = 4, 9
-"""Times that restic may try what its server says is in vain, and what it does not: 9 are more than a minute."""
+class Patience(NamedTuple):
+    """How long restic may try in vain: so many times at least, and for so many seconds."""
+
+    tries: int
+    seconds: float
 
 
-def tries(text: str) -> int:
-    """How often restic may try again what a line of it says that it does; 0: as often as it likes, a quarter of an hour
-    long, as the network may come back. Where nothing is taken that is too long: it is so in each Job of the run."""
+IN_VAIN = Patience(4, 0.0)
+"""Where the server says why it takes nothing."""
+UNSAID = Patience(2, 60.0)
+"""Where it does not: it may be better in a moment."""
+
+
+def patience(text: str) -> Patience | None:
+    """How long restic may try again what a line of it says that it does; None: as long as it likes, a quarter of an
+    hour, as the network may come back. Where nothing is taken that is too long: it is so in each Job of the run."""
     if "retrying after" not in text:
-        return 0
+        return None
     reason, sentence = judge(1, text)
     if reason not in ("Full", "ReadOnly"):
-        return 0
-    return REFUSALS if sentence == _NOTHING_NEW.help else TRIES
+        return None
+    return UNSAID if sentence == _NOTHING_NEW.help else IN_VAIN
 
 
 def failed(code: int, words: str, *, contact: bool = False) -> Failed:

@@ -88,14 +88,15 @@ def test_s3_refuses_wrong_keys_and_a_stranger_is_not_believed(s3: Hub, monkeypat
 
 def test_a_service_that_takes_nothing_new_and_does_not_say_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It calls a read-only disk an internal error, and asks to be asked again."""
-    monkeypatch.setattr(verdict, "REFUSALS", 3)
+    monkeypatch.setattr(verdict, "UNSAID", verdict.Patience(1, 0.0))
     buckets = tmp_path / "buckets"
     with small(buckets, "64m"), bucket(tmp_path) as hub:
         hub.run("init").good()
         filled(hub.home)
         hub.run("backup").good()
         subprocess.run(["mount", "-o", "remount,ro", buckets], check=True)
-        assert "takes nothing new" in hub.run("backup").bad("ReadOnly").message
+        for action in ("init", "backup"):
+            assert "takes nothing new" in hub.run(action).bad("ReadOnly").message
         subprocess.run(["mount", "-o", "remount,rw", buckets], check=True)
         hub.run("backup").good()
         answer = hub.run("list").good()

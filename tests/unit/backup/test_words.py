@@ -10,7 +10,7 @@ import pytest
 from pdshub.api.backup import ItemStatus, Unread
 from pdshub.api.backup_job import LONGEST_ANSWER, JobAnswer, JobEntry, JobSnapshot
 from pdshub.backup.answer import fitted
-from pdshub.backup.verdict import judge, tries
+from pdshub.backup.verdict import IN_VAIN, UNSAID, Patience, judge, patience
 from pdshub.backup.words import Words, plain
 
 REAL = (
@@ -66,16 +66,16 @@ AGAIN = "returned error, retrying after 1.13s: "
 @pytest.mark.parametrize(
     ("text", "limit"),
     [
-        (f"Save(<data/ab>) {AGAIN}no space left on device", 4),
-        (f"Save(<lock/ab>) {AGAIN}client.PutObject: Access Denied.", 4),
-        (f"Save(<lock/ab>) {AGAIN}client.PutObject: We encountered an internal error, please try again.", 9),
-        (f"Save(<data/ab>) {AGAIN}client.PutObject: We encountered an internal error, please try again.", 0),
-        (f"Save(<lock/ab>) {AGAIN}dial tcp 10.0.0.1:443: connection refused", 0),
-        ("Save(<lock/ab>) failed: Access Denied.", 0),
+        (f"Save(<data/ab>) {AGAIN}no space left on device", IN_VAIN),
+        (f"Save(<lock/ab>) {AGAIN}client.PutObject: Access Denied.", IN_VAIN),
+        (f"Save(<lock/ab>) {AGAIN}client.PutObject: We encountered an internal error, please try again.", UNSAID),
+        (f"Save(<data/ab>) {AGAIN}client.PutObject: We encountered an internal error, please try again.", None),
+        (f"Save(<lock/ab>) {AGAIN}dial tcp 10.0.0.1:443: connection refused", None),
+        ("Save(<lock/ab>) failed: Access Denied.", None),
     ],
 )
-def test_how_long_restic_may_try_again(text: str, limit: int) -> None:
-    assert tries(text) == limit
+def test_how_long_restic_may_try_again(text: str, limit: Patience | None) -> None:
+    assert patience(text) == limit
 
 
 def test_who_refuses_the_first_call_is_as_good_as_unreachable() -> None:
