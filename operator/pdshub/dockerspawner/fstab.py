@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pdshub import ports
+
 _OCTAL = re.compile(r"\\([0-7]{3})")
 _DEEPEST, _BRANCHES, _LINES = 8, 64, 2000
 _MERGERFS = ("mergerfs", "fuse.mergerfs")
@@ -39,7 +41,7 @@ class Place:
     path: str
     server: str = ""
     export: str = ""
-    port: int = 2049
+    port: int = ports.NFS
     version: str = ""
     """As the mount says it; empty where it does not."""
 
@@ -150,7 +152,7 @@ def _of_nfs(mount: Mount, server: str, export: str, rest: str, told: Callable[[s
         rest or ".",
         server.strip("[]"),
         tidy(export),
-        int(port) if port.isascii() and port.isdigit() and 0 < int(port) < 65536 else 2049,
+        int(port) if port.isascii() and port.isdigit() and 0 < int(port) < 65536 else ports.NFS,
         version if version in ("4", "4.1", "4.2") else "",
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from pdshub import ports
 from pdshub.api.refusal import refusal_words
 from pdshub.api.view import ArchiveViewSpec
 from pdshub.dockerspawner import fstab
@@ -134,7 +135,7 @@ def _layer(place: fstab.Place, sources: dict[tuple[str, str], dict[str, Any]]) -
         source = {"name": _free(base, [each["name"] for each in sources.values()])}
         if place.server:
             nfs: dict[str, Any] = {"server": place.server, "export": place.export}
-            nfs |= {"port": place.port} if place.port != 2049 else {}
+            nfs |= {"port": place.port} if place.port != ports.NFS else {}
             nfs |= {"version": place.version} if place.version else {}
             source["nfs"] = nfs
         else:
