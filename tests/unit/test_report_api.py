@@ -25,7 +25,13 @@ WIRE: dict[str, Any] = {
     "views": {
         "sbn": {
             "generation": 3, "shows": NAME, "form": "catalog", "fetching": "", "shown": {NAME: 2, "live": 1},
-            "held": 1, "ready": True, "state": "ready", "targets": 3, "message": "",
+            "held": 1,
+            "heldServers": [
+                {"pod": "0b5c7e4e-2f5c-4d4f-9a58-1f0f6a1f1c2e", "generation": NAME, "since": "2026-01-01T00:00:00Z",
+                 "until": "2026-01-01T01:00:00Z"},
+                {"pod": "u2", "generation": "live", "since": "2026-01-01T00:00:00Z", "until": ""},
+            ],
+            "ready": True, "state": "ready", "targets": 3, "message": "",
             "proof": {
                 "ok": True, "result": "intact", "at": "2026-01-01T00:00:00Z", "message": "m", "generation": NAME,
                 "unwritable": None, "identity": {"uid": 1000}, "targets": 1, "tried": {"open": "EROFS"},
@@ -52,6 +58,7 @@ WIRE: dict[str, Any] = {
     },
     "failures": {"sbn": 7, "": 1},
 }  # fmt: skip
+HELD = WIRE["views"]["sbn"]["heldServers"][1]
 Path = tuple[str, ...]
 
 
@@ -96,6 +103,13 @@ def test_fields_of_a_newer_node_are_ignored(path: Path) -> None:
         (("views", "sbn", "targets"), 1.5, ("views", "sbn", "targets")),
         (("views", "sbn", "message"), {"text": "x"}, ("views", "sbn", "message")),
         (("views", "sbn", "shown", "live"), None, ("views", "sbn", "shown", "live")),
+        (("views", "sbn", "heldServers"), 7, ("views", "sbn", "heldServers")),
+        (("views", "sbn", "heldServers"), [7], ("views", "sbn", "heldServers")),
+        (("views", "sbn", "heldServers"), [HELD | {"pod": "../x"}], ("views", "sbn", "heldServers")),
+        (("views", "sbn", "heldServers"), [HELD | {"pod": "u\n"}], ("views", "sbn", "heldServers")),
+        (("views", "sbn", "heldServers"), [HELD | {"generation": "newest"}], ("views", "sbn", "heldServers")),
+        (("views", "sbn", "heldServers"), [HELD | {"since": "today"}], ("views", "sbn", "heldServers")),
+        (("views", "sbn", "heldServers"), [HELD | {"until": "\x1b[2J"}], ("views", "sbn", "heldServers")),
         (("views", "sbn", "proof"), 7, ("views", "sbn", "proof")),
         (("views", "sbn", "proof", "ok"), "true", ("views", "sbn", "proof")),
         (("views", "sbn", "proof", "at"), 7, ("views", "sbn", "proof")),
@@ -144,7 +158,8 @@ JSON = st.recursive(
     max_leaves=6,
 )
 PLACES = [
-    ("views",), ("views", "sbn"), ("views", "sbn", "shown"), ("views", "sbn", "proof"), ("views", "sbn", "proof", "at"),
+    ("views",), ("views", "sbn"), ("views", "sbn", "shown"), ("views", "sbn", "heldServers"),
+    ("views", "sbn", "proof"), ("views", "sbn", "proof", "at"),
     ("views", "sbn", "canary"), ("sources",), ("sources", "sbn"), ("sources", "sbn", "main"), ("failures",), ("node",),
 ]  # fmt: skip
 
@@ -168,6 +183,13 @@ def test_the_proof_of_a_status() -> None:
     assert proof and proof.status().model_dump() == {
         "ok": True, "result": "intact", "at": "2026-01-01T00:00:00Z", "message": "m",
     }  # fmt: skip
+
+
+def test_a_held_server_of_a_status() -> None:
+    held = Report.read(WIRE).views["sbn"].held_servers
+    assert [(one.pod, one.generation, one.until) for one in (each.status() for each in held)] == [
+        ("0b5c7e4e-2f5c-4d4f-9a58-1f0f6a1f1c2e", "a" * 12, "2026-01-01T01:00:00Z"), ("u2", "live", ""),
+    ]  # fmt: skip
 
 
 class Response:

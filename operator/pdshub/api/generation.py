@@ -168,6 +168,19 @@ class Proof(StatusModel):
     message: str = ""
 
 
+class HeldServer(StatusModel):
+    """A server that still shows another generation than the node's other servers."""
+
+    pod: str = Field(description="Uid of its pod.")
+    generation: str = Field(default="", description="The first 12 digits of what it shows, or live.")
+    since: str = Field(default="", description="When the node noticed, RFC 3339; anew when its plugin restarts.")
+    until: str = Field(
+        default="",
+        description="When it is switched at the latest (archive.maxHoldSeconds of the hub), RFC 3339; empty: when its "
+        "server ends (archive.updates: nextServer).",
+    )
+
+
 class VolumePolicy(StatusModel):
     """How a new generation reaches the servers of one hub; nodes know it by the volume's name."""
 

@@ -26,12 +26,17 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core.core_schema import ValidationInfo
 
-from pdshub.api.generation import Proof
+from pdshub import generation_id
+from pdshub.api.generation import LIVE, HeldServer, Proof
 
 CONNECTING = "connecting"
 """State of a view or source that is being mounted: neither there nor failed."""
 
+POD_UID = r"^[0-9A-Za-z-]{1,63}$"
+"""What a kubelet calls the folder of a pod."""
+
 _LENIENT = "lenient"
+_MOMENT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
 
 
 class FetchReason(StrEnum):
@@ -128,6 +133,23 @@ class CanaryReport(_Part):
     message: Text = ""
 
 
+class HeldReport(_Exact):
+    """A server that shows something else than the view's other servers of the node."""
+
+    pod: Annotated[Text, Field(pattern=POD_UID)]
+    """Uid of its pod."""
+    generation: Annotated[Text, Field(pattern=rf"^({generation_id.NAME.pattern}|{LIVE})$")]
+    since: Annotated[Text, Field(pattern=_MOMENT)]
+    """When the node noticed, RFC 3339."""
+    until: Annotated[Text, Field(pattern=rf"{_MOMENT}|^$")] = ""
+    """When what it shows is taken away at the latest; empty: it keeps what it began with."""
+
+    def status(self) -> HeldServer:
+        """What a view's status says of it."""
+        shown = self.generation if self.generation == LIVE else generation_id.short(self.generation)
+        return HeldServer(pod=self.pod, generation=shown, since=self.since, until=self.until)
+
+
 class ViewReport(_Part):
     """One ArchiveView on the node."""
 
@@ -147,6 +169,8 @@ class ViewReport(_Part):
     """Generation or "live" -> number of targets."""
     held: StrictInt = 0
     """Targets whose former content is in use."""
+    held_servers: list[HeldReport] = Field(default_factory=list)
+    """Servers that show something else than ``shows``: in use, or by their hub's policy."""
     ready: StrictBool = False
     """The whole view is mounted and its sources answer."""
     state: Text = ""

@@ -15,6 +15,7 @@ from pdshub.api.decision import Decision
 from pdshub.api.generation import (
     Candidate,
     GenerationRef,
+    HeldServer,
     KeptGeneration,
     Proof,
     ReleasedGeneration,
@@ -269,6 +270,10 @@ class NodeStatus(StatusModel):
     mode: str = Field(default="", description="How the node reads the sources.")
     targets: int = Field(default=0, description="Pods that have the view mounted.")
     generation: str = Field(default="", description="Generation that the node shows.")
+    held: int = Field(default=0, description="Servers that still show another one.")
+    held_servers: list[HeldServer] = Field(
+        default_factory=list, description="Which these are; 500 over all nodes at most."
+    )
     proof: Proof | None = Field(default=None, description="That the archive is unwritable and intact.")
     message: str = ""
 

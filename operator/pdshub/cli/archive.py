@@ -14,9 +14,10 @@ from pdshub.api.decision import LONGEST_REASON, annotation, plain, write_note
 from pdshub.api.generation import FULL
 from pdshub.archive import words as archive_words
 from pdshub.archive.findings import Finding, as_text, printable
-from pdshub.cli import choose, outcome, terminal, words
+from pdshub.cli import choose, held, outcome, terminal, words
 from pdshub.cli.kubectl import Kubectl
 from pdshub.cli.terminal import safe
+from pdshub.cli.tried import Reader
 from pdshub.generation_id import named
 from pdshub.wellknown import GROUP, REFRESH
 
@@ -88,10 +89,15 @@ def asked(kubectl: Kubectl, args: argparse.Namespace, *command: str, stdin: str 
 
 
 def status(kubectl: Kubectl, args: argparse.Namespace) -> Said:
-    """Answers ``archive status``: a line for each view, or all about one."""
+    """Answers ``archive status``: a line for each view, or all about one, with the servers that are held."""
     if args.view:
-        found = _view(kubectl, args.view)
-        return found, words.view(safe(found)), 0
+        found, read = _view(kubectl, args.view), Reader(kubectl)
+        servers = held.anywhere(found, read)
+        blocks = [words.view(safe(found))]
+        if servers:
+            blocks.append(held.table(safe(servers)))
+        blocks += [printable(f"note: {note}") for note in read.notes]
+        return {**found, "held": servers, "notes": read.notes}, "\n\n".join(blocks), 0
     every = kubectl.items(VIEWS)
     return every, words.views(safe(every)), 0
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pdshub import rfc3339
 from pdshub.archive.findings import printable
-from pdshub.cli import archive, hub_choice, report_blank, report_pack, status_words, users, users_act, version
+from pdshub.cli import archive, held, hub_choice, report_blank, report_pack, status_words, users, users_act, version
 from pdshub.cli.archive import CliError, Said
 from pdshub.cli.hub_choice import HUBS, is_object_name, key
 from pdshub.cli.kubectl import Kubectl
@@ -90,7 +90,7 @@ def collect(
     hubs = [hub_choice.one(kubectl, args)] if args.hub else hub_choice.every(kubectl, args)
     views = read.items("views", archive.VIEWS)
     pack.put_object("objects/archiveviews.json", views)
-    _status(kubectl, pack, hubs, views)
+    _status(read, pack, hubs, views)
     for kind in CLUSTER:
         pack.put_object(f"objects/{kind}.json", read.items(kind, kind))
     surveyors = {str(((view.get("status") or {}).get("surveyor") or {}).get("namespace") or "") for view in views}
@@ -110,11 +110,12 @@ def _json(found: list[Json]) -> str:
     return made.files["x"].decode()
 
 
-def _status(kubectl: Kubectl, pack: Pack, hubs: list[Json], views: list[Json]) -> None:
+def _status(read: Reader, pack: Pack, hubs: list[Json], views: list[Json]) -> None:
     now, blocks = rfc3339.seconds(rfc3339.now()), list[str]()
     for hub in hubs:
-        census, notes = users.counted(kubectl, hub)
-        blocks.append(status_words.screen(safe(status_words.summary(hub, census, views, now))))
+        census, notes = users.counted(read.kubectl, hub)
+        servers = held.of_hub(status_words.view_of(hub, views), read, key(hub)[0])
+        blocks.append(status_words.screen(safe(status_words.summary(hub, census, views, now, servers))))
         blocks += notes
     pack.put("status.txt", report_blank.text("\n\n".join(blocks) or "no hubs"))
 

@@ -7,11 +7,12 @@ import time
 from typing import Any
 
 from pdshub.archive.findings import printable
-from pdshub.cli import archive, hub_choice, status_words, users, words
+from pdshub.cli import archive, held, hub_choice, status_words, users, words
 from pdshub.cli.archive import Said
 from pdshub.cli.census import Census
 from pdshub.cli.kubectl import Kubectl
 from pdshub.cli.terminal import safe
+from pdshub.cli.tried import Reader
 
 Json = dict[str, Any]
 
@@ -23,7 +24,10 @@ def run(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     found, blocks, now = list[Json](), list[str](), time.time()
     for hub in hubs:
         census, notes = users.counted(kubectl, hub) if (hub.get("spec") or {}) else (Census(), [])
-        summary = status_words.summary(hub, census, views, now)
+        read = Reader(kubectl)
+        servers = held.of_hub(status_words.view_of(hub, views), read, hub_choice.key(hub)[0])
+        summary = status_words.summary(hub, census, views, now, servers)
+        notes = [*notes, *read.notes]
         found.append({**summary, "notes": notes})
         lines = [status_words.screen(safe(summary)), *(f"  note         {printable(note)}" for note in notes)]
         blocks.append("\n".join(lines))

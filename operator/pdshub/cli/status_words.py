@@ -7,7 +7,7 @@ from typing import Any
 
 from pdshub import generation_id, rfc3339
 from pdshub.api.status import good_status
-from pdshub.cli import words
+from pdshub.cli import held, words
 from pdshub.cli.census import Census, quantity
 from pdshub.cli.homes import amount
 
@@ -45,8 +45,11 @@ def in_the_way(thing: Json) -> tuple[list[Json], list[Json]]:
     return blocks, to_do
 
 
-def summary(hub: Json, census: Census, views: Sequence[Json], now: float) -> dict[str, Any]:
-    """All that the screen shows, for programs. Keys are always the same; None for what is not known."""
+def summary(
+    hub: Json, census: Census, views: Sequence[Json], now: float, servers: Sequence[Json] | None = ()
+) -> dict[str, Any]:
+    """All that the screen shows, for programs. Keys are always the same; None for what is not known. ``servers``: those
+    that are held at another generation (held.rows)."""
     meta, status, spec = hub["metadata"], hub.get("status") or {}, hub.get("spec") or {}
     blocks, to_do = in_the_way(hub)
     homes = census.homes
@@ -58,7 +61,8 @@ def summary(hub: Json, census: Census, views: Sequence[Json], now: float) -> dic
         "address": status.get("address") or None,
         "release": {"chart": status.get("version") or None, "revision": status.get("revision") or None,
                     **_said(hub, "Released")},
-        "archive": {"view": view_name(hub), **_said(hub, "ArchiveReady"), "released": _released(hub, views)},
+        "archive": {"view": view_name(hub), **_said(hub, "ArchiveReady"), "released": _released(hub, views),
+                    "held": None if servers is None else list(servers)},
         "users": {"listed": status.get("users") or 0, "known": len(census.users) or None,
                   "servers": sum(user.server != "stopped" for user in census.users) if census.time else None,
                   **_said(hub, "UsersEnforced")},
@@ -103,16 +107,21 @@ def view_name(hub: Json) -> str | None:
     )
 
 
+def view_of(hub: Json, views: Sequence[Json]) -> Json | None:
+    """The archive view of a hub, where it is there."""
+    name = view_name(hub)
+    return next((view for view in views if view["metadata"].get("name") == name), None)
+
+
 def _released(hub: Json, views: Sequence[Json]) -> dict[str, Any] | None:
     """What users of the hub see of its view, and what waits."""
-    name = view_name(hub)
-    for view in views:
-        if view["metadata"].get("name") == name:
-            status = view.get("status") or {}
-            shown, candidate = status.get("generation") or {}, status.get("candidate") or {}
-            return {"generation": shown.get("name"), "asOf": shown.get("asOf"), "waits": candidate.get("name"),
-                    "why": candidate.get("reason"), "behind": _behind(status, shown.get("name"))}  # fmt: skip
-    return None
+    view = view_of(hub, views)
+    if view is None:
+        return None
+    status = view.get("status") or {}
+    shown, candidate = status.get("generation") or {}, status.get("candidate") or {}
+    return {"generation": shown.get("name"), "asOf": shown.get("asOf"), "waits": candidate.get("name"),
+            "why": candidate.get("reason"), "behind": _behind(status, shown.get("name"))}  # fmt: skip
 
 
 def _behind(status: Json, shown: Any) -> list[dict[str, Any]]:
@@ -148,6 +157,10 @@ def screen(found: Json) -> str:
     for node in ((archive["released"] or {}).get("behind") or [])[:MOST_NODES]:
         said = node["message"] or f"shows {node['generation']} still"
         lines.append(f"               node {node['node']}, {node['servers']} servers: {said}")
+    if archive["held"]:
+        lines.append(
+            f"               {len(archive['held'])} servers are held at another: {held.in_short(archive['held'])}"
+        )
     servers = None if users["servers"] is None else f"{users['servers']} servers"
     lines.append(_line("users", _parts(f"{users['listed']} on the list", servers), users))
     lines.append(_line("storage", _storage(storage), storage))

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pdshub.archive.findings import printable
-from pdshub.cli import census, hub_choice, terminal, users, users_act, users_plan, why_judge, words
-from pdshub.cli.archive import Said
+from pdshub.cli import census, held, hub_choice, status_words, terminal, users, users_act, users_plan, why_judge, words
+from pdshub.cli.archive import VIEWS, Said
 from pdshub.cli.hub_choice import is_object_name, key
 from pdshub.cli.kubectl import Kubectl
 from pdshub.cli.name_file import lenient
@@ -20,7 +20,6 @@ from pdshub.server_trouble.trouble import Trouble
 from pdshub.wellknown import HOME_OF, USERNAME
 
 Json = dict[str, Any]
-SERVERS = "component=singleuser-server"
 HOMES = "component=singleuser-storage"
 LOG_HOURS, LOG_LINES, LOG_BYTES = 24, 5000, 2 << 20
 MOST_EVENTS = 20
@@ -53,7 +52,7 @@ def run(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     answer: Json = {
         "hub": {"namespace": namespace, "name": name}, "user": who, "state": verdict.state,
         "pod": str(seen.pods[0]["metadata"]["name"]) if seen.pods else None,
-        "reasons": [reason.wire() for reason in verdict.reasons], "facts": facts,
+        "reasons": [reason.wire() for reason in verdict.reasons], "facts": facts, "held": held_at(seen),
         "events": [_event(one) for one in (*seen.events, *seen.claim_events)][-MOST_EVENTS:], "notes": notes,
     }  # fmt: skip
     return answer, text(terminal.safe(answer), verdict), 0
@@ -67,7 +66,9 @@ def look(kubectl: Kubectl, hub: Json, who: str) -> tuple[Seen, dict[str, str], l
     listed: bool | None = bool(roll.places(who) or roll.domain(who))
     if not listed and (roll.closed or users_plan.by_rule(hub, roll, who)):
         listed = None  # a Secret or a group may have the name
-    pods = [one for one in read.items("pods of servers", "pods", "-n", namespace, "-l", SERVERS) if _is_of(one, who)]
+    pods = [
+        one for one in read.items("pods of servers", "pods", "-n", namespace, "-l", held.SERVERS) if _is_of(one, who)
+    ]
     claims = read.items("claims of homes", "persistentvolumeclaims", "-n", namespace, "-l", HOMES)
     mine = [one for one in claims if _is_of(one, who)]
     claim = mine[0] if mine else None
@@ -84,11 +85,23 @@ def look(kubectl: Kubectl, hub: Json, who: str) -> tuple[Seen, dict[str, str], l
         nodes=nodes or None,
         quotas=read.items("quotas", "resourcequotas", "-n", namespace),
         log=_log(read, namespace, who),
+        view=_view(read, hub) if pods else None,
     )  # fmt: skip
     if len(pods) > 1:
         read.notes.append(f"{who} has {len(pods)} servers; the first is spoken of: {pod_name}")
     counted, more = users.counted(kubectl, hub)
     return seen, facts(seen, counted), [*read.notes, *more]
+
+
+def _view(read: Reader, hub: Json) -> Json | None:
+    name = status_words.view_name(hub)
+    return read.one("the archive view", VIEWS, str(name)) if is_object_name(name) else None
+
+
+def held_at(seen: Seen) -> Json | None:
+    """What somebody's server shows of the archive instead of what its node shows the others; None: the same."""
+    found = held.rows(seen.view, seen.pods[:1]) if seen.view else []
+    return next((row for row in found if row["pod"]), None)
 
 
 def _is_of(thing: Json, who: str) -> bool:
@@ -140,6 +153,7 @@ def facts(seen: Seen, counted: census.Census) -> dict[str, str]:
         "archive": _stands(seen.hub, "ArchiveReady"),
         "home": home,
         "pod": f"{seen.pod_name}, {(pod.get('status') or {}).get('phase')}" if pod else f"no pod {seen.pod_name}",
+        "generation": _generation(seen),
         "node": _nodes(seen),
         "quota": "; ".join(text for one in seen.quotas for text in why_judge.full(one)) or "nothing is used up",
         "lastSeen": known.last_activity or "never" if known else "not known to the hub",
@@ -161,6 +175,23 @@ def _nodes(seen: Seen) -> str:
     return f"{name}, Ready {words.condition(node, 'Ready').get('status')}" if node else f"{name}, not known here"
 
 
+def _generation(seen: Seen) -> str:
+    """What the server shows of the archive, and what is released where that is another."""
+    if seen.view is None:
+        return "no server, or no archive view that can be read here"
+    status = seen.view.get("status") or {}
+    released = words.short((status.get("generation") or {}).get("name"))
+    mine = held_at(seen)
+    if mine:
+        return f"{mine['generation']}, {held.sentence(mine)}; released is {released}"
+    node = str((seen.pods[0].get("spec") or {}).get("nodeName") or "")
+    shown = next((one.get("generation") for one in status.get("nodes") or [] if one.get("name") == node), None)
+    if not shown:
+        return f"not said by its node; released is {released}"
+    other = "" if words.short(shown) == released else f"; released is {released}, which its node does not show yet"
+    return f"{words.short(shown)}{other}"
+
+
 def _event(found: Mapping[str, Any]) -> Json:
     said = {one: str(found.get(one) or "") for one in ("type", "reason", "message")}
     return {"at": when(dict(found)) or None, **said}
@@ -176,6 +207,8 @@ def text(answer: Json, verdict: Verdict) -> str:
         lines += _reason(reason, "why" if not number else "also")
     if not answer["reasons"]:
         lines.append("nothing that is known here is in the way")
+    if mine := answer["held"]:
+        lines.append(f"held: its archive is generation {mine['generation']} {held.sentence(mine)}")
     lines += ["looked at:", *(f"  {name + ':':<14}{said}" for name, said in answer["facts"].items())]
     warned = [one for one in answer["events"] if one["type"] == "Warning"][-5:]
     lines += [f"event {one['at']}: {one['reason']}: {one['message']}" for one in warned]

@@ -71,6 +71,8 @@ class Seen:
     quotas: Sequence[Json] = ()
     log: Sequence[tuple[str, Trouble]] = ()
     """Starts of this user that failed, as the hub's log has them, oldest first."""
+    view: Json | None = None
+    """The hub's archive view, where there is a server."""
 
 
 @dataclass(frozen=True)

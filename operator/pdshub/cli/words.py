@@ -49,16 +49,22 @@ def hubs(found: Iterable[Json]) -> str:
     return table(rows) if len(rows) > 1 else "no hubs"
 
 
+def held(view: Json) -> int:
+    """How many servers nodes say still show another generation, also those that the status does not name."""
+    listed = (view.get("status") or {}).get("nodes") or []
+    return sum(one for node in listed if isinstance(one := node.get("held"), int))
+
+
 def views(found: Iterable[Json]) -> str:
     """A line for each view."""
-    rows: list[list[Any]] = [["VIEW", "READY", "FORM", "GENERATION", "AS OF", "FILES", "SURVEY", "WAITS"]]
+    rows: list[list[Any]] = [["VIEW", "READY", "FORM", "GENERATION", "AS OF", "FILES", "SURVEY", "WAITS", "HELD"]]
     for view in found:
         status = view.get("status") or {}
         released, candidate = status.get("generation") or {}, status.get("candidate") or {}
         rows.append(
             [view["metadata"]["name"], condition(view, "Ready").get("status"), status.get("form"),
              short(released.get("name")), released.get("asOf"), (released.get("counts") or {}).get("files"),
-             (status.get("survey") or {}).get("state"), candidate.get("reason")]
+             (status.get("survey") or {}).get("state"), candidate.get("reason"), held(view) or None]
         )  # fmt: skip
     return table(rows) if len(rows) > 1 else "no archive views"
 

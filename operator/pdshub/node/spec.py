@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -22,6 +23,7 @@ from pdshub.api.base import Model
 from pdshub.api.generation import ReleasedGeneration, Survey, SurveyorStatus, VolumePolicy
 from pdshub.api.lenient import read
 from pdshub.api.namespaces import AllowedNamespaces, SelectedNamespaces, shows
+from pdshub.api.report import POD_UID
 from pdshub.api.view import Layer, TreeEntry
 from pdshub.generation_id import is_name
 from pdshub.mount_rules import NOBODY, Identity
@@ -99,6 +101,13 @@ class Source:
         """What the mount table shows as the source of the mount."""
         server = f"[{self.server}]" if ":" in self.server else self.server
         return self.local or f"{server}:{self.export}"
+
+
+def pod_of(target: str) -> str:
+    """The uid of the pod that has a target (…/pods/<uid>/volumes/kubernetes.io~csi/<PV>/mount); empty: no such path."""
+    parts = PurePosixPath(target).parts[-6:]
+    known = len(parts) == 6 and (parts[0], parts[2]) == ("pods", "volumes") and re.match(POD_UID, parts[1])
+    return parts[1] if known else ""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pdshub.reconcile.common.node_reports import NodeReport
 from pdshub.reconcile.hub.archive_state import archive_state, judge_volumes, name_conflict, notice_text
 from pdshub.reconcile.hub.facts import ArchiveState
 from pdshub.reconcile.view.observation import Observation
+from pdshub.reconcile.view.readiness import node_states
 from pdshub.reconcile.view.status import status_of
 from pdshub.render import archive
 from pdshub.render.archive import ViewRef
@@ -199,6 +200,34 @@ def test_a_source_that_connects_is_neither_ready_nor_an_alarm() -> None:
     judged = archive_state(REFERRED, view, None, INSTALLATION)
     assert (judged.ready, judged.reason, notice_text(judged)) == (None, "Connecting", "")
     assert happened([], found.conditions) == []
+
+
+HELD = {"pod": "u1", "generation": NEW, "since": "2026-01-01T00:00:00Z", "until": "2026-01-01T01:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("answers", "held", "named"),
+    [
+        ({"n1": report()}, [0], [[]]),
+        ({"n1": report(heldServers=[HELD]), "n2": report(node="n2")}, [1, 0], [["u1"], []]),
+        (
+            {"n1": report(heldServers=[{**HELD, "pod": "../../etc"}])},
+            [0],
+            [[]],
+        ),  # whoever holds a node holds its answer
+        ({"n1": report(heldServers=[HELD], at=NOW - 40, error="no answer")}, [1], [["u1"]]),
+        (
+            {n: report(node=n, heldServers=[{**HELD, "pod": f"{n}-{i}"} for i in range(300)]) for n in ("n1", "n2")},
+            [300, 300],
+            [[f"n1-{i}" for i in range(300)], [f"n2-{i}" for i in range(200)]],
+        ),
+    ],
+)
+def test_held_servers(answers: dict[str, NodeReport], held: list[int], named: list[list[str]]) -> None:
+    nodes = node_states("sbn", 1, answers, NOW)
+    assert [node.held for node in nodes] == held
+    assert [[server.pod for server in node.held_servers] for node in nodes] == named
+    assert {server.generation for node in nodes for server in node.held_servers} <= {"abababababab"}
 
 
 def seen(ready: str | None, generation: int = 1, observed: int = 1, reason: str = "R") -> dict[str, Any]:

@@ -67,7 +67,7 @@ class Reconciler:
         self.failing = Failures()
         self._health = health
         self.known: dict[str, View] = {}  # with those deleted from the API while pods still use them
-        self._holds = Holds(hold_seconds)
+        self.holds = Holds(hold_seconds)
         self._children: dict[tuple[str, tuple[str, ...]], Children] = {}
         self._expected: dict[str, float] = {}
         self._worn: dict[str, set[str]] = {}  # view -> keys of catalogs that are to be mounted anew
@@ -93,7 +93,7 @@ class Reconciler:
             except Exception:
                 log.exception("reconcile")
             try:
-                async with asyncio.timeout(0.5 if self._holds.targets else 3):
+                async with asyncio.timeout(0.5 if self.holds.targets else 3):
                     await self._woken.wait()
             except TimeoutError:
                 pass
@@ -195,18 +195,16 @@ class Reconciler:
                 if view is None:
                     break
                 await self._list(view, decision, actual)
-                steps = plan(
-                    decision.wants, actual, self._holds.overdue(view, self.showing[name], actual), decision.own
-                )
+                steps = plan(decision.wants, actual, self.holds.overdue(view, self.showing[name], actual), decision.own)
                 moved = await self.actions.do(view, steps, held)
-                self._holds.hold(held)
+                self.holds.hold(held)
                 decision, actual = self._look(name, view, problem)
                 if not moved:
                     break
             if view is not None:
                 await self._tidy(name, decision, actual)
             self.target_count[name] = len(actual.targets)
-            self._holds.forget(actual, held)
+            self.holds.forget(actual, held)
             mounted = view_health.mounted_points(decision, actual)
             self.remember(name, self._tell(name, decision, problem, mounted), connecting)
             self._arrange(name, view, decision, problem)
@@ -222,9 +220,9 @@ class Reconciler:
         live_points = {view.at(entry) for entry in view.tree if entry.live} if view.cataloged else set()
         actual = observe(mounts, self.layout, name)
         catalogs = built(self.layout, name, actual.entries)
-        self._holds.lose(name, actual, replaced(mounts, self.layout, catalogs))
+        self.holds.lose(name, actual, replaced(mounts, self.layout, catalogs))
         known = Known(
-            within_grace=self._holds.within_grace(name),
+            within_grace=self.holds.within_grace(name),
             worn=self._worn.get(name, ()), renewals=self._renewals.get(name, 0),
             states=self.sources.states(view), connecting=self.sources.connecting(view), stored=self.cache.store.all(),
             built=catalogs, last=before.current,
@@ -234,10 +232,10 @@ class Reconciler:
         )  # fmt: skip
         decision = decide(view, known)
         self._catalogs[name] = decision.keys(catalogs=True)
-        held = self._holds.targets
+        held = self.holds.targets
         fetching = view.released.name if view.released and choose(view, known) != view.released.name else ""
         showing = view_health.showing_of(decision, known, actual.entries, held, fetching)
-        self._holds.watch(name, decision)
+        self.holds.watch(name, decision)
         self.showing[name] = showing
         # A target that keeps another generation for long says so itself.
         own = dict(decision.own)

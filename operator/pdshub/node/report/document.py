@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import os
 
-from pdshub.api.report import CONNECTING, CanaryReport, CsiReport, ProofReport, Report, SourceReport, ViewReport
+from pdshub import generation_id, rfc3339
+from pdshub.api.generation import LIVE
+from pdshub.api.report import (
+    CONNECTING,
+    CanaryReport,
+    CsiReport,
+    HeldReport,
+    ProofReport,
+    Report,
+    SourceReport,
+    ViewReport,
+)
 from pdshub.node.csi.services import Node
 from pdshub.node.csi.sockets import program_version
 from pdshub.node.health.monitor import Findings
 from pdshub.node.reconcile.reconciler import Reconciler
 from pdshub.node.reconcile.view_health import Showing
 from pdshub.node.reconcile.view_health import report as showing
-from pdshub.node.spec import View
+from pdshub.node.spec import View, pod_of
 
 
 def document(name: str, node: Node, reconciler: Reconciler, findings: Findings) -> Report:
@@ -65,6 +76,8 @@ def _view(view: View, reconciler: Reconciler, findings: Findings) -> ViewReport:
     )
     found = findings.of(view.name)
     more: dict[str, object] = {}
+    if kept := held(view, reconciler):
+        more["held_servers"] = kept
     if "proof" in found:
         more["proof"] = ProofReport.model_validate(found["proof"])
     if "canary" in found:
@@ -75,6 +88,20 @@ def _view(view: View, reconciler: Reconciler, findings: Findings) -> ViewReport:
     if wanted := _survey_wanted(view, reconciler, findings):
         more["survey_wanted"] = wanted
     return said.model_copy(update=more)
+
+
+def held(view: View, reconciler: Reconciler) -> list[HeldReport]:
+    """The servers of a view that show something else than its others, by their pods."""
+    return [
+        HeldReport(
+            pod=pod,
+            generation=one.generation,
+            since=rfc3339.text(one.since),
+            until="" if one.until is None else rfc3339.text(one.until),
+        )
+        for one in reconciler.holds.servers(view, reconciler.showing.get(view.name, Showing()))
+        if (pod := pod_of(one.target)) and (one.generation == LIVE or generation_id.is_name(one.generation))
+    ]
 
 
 def _survey_wanted(view: View, reconciler: Reconciler, findings: Findings) -> str:

@@ -22,6 +22,8 @@ REPORT_GRACE_SECONDS = 30.0
 """Seconds for which a node's last report counts when it does not answer: a plugin that restarts is no outage."""
 NOT_FETCHED = {FetchReason.NO_ROOM: "GenerationNoRoom", FetchReason.REFUSED: "GenerationRefused"}
 """Why a node does not take up a generation, by what it reports: reasons of Ready."""
+MOST_HELD = 500
+"""Held servers that a status names, over all nodes: an object of the API server has an end."""
 AT_ONCE = UpdatePolicy()
 """Nodes may be behind with nothing."""
 
@@ -116,7 +118,7 @@ def node_states(
     name: str, metadata_generation: int, reports: Mapping[str, NodeReport], now: float, behind: UpdatePolicy = AT_ONCE
 ) -> list[NodeStatus]:
     """The view on every node. ``now``: time.monotonic(); ``behind``: what nodes may not have taken up yet."""
-    rows = []
+    rows, room = [], MOST_HELD
     for node in sorted(reports):
         answer = reports[node]
         said = answer.parsed.view(name)
@@ -139,6 +141,8 @@ def node_states(
             message = f"is fetching generation {short(view.fetching)}"
         elif view.held and not message:
             message = f"servers that still use what was shown before: {view.held}"
+        named = view.held_servers[:room]
+        room -= len(named)
         rows.append(
             NodeStatus(
                 name=node,
@@ -147,6 +151,8 @@ def node_states(
                 mode=", ".join(sorted(modes - {""})),
                 targets=view.targets,
                 generation=view.shows if view.shows.startswith(PREFIX) else "",
+                held=len(view.held_servers),
+                held_servers=[server.status() for server in named],
                 proof=view.proof.status() if view.proof else None,
                 message=message,
             )
