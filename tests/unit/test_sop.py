@@ -160,6 +160,43 @@ def test_a_page_that_is_not_certain_is_refused(tmp_path: Path, text: str, why: s
         sop.parts(written(tmp_path, text))
 
 
+def test_cells_and_what_they_show(tmp_path: Path) -> None:
+    page = written(
+        tmp_path,
+        "# A\n```python\n6 * 7\n```\nwhich is\n```text\n42\n```\n"
+        "```bash\ntrue\n```\n```bash\necho b\n```\n```text\nb\n…\n```\n",
+    )
+    assert sop.parts(page, sop.COURSE) == [
+        sop.Block("6 * 7\n", language="python", shown=("42",)),
+        sop.Block("true\n"), sop.Block("echo b\n", shown=("b", "…")),
+    ]  # fmt: skip
+    with pytest.raises(sop.BadPage):
+        sop.parts(page)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("```text\na\n```\n", "is ```bash or ```python"),
+        ("```bash\na\n```\n```text\nb\n```\n```text\nc\n```\n", "is ```bash or ```python"),
+        ("```bash\na\n```\n<!-- scene: rain -->\n```text\nb\n```\n", "is ```bash or ```python"),
+        ("<!-- skip: because -->\n```bash\na\n```\n```text\nb\n```\n", "not executed shows nothing"),
+        ("```bash\na\n```\n```text\nb\n", "without an end"),
+        ("```yaml\na\n```\n", "is ```bash or ```python"),
+    ],
+)
+def test_what_a_course_may_not_have(tmp_path: Path, text: str, why: str) -> None:
+    with pytest.raises(sop.BadPage, match=re.escape(why)):
+        sop.parts(written(tmp_path, text), sop.COURSE)
+
+
+def test_manifests_are_read_and_not_executed(tmp_path: Path) -> None:
+    page = written(tmp_path, "```yaml\nkind: A\n```\n```bash\na\n```\n")
+    assert sop.parts(page, sop.RECOVERY) == [sop.Block("a\n")]
+    with pytest.raises(sop.BadPage, match="between a skip and its block"):
+        sop.parts(written(tmp_path, "<!-- skip: because -->\n```yaml\na\n```\n```bash\na\n```\n"), sop.RECOVERY)
+
+
 def test_a_page_that_is_no_text_is_refused(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_bytes(b"```bash\n\xff\n```\n")
@@ -189,6 +226,27 @@ def test_blocks_share_a_folder_and_what_they_export(tmp_path: Path) -> None:
     made = desk(tmp_path, rain=lambda: said.append("wet"))
     sop.execute(page, made)
     assert (made.executed, made.skipped, said) == (2, 1, ["wet"])
+
+
+def test_what_comes_is_what_is_shown(tmp_path: Path) -> None:
+    made = desk(tmp_path)
+    made.notebook = lambda text: (0, f"{eval(text)}\n")  # noqa: S307
+    page = written(
+        tmp_path,
+        "```python\n6 * 7\n```\n```text\n42\n```\n"
+        "```bash\necho at 8a1b9c8a1b9c; echo '… surveying' >&2; echo b\n```\n```text\nat 4f0c2a91be77\nb\n```\n",
+    )
+    sop.execute(page, made, sop.COURSE)
+    assert made.executed == 2
+    for wrong in ("```bash\necho 41\n```\n```text\n42\n```\n", "```bash\ntrue\n```\n```text\n42\n```\n"):
+        with pytest.raises(SybilFailure, match="the page shows"):
+            sop.execute(written(tmp_path, wrong), made, sop.COURSE)
+
+
+def test_commands_go_where_a_prefix_leads(tmp_path: Path) -> None:
+    there = sop.Terminal(tmp_path, {"PATH": "/usr/bin:/bin"}, ("env", "WHERE=there"))
+    assert there("export MINE=$WHERE\npwd\n") == (0, f"{tmp_path}\n")
+    assert there('echo "$MINE"\nfalse\n') == (1, "there\n")
 
 
 @pytest.mark.parametrize("text", ["false\ntrue", "false | true", 'echo "$MISSING"', "exit 3", "read -r line", "if"])
