@@ -1,12 +1,14 @@
 """What one administrator needs at three in the night, as it is typed: status, why, suspend, reinstall, report, adopt.
 
-Tests go by each other; the last ones delete the hub's namespace. Names and files are of the development sign-in.
+Tests go by each other; the last ones delete the hub's namespace. That hub has no archive: held servers are of another.
+Names and files are of the development sign-in.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import shutil
 import time
 import zipfile
 from collections.abc import Iterator
@@ -15,9 +17,11 @@ from typing import Any
 
 import pytest
 
+from pdshub import rfc3339
 from pdshub.render.names import DATABASE_CLAIM
 from tests.e2e.cluster import Cluster, CommandFailed, eventually
 from tests.e2e.conftest import SYSTEM, namespace, person, variant, wait_ready
+from tests.e2e.releases import OTES
 from tests.e2e.test_30_homes import read, write
 
 pytestmark = pytest.mark.long
@@ -213,6 +217,107 @@ def test_a_week(ops: Cluster) -> None:
     assert week["users"]["signIns"] is None or week["users"]["signIns"] >= 1
     assert week["storage"]["homes"] >= 1 and week["hours"]["servers"] is None
     assert plugin(ops, "weekly", "--markdown").startswith("# Hub ")
+
+
+HELD, HELD_VIEW, HELD_TOP = "e2e-held", "e2e-held-ops", "/archive/held/data"
+MAX_HOLD = 90
+
+
+@pytest.fixture
+def delivered(ops: Cluster, sample: dict[str, Any]) -> Iterator[Path]:
+    """A hub with an archive of its own, whose only bundle is in the directory that is given."""
+    place = ops.nas_data / "pds-mission/e2e-held"
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(ops.nas_data / f"pds-mission/orex/{OTES}", place / OTES)
+    nas = {"server": ops.facts["NAS_IP"], "export": "/pds-mission"}
+    inline = {
+        "folder": "held",
+        "sources": [{"name": "mission", "nfs": nas}],
+        "tree": [{"path": "data", "layers": [{"source": "mission", "path": "e2e-held"}]}],
+        "authority": {"settleSeconds": 0},
+        "survey": {"intervalSeconds": 3600, "storage": "1Gi"},
+    }
+    namespace(ops, HELD)
+    ops.apply(variant(sample, HUB, HELD, archive={"inline": inline, "maxHoldSeconds": MAX_HOLD}))
+    try:
+        wait_ready(ops, HUB, HELD)
+        yield place
+    finally:
+        ops.dismiss(HELD, HUB)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def on_all_nodes(cluster: Cluster, other_than: str = "") -> str:
+    """Wait until every node shows what is released; its name."""
+
+    def name() -> str:
+        status = cluster.get("archiveview", HELD_VIEW).get("status", {})
+        released = str((status.get("generation") or {}).get("name", ""))
+        same = all(node.get("generation") == released for node in status.get("nodes", []))
+        return released if same and status.get("nodes") else ""
+
+    found: str = eventually(name, lambda found: found and found != other_than, within=240, what="it is everywhere")
+    return found
+
+
+def deliver(cluster: Cluster, place: Path, before: str, name: str) -> str:
+    """Something new on the NAS, as users see it; the name of its generation."""
+    (place / OTES / name).write_text("delivered later")
+    cluster.run("kubectl", "pdshub", "archive", "refresh", HELD_VIEW, "--wait", timeout=240)
+    return on_all_nodes(cluster, before)
+
+
+def whose(cluster: Cluster, *words: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(cluster.run("kubectl", "pdshub", *words, "-o", "json"))
+    return found
+
+
+def test_whose_servers_are_held_at_which_generation_since_when_and_until_when(ops: Cluster, delivered: Path) -> None:
+    first, hub = on_all_nodes(ops), f"{HELD}/{HUB}"
+    ada = person(ops, "ada", HUB, HELD)
+    ada.start()
+
+    def mine() -> dict[str, Any]:
+        found: dict[str, Any] = whose(ops, "why", "ada", "--hub", hub)
+        assert found["reasons"] == [], "it keeps nobody from working"
+        return found["held"] or {}
+
+    with ada.kernel() as kernel:
+        kernel.run(f"import os; os.chdir({HELD_TOP!r})").ok()
+        assert mine() == {} and "HELD AT" not in ops.run("kubectl", "pdshub", "archive", "status", HELD_VIEW)
+        second = deliver(ops, delivered, first, "second.txt")
+        held = eventually(mine, within=60, what="ada is held")
+        pod = ops.items("pods", HELD, "component=singleuser-server")[0]
+        assert (held["user"], held["generation"], held["namespace"]) == ("ada", first[7:19], HELD), held
+        assert (held["pod"], held["uid"]) == (pod["metadata"]["name"], pod["metadata"]["uid"])
+        assert held["node"] == pod["spec"]["nodeName"]
+        assert rfc3339.seconds(held["until"]) - rfc3339.seconds(held["since"]) == MAX_HOLD
+        assert abs(rfc3339.seconds(held["since"]) - time.time()) < MAX_HOLD
+        assert whose(ops, "archive", "status", HELD_VIEW)["held"] == [held]
+        said = ops.run("kubectl", "pdshub", "archive", "status", HELD_VIEW)
+        assert f"{first[7:19]}  ada" in said and held["until"] in said, said
+        (summary,) = whose(ops, "status", "--hub", hub)["summary"]
+        assert summary["archive"]["held"] == [held] and summary["blocks"] == []
+        said = ops.run("kubectl", "pdshub", "status", "--hub", hub)
+        assert f"1 servers are held at another: {first[7:19]} 1, until {held['until']} at the latest" in said, said
+        eventually(lambda: mine() == {}, within=2 * MAX_HOLD, what="the time is over")
+        assert time.time() >= rfc3339.seconds(held["until"]) - 2, "and not before"
+        assert second[7:19] in whose(ops, "why", "ada", "--hub", hub)["facts"]["generation"]
+
+    change = {"spec": {"archive": {"updates": "nextServer"}}}
+    ops.kubectl("patch", "pdshub", HUB, "-n", HELD, "--type=merge", "-p", json.dumps(change))
+    eventually(
+        lambda: [one["updates"] for one in ops.get("archiveview", HELD_VIEW)["status"]["volumes"]],
+        lambda found: found == ["nextServer"],
+        what="nodes are told",
+    )
+    deliver(ops, delivered, second, "third.txt")
+    held = eventually(mine, within=60, what="ada keeps what her server began with")
+    assert (held["user"], held["generation"], held["until"]) == ("ada", second[7:19], None), held
+    assert "its server ends" in ops.run("kubectl", "pdshub", "archive", "status", HELD_VIEW)
+    ada.stop()
+    ada.start()
+    eventually(lambda: mine() == {}, within=60, what="the next server has what is released")
 
 
 def test_a_deleted_namespace_comes_back_by_one_command(ops: Cluster, spec: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pdshub.cli import held, words
+from tests.manual import Same, steps
 from tests.unit.cli.backup_cluster import ADA
 from tests.unit.cli.day_two_cluster import READY, DayTwoCluster, pod
 from tests.unit.cli.test_backup import Call
@@ -168,3 +169,15 @@ def test_in_short(rows: list[dict[str, Any]], said: str) -> None:
 )
 def test_how_many(status: dict[str, Any], number: int) -> None:
     assert words.held({"status": status}) == number
+
+
+def test_the_table_on_the_plugins_page() -> None:
+    shown = [step.lines for step in steps("kubectl-plugin.md") if step.command == "kubectl pdshub archive status sbn"]
+    when = "2026-11-20T08:20:00Z"
+    found = [
+        {"generation": "4f0c2a91be77", "user": ADA, "namespace": "hub", "node": "node-1", "since": when,
+         "until": "2026-11-20T09:20:00Z"},
+        {"generation": "4f0c2a91be77", "user": "bela", "namespace": "hub", "node": "node-2", "since": when,
+         "until": None},
+    ]  # fmt: skip
+    assert Same().difference(shown[-1], "what stands above\n\n" + held.table(found)) == ""

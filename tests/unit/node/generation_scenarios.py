@@ -17,9 +17,11 @@ import grpc
 
 from pdshub.archive import manifest
 from pdshub.archive.catalog import Image
+from pdshub.rfc3339 import seconds
 from tests.unit.node import forge, scenarios
 from tests.unit.node.generations import Release, catalogs, two_releases
 from tests.unit.node.machine import Machine, eventually
+from tests.unit.node.reporting import Asking
 
 
 def released(m: Machine) -> None:
@@ -64,6 +66,7 @@ def each_server_its_own(m: Machine) -> None:
     view, first, second = two_releases(m)
     view.volumes = [{"volume": "archive", "updates": "nextServer", "maxHoldSeconds": 1}]
     view.release(first)
+    asking = Asking(m)
     m.start()
     eventually(lambda: m.health()["ready"])
     one = m.publish()
@@ -77,6 +80,8 @@ def each_server_its_own(m: Machine) -> None:
         assert not (two / "sbn/old").exists() and (two / "sbn/new/z").read_text() == "z"
         eventually(lambda: view.shown()["generation"] == first)
         assert view.shown("two")["generation"] == second
+        held = eventually(asking.held)
+        assert [(pod, one.generation, one.until) for pod, one in held.items()] == [("one", first, "")]
         assert len(m.mounts()) == 3 and len(m.mounts("two")) == 2, "and what generation.json says there"
         assert view.stored() == {first, second}
         m.kill()
@@ -121,6 +126,7 @@ def hold(m: Machine) -> None:
     view, first, second = two_releases(m)
     view.volumes = [{"volume": "archive", "updates": "live", "maxHoldSeconds": 6}]
     view.release(first)
+    asking = Asking(m)
     m.start()
     for pod in ("one", "two", "three"):
         m.publish(pod)
@@ -141,6 +147,9 @@ def hold(m: Machine) -> None:
         where, names = process.stdout.readline().split(" ", 1)
         assert where.endswith("/sbn/d") and names == "['common', 'one']\n", (where, names)
     eventually(lambda: view.shown()["generation"] == first, text="and says so in this pod")
+    told = asking.held()
+    assert told.keys() == {"one", "two", "three"} and {one.generation for one in told.values()} == {first}
+    assert {seconds(one.until) - seconds(one.since) for one in told.values()} == {6}
     assert (m.target() / "sbn/f").read_text() == "first"
     leaving.communicate("\n", timeout=20)
     eventually(lambda: catalogs(m, "two") == [second], 3, "at once when the last one leaves")
@@ -148,6 +157,8 @@ def hold(m: Machine) -> None:
     eventually(lambda: catalogs(m) == catalogs(m, "three") == [second], 12, "after the hold time")
     held = time.monotonic() - started
     assert 6 <= held < 9, held
+    assert abs(seconds(told["one"].until) - time.time()) < 3, "as it was told"
+    eventually(lambda: not asking.held())
     eventually(lambda: view.shown()["generation"] == second and len(m.mounts()) == 2)
     out, _ = keeper.communicate("\n", timeout=20)
     # an open file holds its mount, too: it was taken away from under it after the hold time
