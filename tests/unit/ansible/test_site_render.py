@@ -239,6 +239,33 @@ def test_promtool_takes_settings_and_rules(prometheus: Path) -> None:
     promtool_says(promtool, "config", str(prometheus / "prometheus.yml"))
 
 
+@pytest.mark.parametrize(
+    ("manual", "page"),
+    [
+        ("", "docs/archive/surveyor.md#what-it-keeps"),
+        ("https://pdshub.example.org/manual", "https://pdshub.example.org/manual/archive/surveyor/#what-it-keeps"),
+        ("https://pdshub.example.org/manual/", "https://pdshub.example.org/manual/archive/surveyor/#what-it-keeps"),
+    ],
+)
+def test_alerts_lead_to_the_manual(tmp_path: Path, manual: str, page: str) -> None:
+    files = [str(COLLECTION / f"roles/monitoring/{kind}/main.yml") for kind in ("defaults", "vars")]
+    text, out = COLLECTION / "roles/monitoring/files/pdshub.yaml", tmp_path / "rules.yaml"
+    task = {
+        "name": "Write rules",
+        "ansible.builtin.copy": {"content": "{{ monitoring_rules_text }}", "dest": str(out), "mode": "0644"},
+    }
+    given = {"role_path": str(COLLECTION / "roles/monitoring"), "monitoring_rules_file": str(text)}
+    plays = [{"hosts": "node", "gather_facts": False, "vars_files": files, "vars": given, "tasks": [task]}]
+    done = play(tmp_path, plays, {"monitoring_manual": manual})
+    assert done.code == 0, done.text
+    before, after = ([rule for group in yaml.safe_load(one.read_text())["groups"] for rule in group["rules"]]
+                     for one in (text, out))  # fmt: skip
+    assert (out.read_text() == text.read_text()) is (not manual), "without a manual it is the same file"
+    assert page in [rule["annotations"].pop("runbook_url") for rule in after]
+    assert [rule["annotations"].pop("runbook_url") for rule in before] and before == after, "and nothing else differs"
+    promtool_says(system("promtool") or str(built("promtool")), "rules", str(out))
+
+
 NAMES = ("pdshub_all_values", "pdshub_secret_objects", "pdshub_registry_secret", "pdshub_surveyors")
 
 

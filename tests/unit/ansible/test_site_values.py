@@ -96,6 +96,9 @@ WRONG: dict[str, list[tuple[str, Any, str]]] = {
         ("monitoring_targets", [{"targets": ["b:1"]}], "job"),
         ("monitoring_federated", ["x:1", "y"], "is no list of HOST:PORT"),
         ("monitoring_keep_days", 0, "is no number of days"),
+        ("monitoring_manual", "javascript:alert(1)", "is no address of the manual"),
+        ("monitoring_manual", "https://x/\nlabels: {}", "is no address of the manual"),
+        ("monitoring_manual", "https://x/\\1{{ 7 * 7 }}", "is no address of the manual"),
         ("monitoring_mail", {"to": "x", "from": "y@example.org"}, "is no set of mail addresses"),
     ],
     "incident": [
