@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 
 from pdshub.cli import check, check_points
 from pdshub.cli.kubectl import KubectlError
@@ -155,4 +156,8 @@ def test_the_rights_are_those_of_the_chart() -> None:
     singular = {resource.removesuffix("s") for _, _, resource, _ in check.RIGHTS} | {"validatingadmissionpolicy"}
     singular |= {"networkpolicy", "priorityclass"}
     others = {"clusterrolebinding", "rolebinding", "validatingadmissionpolicybinding", "storageclass", "resourcequota"}
+    wanted = yaml.safe_load((templates.parent / "values.yaml").read_text())["monitoring"]
+    for kind, value in {"podmonitor": "podMonitors", "prometheusrule": "rules"}.items():
+        if wanted[value] is False:  # made where somebody asks for it: who does not, needs no right
+            others.add(kind)
     assert kinds - singular - others == set()
