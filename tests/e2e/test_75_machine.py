@@ -1,7 +1,7 @@
 """deploy/machine on the node: its etcd is saved by the service, changed, and brought back, and hubs go on.
 
-What is not in the node's image is borrowed: Python from the operator's image, etcdctl and etcdutl from hack/tools. A
-machine of its own has both (docs/recover-machine.md).
+What is not in the node's image is borrowed (tests/e2e/machine_node.py). A machine of its own has it
+(docs/recover-machine.md).
 """
 
 from __future__ import annotations
@@ -16,35 +16,16 @@ from typing import Any
 import pytest
 import requests
 
+from tests.e2e import machine_node
 from tests.e2e.cluster import Cluster, CommandFailed, eventually
-from tests.e2e.conftest import SYSTEM, namespace, variant
+from tests.e2e.conftest import namespace
+from tests.e2e.machine_node import SOURCE
 from tests.manual import shown_after
-from tests.programs import built
 
 # the API server is stopped, and comes back with what it knew before; twice, which takes some minutes
 pytestmark = [pytest.mark.alone, pytest.mark.long]
-MACHINE = Path(__file__).parents[2] / "deploy/machine"
-IMAGE, SOURCE = "/run/pdshub-machine-python", "/root/pdshub-machine"
 SPACE = "e2e-machine"
-PYTHON = f"""#!/bin/sh
-# the operator image's own Python with its own C library
-exec {IMAGE}/usr/lib64/ld-linux-x86-64.so.2 --library-path {IMAGE}/usr/lib/x86_64-linux-gnu {IMAGE}/usr/bin/python3 "$@"
-"""
-PYTHON_FILE = "/usr/local/bin/python3"
-BACK = """
-for folder in /root/manifests /etc/kubernetes/manifests-stopped-by-pdshub-machine; do
-  [ -d $folder ] || continue
-  mv -n $folder/*.yaml /etc/kubernetes/manifests/ || true
-  rmdir $folder
-done
-"""
-"""Manifests of a test that ended half way: the cluster is everybody's."""
 BUSY, REFUSED = 3, 5
-
-
-def by_hand(cluster: Cluster, words: str) -> None:
-    """Give the commands on the node that the manual shows behind these words."""
-    cluster.node("sh", "-e", "-c", shown_after("recover-machine.md", words), timeout=300)
 
 
 class Node:
@@ -72,42 +53,18 @@ class Node:
 @pytest.fixture
 def node(cluster: Cluster) -> Iterator[Node]:
     """A node with the program and its timers; all go afterwards, and so do snapshots."""
-    container = cluster.facts["NODE_CONTAINER"]
-    image = cluster.facts["IMAGE_OPERATOR"]
-
-    def copy(source: Path, target: str) -> None:
-        cluster.engine("cp", str(source.resolve()), f"{container}:{target}")
-
-    def away() -> None:
-        for command in (
-            BACK,
-            f"[ ! -e {SOURCE}/install ] || sh {SOURCE}/install --remove",
-            "systemctl reset-failed 'pdshub-*' 2>/dev/null || true",
-            f"rm -rf {SOURCE} {PYTHON_FILE} /usr/local/bin/etcdctl /usr/local/bin/etcdutl /var/lib/pdshub-machine",
-            "rm -rf /var/lib/etcd/pdshub-machine",
-            f"ctr -n k8s.io images unmount --rm {IMAGE} 2>/dev/null || true; rmdir {IMAGE} 2>/dev/null || true",
-        ):
-            cluster.node("sh", "-c", command)
-
-    away()  # what a run that was killed left
-    try:
-        cluster.node("mkdir", "-p", IMAGE)
-        cluster.node("ctr", "-n", "k8s.io", "images", "mount", image, IMAGE)
-        cluster.node("sh", "-c", f"cat >{PYTHON_FILE} <<'END'\n{PYTHON}END\nchmod 755 {PYTHON_FILE}")
-        copy(MACHINE, SOURCE)
-        try:
-            by_hand(cluster, "where\nthat has none")
-        except CommandFailed:  # the image of a cluster that was built here has etcd alone
-            cluster.node("sh", "-c", "ctr -n k8s.io images unmount --rm /mnt || true")
-            for program in ("etcdctl", "etcdutl"):
-                copy(built("etcdutl", program), f"/usr/local/bin/{program}")
+    with machine_node.borrowed(cluster):
+        with contextlib.suppress(CommandFailed):  # the cluster has another image of etcd
+            text = shown_after("recover-machine.md", "where\nthat has none")
+            cluster.node("sh", "-e", "-c", text, timeout=300)
+        machine_node.programs_of_etcd(cluster)
         cluster.node("sh", f"{SOURCE}/install", "etcd", "root")
         namespace(cluster, SPACE, development=False, guarded=False)
         cluster.kubectl("label", "namespace", SPACE, "pdshub.dev/hubs-")
-        yield Node(cluster)
-    finally:
-        away()
-        cluster.kubectl("delete", "namespace", SPACE, "--ignore-not-found", "--wait=false")
+        try:
+            yield Node(cluster)
+        finally:
+            cluster.kubectl("delete", "namespace", SPACE, "--ignore-not-found", "--wait=false")
 
 
 def config_map(cluster: Cluster, name: str) -> None:
@@ -163,7 +120,7 @@ def test_etcd_of_the_node_goes_back(cluster: Cluster, node: Node, sample: dict[s
     said = node.run("etcd", "restore", only["name"], "--stop", "--replace")
     assert said.splitlines()[-1] == "etcd answers"
     eventually(lambda: names(cluster), lambda found: found == {"kept"}, within=300, what="what was saved, and no more")
-    all_go_on(cluster, sample, "first")
+    machine_node.all_go_on(cluster, sample, SPACE, "first")
     eventually(lambda: answering(cluster), lambda found: found >= hubs, within=300, what=f"{hubs} answer")
 
     (before,) = node.json("status")["etcd"]["before"]
@@ -174,7 +131,7 @@ def test_etcd_of_the_node_goes_back(cluster: Cluster, node: Node, sample: dict[s
     # and forward again: to what was there, above every revision that somebody has seen
     node.run("etcd", "restore", Path(before).name, "--stop", "--replace")
     eventually(lambda: names(cluster), lambda found: found == {"marker"}, within=300, what="what was there before")
-    all_go_on(cluster, sample, "second")
+    machine_node.all_go_on(cluster, sample, SPACE, "second")
     eventually(lambda: answering(cluster), lambda found: found >= hubs, within=300, what=f"{hubs} answer")
 
     cluster.node("sh", f"{SOURCE}/install", "--remove")
@@ -182,20 +139,3 @@ def test_etcd_of_the_node_goes_back(cluster: Cluster, node: Node, sample: dict[s
     left = cluster.node("sh", "-c", f"ls {folders} 2>/dev/null | grep pdshub || true")
     assert left.strip() == "", "nothing of the program"
     assert len(cluster.node("ls", "/var/lib/pdshub-machine/etcd").split()) == 2, "and what was saved"
-
-
-def all_go_on(cluster: Cluster, sample: dict[str, Any], name: str) -> None:
-    """Who watched goes on: the kubelet and the controllers start a pod, the operator sees a hub that is new."""
-    cluster.kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=240s", timeout=250)
-    image = f"--image={cluster.facts['IMAGE_OPERATOR']}"
-    cluster.kubectl("create", "deployment", name, "-n", SPACE, image, "--", "sleep", "600")
-    cluster.kubectl("rollout", "status", f"deployment/{name}", "-n", SPACE, "--timeout=240s", timeout=250)
-    for target in ("daemonset/pdshub-node", "deployment/pdshub-operator"):
-        cluster.kubectl("rollout", "status", target, "-n", SYSTEM, "--timeout=240s", timeout=250)
-    cluster.apply(variant(sample, name, SPACE, archive=None))
-    eventually(
-        lambda: cluster.condition("pdshub", name, "Stalled", SPACE),
-        lambda condition: condition.get("reason") == "NamespaceNotAllowed",
-        within=240,
-        what="the operator sees a hub that is new",
-    )

@@ -48,7 +48,7 @@ exec chroot . "$@"
 
 def manual(before: str) -> str:
     """The commands that the manual shows behind these words."""
-    (shown,) = re.findall(rf"{re.escape(before)}.*?\n```\n(.*?)```", MANUAL.read_text(), re.DOTALL)
+    (shown,) = re.findall(rf"{re.escape(before)}.*?\n```bash\n(.*?)```", MANUAL.read_text(), re.DOTALL)
     return str(shown)
 
 

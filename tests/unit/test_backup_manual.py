@@ -58,10 +58,11 @@ def test_the_object_is_one() -> None:
     assert HubBackupSpec.model_validate(found["spec"]).users == ["ada@example.org"]
 
 
-@pytest.mark.parametrize("page", [*PAGES, "administrator.md", "kubectl-plugin.md", "troubleshooting.md"])
+@pytest.mark.parametrize("page", ["backup.md", "administrator.md", "kubectl-plugin.md", "troubleshooting.md"])
 def test_commands_are_commands(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Those of the pages on recovery: test_recover_pages.py."""
     lines = [step.command for step in steps(page) if step.command.startswith("kubectl pdshub ")]
-    assert lines or page not in PAGES
+    assert lines
     for line in lines:
         try:
             plugin.parser().parse_args(shlex.split(line, comments=True)[2:])
@@ -101,7 +102,7 @@ def test_the_moments_of_the_runbook_are_moments() -> None:
 
     now = datetime(2026, 11, 26, 15, 0, tzinfo=UTC)
     text = (DOCS / "recover.md").read_text()
-    found = re.findall(r'--at ("[^"]+"|\S+?)(?=[`\s])', text)
+    found = re.findall(r'--at ("[^"$]+"|[^\s"]\S*?)(?=[`\s])', text)
     assert len(found) >= 6
     for written in found:
         moment.parse(written.strip('"'), now, lambda wall: wall.replace(tzinfo=UTC))
