@@ -12,12 +12,14 @@ from typing import Any, Literal, Self
 from urllib.parse import SplitResult, urlsplit
 
 import yaml
-from pydantic import Field, StrictInt, model_validator
+from pydantic import Field, StrictBool, StrictInt, model_validator
 
-from pdshub import network_rules
+from pdshub import bucket_rules, network_rules
 from pdshub.api.base import Cidr, Model, Quantity, parse_quantity
 from pdshub.api.hub_chart import CHART_DIGEST, CHART_VERSION
+from pdshub.api.s3_source import AWS
 from pdshub.api.view import Source
+from pdshub.bucket_rules import BucketRule
 from pdshub.mount_rules import NOBODY, MountRules, ServerRule, clean
 from pdshub.wellknown import DRIVER, GROUP, HOMES_DRIVER
 
@@ -74,6 +76,26 @@ class AllowedServer(Model):
         return self
 
 
+class AllowedBucket(Model):
+    """A bucket of an S3 service that views may show, and with whose keys."""
+
+    endpoint: str = AWS
+    bucket: str
+    prefixes: list[str] = Field(default_factory=list)
+    """Folders of it: they, and what lies below them. Default: all of it."""
+    secrets: list[str] = Field(default_factory=list)
+    """Secrets in the surveyors' namespace that may be named: keys, and certificates of a private CA."""
+    pod_identity: StrictBool = False
+    """Whether the identity of the project's own pods may read it (EKS Pod Identity)."""
+    ranges: list[Cidr] = Field(default_factory=list)
+    """Its addresses, where they are private: surveyors reach them. Default: the internet."""
+
+    @model_validator(mode="after")
+    def _is_a_rule(self) -> Self:
+        BucketRule.parse(self.wire())
+        return self
+
+
 class DefaultRunAs(Model):
     """Who reads a source whose view names nobody: never root."""
 
@@ -87,6 +109,7 @@ class Allowed(Model):
     allowed: list[AllowedServer] = Field(default_factory=list)
     default_run_as: DefaultRunAs = Field(default_factory=DefaultRunAs)
     allowed_local_prefixes: list[str] = Field(default_factory=list)
+    buckets: list[AllowedBucket] = Field(default_factory=list)
 
     @property
     def rules(self) -> MountRules:
@@ -326,6 +349,17 @@ def load(path: Path = DEFAULT_PATH, pod_ips: str = "") -> Installation:
 
 def refusal(source: Source, allowed: Allowed) -> str:
     """Why this installation does not allow a source; empty when it does."""
+    if s3 := source.s3:
+        ca = s3.ca_bundle.secret.name if s3.ca_bundle and s3.ca_bundle.secret else ""
+        said = bucket_rules.refusal(
+            allowed.rules.buckets,
+            endpoint=s3.endpoint,
+            bucket=s3.bucket,
+            prefix=s3.prefix or "",
+            secret=s3.secret_ref or "",
+            ca_secret=ca,
+        )
+        return said and f"source {source.name}: {said}"
     said = allowed.rules.refusal(
         server=source.nfs.server if source.nfs else "",
         export=source.nfs.export if source.nfs else "",

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
+from pdshub.bucket_rules import BucketRule
+
 ALLOWED: Literal["archive.allowed"] = "archive.allowed"
 LOCAL_PREFIXES: Literal["archive.allowedLocalPrefixes"] = "archive.allowedLocalPrefixes"
 Identity = tuple[int, int]
@@ -94,6 +96,8 @@ class MountRules:
     local_prefixes: tuple[str, ...] = ()
     default: Identity = NOBODY
     """Who reads a source whose view says nothing of it; needs no rule."""
+    buckets: tuple[BucketRule, ...] = ()
+    """What may be shown of S3 services: see bucket_rules.refusal."""
 
     @classmethod
     def parse(cls, archive: Mapping[str, Any]) -> MountRules:
@@ -106,6 +110,7 @@ class MountRules:
             tuple(ServerRule.parse(item) for item in archive.get("allowed") or ()),
             tuple(str(item) for item in archive.get("allowedLocalPrefixes") or ()),
             default,
+            tuple(BucketRule.parse(item) for item in archive.get("buckets") or ()),
         )
 
     def refusal(self, *, server: str = "", export: str = "", local: str = "", run_as: Identity | None = None) -> str:

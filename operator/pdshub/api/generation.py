@@ -139,6 +139,17 @@ class Candidate(StatusModel):
     gaps: list[Gap] = Field(default_factory=list, description="Layers of the tree that it lacks.")
 
 
+class SurveyCost(StatusModel):
+    """What the survey of one source in S3 asks for."""
+
+    source: str = Field(default="", description="Name of the source.")
+    requests: int | None = Field(default=None, description="Of the last survey; absent before the first one.")
+    expected: int = Field(default=0, description="Of the next survey, as far as that is known.")
+    usd: str = Field(default="", description="US dollars for these; empty where no price is known.")
+    usd_per_month: str = Field(default="", description="US dollars for a month's surveys at the view's interval.")
+    message: str = Field(default="", description="How that is known, and how old the prices are.")
+
+
 class SurveyStatus(StatusModel):
     """The surveyor at work."""
 
@@ -146,6 +157,9 @@ class SurveyStatus(StatusModel):
     message: str = ""
     last_finished: str = ""
     request: str = Field(default="", description="Token of the last request that a survey has answered.")
+    cost: list[SurveyCost] = Field(
+        default_factory=list, description="Of each source in S3: what a survey asks for, and what that costs."
+    )
 
 
 class SurveyorStatus(StatusModel):

@@ -1,4 +1,4 @@
-"""ArchiveView: sources on the NAS, the tree that users see, and who wins where they overlap."""
+"""ArchiveView: sources on the NAS or in S3, the tree that users see, and who wins where they overlap."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from pdshub.api.generation import (
     VolumePolicy,
 )
 from pdshub.api.namespaces import AllowedNamespaces, SelectedNamespaces
+from pdshub.api.s3_source import S3Source
 from pdshub.api.status import Condition
 
 _DECISION = (
@@ -32,6 +33,8 @@ _DECISION = (
     "write them there (kubectl pdshub archive pin)"
 )
 _BOTH = "approved and rejected name the same generation: take one of them away"
+_ONE_KIND = "choose exactly one kind of source: nfs, s3 or local"
+_NO_READER = "objects of S3 have no owners: whose credentials read them is said by secretRef; leave runAs out"
 _LOCAL = "local paths can be named only in an ArchiveView: write it to an ArchiveView and use viewRef"
 
 
@@ -74,15 +77,17 @@ class Marker(Model):
 
 
 class Source(Model):
-    """One place that files come from: exactly one of nfs and local."""
+    """One place that files come from: exactly one of nfs, s3 and local."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            ("has(self.nfs) != has(self.local)", "choose exactly one kind of source: nfs or local"),
+            ("[has(self.nfs), has(self.s3), has(self.local)].filter(x, x).size() == 1", _ONE_KIND),
+            ("!has(self.s3) || !has(self.runAs)", _NO_READER),
         )
     )
     name: Name = Field(description="Name of the source inside this view.")
     nfs: NFSSource | None = Field(default=None, description="An NFS export.")
+    s3: S3Source | None = Field(default=None, description="A bucket of an S3 service.")
     local: LocalSource | None = Field(default=None, description="A directory of the node; ArchiveView only.")
     run_as: RunAs | None = Field(
         default=None, description="Identity to read the source with; default: the installation's, which is nobody."
@@ -91,8 +96,10 @@ class Source(Model):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        if (self.nfs is None) == (self.local is None):
-            raise ValueError("choose exactly one kind of source: nfs or local")
+        if sum(kind is not None for kind in (self.nfs, self.s3, self.local)) != 1:
+            raise ValueError(_ONE_KIND)
+        if self.s3 and self.run_as:
+            raise ValueError(_NO_READER)
         return self
 
 
@@ -257,7 +264,7 @@ class SourceStatus(StatusModel):
 
     name: str
     ready: bool = Field(description="Every node reaches it.")
-    mode: str = Field(default="", description="kernel-nfs, user-space-nfs or local.")
+    mode: str = Field(default="", description="kernel-nfs, user-space-nfs, rclone or local.")
     message: str = Field(default="", description="What is wrong, and on which node.")
 
 
