@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,6 +28,20 @@ from pdshub.archive.walk import RACY_NS, Counters, DirRecord, Scan, SourceError,
 LABEL_BUDGET = 1000  # labels that may be opened for their company alone, or one in 200 files if that is more
 
 
+class Lister(Protocol):
+    """A source that has no directories to be walked."""
+
+    def scan(
+        self,
+        tops: Collection[str],
+        previous: Scan | None,
+        exclude: Collection[str],
+        findings: Findings,
+        progress: Callable[[int], None],
+    ) -> Scan:
+        """The directories ``tops`` with all below them. Raises SourceError."""
+
+
 @dataclass(slots=True)
 class Options:
     """How to survey, apart from what the view says. Times in nanoseconds since 1970."""
@@ -41,6 +55,8 @@ class Options:
     progress: Callable[[str], None] = lambda text: None
     fs: FileSystem | None = None
     """The sources' file system; None: this machine's, below the sources' directories."""
+    listed: Mapping[str, Lister] = field(default_factory=dict)
+    """Sources that are listed instead of walked, by name."""
 
 
 @dataclass(slots=True)
@@ -82,18 +98,23 @@ def survey(
         if source not in roots:
             raise SourceError(f"source {source}: no directory given")
         options.progress(f"reading {source}")
-        scans[source] = scan(
-            source,
-            str(roots[source]),
-            tops,
-            previous=old_scans.get(source),
-            workers=options.workers,
-            exclude=view.authority.exclude,
-            restat=options.restat,
-            racy_ns=options.racy_ns,
-            progress=lambda n: options.progress(f"{n} entries"),
-            fs=fs,
-        )
+        if source in options.listed:
+            scans[source] = options.listed[source].scan(
+                tops, old_scans.get(source), view.authority.exclude, findings, _entries(options)
+            )
+        else:
+            scans[source] = scan(
+                source,
+                str(roots[source]),
+                tops,
+                previous=old_scans.get(source),
+                workers=options.workers,
+                exclude=view.authority.exclude,
+                restat=options.restat,
+                racy_ns=options.racy_ns,
+                progress=_entries(options),
+                fs=fs,
+            )
         for name, value in asdict(scans[source].counters).items():
             setattr(counters, name, getattr(counters, name) + value)
     _missing(view, scans, findings)
@@ -119,6 +140,10 @@ def survey(
         plans.open_plan(previous).tail["counts"]["files"] if previous and (previous / plans.FILE).exists() else None
     )
     return Result(counts, counters, findings, held, before, doubted)
+
+
+def _entries(options: Options) -> Callable[[int], None]:
+    return lambda n: options.progress(f"{n} entries")
 
 
 def planned(

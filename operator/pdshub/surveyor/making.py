@@ -18,10 +18,11 @@ from pdshub.archive.catalog import CatalogError
 from pdshub.archive.diff import diff
 from pdshub.archive.plan import open_plan
 from pdshub.archive.survey import Options, survey
-from pdshub.archive.view import view_from_spec
+from pdshub.archive.view import checked_spec, view_from_spec
 from pdshub.archive.walk import SourceError
 from pdshub.files import read_json
 from pdshub.generation_id import digits
+from pdshub.surveyor import objects
 from pdshub.surveyor.sample import directories, take
 from pdshub.surveyor.schedule import everything, restat
 from pdshub.surveyor.store import PROOF
@@ -58,6 +59,7 @@ def make(task: Json, say: Any) -> Json:
     view = view_from_spec(task["name"], task["spec"])
     work, now = Path(task["work"]), float(task["now"])
     roots = {name: Path(task["sources"], name) for name in {layer.source for layer in view.layers}}
+    listed = objects.of(checked_spec(task["spec"]), roots, Path(task["keys"]) if task.get("keys") else None, say)
     before = identities(roots)
     previous = Path(task["previous"]) if task.get("previous") else None
     former = read_json(previous / PROOF) if previous else None
@@ -71,6 +73,8 @@ def make(task: Json, say: Any) -> Json:
         progress=say,
         restat=lambda path: path in sampled or rolling(path),
         racy_ns=int(task["staleSeconds"]) * 10**9,
+        fs=objects.file_system(listed, roots),
+        listed=listed,
     )
     result = survey(view, roots, work, options, previous)
     if identities(roots) != before:
@@ -93,6 +97,7 @@ def make(task: Json, say: Any) -> Json:
         "generation": name,
         "counts": document["counts"],
         "counters": asdict(result.counters),
+        "requests": objects.counted(listed),
         "settling": result.held_back,
         "doubted": result.doubted,
         "unchanged": unchanged,
