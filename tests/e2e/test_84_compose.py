@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,7 +111,10 @@ def images(cluster: Cluster, stack: ExitStack) -> dict[str, str]:
     return made
 
 
-def manifests(cluster: Cluster) -> str:
+PEOPLE = ("ada", "bela")
+
+
+def manifests(cluster: Cluster, people: tuple[str, ...] = PEOPLE) -> str:
     """A hub for a workshop, and a view of the NAS's directories on this machine."""
     sources = [{"name": each, "local": {"path": str(cluster.nas_data / f"pds-{each}")}} for each in ("main", "mission")]
     tree = [
@@ -127,7 +130,7 @@ def manifests(cluster: Cluster) -> str:
         "apiVersion": "pdshub.dev/v1alpha1", "kind": "PDSHub", "metadata": {"name": NAME, "namespace": "workshop"},
         "spec": {
             "title": "Workshop", "signIn": {"development": {}},
-            "users": {"allowed": ["ada", "bela"], "admins": ["root-admin"]},
+            "users": {"allowed": list(people), "admins": ["root-admin"]},
             "archive": {"viewRef": "workshop"},
             "server": {"startTimeoutSeconds": 300,
                        "resources": {"memory": {"limit": "1Gi"}, "cpu": {"limit": "1"}}},
@@ -174,7 +177,13 @@ def removed(cluster: Cluster, hub: Hub) -> None:
 @pytest.fixture(scope="module")
 def hub(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     pytest.importorskip("podman_compose" if cluster.facts["ENGINE"] == "podman" else "requests")
-    root = tmp_path_factory.mktemp("compose")
+    with running(cluster, tmp_path_factory.mktemp("compose")) as found:
+        yield found
+
+
+@contextmanager
+def running(cluster: Cluster, root: Path, people: tuple[str, ...] = PEOPLE) -> Iterator[Hub]:
+    """The hub, from a file to its first page; everything of it goes at the end."""
     folder, port = root / NAME, free_port()
     with ExitStack() as stack:
         named = images(cluster, stack)
@@ -182,7 +191,7 @@ def hub(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         found = Hub(cluster, folder, f"http://127.0.0.1:{port}", compose, where)
         removed(cluster, found)  # of a run that was killed
         stack.callback(removed, cluster, found)
-        (root / "hub.yaml").write_text(manifests(cluster))
+        (root / "hub.yaml").write_text(manifests(cluster, people))
         flags = [f"--{name}-image={ref}" for name, ref in named.items()]
         found.pdshub(
             *("render", "-f", str(root / "hub.yaml"), "--to", str(folder), "--folder", str(folder), *flags),
