@@ -149,13 +149,15 @@ class Service:
 
 
 @contextmanager
-def service(folder: Path) -> Iterator[Service]:
-    """The service, or the test is skipped. Needs botocore, too."""
+def service(folder: Path, sidecar: bool = True) -> Iterator[Service]:
+    """The service, or the test is skipped. Needs botocore, too. ``sidecar``: ETags are kept beside the files, not as
+    their extended attributes."""
     pytest.importorskip("botocore")
     (folder / "buckets" / BUCKET).mkdir(parents=True)
     (folder / "sidecar").mkdir()
     port = free_port()
-    words = ["--port", f"127.0.0.1:{port}", "--quiet", "posix", "--sidecar", str(folder / "sidecar")]
+    beside = ["--sidecar", str(folder / "sidecar")] if sidecar else []
+    words = ["--port", f"127.0.0.1:{port}", "--quiet", "posix", *beside]
     environ = {"ROOT_ACCESS_KEY": KEY, "ROOT_SECRET_KEY": SECRET, "HOME": os.environ.get("HOME", "/")}
     argv = [str(built("versitygw")), *words, str(folder / "buckets")]
     with server(argv, port, folder / "s3.log", environ), counting(port) as relay:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from pdshub.api.base import StatusModel
-from pdshub.api.generation import Changes, Counts, FindingCounts
+from pdshub.api.generation import Changes, Counts, FindingCounts, SurveyCost
 from pdshub.generation_id import NAME
 
 
@@ -176,6 +176,8 @@ class SurveyProgress(Answer):
     """Seconds that the last survey took."""
     counters: dict[str, Any] = Field(default_factory=dict)
     """What the last survey read, by kind."""
+    cost: list[SurveyCost] = Field(default_factory=list, max_length=32)
+    """Of each source in S3: what a survey asks for, and what that costs."""
 
 
 class Check(Answer):

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 MAX_NAME = 255
 """Bytes of a name on every file system of Linux (limits.h, NAME_MAX)."""
+_QUOTING = frozenset("‛／") | {chr(number) for number in range(0x2400, 0x2422)}
+"""Signs by which rclone writes what is no name, and the one before them where they stand for themselves. What has one
+is shown by it under another name. Source: rclone.org/overview, Restricted filenames, Invalid UTF-8 and quoting."""
 EMPTY, DOTS, CONTROL, LONG, NO_TEXT = "empty part", "dots", "control character", "long name", "no UTF-8"
+QUOTED = "quoting sign"
 CLASH, MARKER, ARCHIVED = "file and directory", "marker with content", "archived"
 WORDS = {
     EMPTY: "keys begin with a slash or have two in a row: a part of a path is not empty",
@@ -16,6 +20,7 @@ WORDS = {
     CONTROL: "keys have control characters, as NUL and ends of lines are",
     LONG: "keys have a part of more than 255 bytes, which is no name of a file",
     NO_TEXT: "keys are no UTF-8",
+    QUOTED: "keys have a sign by which rclone writes others (‛, ／, ␀ to ␡, ． and ．． alone), and would be renamed",
     CLASH: "keys are files, and directories of other keys at the same time: the file is left out",
     MARKER: "keys end in a slash, as directories do, and have content: the content is left out",
     ARCHIVED: "objects are in a storage class that nobody reads before it is thawed",
@@ -49,6 +54,8 @@ def path(key: bytes, top: str) -> tuple[str, bool]:
             raise Odd(EMPTY)
         if part in (".", ".."):
             raise Odd(DOTS)
+        if part in ("．", "．．") or not _QUOTING.isdisjoint(part):
+            raise Odd(QUOTED)
         if len(part.encode()) > MAX_NAME:
             raise Odd(LONG)
     return text, directory

@@ -16,7 +16,7 @@ STUDIO = (("ml.t3.medium", 2, 4), ("ml.m5.large", 2, 8), ("ml.m5.xlarge", 4, 16)
 """Instance types of a Studio space with their cores and gigabytes: each user has one of their own while it runs."""
 ARCHIVES = ("s3", "efs", "fsx")
 """Where the archive may lie at AWS."""
-IN_S3 = "A source in S3 is not a kind of source of a view yet: EFS and FSx are NFS, and are."
+IN_S3 = "A source in S3 is read by rclone on each node (docs/archive/s3.md): names cost nothing, each open a request."
 
 
 @dataclass(frozen=True)

@@ -146,11 +146,22 @@ def _summary(thing: Json) -> list[str]:
     if survey:
         words = f": {survey['message']}" if survey.get("message") else ""
         lines.append(f"Survey: {survey.get('state')}{words}; the last ended {survey.get('lastFinished') or 'never'}")
+        lines += map(_cost, survey.get("cost") or [])
     for found in status.get("conditions") or []:
         bad = "True" if found.get("type") in ("PinnedDrift", "Deleting") else "False"
         if found.get("status") == bad:
             lines.append(f"{found.get('type')} is {bad}: {found.get('message') or found.get('reason')}")
     return lines
+
+
+def _cost(one: Json) -> str:
+    """What a survey of a source in S3 asks for, before it runs and after."""
+    last = one.get("requests")
+    asked = f"; the last asked {last:,}" if isinstance(last, int) else ""
+    usd = f", {one['usd']} US dollars ({one.get('usdPerMonth')} a month)" if one.get("usd") else ""
+    return (
+        f"Survey of {one.get('source')} in S3: {one.get('expected', 0):,} requests{usd}{asked} [{one.get('message')}]"
+    )
 
 
 _PROOF = {"intact": "ok", "changing": "changing", "incomplete": "incomplete", "violated": "FAILED"}

@@ -91,6 +91,8 @@ def _source(store: Store, source: Source) -> None:
     point = _folder(store.sources / source.name)
     if str(point.resolve()) in _points(point):
         return
+    if source.s3:
+        raise ExportError(f"source {source.name} is in S3: mount it at {point} first (rclone mount --read-only)")
     if source.local:
         worker_main.mount_local("/", source.local.path, str(point))
     elif source.nfs:

@@ -35,6 +35,8 @@ def render(view: View, machine: Machine) -> str:
 def _source(source: Source, machine: Machine) -> str:
     point = f"{machine.sources}/{source.name}"
     device = source.local.path if source.local else ""
+    if source.s3:
+        return f"# {line(source.name)}: not told: no line of this table mounts a bucket (rclone mount --read-only does)"
     if source.nfs:
         server = f"[{source.nfs.server}]" if ":" in source.nfs.server.strip("[]") else source.nfs.server
         device = f"{server.replace('[[', '[').replace(']]', ']')}:{source.nfs.export}"

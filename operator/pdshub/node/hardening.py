@@ -10,9 +10,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from pdshub.api.s3_source import S3Source
 from pdshub.api.view import Layer, LocalSource, Marker, NFSSource, RunAs, Source, TreeEntry
 from pdshub.node import nfs_versions
 
+_URL = re.compile(r"https?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~/-]*)?")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MOST_ID = 2**31 - 1
 
@@ -63,17 +66,36 @@ def _nfs(nfs: NFSSource, where: str) -> NFSSource:
     return nfs.model_copy(update={"export": clean})
 
 
+def _s3(s3: S3Source, where: str) -> S3Source:
+    if not _BUCKET.fullmatch(s3.bucket) or ".." in s3.bucket:
+        raise SpecError(f"{where}.bucket: {s3.bucket!r} is no name of a bucket")
+    if not _URL.fullmatch(s3.endpoint):
+        raise SpecError(f"{where}.endpoint: {s3.endpoint!r} is no URL of a service")
+    prefix = relative(s3.prefix, f"{where}.prefix") if s3.prefix else "."
+    if not prefix.isprintable() or not re.fullmatch("[a-z0-9-]{0,32}", s3.region or ""):
+        raise SpecError(f"{where}: a folder and a region are needed")
+    for name in (s3.secret_ref, *_names(s3)):
+        if name is not None and ("/" in name or name in ("", ".", "..") or not name.isprintable()):
+            raise SpecError(f"{where}: {name!r} is no name of a Secret or a ConfigMap, or of a key in it")
+    return s3.model_copy(update={"prefix": None if prefix == "." else prefix})
+
+
+def _names(s3: S3Source) -> list[str]:
+    bundle = s3.ca_bundle
+    place = (bundle.secret or bundle.config_map) if bundle else None
+    return [place.name, place.key] if place else []
+
+
 def _local(local: LocalSource, where: str) -> LocalSource:
     return local.model_copy(update={"path": "/" + _absolute(local.path, f"{where}.path").strip("/")})
 
 
 def _source(model: Source, where: str) -> Source:
-    if model.nfs and model.local:
-        raise SpecError(f"{where}: both nfs and local")
-    if not model.nfs and not model.local:
-        raise SpecError(f"{where}: neither nfs nor local")
+    if sum(kind is not None for kind in (model.nfs, model.s3, model.local)) != 1:
+        raise SpecError(f"{where}: exactly one of nfs, s3 and local is needed")
     checked: dict[str, Any] = {
         "nfs": model.nfs and _nfs(model.nfs, f"{where}.nfs"),
+        "s3": model.s3 and _s3(model.s3, f"{where}.s3"),
         "local": model.local and _local(model.local, f"{where}.local"),
         "run_as": model.run_as and _run_as(model.run_as, f"{where}.runAs"),
         "marker": model.marker and _marker(model.marker, f"{where}.marker"),

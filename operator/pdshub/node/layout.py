@@ -21,6 +21,12 @@ class Layout:
     """Paths of the node plugin, all derived from the kubelet's directory."""
 
     kubelet: Path
+    keys: Path = Path("/run/pdshub-keys")
+    """Keys of sources in S3, in memory: plugin and helper share this directory of the node, and nobody else has it."""
+
+    def keys_of(self, digest: str) -> Path:
+        """The keys of the source of this digest."""
+        return self.keys / digest
 
     @property
     def plugin(self) -> Path:

@@ -31,6 +31,8 @@ def parser() -> argparse.ArgumentParser:
         default=os.environ.get("SURVEYOR_NAMESPACE", ""),
         help="whose pods may see sources as they are",
     )
+    root.add_argument("--keys-dir", type=Path, default=Path("/run/pdshub-keys"), help="keys of S3, in memory")
+    root.add_argument("--keys-from", type=Path, help="directory of Secrets and their keys, instead of the API server")
     root.add_argument("--installation", type=Path, default=Path("/etc/pdshub/installation/installation.yaml"))
     root.add_argument("--tls", type=Path, default=Path("/etc/pdshub/tls"))
     root.add_argument("--report-port", type=int, default=ports.NODE_REPORT, help="0: no report")
@@ -48,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     served = commands.add_parser("metrics", help="serve the plugin's metrics, which lie in its --run-dir")
     served.add_argument("--port", type=int, default=ports.NODE_METRICS)
     commands.add_parser("nfs-mount", help="(of the helper) serve one source until it ends")
+    commands.add_parser("s3-mount", help="(of the helper) become what serves one source in S3")
     return root
 
 
@@ -65,6 +68,7 @@ async def plugin(options: argparse.Namespace) -> None:
     from pdshub.node.report import exposition, heartbeat, metrics
     from pdshub.node.report import server as report
     from pdshub.node.report.document import document, totals
+    from pdshub.node.source.keys import ApiServer, Directory, KeyFiles
     from pdshub.node.source.nfs_requests import HelperRequests
     from pdshub.node.source.policy import PolicyFile
     from pdshub.node.source.source_mount import MountContext
@@ -72,7 +76,7 @@ async def plugin(options: argparse.Namespace) -> None:
     from pdshub.node.store.generations import Store
     from pdshub.node.store.informer import ApiInformer, DirectoryInformer, Informer
 
-    layout = Layout(options.kubelet_dir)
+    layout = Layout(options.kubelet_dir, options.keys_dir)
     layout.prepare()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -83,7 +87,10 @@ async def plugin(options: argparse.Namespace) -> None:
     most = int(parse_quantity(options.generations_max_bytes))
     cache = GenerationCache(Store(layout.generations), options.tls, woken.set, options.generations_from, most)
     policy, helper = PolicyFile(options.installation), HelperRequests(layout)
-    sources = SourceManager(MountContext(layout, policy.current, helper, woken.set, options.probe_seconds))
+    secrets = Directory(options.keys_from) if options.keys_from else ApiServer(options.surveyor_namespace)
+    keys = KeyFiles(layout, secrets)
+    context = MountContext(layout, policy.current, helper, woken.set, options.probe_seconds, keys=keys)
+    sources = SourceManager(context)
     informer: Informer
     reader = policy.current().default_run_as  # another one comes with a restart: the chart sees to it
     if options.views_from:
@@ -129,7 +136,9 @@ def main() -> None:
     if options.command == "nfs-helper":
         from pdshub.node.source import nfs_helper
 
-        nfs_helper.run(Layout(options.kubelet_dir), (sys.executable, "-m", "pdshub.node.main", "nfs-mount"))
+        nfs_helper.run(
+            Layout(options.kubelet_dir, options.keys_dir), (sys.executable, "-m", "pdshub.node.main", "nfs-mount")
+        )
     elif options.command == "metrics":
         from pdshub.node.report import exposition
 
@@ -138,6 +147,10 @@ def main() -> None:
         from pdshub.node.source import nfs_mount
 
         nfs_mount.run()
+    elif options.command == "s3-mount":
+        from pdshub.node.source import s3_mount
+
+        s3_mount.run()
     else:
         # gRPC's own fork handlers would stall the worker processes.
         os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -24,6 +25,7 @@ from pdshub.api.generation import ReleasedGeneration, Survey, SurveyorStatus, Vo
 from pdshub.api.lenient import read
 from pdshub.api.namespaces import AllowedNamespaces, SelectedNamespaces, shows
 from pdshub.api.report import POD_UID
+from pdshub.api.s3_source import S3Source
 from pdshub.api.view import Layer, TreeEntry
 from pdshub.generation_id import is_name
 from pdshub.mount_rules import NOBODY, Identity
@@ -56,18 +58,33 @@ class Source:
         return self.model.local.path if self.model.local else ""
 
     @property
+    def s3(self) -> S3Source | None:
+        """The bucket that it is; None for what is none."""
+        return self.model.s3
+
+    @property
+    def nfs(self) -> bool:
+        """Whether it is an NFS export."""
+        return self.model.nfs is not None
+
+    @property
     def server(self) -> str:
-        """Host name or address; empty for a local directory."""
+        """Host name or address of who is asked over the network; empty for a local directory."""
+        if self.model.s3:
+            return urlsplit(self.model.s3.url).hostname or ""
         return self.model.nfs.server if self.model.nfs else ""
 
     @property
     def export(self) -> str:
-        """Absolute path on the server; empty for a local directory."""
+        """Absolute path on the NFS server; empty for what is none."""
         return self.model.nfs.export if self.model.nfs else ""
 
     @property
     def port(self) -> int:
         """TCP port of the server; NFS's own for a local directory."""
+        if self.model.s3:
+            parts = urlsplit(self.model.s3.url)
+            return parts.port or (443 if parts.scheme == "https" else 80)
         return self.model.nfs.port if self.model.nfs else ports.NFS
 
     @property
@@ -93,12 +110,16 @@ class Source:
     @property
     def digest(self) -> str:
         """The same for equal server, export and options: one mount a node, whatever views call it."""
-        parts = [self.local, self.server, self.export, self.port, self.version, self.run_as]
+        parts: list[Any] = [self.local, self.server, self.export, self.port, self.version, self.run_as]
+        if self.s3:
+            parts = [self.s3.model_dump(mode="json", exclude={"limits"})]
         return digest([*parts, self.marker] if self.marker else parts)
 
     @property
     def device_name(self) -> str:
         """What the mount table shows as the source of the mount."""
+        if self.s3:
+            return self.s3.place
         server = f"[{self.server}]" if ":" in self.server else self.server
         return self.local or f"{server}:{self.export}"
 

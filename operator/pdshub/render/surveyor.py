@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pdshub import ports, restricted
-from pdshub.api.view import ArchiveViewSpec
+from pdshub.api.view import ArchiveViewSpec, Source
 from pdshub.installation import Surveyor
 from pdshub.render.archive import static_claim, static_volume
 from pdshub.render.names import VIEW_LABEL, short
+from pdshub.s3.bucket import ACCESS_KEY, CA, SECRET_KEY
 from pdshub.wellknown import API_VERSION, GROUP, MANAGER, UID
 
 RENDERED = f"{GROUP}/rendered"
 """Annotation with the digest of what was applied: equal means nothing to do."""
+S3_LABEL = f"{GROUP}/s3"
+"""Of pods that list buckets: the network policy lets these reach S3 services, and no others."""
+IDENTITY = "pdshub-surveyor"
+"""Service account of pods that list a bucket with an identity of their own (EKS Pod Identity)."""
+KEYS = "/etc/pdshub/s3"
+"""Where a surveyor has the keys of its sources in S3, each below its name."""
 SOURCES = "sources"
 """volumeAttributes.content of the volume that shows every source by its name."""
 
@@ -134,7 +142,22 @@ def service(names: SurveyorNames, uid: str) -> dict[str, Any]:
     )
 
 
-def _container(settings: Surveyor) -> dict[str, Any]:
+def _keys(source: Source) -> list[dict[str, Any]]:
+    """What a source's keys are read from. All of it may be missing: the survey says so, and others go on."""
+    assert source.s3 is not None  # noqa: S101 - asked for sources in S3 alone
+    found: list[dict[str, Any]] = []
+    if source.s3.secret_ref:
+        items = [{"key": key, "path": key} for key in (ACCESS_KEY, SECRET_KEY)]
+        found.append({"secret": {"name": source.s3.secret_ref, "items": items, "optional": True}})
+    if bundle := source.s3.ca_bundle:
+        kind, place = ("secret", bundle.secret) if bundle.secret else ("configMap", bundle.config_map)
+        if place is not None:
+            items = [{"key": place.key, "path": CA}]
+            found.append({kind: {"name": place.name, "items": items, "optional": True}})
+    return found
+
+
+def _container(settings: Surveyor, in_s3: Sequence[str] = ()) -> dict[str, Any]:
     def probe(period: int, failures: int) -> dict[str, Any]:
         return {
             "httpGet": {"path": "/healthz", "port": "metrics"},
@@ -153,6 +176,7 @@ def _container(settings: Surveyor) -> dict[str, Any]:
             "--sources=/sources",
             "--store=/store",
             "--tls=/etc/pdshub/tls",
+            *([f"--keys={KEYS}"] if in_s3 else []),
             f"--port={ports.SURVEYOR}",
             f"--metrics-port={ports.SURVEYOR_METRICS}",
         ],
@@ -172,12 +196,20 @@ def _container(settings: Surveyor) -> dict[str, Any]:
             {"name": "store", "mountPath": "/store"},
             {"name": "tls", "mountPath": "/etc/pdshub/tls", "readOnly": True},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+            *({"name": f"keys-{name}", "mountPath": f"{KEYS}/{name}", "readOnly": True} for name in in_s3),
         ],
     }
 
 
-def deployment(names: SurveyorNames, settings: Surveyor, uid: str) -> dict[str, Any]:
-    """The pod: ``restricted`` by the Pod Security Standards, without a token of the API server."""
+def deployment(names: SurveyorNames, settings: Surveyor, uid: str, sources: Sequence[Source] = ()) -> dict[str, Any]:
+    """The pod: ``restricted`` by the Pod Security Standards, without a token of the API server.
+
+    ``sources``: those of the view. Of one in S3 the pod has the keys, as files in memory, and may reach the service.
+    """
+    in_s3 = {source.name: source for source in sources if source.s3}
+    keys = {name: found for name, source in in_s3.items() if (found := _keys(source))}
+    identity = any(source.s3 and not source.s3.secret_ref for source in in_s3.values())
+    labels = {**names.labels, **({S3_LABEL: "true"} if in_s3 else {})}
     pod: dict[str, Any] = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -186,14 +218,19 @@ def deployment(names: SurveyorNames, settings: Surveyor, uid: str) -> dict[str, 
         **({"nodeSelector": settings.node_selector} if settings.node_selector else {}),
         **({"tolerations": settings.tolerations} if settings.tolerations else {}),
         **({"affinity": settings.affinity} if settings.affinity else {}),
+        **({"serviceAccountName": IDENTITY} if identity else {}),
         "securityContext": restricted.pod(UID, volumes=UID),
-        "containers": [_container(settings)],
+        "containers": [_container(settings, tuple(keys))],
         "volumes": [
             # readOnly on the claim too, or the kubelet takes the volume for its own to chown and relabel
             {"name": "sources", "persistentVolumeClaim": {"claimName": names.sources, "readOnly": True}},
             {"name": "store", "persistentVolumeClaim": {"claimName": names.name}},
             {"name": "tls", "secret": {"secretName": names.certificate, "defaultMode": 0o440}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}},
+            *(
+                {"name": f"keys-{name}", "projected": {"defaultMode": 0o440, "sources": found}}
+                for name, found in keys.items()
+            ),
         ],
     }
     return _stamped(
@@ -207,7 +244,7 @@ def deployment(names: SurveyorNames, settings: Surveyor, uid: str) -> dict[str, 
                 "strategy": {"type": "Recreate"},
                 "revisionHistoryLimit": 1,
                 "selector": {"matchLabels": names.selector},
-                "template": {"metadata": {"labels": names.labels}, "spec": pod},
+                "template": {"metadata": {"labels": labels}, "spec": pod},
             },
         }
     )

@@ -68,10 +68,14 @@ class Client:
     """One bucket. ``tell`` hears each page, with what was read so far."""
 
     def __init__(
-        self, bucket: Bucket, count: Count | None = None, tell: Callable[[int], None] = lambda n: None
+        self,
+        bucket: Bucket,
+        count: Count | None = None,
+        tell: Callable[[int], None] = lambda n: None,
+        keys: tuple[str, str] | None = None,
     ) -> None:
         self.bucket, self.count = bucket, count or Count()
-        self._tell, self._signer = tell, Signer(bucket)
+        self._tell, self._signer = tell, Signer(bucket, keys)
         context = ssl.create_default_context(cafile=str(bucket.authority) if bucket.authority else None)
         self._pool = urllib3.PoolManager(
             maxsize=8, ssl_context=context, retries=False, timeout=urllib3.Timeout(connect=CONNECT, read=READ)

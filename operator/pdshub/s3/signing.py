@@ -36,12 +36,14 @@ def one_line(folder: Path, name: str) -> str:
 class Signer:
     """Signs requests for one bucket."""
 
-    def __init__(self, bucket: Bucket) -> None:
-        """Nothing is read yet."""
-        self._bucket = bucket
+    def __init__(self, bucket: Bucket, keys: tuple[str, str] | None = None) -> None:
+        """`keys`: key id and secret of somebody who will not be able to read their files. Nothing is read yet."""
+        self._bucket, self._keys = bucket, keys
         self._identity: Any = None
 
     def _credentials(self) -> Any:
+        if self._keys is not None:
+            return Credentials(*self._keys)
         folder = self._bucket.keys
         if folder is not None and (folder / ACCESS_KEY).exists():
             return Credentials(one_line(folder, ACCESS_KEY), one_line(folder, SECRET_KEY))

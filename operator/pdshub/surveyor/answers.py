@@ -40,6 +40,7 @@ def survey(s: Surveyor) -> SurveyProgress:
         settling=p.settling,
         seconds=round(p.seconds, 3),
         counters=p.counters,
+        cost=s.costs(s.desired) if s.desired else [],
     )
 
 

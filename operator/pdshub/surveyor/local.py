@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from pdshub.archive.findings import Finding, as_text, printable
 from pdshub.archive.live import diff_from_live
 from pdshub.archive.look import Look, mounted
 from pdshub.generation_id import short
-from pdshub.surveyor import previewing
+from pdshub.surveyor import previewing, s3_cost
 from pdshub.surveyor.bounds import memory_bound
 from pdshub.surveyor.checks import findings_of, verify
 from pdshub.surveyor.progress import Progress
@@ -100,6 +101,17 @@ def run_plan(args: argparse.Namespace) -> Said:
     return {**head, **answer}, words.previewed(answer)
 
 
+def run_cost(args: argparse.Namespace) -> Said:
+    """Answers ``cost``: what a survey of the view on stdin would ask of S3, before anything is asked."""
+    spec = previewing.wanted(sys.stdin.buffer).spec
+    known = {s.name: args.files for s in spec.sources if s.s3} if args.files is not None else {}
+    text = args.prices.read_text(encoding="utf-8") if args.prices else s3_cost.shipped()
+    found = s3_cost.costs(spec, {}, known, text, datetime.now(UTC).date())
+    refused = s3_cost.refusal(spec, found)
+    answer: Json = {"sources": [one.wire() for one in found], "refused": refused}
+    return answer, s3_cost.words(found) + (f"\nrefused: {refused}" if refused else "")
+
+
 def run_status(args: argparse.Namespace) -> Said:
     """Answers ``status``: which generations are kept, and how the last survey went."""
     store = Store(args.store)
@@ -160,4 +172,7 @@ def add_commands(commands: Any) -> None:
         "--against", default="", metavar="GEN", help="generation to compare with, or live; default: the newest"
     )
     p.add_argument("--limit", type=int, default=1000, help="files named of each kind (default 1000)")
+    p = command("cost", "what a survey of a view (JSON on stdin: name, spec) would ask of S3, and its price", run_cost)
+    p.add_argument("--files", type=int, metavar="N", help="objects of each source, where that is known")
+    p.add_argument("--prices", type=Path, metavar="FILE", help="price file; default: the one of this version")
     command("status", "the kept generations and the last survey", run_status)

@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     p = commands.add_parser("serve", help="work for one view", description="Work for one view, until stopped.")
     p.add_argument("--sources", type=Path, required=True, metavar="DIR", help="each source as DIR/<its name>")
+    p.add_argument("--keys", type=Path, metavar="DIR", help="keys of each source in S3 as DIR/<its name>/<key>")
     p.add_argument("--store", type=Path, required=True, metavar="DIR", help="where generations are kept")
     p.add_argument("--tls", type=Path, required=True, metavar="DIR", help="tls.crt, tls.key and ca.crt")
     port, metrics_port = ports.SURVEYOR, ports.SURVEYOR_METRICS
@@ -54,7 +55,7 @@ async def serve(args: argparse.Namespace) -> None:
     store = Store(args.store)
     await asyncio.to_thread(store.open)
     memory = memory_bound() if args.memory is None else args.memory << 20
-    surveyor = Surveyor(store, args.sources, memory=memory)
+    surveyor = Surveyor(store, args.sources, keys=args.keys, memory=memory)
     handlers = server.Handlers(surveyor)
     health = await metrics.serve(handlers, args.metrics_port)
     loop, stop = asyncio.get_running_loop(), asyncio.Event()

@@ -29,6 +29,7 @@ class Progress:
     seconds: float = 0.0  # that the last survey took
     surveys: int = 0
     counters: Json = field(default_factory=dict)
+    requests: Json = field(default_factory=dict)  # of each source in S3, that the last survey asked
     approved: list[str] = field(default_factory=list)
     audit: Json = field(default_factory=dict)
     verify: Json = field(default_factory=dict)

@@ -7,15 +7,17 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pdshub import rfc3339
+from pdshub.api.generation import SurveyCost
 from pdshub.archive.guard import guard
 from pdshub.archive.view import SurveyedView
 from pdshub.files import read_json, write_json
 from pdshub.generation_id import named, short
-from pdshub.surveyor import retention, schedule
+from pdshub.surveyor import retention, s3_cost, schedule
 from pdshub.surveyor.check_runner import CheckRunner
 from pdshub.surveyor.desired_view import DesiredView, DesiredViewError, parse
 from pdshub.surveyor.progress import Progress
@@ -36,8 +38,9 @@ read this soon after its directory had changed may be older than the change, and
 class Surveyor:
     """The surveyor without the network.
 
-    ``memory``: bytes that a survey's process may take, 0 for no bound. ``clock``: tells seconds since 1970.
-    ``stale_seconds``: how long after a change a listing is not trusted.
+    ``keys``: a directory for each source in S3, with its keys. ``memory``: bytes that a survey's process may take, 0
+    for no bound. ``clock``: tells seconds since 1970. ``stale_seconds``: how long after a change a listing is not
+    trusted.
     """
 
     def __init__(
@@ -45,11 +48,13 @@ class Surveyor:
         store: Store,
         sources: Path,
         *,
+        keys: Path | None = None,
         memory: int = 0,
         clock: Callable[[], float] = time.time,
         stale_seconds: int = STALE_SECONDS,
     ) -> None:
         self.store, self.sources, self.memory, self.clock = store, sources, memory, clock
+        self.keys = keys
         self._stale_seconds = stale_seconds
         self.progress = Progress.load(store.path / "state.json")
         self.desired = _kept_desired_view(store.path / "spec.json")
@@ -181,6 +186,8 @@ class Surveyor:
     async def _survey(self, desired: DesiredView, view: SurveyedView, began: float) -> None:
         p = self.progress
         self._learn_approved(desired)
+        if refused := s3_cost.refusal(desired.spec, self.costs(desired)):
+            raise WorkerError(refused)
         base = self.baseline()
         newest = self.entries[0] if self.entries else None
         settle = view.authority.settle_seconds
@@ -190,6 +197,7 @@ class Surveyor:
         with self.store.workplace() as work:
             task: Json = {
                 "name": desired.view, "spec": desired.wire, "sources": str(self.sources), "work": str(work),
+                "keys": str(self.keys) if self.keys else None,
                 "now": began,
                 "previous": str(newest.directory) if newest else None,
                 "baseline": str(base.directory) if base else None,
@@ -211,6 +219,7 @@ class Surveyor:
             entry = await asyncio.to_thread(self.store.commit, work, facts)
         self.entries = self.store.read()
         log.info("generation %s: %s files", entry.name, result["counts"]["files"])
+        p.requests = result["requests"]
         p.restat_at, p.counters, p.settling = began, result["counters"], int(result["settling"])
         again = p.settling or (first and settle)
         wait = max(schedule.MIN_SETTLE_SECONDS, settle, self._stale_seconds if result["doubted"] else 0)
@@ -219,6 +228,15 @@ class Surveyor:
 
     def _say(self, text: str) -> None:
         self.phase = text
+
+    def costs(self, desired: DesiredView) -> list[SurveyCost]:
+        """What the next survey asks of sources in S3, as far as that is known."""
+        if not any(source.s3 for source in desired.spec.sources):
+            return []
+        newest = self.entries[0].manifest["counts"].get("filesBySource") if self.entries else None
+        known = {name: count for name, count in (newest or {}).items() if type(count) is int}
+        today = datetime.fromtimestamp(self.clock(), UTC).date()
+        return s3_cost.costs(desired.spec, self.progress.requests, known, s3_cost.shipped(), today)
 
     # --- generations ------------------------------------------------------------------------------------------
 

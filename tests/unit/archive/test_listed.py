@@ -56,6 +56,7 @@ def test_directories() -> None:
         ("a/..", keys.DOTS), ("a/../", keys.DOTS), ("/etc/passwd", keys.EMPTY), ("a//b", keys.EMPTY), ("/", keys.EMPTY),
         ("a//", keys.EMPTY), (b"a\0b", keys.CONTROL), ("a\nb", keys.CONTROL), ("a\x7fb", keys.CONTROL),
         ("\x1b[31m", keys.CONTROL), (b"a\xff", keys.NO_TEXT), (b"\xed\xa0\x80", keys.NO_TEXT),
+        ("a/．．/b", keys.QUOTED), ("．", keys.QUOTED), ("‛a", keys.QUOTED), ("a／b", keys.QUOTED), ("␊", keys.QUOTED),
         ("ä" * 128, keys.LONG), (Thing(b"f/cold", stored="GLACIER"), keys.ARCHIVED),
     ],
 )  # fmt: skip
@@ -81,7 +82,7 @@ def test_a_marker_with_content_is_a_directory() -> None:
 
 
 def test_what_looks_odd_and_is_a_name() -> None:
-    names = ["a b", "a\\b", "ümlaut", "‛․", "．．", "...", "%2e%2e", "a+b", "-rf", "名前", ".hidden"]
+    names = ["a b", "a\\b", "ümlaut", "a．", "％", "＊：", "...", "%2e%2e", "a+b", "-rf", "名前", ".hidden"]
     assert tree(of(*names))[""][0] == sorted(names)
 
 

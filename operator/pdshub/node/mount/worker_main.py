@@ -30,14 +30,14 @@ NFS_OPTIONS = "soft,timeo=50,retrans=2,proto=tcp,nosharecache,sec=sys"
 _OTHER_VERSION = (errno.EPROTONOSUPPORT, errno.EINVAL)
 
 
-def reach(server: str, port: int, seconds: float) -> str:
+def reach(server: str, port: int, seconds: float, what: str = "NFS server") -> str:
     """Connect to the server by TCP; answers its address. The error names server and port."""
     try:
         with socket.create_connection((server, port), timeout=seconds) as connection:
             return str(connection.getpeername()[0])
     except OSError as error:
         text = "no answer" if isinstance(error, TimeoutError) else (error.strerror or str(error))
-        raise OSError(error.errno or errno.EHOSTUNREACH, f"NFS server {server} port {port}: {text}") from None
+        raise OSError(error.errno or errno.EHOSTUNREACH, f"{what} {server} port {port}: {text}") from None
 
 
 def mount_nfs(server: str, export: str, port: int, version: str, point: str, device: str, more: str = "") -> None:
@@ -91,10 +91,13 @@ def identity(stat: os.stat_result) -> str:
     return f"{os.major(stat.st_dev)}:{os.minor(stat.st_dev)}:{stat.st_ino}"
 
 
-def probe(point: str, layers: list[str], server: str = "", port: int = 0, local: str = "", prefix: str = "") -> Any:
+def probe(
+    point: str, layers: list[str], server: str = "", port: int = 0, local: str = "", prefix: str = "",
+    what: str = "NFS server",
+) -> Any:  # fmt: skip
     """Does the source answer, and which directories are its layers? -> {path: identity or null if absent}."""
     if server:
-        reach(server, port, 3)
+        reach(server, port, 3, what)
     base = os.open(point, os.O_PATH | os.O_DIRECTORY)
     try:
         os.statvfs(base)  # always a call to the server

@@ -150,7 +150,7 @@ def _mounted_as(source: Source | None) -> dict[str, Any]:
         "server": source.server, "export": source.export, "port": source.port, "version": source.version,
         "device": source.device_name,
     }  # fmt: skip
-    return {"runAs": source.run_as, "nfs": nfs if source.server else None}
+    return {"runAs": source.run_as, "nfs": nfs if source.nfs else None}
 
 
 def _alike(step: Step) -> object:

@@ -13,7 +13,7 @@ from pdshub.node.mount import mountinfo, volume_root
 from pdshub.node.mount.catalog import COVER, LABEL
 from pdshub.node.reconcile.plan import Actual, Content, LayerAt
 from pdshub.node.reconcile.select_generation import LIVE, Built
-from pdshub.node.source.nfs_requests import FUSE_TYPE
+from pdshub.node.source.nfs_requests import FUSE_TYPES
 
 BENEATH = tuple(int(part) for part in re.findall(r"\d+", os.uname().release)[:2]) >= (6, 5)
 
@@ -103,7 +103,7 @@ def replaced(mounts: Iterable[mountinfo.Mount], layout: Layout, catalogs: Mappin
         for layer in one.layers:
             here = mountinfo.top(mounts, str(layout.source(layer.source)))
             known = layer.identity.rpartition(":")[0]
-            if here is not None and here.fstype == FUSE_TYPE and known not in ("", here.device):
+            if here is not None and here.fstype in FUSE_TYPES and known not in ("", here.device):
                 found.add(key)
     return found
 

@@ -50,6 +50,7 @@ class SourceManager:
             if path.name in self.mounts:
                 await self.mounts.pop(path.name).stop()
             helper.forget(path.name)
+            self._context.keys.forget(path.name)
             await actions.attempt("unmount", point=str(path))
         for digest in self.mounts.keys() - wanted.keys():
             await self.mounts.pop(digest).stop()

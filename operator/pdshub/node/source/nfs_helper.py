@@ -1,4 +1,4 @@
-"""`pdshub-node nfs-helper`: keeps one process (nfs_mount.py) per requested source.
+"""`pdshub-node nfs-helper`: keeps one process per requested source: of NFS (nfs_mount.py), of S3 (s3_mount.py).
 
 It runs in a pod of its own, so that a restart of the node plugin disturbs no reader. If it is restarted itself, its
 mounts die with it (ENOTCONN); the new helper mounts anew and the node plugin switches the pods.
@@ -28,8 +28,8 @@ from pdshub.files import read_json
 from pdshub.node import instance_lock
 from pdshub.node.layout import Layout
 from pdshub.node.mount import mountinfo, syscalls
-from pdshub.node.source import nfs_requests
-from pdshub.node.source.nfs_requests import FUSE_TYPE
+from pdshub.node.source import nfs_requests, s3_mount
+from pdshub.node.source.nfs_requests import FUSE_TYPE, FUSE_TYPES, S3_TYPE
 
 log = logging.getLogger(__name__)
 
@@ -68,11 +68,12 @@ class Child:
             self._start()
 
     def _start(self) -> None:
+        command = self._command if "s3" not in self.request else (*self._command[:-1], "s3-mount")
         ours, theirs = socket.socketpair()
         with theirs:
             self._fuse = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
             self.process = subprocess.Popen(
-                self._command, stdin=theirs.fileno(), pass_fds=[self._fuse], start_new_session=True, cwd="/"
+                command, stdin=theirs.fileno(), pass_fds=[self._fuse], start_new_session=True, cwd="/"
             )
         ours.setblocking(False)
         self.channel, self._heard = ours, b""
@@ -117,7 +118,7 @@ class Child:
         self._let_go()
         if self.process is not None:
             self.process.kill()
-        text = f"{self.request['device']} over user-space NFS: {why}"
+        text = f"{self.request['device']}{'' if 's3' in self.request else ' over user-space NFS'}: {why}"
         nfs_requests.write(self._status, {"ready": False, "message": text, "at": time.time()})
 
     def _let_go(self) -> None:
@@ -149,7 +150,7 @@ def mount(request: dict[str, Any], fuse: int) -> None:
     point.mkdir(parents=True, exist_ok=True)
     mode = stat.S_IFMT(point.stat().st_mode)
     options = f"fd={fuse},rootmode={mode:o},user_id=0,group_id=0,default_permissions,allow_other"
-    syscalls.mount(request["device"], str(point), FUSE_TYPE, _FLAGS, options)
+    syscalls.mount(request["device"], str(point), S3_TYPE if "s3" in request else FUSE_TYPE, _FLAGS, options)
     there = mountinfo.top(mountinfo.read(), str(point))
     if there is not None:
         # the kernel reads 1 MiB ahead instead of 128 KiB, where /sys may be written
@@ -160,7 +161,7 @@ def mount(request: dict[str, Any], fuse: int) -> None:
 def _clear(point: Path) -> None:
     """Take a mount of a former helper away. Anything else on the point is an error, not ours to remove."""
     while (there := mountinfo.top(mountinfo.read(), str(point))) is not None:
-        if there.fstype != FUSE_TYPE:
+        if there.fstype not in FUSE_TYPES:
             raise OSError(errno.EBUSY, f"{point} is a mount of {there.source} ({there.fstype})")
         syscalls.umount(str(point), lazy=True)
 
@@ -168,7 +169,7 @@ def _clear(point: Path) -> None:
 def unmount(request: dict[str, Any]) -> None:
     """Take the mount of a request away, at once; what is not the helper's stays."""
     there = mountinfo.top(mountinfo.read(), request["point"])
-    if there is not None and there.fstype == FUSE_TYPE:
+    if there is not None and there.fstype in FUSE_TYPES:
         with suppress(OSError):
             syscalls.umount(request["point"], lazy=True)
 
@@ -227,6 +228,8 @@ def _turn(directory: Path, children: dict[str, Child], command: Sequence[str]) -
         if child is None:
             child = children[digest] = Child(command, path.with_suffix(".status"), request)
         try:
+            if "s3" in request:
+                s3_mount.refresh(request)
             child.keep()
         except OSError as error:
             log.warning("source %s: %s", request["device"], error)

@@ -16,9 +16,14 @@ from pdshub.node.layout import Layout
 if TYPE_CHECKING:  # the helper has a process for each source: none of them carries the API's models
     from pdshub.node.spec import Source
 
+DEFAULT_REGION = "us-east-1"
+"""What a region is called where the view names none (pdshub.s3.bucket)."""
 ALIVE_SECONDS = 15.0
 FUSE_TYPE = "fuse.pdshub-nfs"
 """What the mount table calls a mount of the helper."""
+S3_TYPE = "fuse.pdshub-s3"
+"""And one that rclone serves."""
+FUSE_TYPES = (FUSE_TYPE, S3_TYPE)
 
 
 def write(path: Path, document: dict[str, Any]) -> None:
@@ -27,7 +32,25 @@ def write(path: Path, document: dict[str, Any]) -> None:
 
 
 def request(source: Source, layout: Layout) -> dict[str, Any]:
-    """The request for a source, as the helper reads it."""
+    """The request for a source, as the helper reads it. Keys are not in it: it says where they are."""
+    if s3 := source.s3:
+        return {
+            "digest": source.digest,
+            "s3": {
+                "url": s3.url,
+                "bucket": s3.bucket,
+                "prefix": s3.prefix or "",
+                "region": s3.region or DEFAULT_REGION,
+                "inPath": s3.in_path,
+                "aws": s3.aws,
+                "secret": s3.secret_ref or "",
+                "authority": s3.ca_bundle is not None,
+            },
+            "keys": str(layout.keys_of(source.digest)),
+            "version": version(layout.keys_of(source.digest)),
+            "device": source.device_name,
+            "point": str(layout.source(source.digest)),
+        }
     return {
         "digest": source.digest,
         "server": source.server,
@@ -37,6 +60,14 @@ def request(source: Source, layout: Layout) -> dict[str, Any]:
         "device": source.device_name,
         "point": str(layout.source(source.digest)),
     }
+
+
+def version(folder: Path) -> int:
+    """When a source's keys were written: with others the source is mounted anew. It tells nothing of them."""
+    try:
+        return (folder / "written").stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 class HelperRequests:
@@ -59,10 +90,10 @@ class HelperRequests:
         except OSError:
             age = ALIVE_SECONDS + 1
         if age > ALIVE_SECONDS:
-            return (
-                "this kernel has no NFS client, and the user-space helper (DaemonSet pdshub-nfs-helper)"
-                " does not run on this node"
-            )
+            helper = "the user-space helper (DaemonSet pdshub-nfs-helper)"
+            if source.s3:
+                return f"{source.device_name} is read by {helper}, which does not run on this node"
+            return f"this kernel has no NFS client, and {helper} does not run on this node"
         status = read_json(self._layout.helper / f"{source.digest}.status") or {}
         return str(status.get("message") or f"the user-space helper is connecting to {source.device_name}")
 

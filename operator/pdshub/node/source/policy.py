@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pdshub import bucket_rules
 from pdshub.mount_rules import Identity, MountRules, prefix_of
 from pdshub.node.spec import Source
 
@@ -41,11 +42,17 @@ class Policy:
 
     def refusal(self, source: Source) -> str:
         """Why the source may not be mounted; empty if it may."""
+        if s3 := source.s3:
+            ca = s3.ca_bundle.secret.name if s3.ca_bundle and s3.ca_bundle.secret else ""
+            return bucket_rules.refusal(
+                self.rules.buckets, endpoint=s3.endpoint, bucket=s3.bucket, prefix=s3.prefix or "",
+                secret=s3.secret_ref or "", ca_secret=ca,
+            )  # fmt: skip
         return self.rules.refusal(server=source.server, export=source.export, local=source.local, run_as=source.run_as)
 
     def read_by_users(self, source: Source) -> bool:
         """Whether users' own processes may read an NFS export as themselves."""
-        return bool(source.server) and self.rules.read_by_users(server=source.server, export=source.export)
+        return source.nfs and self.rules.read_by_users(server=source.server, export=source.export)
 
 
 class PolicyFile:

@@ -15,7 +15,8 @@ from pdshub.node import nfs_versions
 from pdshub.node.layout import Layout
 from pdshub.node.mount import mountinfo, worker
 from pdshub.node.source.identity import IdentityCheck
-from pdshub.node.source.nfs_requests import FUSE_TYPE
+from pdshub.node.source.keys import Keys, NoKeys
+from pdshub.node.source.nfs_requests import FUSE_TYPE, FUSE_TYPES, S3_TYPE
 from pdshub.node.source.policy import Policy
 from pdshub.node.spec import Source
 
@@ -28,7 +29,9 @@ CONNECTING_SECONDS = 30.0
 """A source whose first attempt to mount has not ended is connecting for so long, then it counts as away."""
 ABSENT_SECONDS = 600.0
 """After the kernel said that it has no NFS client, it is not asked again for so long."""
-KERNEL, USER_SPACE, LOCAL = "kernel-nfs", "user-space-nfs", "local"
+KERNEL, USER_SPACE, LOCAL, RCLONE = "kernel-nfs", "user-space-nfs", "local", "rclone"
+KEYS_SECONDS = 300.0
+"""So often keys of a source in S3 are read from their Secret: others take the place of those that go."""
 
 
 class Lack(Enum):
@@ -87,11 +90,11 @@ def mismatch(source: Source, mount: mountinfo.Mount) -> str:
         return f"the mount at {mount.point} lacks {', '.join(sorted(missing))}"
     if source.local:
         return ""  # compared by device and inode, see worker.probe
-    if mount.fstype not in ("nfs", "nfs4", FUSE_TYPE):
+    if mount.fstype not in ((S3_TYPE,) if source.s3 else ("nfs", "nfs4", FUSE_TYPE)):
         return f"{mount.point} is a mount of type {mount.fstype}, not of {source.device_name}"
     if mount.source != source.device_name:
         return f"{mount.point} shows {mount.source}, not {source.device_name}"
-    if mount.fstype != FUSE_TYPE:
+    if mount.fstype not in FUSE_TYPES:
         options = dict(part.partition("=")[::2] for part in mount.super_options.split(","))
         if options.get("port", "2049") not in (str(source.port), "0"):
             return f"{mount.point} is mounted from port {options.get('port')}, not {source.port}"
@@ -102,9 +105,11 @@ def mismatch(source: Source, mount: mountinfo.Mount) -> str:
 
 
 def mode_of(source: Source, mount: mountinfo.Mount) -> str:
-    """How the source is read: LOCAL, USER_SPACE or KERNEL, as status and report name it."""
+    """How the source is read: LOCAL, RCLONE, USER_SPACE or KERNEL, as status and report name it."""
     if source.local:
         return LOCAL
+    if source.s3:
+        return RCLONE
     return USER_SPACE if mount.fstype == FUSE_TYPE else KERNEL
 
 
@@ -117,7 +122,7 @@ def direct(source: Source, mode: str, policy: Policy) -> bool:
     """
     if source.names_reader:
         return False
-    return mode in (LOCAL, USER_SPACE) or (mode == KERNEL and policy.read_by_users(source))
+    return mode in (LOCAL, USER_SPACE, RCLONE) or (mode == KERNEL and policy.read_by_users(source))
 
 
 class KernelNFS:
@@ -150,6 +155,7 @@ class MountContext:
     changed: Callable[[], None]
     probe_seconds: float = 8.0
     kernel_nfs: KernelNFS = field(default_factory=KernelNFS)
+    keys: Keys = field(default_factory=NoKeys)
 
 
 class SourceMount:
@@ -161,6 +167,7 @@ class SourceMount:
         self.state = State()
         self.layers: frozenset[str] = frozenset({"."})
         self._layout, self._policy, self._helper = context.layout, context.policy, context.helper
+        self._keys, self._keys_at = context.keys, 0.0
         self._changed, self._kernel_nfs = context.changed, context.kernel_nfs
         self._probe_seconds = context.probe_seconds
         self._since, self._tried = time.monotonic(), False
@@ -241,14 +248,21 @@ class SourceMount:
             await self._mount(policy)
             mount = mountinfo.top(mountinfo.read(), self.point)
             if mount is None:
-                return State(False, USER_SPACE, self._helper.answer(source), pending=not self._helper.tried(source))
+                mode = RCLONE if source.s3 else USER_SPACE
+                return State(False, mode, self._helper.answer(source), pending=not self._helper.tried(source))
         wrong = mismatch(source, mount)
         if wrong:
             return State(False, "", wrong)
-        if mount.fstype == FUSE_TYPE:
+        if mount.fstype in FUSE_TYPES:
+            try:
+                await self._write_keys()
+            except OSError as error:  # it is mounted with those of before
+                log.warning("source %s: %s", source.device_name, error.strerror)
+                self._keys_at = time.monotonic() + KEYS_SECONDS
             self._helper.ask(source)
         started = time.monotonic()
-        nfs = {"server": source.server, "port": source.port} if source.server else {}
+        nfs: dict[str, str | int] = {"server": source.server, "port": source.port} if source.server else {}
+        nfs |= {"what": "S3 service"} if source.s3 else {}
         local = {"local": source.local, "prefix": policy.prefix_for(source.local)} if source.local else {}
         try:
             limit = min(self._probe_seconds, AGAIN_LIMIT) if self._unanswered == 1 else self._probe_seconds
@@ -269,6 +283,12 @@ class SourceMount:
             return State(False, mode_of(source, mount), wrong, 0.0, self.state.layers, lack=Lack.WRONG)
         return State(True, mode_of(source, mount), "", time.monotonic() - started, found["layers"])
 
+    async def _write_keys(self) -> None:
+        """The source's keys, where the helper's process reads them. Raises OSError."""
+        if self.source.s3 and time.monotonic() >= self._keys_at:
+            await self._keys.put(self.source)
+            self._keys_at = time.monotonic() + KEYS_SECONDS
+
     async def _mount(self, policy: Policy) -> None:
         source = self.source
         if source.local:
@@ -276,7 +296,9 @@ class SourceMount:
                 "mount_local", 10, prefix=policy.prefix_for(source.local), path=source.local, point=self.point
             )
             return
-        if self._kernel_nfs.worth_asking:
+        if source.s3:
+            await self._write_keys()
+        elif self._kernel_nfs.worth_asking:
             try:
                 await worker.once(
                     "mount_nfs", 20, server=source.server, export=source.export, port=source.port,

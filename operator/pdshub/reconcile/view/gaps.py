@@ -71,7 +71,8 @@ def _place(spec: ArchiveViewSpec, gap: Gap) -> tuple[str, str]:
     source = next((s for s in spec.sources if s.name == gap.source), None)
     where = ""
     if source is not None:
-        top = f"{source.nfs.server}:{source.nfs.export}" if source.nfs else source.local.path if source.local else ""
+        nfs, s3, local = source.nfs, source.s3, source.local
+        top = f"{nfs.server}:{nfs.export}" if nfs else s3.place if s3 else local.path if local else ""
         where = top if gap.path == "." else f"{top.rstrip('/')}/{gap.path}"
     for number, entry in enumerate(spec.tree):
         for index, layer in enumerate(entry.layers):

@@ -73,6 +73,8 @@ def where(source: Source) -> str:
     if source.nfs:
         port = "" if source.nfs.port == ports.NFS else f" port {source.nfs.port}"
         return f"{source.nfs.server}:{source.nfs.export}{port}"
+    if source.s3:
+        return f"{source.s3.place} of {source.s3.url}"
     return source.local.path if source.local else ""
 
 

@@ -83,6 +83,7 @@ def _surveyor_fields(found: SurveyorSeen, verdict: Verdict, before: ArchiveViewS
             message=found.phase.text if survey.state == SurveyState.RUNNING else survey.message,
             last_finished=survey.last_finished or "",
             request=surveyor_sync.asked_by_people(survey.request),
+            cost=survey.cost,
         )
     return fields
 

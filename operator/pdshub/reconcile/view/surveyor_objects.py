@@ -144,7 +144,7 @@ def judge_objects(
     service, deployment = found["service"], found["deployment"]
     for have, body in (
         (service, surveyor.service(names, uid)),
-        (deployment, surveyor.deployment(names, installation.surveyor, uid)),
+        (deployment, surveyor.deployment(names, installation.surveyor, uid, spec.sources)),
     ):
         wanted = body["metadata"]["annotations"][RENDERED]
         if have is None or (have["metadata"].get("annotations") or {}).get(RENDERED) != wanted:
