@@ -48,8 +48,8 @@ def _kind(method: str, path: str) -> str:
 
 
 @contextmanager
-def counting(to: int) -> Iterator[Relay]:
-    """A relay to a port of loopback."""
+def counting(to: int, address: str = "127.0.0.1") -> Iterator[Relay]:
+    """A relay to a port of loopback, at an address of this machine."""
     relay = Relay(0, to)
 
     class Handler(BaseHTTPRequestHandler):
@@ -81,7 +81,7 @@ def counting(to: int) -> Iterator[Relay]:
         def log_message(self, *_: Any) -> None:
             return
 
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    httpd = ThreadingHTTPServer((address, 0), Handler)
     httpd.daemon_threads = True
     relay.port = httpd.server_address[1]
     thread = threading.Thread(target=httpd.serve_forever, daemon=True)
@@ -149,7 +149,7 @@ class Service:
 
 
 @contextmanager
-def service(folder: Path, sidecar: bool = True) -> Iterator[Service]:
+def service(folder: Path, sidecar: bool = True, address: str = "127.0.0.1") -> Iterator[Service]:
     """The service, or the test is skipped. Needs botocore, too. ``sidecar``: ETags are kept beside the files, not as
     their extended attributes."""
     pytest.importorskip("botocore")
@@ -160,5 +160,5 @@ def service(folder: Path, sidecar: bool = True) -> Iterator[Service]:
     words = ["--port", f"127.0.0.1:{port}", "--quiet", "posix", *beside]
     environ = {"ROOT_ACCESS_KEY": KEY, "ROOT_SECRET_KEY": SECRET, "HOME": os.environ.get("HOME", "/")}
     argv = [str(built("versitygw")), *words, str(folder / "buckets")]
-    with server(argv, port, folder / "s3.log", environ), counting(port) as relay:
+    with server(argv, port, folder / "s3.log", environ), counting(port, address) as relay:
         yield Service(folder, port, relay)

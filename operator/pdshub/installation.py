@@ -17,7 +17,7 @@ from pydantic import Field, StrictBool, StrictInt, model_validator
 from pdshub import bucket_rules, network_rules
 from pdshub.api.base import Cidr, Model, Quantity, parse_quantity
 from pdshub.api.hub_chart import CHART_DIGEST, CHART_VERSION
-from pdshub.api.s3_source import AWS
+from pdshub.api.s3_source import AMAZON
 from pdshub.api.view import Source
 from pdshub.bucket_rules import BucketRule
 from pdshub.mount_rules import NOBODY, MountRules, ServerRule, clean
@@ -79,7 +79,7 @@ class AllowedServer(Model):
 class AllowedBucket(Model):
     """A bucket of an S3 service that views may show, and with whose keys."""
 
-    endpoint: str = AWS
+    endpoint: str = AMAZON
     bucket: str
     prefixes: list[str] = Field(default_factory=list)
     """Folders of it: they, and what lies below them. Default: all of it."""

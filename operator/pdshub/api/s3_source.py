@@ -10,9 +10,9 @@ from pydantic import ConfigDict, Field, model_validator
 from pdshub.api.backup_repository import HttpsUrl, Prefix
 from pdshub.api.base import Model, ObjectName, Quantity, SecretKey, parse_quantity, rules
 
-AWS = "https://s3.amazonaws.com"
+AMAZON = "https://s3.amazonaws.com"
 """The endpoint of AWS where a source names none; with a region it is that region's own."""
-_AWS_HOST = re.compile(r"^https://s3([.-][a-z0-9-]+)*\.amazonaws\.com$")
+_AMAZON_HOST = re.compile(r"^https://s3([.-][a-z0-9-]+)*\.amazonaws\.com$")
 _REGION = "AWS is asked in the bucket's own region: name it in region"
 
 
@@ -59,7 +59,7 @@ class S3Source(Model):
         )
     )
     endpoint: HttpsUrl = Field(
-        default=AWS,
+        default=AMAZON,
         description="URL of the service. Plain http:// only where the installation allows that very URL.",
     )
     bucket: str = Field(
@@ -82,20 +82,20 @@ class S3Source(Model):
     limits: S3Limits = Field(default_factory=S3Limits, description="What the source may cost.")
 
     @property
-    def aws(self) -> bool:
+    def amazon(self) -> bool:
         """Whether it is AWS: prices are known, and hosts have the bucket's name."""
-        return _AWS_HOST.match(self.endpoint.rstrip("/")) is not None
+        return _AMAZON_HOST.match(self.endpoint.rstrip("/")) is not None
 
     @property
     def url(self) -> str:
         """Where the service is asked: AWS in the bucket's region."""
         url = self.endpoint.rstrip("/")
-        return f"https://s3.{self.region}.amazonaws.com" if url == AWS and self.region else url
+        return f"https://s3.{self.region}.amazonaws.com" if url == AMAZON and self.region else url
 
     @property
     def in_path(self) -> bool:
         """Whether the bucket stands in the path of a URL. A name with dots is in no certificate of AWS."""
-        return (not self.aws or "." in self.bucket) if self.path_style is None else self.path_style
+        return (not self.amazon or "." in self.bucket) if self.path_style is None else self.path_style
 
     @property
     def place(self) -> str:
@@ -106,9 +106,9 @@ class S3Source(Model):
     def _consistent(self) -> Self:
         if self.endpoint.endswith(".amazonaws.com") and not self.region:
             raise ValueError(_REGION)
-        if (usd := self.limits.usd_per_month) is not None and (not self.aws or parse_quantity(usd) < 0):
+        if (usd := self.limits.usd_per_month) is not None and (not self.amazon or parse_quantity(usd) < 0):
             raise ValueError("limits.usdPerMonth: prices are known of AWS alone, and are no less than nothing")
         return self
 
 
-__all__ = ["AWS", "S3CaBundle", "S3Limits", "S3Source"]
+__all__ = ["AMAZON", "S3CaBundle", "S3Limits", "S3Source"]

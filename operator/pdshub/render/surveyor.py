@@ -196,7 +196,10 @@ def _container(settings: Surveyor, in_s3: Sequence[str] = ()) -> dict[str, Any]:
             {"name": "store", "mountPath": "/store"},
             {"name": "tls", "mountPath": "/etc/pdshub/tls", "readOnly": True},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
-            *({"name": f"keys-{name}", "mountPath": f"{KEYS}/{name}", "readOnly": True} for name in in_s3),
+            *(
+                {"name": f"keys-{number}", "mountPath": f"{KEYS}/{name}", "readOnly": True}
+                for number, name in enumerate(in_s3)
+            ),
         ],
     }
 
@@ -228,8 +231,8 @@ def deployment(names: SurveyorNames, settings: Surveyor, uid: str, sources: Sequ
             {"name": "tls", "secret": {"secretName": names.certificate, "defaultMode": 0o440}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}},
             *(
-                {"name": f"keys-{name}", "projected": {"defaultMode": 0o440, "sources": found}}
-                for name, found in keys.items()
+                {"name": f"keys-{number}", "projected": {"defaultMode": 0o440, "sources": found}}
+                for number, found in enumerate(keys.values())
             ),
         ],
     }

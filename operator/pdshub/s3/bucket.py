@@ -41,7 +41,9 @@ class Bucket:
     in_path: bool = True
     """Whether the bucket stands in the path of a URL, not in its host."""
     keys: Path | None = None
-    """Folder with the keys; None: the identity of the pod."""
+    """Folder with the keys, and the certificates of a private CA."""
+    secret: bool = False
+    """Whether keys are used, and nothing else: False is the identity of the pod."""
 
     @classmethod
     def of(cls, source: S3Source, folder: Path) -> Bucket:
@@ -53,6 +55,7 @@ class Bucket:
             source.region or DEFAULT_REGION,
             source.in_path,
             folder if source.secret_ref or source.ca_bundle else None,
+            source.secret_ref is not None,
         )
 
     @property

@@ -5,7 +5,6 @@ Both are botocore's. Nothing else of it is used: it takes answers of any size in
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +43,11 @@ class Signer:
     def _credentials(self) -> Any:
         if self._keys is not None:
             return Credentials(*self._keys)
-        folder = self._bucket.keys
-        if folder is not None and (folder / ACCESS_KEY).exists():
+        if self._bucket.secret:  # never the pod's identity instead: the installation allows one or the other
+            folder = self._bucket.keys
+            if folder is None or not (folder / ACCESS_KEY).exists():
+                raise S3Error(f"the source's Secret has no key {ACCESS_KEY}, or is not there")
             return Credentials(one_line(folder, ACCESS_KEY), one_line(folder, SECRET_KEY))
-        if folder is not None and "AWS_CONTAINER_CREDENTIALS_FULL_URI" not in os.environ:
-            raise S3Error(f"the source's Secret has no key {ACCESS_KEY}, or is not there")
         if self._identity is None:
             try:
                 self._identity = ContainerProvider().load()

@@ -45,7 +45,7 @@ def shipped() -> str:
 def price(source: Source, text: str, today: date) -> Price:
     """Prices for one source's requests."""
     s3 = source.s3
-    if s3 is None or not s3.aws:
+    if s3 is None or not s3.amazon:
         return Price(None, None, "no prices are known of this service")
     try:
         found = prices.load(text, s3.region or "")

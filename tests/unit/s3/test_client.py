@@ -82,6 +82,20 @@ def test_what_is_wrong_is_said_without_a_secret(s3: Service, tmp_path: Path, mon
     assert not any(word in f"{error.value}" for error in (wrong, broken) for word in ("another secret", "two", SECRET))
 
 
+def test_keys_that_are_missing_are_not_replaced_by_the_pods_identity(
+    s3: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The installation has allowed a Secret for this bucket, and not the identity."""
+    asked: list[str] = []
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:9/")
+    monkeypatch.setattr("pdshub.s3.signing.ContainerProvider", lambda: asked.append("identity"))
+    good = bucket(s3, tmp_path)
+    (tmp_path / "keys/access-key-id").unlink()
+    with pytest.raises(S3Error, match="has no key access-key-id"):
+        Client(good).page("")
+    assert asked == []
+
+
 def test_a_bound_ends_it(s3: Service, tmp_path: Path) -> None:
     count = Count(limit=2)
     client = Client(bucket(s3, tmp_path), count)

@@ -42,7 +42,7 @@ def request(source: Source, layout: Layout) -> dict[str, Any]:
                 "prefix": s3.prefix or "",
                 "region": s3.region or DEFAULT_REGION,
                 "inPath": s3.in_path,
-                "aws": s3.aws,
+                "amazon": s3.amazon,
                 "secret": s3.secret_ref or "",
                 "authority": s3.ca_bundle is not None,
             },

@@ -79,7 +79,7 @@ def settings(request: dict[str, Any], access: str, secret: str) -> str:
     s3 = request["s3"]
     made = {
         "type": "s3",
-        "provider": "AWS" if s3["aws"] else "Other",
+        "provider": "AWS" if s3["amazon"] else "Other",
         "endpoint": s3["url"],
         "region": s3["region"],
         "force_path_style": "true" if s3["inPath"] else "false",
@@ -164,7 +164,7 @@ def run() -> None:
                 refresh(request)
             certificates = (folder / CA).read_bytes() if s3["authority"] else b""
             keys = folder if s3["secret"] or s3["authority"] else None
-            bucket = Bucket(s3["url"], s3["bucket"], s3["prefix"], s3["region"], s3["inPath"], keys)
+            bucket = Bucket(s3["url"], s3["bucket"], s3["prefix"], s3["region"], s3["inPath"], keys, bool(s3["secret"]))
             client = Client(bucket, keys=(access, secret) if access else None)
         except (OSError, ValueError) as error:
             answer = {"ready": False, "message": str(getattr(error, "strerror", "") or error)}
