@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from pdshub.archive import tarstream
+from pdshub.archive import carried, tarstream
 from pdshub.archive.plan import Json, Plan
 
 FORMAT = 1  # raise it when equal plans get other images (a test tells): unchanged surveys keep their images by it
@@ -78,7 +78,7 @@ def stream(plan: Plan, part: Part) -> Iterator[bytes]:
     roots = [plan.tail["dataRoots"].get(name, "") for name in plan.sources]
     above: list[tuple[str, bytes]] = []  # directories on the way down that are not written yet
     yield tarstream.directory(b"", (0o755, 0, 0), 0)
-    for d in plan.tree():
+    for d in carried.tree(plan):
         path: str = d["path"]
         if part.tops is not None and path and path.split("/", 1)[0] not in part.tops:
             continue

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pdshub import generation_id
+from pdshub.archive import carried
 from pdshub.archive.catalog import FORMAT, TOP, Image
 from pdshub.archive.plan import Plan
 from pdshub.files import write_text
@@ -26,8 +27,8 @@ def digest_of(images: Sequence[Image], layering: dict[str, Any]) -> str:
 
 def same_images(before: dict[str, Any], plan: Plan, tool: str) -> bool:
     """Whether the images of a former manifest are those that this plan would get."""
-    known = (before.get("plan") or {}).get("digest"), before.get("catalog"), before.get("tool")
-    return known == (plan_digest(plan)[0], FORMAT, tool)
+    known = (before.get("plan") or {}).get("digest"), before.get("catalog"), before.get("tool"), before.get("copies")
+    return known == (plan_digest(plan)[0], FORMAT, tool, carried.digest(plan.path.parent) or None)
 
 
 def plan_digest(plan: Plan) -> tuple[str, int]:
@@ -50,6 +51,7 @@ def build(plan: Plan, images: Sequence[Image], surveyed_at: str, tool: str) -> d
         ],
     }
     digest, size = plan_digest(plan)
+    copies = carried.digest(plan.path.parent)
     findings = Counter(f["severity"] for f in plan.tail["findings"])
     return {
         "schema": SCHEMA,
@@ -57,6 +59,7 @@ def build(plan: Plan, images: Sequence[Image], surveyed_at: str, tool: str) -> d
         "view": plan.header["view"],
         "surveyedAt": surveyed_at,
         "plan": {"digest": digest, "size": size},
+        **({"copies": copies} if copies else {}),
         "images": [
             {
                 "name": i.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -47,7 +48,7 @@ def hold_back(
         if not kept and not alone:
             continue
         held += len(kept) + len(alone)
-        known: Mapping[str, DirRecord] = former.dirs if former is not None else {}
+        known = _known(former, scan)
         new = {i for i in kept if not _had(former, datasets[i].root)}
         for index in sorted(kept):
             dataset = datasets[index]
@@ -72,6 +73,25 @@ def hold_back(
             _put_back(scan, known, read, record)
         scan.order()
     return held
+
+
+def _known(former: Scan | None, scan: Scan) -> Mapping[str, DirRecord]:
+    """The former records, as the present table of attributes numbers them: a source may have become another place, and
+    one that is listed has a table of its own."""
+    if former is None:
+        return {}
+    if scan.attrs[: len(former.attrs)] == former.attrs:
+        return former.dirs
+    number = {attr: at for at, attr in enumerate(scan.attrs)}
+    for attr in former.attrs:
+        if attr not in number:
+            number[attr] = len(scan.attrs)
+            scan.attrs.append(attr)
+    table = [number[attr] for attr in former.attrs]
+    return {
+        path: replace(record, attrs=array("H", (table[at] for at in record.attrs)))
+        for path, record in former.dirs.items()
+    }
 
 
 def _say_doubt(findings: Findings, begin: str, source: str, records: Iterable[DirRecord]) -> None:

@@ -30,7 +30,7 @@ from pdshub.archive.plan import PlanError
 from pdshub.archive.preview import NeedsSurvey
 from pdshub.archive.view import ViewError
 from pdshub.archive.walk import SourceError
-from pdshub.surveyor import checks, previewing
+from pdshub.surveyor import checks, copies, copying, previewing
 from pdshub.surveyor.making import make
 
 Json = dict[str, Any]
@@ -48,8 +48,20 @@ def _diff(task: Json, say: Say) -> Json:
     return diff(Path(task["from"]), Path(task["to"]), int(task["limit"]), say)
 
 
+def _survey(task: Json, say: Say) -> Json:
+    """A survey that knows which sources are copies: it works below the store."""
+    work = Path(task["work"])
+    with copies.beside(work, copies.of(work.parent.parent, task["spec"])):
+        return make(task, say)
+
+
+def _copied(task: Json, say: Say) -> Json:
+    return copying.check(task, say, make)
+
+
 KINDS: Mapping[str, Callable[[Json, Say], Json]] = {
-    "survey": make,
+    "survey": _survey,
+    "copied": _copied,
     "audit": checks.audit,
     "verify": checks.verify,
     "explain": _explain,
