@@ -330,9 +330,10 @@ class Installation(Model):
 
     @property
     def private_ranges(self) -> list[str]:
-        """What is closed beside the addresses that always are: the installation's ranges, and the NFS servers."""
+        """What is closed beside the addresses that always are: the installation's ranges, NFS servers, and buckets'."""
+        ranges = [cidr for bucket in self.archive.buckets for cidr in bucket.ranges]
         servers = [*(r.server for r in self.archive.allowed), *(r.server for r in self.backup.allowed)]
-        return [*self.network.private_ranges, *network_rules.addresses(servers)]
+        return [*self.network.private_ranges, *network_rules.addresses([*servers, *ranges])]
 
 
 def load(path: Path = DEFAULT_PATH, pod_ips: str = "") -> Installation:

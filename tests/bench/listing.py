@@ -87,9 +87,10 @@ def main() -> None:
         with service(folder, sidecar=False) as s3:
             s3.keys(folder / "keys/main")
             fill(folder, args.objects, args.inside)
-            scan, first = survey(s3, folder, None)
-            _, second = survey(s3, folder, scan)
-    print(json.dumps({"first": first, "nothing changed": second}, indent=1))
+            scan: Scan | None = None
+            for what in ("first", "nothing changed"):
+                scan, found = survey(s3, folder, scan)
+                print(json.dumps({what: found}, indent=1), flush=True)
 
 
 if __name__ == "__main__":

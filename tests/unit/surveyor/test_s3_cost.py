@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pdshub.api.view import ArchiveViewSpec
-from pdshub.surveyor import s3_cost
+from pdshub.surveyor import answers, s3_cost
+from pdshub.surveyor.store import Store
+from pdshub.surveyor.surveyor import Surveyor
 
 DAY = date(2026, 1, 1)
 PRICES = json.dumps(
@@ -108,3 +112,20 @@ def test_words() -> None:
     text = s3_cost.words([cost(spec(), None, 1_000_000)])
     assert "1,000" in text and "0.005" in text and "3.65" in text and "main" in text
     assert "nothing" in s3_cost.words([])
+
+
+def test_the_surveyor_says_it_before_it_surveys_and_holds_its_limits(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    store.path.mkdir()
+    store.open()
+    surveyor = Surveyor(store, tmp_path / "sources", keys=tmp_path / "keys")
+    body = {"name": "sbn", "generation": 1, "request": "", "keep": [], "spec": spec(limits={"usdPerMonth": 1}).wire()}
+    surveyor.put(body)
+    (said,) = answers.survey(surveyor).cost
+    assert said.source == "main" and said.requests is None and said.expected == 20_000
+    surveyor.progress.requests = {"main": {"lists": 5000, "gets": 2}}
+    (said,) = answers.survey(surveyor).cost
+    assert (said.requests, said.expected) == (5002, 5000)
+    asyncio.run(surveyor.turn())
+    assert "limits.usdPerMonth" in surveyor.progress.message and surveyor.progress.failures == 1
+    store.close()

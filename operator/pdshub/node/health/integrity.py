@@ -17,7 +17,9 @@ from pdshub.node.health.delivery import Found
 from pdshub.node.health.published import Subject
 from pdshub.node.health.sample import Known, printable
 from pdshub.node.health.write_probe import SUCCEEDED, UNANSWERED, refused
-from pdshub.node.mount import worker
+from pdshub.node.mount import mountinfo, worker
+from pdshub.node.source import s3_mount
+from pdshub.node.source.nfs_requests import S3_TYPE
 
 FIRST = 60.0
 """Seconds after a view or a generation appeared, and until an unfinished proof is tried again."""
@@ -28,7 +30,8 @@ READING_TIMEOUT = READING + 30  # more, where there is a sample
 POINTS = 200  # mounts of one target: more than one only beside live entries
 AGAIN = 5.0
 """Seconds until a file with other bytes and the survey's times is looked at again: longer than the user-space client
-(nfs_fuse.py) remembers times. Over the kernel's own, opening asks the server."""
+(nfs_fuse.py) remembers times. Over the kernel's own, opening asks the server. rclone remembers for longer, and is
+given as long (s3_mount.FORGETS_SECONDS)."""
 _EXAMPLES = 10
 
 INTACT, CHANGING, VIOLATED, INCOMPLETE = "intact", "changing", "violated", "incomplete"
@@ -250,7 +253,12 @@ class Prover:
         again = delivery.doubtful(subject.sample, files["words"], files["sources"])
         if not again:
             return
-        await asyncio.sleep(self._again)
+        mounts = mountinfo.read()
+        in_s3 = any(
+            (there := mountinfo.top(mounts, point)) is not None and there.fstype == S3_TYPE
+            for point, _ in subject.sources.values()
+        )
+        await asyncio.sleep(max(self._again, s3_mount.FORGETS_SECONDS) if in_s3 else self._again)
         try:
             found = (await self._ask(subject, {}, again))["files"]
         except OSError as error:

@@ -30,8 +30,11 @@ _LINE = 64 << 10  # bytes
 _TOKEN = "token"  # noqa: S105 - the name of a file
 SHIM = Path(__file__).with_name("bin")
 """Where rclone finds a fusermount3 that mounts nothing."""
-LIST_SECONDS = 300
-"""What a directory holds is asked for again, when a file in it is opened, after so long."""
+LIST_SECONDS, ATTRIBUTE_SECONDS = 30, 5
+"""After so long the service is asked again what a directory holds, when a file in it is opened, or one that was opened
+is looked at; and the kernel asks rclone again what it knows of a file."""
+FORGETS_SECONDS = 2.0 * (LIST_SECONDS + ATTRIBUTE_SECONDS)
+"""After so long nothing of what was there is remembered: a file that was replaced has its new time."""
 OPTIONS = (
     "--read-only",
     # The time that the listing has. --no-modtime would save nothing more, and give each file the time of the mount:
@@ -41,7 +44,7 @@ OPTIONS = (
     "--vfs-cache-mode=off",
     f"--dir-cache-time={LIST_SECONDS}s",
     "--poll-interval=0",
-    "--attr-timeout=60s",
+    f"--attr-timeout={ATTRIBUTE_SECONDS}s",
     "--vfs-read-chunk-size=8M",
     "--vfs-read-chunk-size-limit=off",
     "--buffer-size=4M",
