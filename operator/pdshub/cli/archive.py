@@ -37,16 +37,16 @@ def _view(kubectl: Kubectl, name: str) -> Json:
     return kubectl.get(VIEWS, name)
 
 
-def _surveyor(kubectl: Kubectl, args: argparse.Namespace) -> tuple[str, str]:
-    """(namespace, deployment) of the view's surveyor. Raises CliError.
+def surveyor(kubectl: Kubectl, name: str, namespace: str = "") -> tuple[str, str]:
+    """(namespace, deployment) of a view's surveyor. Raises CliError, KubectlError.
 
     Only one namespace is asked, the one that a person names, or the view's status, which the operator alone writes.
     Whoever rules another one may put the same labels on a pod of theirs, which would then be told what was meant for
     the surveyor, and answer in its place.
     """
-    view = _view(kubectl, args.view)
+    view = _view(kubectl, name)
     told = ((view.get("status") or {}).get("surveyor") or {}).get("namespace")
-    where = str(args.namespace or told or "")
+    where = str(namespace or told or "")
     for item in kubectl.items("deployments.apps", "-n", where, "-l", SELECTOR) if where else ():
         meta = item["metadata"]
         if meta.get("namespace") == where and any(_is_of(owner, view) for owner in meta.get("ownerReferences") or []):
@@ -57,7 +57,7 @@ def _surveyor(kubectl: Kubectl, args: argparse.Namespace) -> tuple[str, str]:
         why = f"there is none in namespace {where}; -n says where surveyors live, and the operator's log why not"
     else:
         why = "its status names none yet: wait, or say with -n NAMESPACE where surveyors live"
-    raise CliError(f"view {args.view} has no surveyor: {why}")
+    raise CliError(f"view {name} has no surveyor: {why}")
 
 
 def _is_of(owner: Json, view: Json) -> bool:
@@ -76,7 +76,7 @@ def _no_number(text: str) -> None:
 
 def asked(kubectl: Kubectl, args: argparse.Namespace, *command: str, stdin: str | None = None) -> Json:
     """The answer of a command in the surveyor's container. Raises CliError, KubectlError."""
-    namespace, name = _surveyor(kubectl, args)
+    namespace, name = surveyor(kubectl, args.view, args.namespace)
     line = ["pdshub-surveyor", command[0], "--output", "json", *command[1:]]
     text = kubectl.execute(namespace, f"deployment/{name}", "surveyor", line, _tell, stdin)
     try:

@@ -23,6 +23,7 @@ from pdshub.cli import (
     export_compose,
     homes,
     import_docker,
+    migrate,
     plan_aws,
     preview,
     probe,
@@ -83,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     import_docker.arguments(areas, lambda: _common("the namespace of the hub that is made (default: hub)"))
     export_compose.arguments(areas, lambda: _common(OF_HUBS))
     plan_aws.arguments(areas, lambda: _common(OF_HUBS))
+    migrate.arguments(areas, lambda: _common(SURVEYORS))
     log = areas.add_parser(
         "audit", parents=[common], help="who signed in, was refused, entered whose server, was removed"
     )
