@@ -13,7 +13,7 @@ from typing import Any
 
 from pdshub.aws_plan import alternatives, picture, plan, prices, words
 from pdshub.aws_plan.prices import PriceError
-from pdshub.cli import hub_choice, plan_peaks, plan_read, terminal
+from pdshub.cli import hub_choice, plan_move, plan_peaks, plan_read, terminal
 from pdshub.cli.archive import CliError, Said
 from pdshub.cli.census import quantity
 from pdshub.cli.hub_choice import key
@@ -43,9 +43,9 @@ def count(text: str) -> float:
 
 def arguments(areas: Any, common: Callable[[], argparse.ArgumentParser]) -> None:
     """The command line of ``plan``. ``areas``: where commands are added; ``common``: options that every one has."""
-    commands = areas.add_parser("plan", help="what a hub would need and cost elsewhere").add_subparsers(
-        dest="command", required=True, metavar="COMMAND"
-    )
+    commands = areas.add_parser(
+        "plan", help="what a hub would need and cost elsewhere, and how long a move takes"
+    ).add_subparsers(dest="command", required=True, metavar="COMMAND")
     text = "sizing and monthly cost of a running hub at AWS, and four ways compared; nothing is changed or asked of AWS"
     sub = commands.add_parser("aws", parents=[common()], help=text, description=text)
     hub_choice.arguments(sub)
@@ -70,6 +70,8 @@ def arguments(areas: Any, common: Callable[[], argparse.ArgumentParser]) -> None
         "--directory", default="", metavar="DIR", help="also write plan.md, plan.json and plan.svg into DIR"
     )
     sub.set_defaults(run=aws)
+    sub = commands.add_parser("move", parents=[common()], help=plan_move.TEXT, description=plan_move.TEXT)
+    plan_move.arguments(sub, amount, count)
 
 
 def price_file(name: str) -> str:

@@ -323,3 +323,39 @@ def test_amounts(text: str, found: float | None) -> None:
             plan_aws.amount(text)
     else:
         assert plan_aws.amount(text) == found
+
+
+# --- plan move --------------------------------------------------------------------------------------------------------
+
+
+def test_a_move_is_planned_from_the_running_hub(run: Run, where: FakeCluster) -> None:
+    code, out, err = run(where, "plan move --line 1Gbit/s --ttl 60 --days 2 --changes 5%")
+    assert code == 0, err
+    assert "**none**" in out and "10.0 TiB | measured" in out and "2 | measured: the operator's census" in out
+    assert "without a hub" in out and "users are told" in out
+    code, out, _ = run(where, "plan move --line 100Mbit/s --archive-bytes 1Ti -o json")
+    answer = json.loads(out)
+    archive = next(stage for stage in answer["stages"] if stage["key"] == "archive")
+    assert archive["seconds"] == pytest.approx(TI / (12.5e6 * 0.7), abs=1)
+    assert answer["figures"]["archive_bytes"]["how"] == "given" and answer["hub"] == "hub/sbn"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("", "the following arguments are required: --line"),
+        ("--line fast", "'fast' is no speed"),
+        ("--line 1Gbit/s --share 2", "'2': write a part of all"),
+        ("--line 1Gbit/s --ttl soon", "'soon' is no number of seconds"),
+    ],
+)
+def test_a_move_without_a_line(run: Run, where: FakeCluster, words: str, said: str) -> None:
+    code, _, err = run(where, f"plan move {words}")
+    assert code == 2 and said in err
+
+
+def test_what_comes_of_the_cluster_is_text_to_a_plan_of_a_move(run: Run, where: FakeCluster) -> None:
+    where.broken["archiveviews"] = NASTY
+    code, out, _ = run(where, "plan move --line 1Gbit/s")
+    assert code == 0
+    harmless(out)
