@@ -202,7 +202,7 @@ def test_every_view_in_the_manual_is_one() -> None:
 
 PAGES = (
     "data-manager.md", "kubectl-plugin.md", "worked-example.md", "troubleshooting.md", "administrator.md", "import.md",
-    "aws.md",
+    "aws.md", "aws-move.md", "archive/move.md",
 )  # fmt: skip
 
 

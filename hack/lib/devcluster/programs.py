@@ -21,6 +21,7 @@ PACKAGES = (
     *("certbot", "python3-certbot-dns-rfc2136", "knot"),  # its certificates, and a name server that takes updates
     "xorriso",  # images that tell a new virtual machine who it is
     *("nfs-ganesha", "nfs-ganesha-vfs", "fuse3"),  # an NFS server in user space, and what its client there mounts with
+    "rsync",  # copies and deliveries
 )
 """Debian's."""
 PROXY = ROOT / "images/proxy"

@@ -21,7 +21,6 @@ from pdshub.wellknown import CHANGED_BY, GROUP, REFRESH
 
 Json = dict[str, Any]
 REACH_SECONDS, SURVEY_SECONDS, TOLD_SECONDS = 600.0, 86_400.0, 15.0
-MODULE = "pdshub.surveyor.copied"
 NOT_TOLD = "has no source"
 """What the surveyor says (surveyor/copying.py) of a copy that it has not been told of yet."""
 
@@ -206,8 +205,10 @@ class Moving:
     def asked(self, record: Record) -> Json:
         """The answer of the surveyor. Raises CliError, KubectlError."""
         namespace, name = archive.surveyor(self.kubectl, self.view, self.namespace)
-        line = ["python3", "-m", MODULE, "--source", record.source, "--copy", record.copy, "--generation",
-                record.generation, *(["--quick"] if self.quick else [])]  # fmt: skip
+        line = [
+            *("python3", "-m", "pdshub.surveyor.copied", "--source", record.source, "--copy", record.copy),
+            *("--generation", record.generation, *(["--quick"] if self.quick else [])),
+        ]
         end = self.clock() + REACH_SECONDS
         while True:
             try:

@@ -131,7 +131,13 @@ class Seen:
             and place(now) == place(record.wanted)
             and named(sources, record.copy) is None
             and self.reached(record.source)
+            and self.taken_up()
         )
+
+    def taken_up(self) -> bool:
+        """Whether every node on which somebody has the view shows it as it is now: what a node says of a source may be
+        of the place that it was."""
+        return all(node.get("ready") for node in self.status.get("nodes") or [] if node.get("targets"))
 
 
 def decide(seen: Seen) -> Step:

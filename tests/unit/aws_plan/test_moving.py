@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -86,6 +87,14 @@ def test_advice() -> None:
     assert "set its time to live to 60 s" in said(ttl=3600)
     assert "more than a month" in said(line=1e6) and "most of the time" in said(days=40)
     assert "seconds that each home takes beside its bytes" in said(), "what is assumed is said"
+
+
+def test_the_table_of_the_page_is_what_the_figures_make() -> None:
+    page = (Path(__file__).parents[3] / "docs/aws-move.md").read_text()
+    for stage in moving.make(FACTS).stages:
+        row = f"| {stage.what} | {moving.duration(stage.seconds)} | {'**none**' if stage.down else 'yes'} |"
+        assert row in page, f"write: {row}"
+    assert moving.duration(moving.make(FACTS).down) == "10 min" and "Ten minutes without a hub" in page
 
 
 def test_users_are_told_before_each_step_that_they_notice() -> None:

@@ -414,8 +414,14 @@ RECORD = Record("main", GEN, NAS, BUCKET)
 COPIED, GOOD = replace(RECORD, copied=True), replace(RECORD, copied=True, verified=True)
 
 
-def seen(record: Record, sources: list[Object], *, ready: bool = True, pin: str = "") -> Seen:
-    status = {"observedGeneration": 1, "sources": [{"name": s["name"], "ready": ready} for s in sources]}
+def seen(
+    record: Record, sources: list[Object], *, ready: bool = True, pin: str = "", nodes: Sequence[Object] = ()
+) -> Seen:
+    status = {
+        "observedGeneration": 1,
+        "nodes": list(nodes),
+        "sources": [{"name": s["name"], "ready": ready} for s in sources],
+    }
     spec = {"sources": sources, **({"pin": pin} if pin else {})}
     return Seen(record, {"metadata": {"generation": 1}, "spec": spec, "status": status}, sources)
 
@@ -434,6 +440,8 @@ M, T, C = {"name": "main", **NAS}, {"name": "main", **BUCKET}, {"name": "main-co
         (seen(GOOD, [M, C], pin=GEN), "swap"),
         (seen(GOOD, [T, C], pin=GEN), "drop"),
         (seen(GOOD, [T], ready=False, pin=GEN), "follow"),
+        (seen(GOOD, [T], pin=GEN, nodes=[{"targets": 2, "ready": False}]), "follow"),
+        (seen(GOOD, [T], pin=GEN, nodes=[{"targets": 0, "ready": False}, {"targets": 1, "ready": True}]), "survey"),
         (seen(GOOD, [T], pin=GEN), "survey"),
         (seen(replace(GOOD, surveyed=True), [T], pin=GEN), "release"),
         (seen(replace(GOOD, done=True), [T]), "done"),
