@@ -132,5 +132,5 @@ def test_to_a_second_nfs_server(view: Shown, there: Places, tmp_path: Path, note
     assert view.source["nfs"]["server"] == there.second and view.everywhere() == name
     (source,) = view.status["sources"]
     assert source["ready"], source
-    count, errors, held = notebook.run(END).ok().replace("[], ", "[] ").split(" ", 2)
+    count, errors, held = notebook.run(END).ok().split(" ", 2)
     assert (count, errors, held.strip()) == ("1", "[]", "True"), "one content, no error, and the open file goes on"
