@@ -24,7 +24,7 @@ from pdshub.cli.hub_choice import UseError, is_object_name
 from pdshub.cli.kubectl import Kubectl, KubectlError
 from pdshub.cli.migrate_act import Moving, NotTheSame
 from pdshub.cli.migrate_copy import Commands
-from pdshub.cli.migrate_record import Record, named, place
+from pdshub.cli.migrate_record import Record, named, place, within
 from pdshub.cli.migrate_words import words
 from pdshub.cli.words import short
 
@@ -99,7 +99,7 @@ def run(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     if record is not None and record.done:
         raise UseError(f"source {args.source} was moved to {words(record.wanted)}: --back, or --forget, comes first")
     wanted = target(args.to) if args.to else None
-    if record is not None and wanted is not None and place(wanted) != place(record.next):
+    if record is not None and wanted is not None and not within(place(wanted), place(record.next)):
         raise UseError(f"source {args.source} is being moved to {words(record.next)}: --back comes first")
     if record is not None and record.back:
         users_act.tell(f"source {args.source} is being taken back")
@@ -112,7 +112,7 @@ def run(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     )
     moving.commands = copying
     if args.dry_run or not (args.copy or args.copied or begun.copied):
-        return _planned(moving, args, begun, copying, view)
+        return _planned(args, begun, copying, view)
     if args.copy and not begun.copied and not copying.here:
         raise UseError(f"{copying.tool} is not run here: run its commands, then say --copied")
     users_act.confirm(args, _question(begun, copying, args))
@@ -133,7 +133,7 @@ def _begun(view: Json, args: argparse.Namespace, wanted: Json | None, moving: Mo
     copy = f"{args.source}{migrate_record.COPY}"
     if not is_object_name(copy) or len(copy) > 63:
         raise UseError(f"{copy} is no name of a source: the copy has it while it is compared")
-    if place(now) == place(wanted):
+    if within(place(wanted), place(now)):
         raise UseError(f"source {args.source} is {words(wanted)} already")
     if (view.get("spec") or {}).get("form", "catalog") == "live":
         raise CliError(f"view {args.view} is live: it has no generation that a copy could be compared with")
@@ -148,7 +148,7 @@ def _begun(view: Json, args: argparse.Namespace, wanted: Json | None, moving: Mo
         )
     if named(moving.written(view), copy) is not None:
         raise UseError(f"the view has a source {copy}: the copy needs that name")
-    return Record(args.source, shown, migrate_record.plain(now), wanted)
+    return Record(args.source, shown, migrate_record.plain(now), moving.learned(copy, wanted))
 
 
 def _question(record: Record, copying: Commands, args: argparse.Namespace) -> str:
@@ -168,12 +168,8 @@ def _answer(args: argparse.Namespace, record: Record | None, state: str, **more:
     }  # fmt: skip
 
 
-def _planned(moving: Moving, args: argparse.Namespace, record: Record, copying: Commands, view: Json) -> Said:
+def _planned(args: argparse.Namespace, record: Record, copying: Commands, view: Json) -> Said:
     counts = (((view.get("status") or {}).get("generation") or {}).get("counts")) or {}
-    if not record.verified:
-        target_name = {**record.next, "name": record.copy}
-        if named(moving.written(view), record.copy) is None:  # whether the API server would take it
-            moving.write(lambda sources: [*sources, target_name], dry_run=True)
     seen, at = short(record.generation), args.at or f"/mnt/{record.source}"
     lines = [
         f"source {record.source}: {words(record.former)} -> {words(record.next)}",

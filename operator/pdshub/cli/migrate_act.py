@@ -92,8 +92,8 @@ class Moving:
 
         change.apply(self.kubectl, [VIEWS, self.view], gone)
 
-    def write(self, make: Callable[[list[Json]], list[Json]], *, dry_run: bool = False) -> None:
-        """Writes the sources anew where people write them. Raises KubectlError, CliError."""
+    def write(self, make: Callable[[list[Json]], list[Json]], *, dry_run: bool = False) -> list[Json]:
+        """Writes the sources anew where people write them; as they are then. Raises KubectlError, CliError."""
         where, path = self.holder(self.kubectl.get(VIEWS, self.view))
         by = {CHANGED_BY: change.by(self.kubectl, ["migrate", "archive", self.view])}
 
@@ -106,7 +106,16 @@ class Moving:
                 return []
             return [{"op": "replace", "path": change.pointer(*path), "value": wanted}, *change.noted(found, by)]
 
-        change.apply(self.kubectl, where, of, dry_run=dry_run)
+        found: Any = change.apply(self.kubectl, where, of, dry_run=dry_run)
+        for step in path:
+            found = found[step]
+        return [dict(each) for each in found]
+
+    def learned(self, name: str, source: Json) -> Json:
+        """A source as the API server would keep it, with what it adds by itself. Raises KubectlError where it would
+        not, CliError."""
+        added = self.write(lambda sources: [*sources, {**source, "name": name}], dry_run=True)
+        return migrate_record.plain(named(added, name) or source)
 
     def pin(self, generation: str | None) -> None:
         """Holds the view, or lets it go. Raises KubectlError."""

@@ -88,6 +88,13 @@ def place(source: Mapping[str, Any]) -> Json:
     return {kind: source[kind] for kind in KINDS if isinstance(source.get(kind), dict)}
 
 
+def within(said: Any, kept: Any) -> bool:
+    """Whether what somebody wrote is what is kept, to which the API server may have added what it adds by itself."""
+    if isinstance(said, Mapping) and isinstance(kept, Mapping):
+        return all(key in kept and within(value, kept[key]) for key, value in said.items())
+    return bool(said == kept)
+
+
 def plain(source: Mapping[str, Any]) -> Json:
     """A source without its name."""
     return {key: value for key, value in source.items() if key != "name"}

@@ -24,10 +24,20 @@ from tests.unit.cli.fake_cluster import KINDS, FakeCluster, Object
 
 KINDS |= {"deployments.apps": "deployment"}
 GEN, OTHER = f"sha256:{'ab' * 32}", f"sha256:{'cd' * 32}"
-NAS = {"nfs": {"server": "nas.example.org", "export": "/pds-main"}}
-BUCKET = {"s3": {"bucket": "pds-archive", "prefix": "main", "region": "us-east-1", "secretRef": "archive-keys"}}
-SECOND = {"nfs": {"server": "second.example.org", "export": "/pds-main"}}
-EXTRA = {"name": "extra", "nfs": {"server": "nas.example.org", "export": "/pds-extra"}}
+ADDED = {"port": 2049, "version": "4.2"}
+NAS = {"nfs": {"server": "nas.example.org", "export": "/pds-main", **ADDED}}
+ENDPOINT = "https://s3.amazonaws.com"
+BUCKET = {
+    "s3": {
+        "endpoint": ENDPOINT,
+        "bucket": "pds-archive",
+        "prefix": "main",
+        "region": "us-east-1",
+        "secretRef": "archive-keys",
+    }
+}
+SECOND = {"nfs": {"server": "second.example.org", "export": "/pds-main", **ADDED}}
+EXTRA = {"name": "extra", "nfs": {"server": "nas.example.org", "export": "/pds-extra", **ADDED}}
 SAME = {"files": 9, "bytes": 90, "byLabel": 4, "bySample": 2, "bySource": 3, "bySize": 0, "labelsWrong": 0, "wrong": 0,
         "examples": [], "generation": GEN, "rehearsed": GEN, "equal": True}  # fmt: skip
 
@@ -73,6 +83,17 @@ class MoveCluster(FakeCluster):
                     super().run(*arguments, seconds=seconds, stdin=stdin)
                 raise KeyboardInterrupt
         return super().run(*arguments, seconds=seconds, stdin=stdin)
+
+    def _patched(self, kind: str, space: str, name: str, operations: list[Object], dry_run: bool) -> Object:
+        """The API server adds what the CRD says."""
+        for operation in operations:
+            if operation["path"].endswith("/sources"):
+                for source in operation["value"]:
+                    if "nfs" in source:
+                        source["nfs"] = {"port": 2049, "version": "4.2", **source["nfs"]}
+                    else:
+                        source["s3"] = {"endpoint": "https://s3.amazonaws.com", **source["s3"]}
+        return super()._patched(kind, space, name, operations, dry_run)
 
     def execute(self, namespace: str, target: str, container: str, command: Sequence[str],
                 told: Callable[[str], None], stdin: str | None = None) -> str:  # fmt: skip
@@ -133,7 +154,9 @@ Call = Callable[[MoveCluster, str], tuple[int, str, str]]
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
     for name, body in (("bucket", BUCKET), ("second", SECOND)):
-        (tmp_path / f"{name}.yaml").write_text(json.dumps(body))
+        ((kind, said),) = body.items()  # as people write it: without what the API server adds
+        plain = {key: value for key, value in said.items() if key not in ("endpoint", *ADDED)}
+        (tmp_path / f"{name}.yaml").write_text(json.dumps({kind: plain}))
 
     def run(where: MoveCluster, line: str) -> tuple[int, str, str]:
         monkeypatch.setattr(main, "Kubectl", lambda flags: where)
@@ -376,6 +399,17 @@ def test_a_target_that_is_none(call: Call, tmp_path: Path, text: str, said: str)
     (tmp_path / "x.yaml").write_text(text)
     code, _, err = call(MoveCluster(), PLAN.replace("bucket", "x"))
     assert code == 2 and said in err
+
+
+def test_the_same_file_goes_on_with_what_the_api_server_added(call: Call) -> None:
+    where = MoveCluster()
+    where.set(answer={**SAME, "equal": False, "rehearsed": OTHER})
+    assert call(where, LINE)[0] == 1
+    where.set(answer=dict(SAME))
+    assert call(where, LINE)[0] == 0, "by the same command as before"
+    moved(where)
+    code, _, err = call(where, LINE)
+    assert code == 2 and "--back, or --forget, comes first" in err
 
 
 def test_what_waits_is_decided_first(call: Call) -> None:
