@@ -53,6 +53,11 @@ def saved(cluster: Cluster, sample: dict[str, Any]) -> Iterator[Cluster]:
         yield cluster
     finally:
         cluster.dismiss(SPACE, HUB)
+        # a move that a test left half way would meet the next run of these tests, whose names are the same
+        going = json.dumps({"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
+        for volume in cluster.items("pv"):
+            if (volume["spec"].get("claimRef") or {}).get("namespace") == SPACE:
+                cluster.kubectl("patch", "pv", volume["metadata"]["name"], "-p", going)
 
 
 def plugin(cluster: Cluster, *words: str, timeout: float = 600) -> str:

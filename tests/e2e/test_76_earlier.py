@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import requests
 from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.conftest import namespace, person, variant, wait_ready
 from tests.e2e.hubclient import Person
+from tests.pages import FOLDER
 from tests.pictures import PROGRAM, Browser, browser
 
 pytestmark = pytest.mark.long
@@ -30,6 +32,8 @@ from pathlib import Path
 print(sorted(f"{p.relative_to(Path.home())} {p.read_text()}" for p in Path.home().rglob("x.txt")))
 """
 PEOPLE = ("ada", "bela")
+PICTURES = bool(os.environ.get("PDSHUB_PICTURES"))
+"""Whether the pictures of the manual are taken anew, as in test_66_pages.py."""
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +110,18 @@ def test_somebody_looks_and_brings_a_file_back_while_their_server_runs(people: d
     found = eventually(lambda: files(ada), lambda text: "first of ada" in text, within=120, what="the file is back")
     print(f"one file back by its owner after {time.monotonic() - began:.0f} s")
     assert "notebooks/x.txt second of ada" in found and "restored-" in found, "beside what is there"
+
+
+@pytest.mark.skipif(not PROGRAM, reason="needs chromium")
+def test_the_page_as_somebody_sees_it(people: dict[str, Person], eyes: Browser) -> None:
+    ada = people["ada"]
+    version = listed(ada)
+    eyes.let_in(ada.address, ada.session.cookies)
+    eyes.open(ada.url(f"/hub/earlier?version={version}&path=notebooks"), "x.txt")
+    text = eyes.text()
+    assert "<b>bold.txt" in text, "a name is a name, and not a page's"
+    if PICTURES:
+        eyes.picture(FOLDER / "earlier.png")
 
 
 def test_nobody_gets_anything_of_somebody_else(cluster: Cluster, people: dict[str, Person]) -> None:
@@ -215,6 +231,8 @@ def test_jupyterlab_warns_before_a_restore_in_place_stops_the_server(
             what="the warning",
         )
         assert ada.model()["servers"][""]["ready"], "it goes on meanwhile"
+        if PICTURES:
+            eyes.picture(FOLDER / "before-a-restore.png")
     assert "Your server is stopped then" in ada.page("/hub/home")
     done = eventually(
         lambda: cluster.get("hubrestore", "over", SPACE).get("status", {}),

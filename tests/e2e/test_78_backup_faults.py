@@ -147,6 +147,21 @@ class Estate:
         )
         return found
 
+    def node_again(self) -> None:
+        """The node is started anew, and all on it dies; the API server is back."""
+        self.cluster.engine("restart", "-t", "1", self.cluster.facts["NODE_CONTAINER"])
+        eventually(lambda: self.cluster.kubectl("get", "--raw", "/readyz"), within=300, what="the API server is back")
+
+    def ada_again(self) -> None:
+        """ada is at work again, at the address that the node has then."""
+        wait_ready(self.cluster, self.hub, self.space, 600)
+        self.ada = eventually(
+            lambda: person(self.cluster, "ada", self.hub, self.space), within=240, what="ada signs in"
+        )
+        if self.ada.model().get("servers"):  # of before
+            self.ada.stop()
+        self.ada.start()
+
     def is_well(self) -> None:
         """The invariant: the next run succeeds by itself, nothing is locked, and what was saved comes back."""
         status = self.ended(self.ask())
@@ -440,15 +455,13 @@ def test_two_hubs_with_one_repository(estate: Estate, cluster: Cluster) -> None:
 
 
 @pytest.mark.alone
-def test_the_node_is_started_anew_in_the_middle(estate: Estate, cluster: Cluster) -> None:
+def test_the_node_is_started_anew_in_the_middle(estate: Estate) -> None:
     name = estate.ask()
     estate.pod_of(estate.at(name, "i0"))
-    cluster.engine("restart", "-t", "1", cluster.facts["NODE_CONTAINER"])
-    eventually(lambda: cluster.kubectl("get", "--raw", "/readyz"), within=300, what="the API server is back")
+    estate.node_again()
     status = estate.ended(name, within=900)
     assert status["phase"] in ("Completed", "PartiallyCompleted"), status
-    wait_ready(cluster, HUB, SPACE, 600)
-    estate.ada.start()
+    estate.ada_again()
     estate.is_well()
 
 

@@ -146,8 +146,13 @@ def test_a_drill_that_reaches_nothing_accuses_nobody(estate: Estate) -> None:
     number = begun(estate)
     verdict = over(estate, number)
     assert not verdict["ok"] and verdict["reason"] in ("Unreachable", "Locked"), verdict
-    said = estate.cluster.condition("pdshub", HUB, "RestoreVerified", SPACE)
-    assert said["status"] == "False" and said["reason"] != "Damaged", said
+    said = eventually(
+        lambda: estate.cluster.condition("pdshub", HUB, "RestoreVerified", SPACE),
+        lambda found: found["status"] == "False",
+        within=60,
+        what="it is not verified",
+    )
+    assert said["reason"] != "Damaged", said
     estate.service.start()
     drills(estate, OFTEN)
     is_proved(estate)
@@ -219,15 +224,13 @@ def test_the_operator_is_killed_in_a_restore(estate: Estate, when: str) -> None:
 
 
 @pytest.mark.alone
-def test_the_node_is_started_anew_in_a_restore(estate: Estate, cluster: Cluster) -> None:
+def test_the_node_is_started_anew_in_a_restore(estate: Estate) -> None:
     name = estate.ask("HubRestore", user="ada", path="precious.bin")
     eventually(lambda: estate.status(name, "hubrestore").get("job"), within=240, every=0.1, what="a Job")
-    cluster.engine("restart", "-t", "1", cluster.facts["NODE_CONTAINER"])
-    eventually(lambda: cluster.kubectl("get", "--raw", "/readyz"), within=300, what="the API server is back")
+    estate.node_again()
     status = estate.ended(name, "hubrestore", 900)
     assert status["phase"] == "Completed", status
-    wait_ready(cluster, HUB, SPACE, 600)
-    estate.ada.start()
+    estate.ada_again()
     with estate.ada.kernel() as kernel:
         places = "import pathlib; print(*[p.name for p in pathlib.Path.home().glob('restored-*')])"
         assert kernel.run(places).ok().split() == [status["place"]], "one place, and no half of another"

@@ -19,7 +19,7 @@ AT_ONCE = 200
 
 def make(job: Job) -> JobAnswer:
     """Action init: the repository is there afterwards, with this key. One that is there is left as it is, but for an
-    index that cannot be read, and so is one that the key does not open. Raises Failed: WrongKey and others."""
+    index that cannot be read, and so is one that the key does not open. Raises Failed: WrongKey, ReadOnly, others."""
     removed = -1
     try:
         removed = repository.greet(job.restic, job.words, unlock=job.request.unlock, beside=True)
@@ -27,6 +27,7 @@ def make(job: Job) -> JobAnswer:
         if error.reason != "NoRepository":
             raise
     if removed >= 0:
+        takes(job)
         return job.answer(mended(job) or "the repository was there already", unlocked=removed)
     if repository.discard_unfinished(job.request):
         job.words.say("took away keys that a killed program had made, and of which no repository came")
@@ -40,6 +41,17 @@ def make(job: Job) -> JobAnswer:
             raise (error if second.reason == "NoRepository" else second) from None
         return job.answer("another hub made the repository in the same moment")
     return job.answer("made the repository")
+
+
+def takes(job: Job) -> None:
+    """Whether the repository takes a lock, so that a run of many homes ends here where it takes nothing. Somebody
+    else's lock is for whoever meets it. Raises Failed: ReadOnly, Full, Deadline."""
+    try:
+        job.restic.run("cat", "--retry-lock", "0s", "config")
+    except Failed as error:
+        if error.reason in ("ReadOnly", "Full"):
+            raise
+        job.ending.check()
 
 
 def mended(job: Job) -> str:

@@ -41,7 +41,7 @@ ACTIONS: dict[str, Callable[[Job], JobAnswer]] = {
     "keys": recovery.keys,
     "recover": recovery.recover,
 }
-WRITING = ("backup", "forget")
+WRITING = ("init", "backup", "forget")
 """Actions that are of no use where nothing can be written."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from typing import IO, Any, NamedTuple
 
 from pdshub.backup.access import Access
 from pdshub.backup.ending import Ending
-from pdshub.backup.verdict import INTERRUPTED, Failed, failed, judge
+from pdshub.backup.verdict import INTERRUPTED, Failed, failed, judge, patience
 from pdshub.backup.words import Words
 
 LONGEST = 4 << 20
@@ -28,9 +29,6 @@ KEPT = 40
 """Last words that are kept."""
 LOCK_WAIT = "2m"
 """How long restic waits for somebody else's lock: another hub's prune, as a rule."""
-HOPELESS = ("Full", "ReadOnly")
-"""What no second try makes better within minutes; restic would try for a quarter of an hour."""
-TRIES = 4
 LOGGED = 4096
 """Bytes of ssh's words that are read."""
 CANCELED = "context canceled"
@@ -141,7 +139,7 @@ class Restic:
         self, process: subprocess.Popen[bytes], stream: Stream, on_error: Callable[[Record], None] | None
     ) -> None:
         assert process.stderr is not None  # noqa: S101 a pipe
-        hopeless = 0
+        tried, began = 0, 0.0
         with process.stderr as pipe:
             while line := pipe.readline(LONGEST):
                 found = record(line)
@@ -150,9 +148,10 @@ class Restic:
                     stream.words.append(self._words.clean(text))
                 if found and found.get("message_type") == "error" and on_error:
                     on_error(found)
-                if "retrying after" in text and judge(1, text)[0] in HOPELESS:
-                    hopeless += 1
-                    if hopeless == TRIES:
+                if limit := patience(text):
+                    tried, began = tried + 1, began or time.monotonic()
+                    over = tried >= limit.tries and time.monotonic() - began >= limit.seconds
+                    if over and process.poll() is None:
                         self._ending.interrupt(process)
 
     def run(

@@ -120,6 +120,8 @@ _WORDS = (
         "the server refuses to write or to delete",
     ),
 )
+_NOTHING_NEW = _word(r"Save\(<lock/", "ReadOnly", "it can be read, and it takes nothing new")
+"""The words of a server that does not say why. A lock is the first and the smallest thing that is written."""
 _REFUSED = "the server refuses the keys of the Secret, or they may not see this place"
 
 
@@ -130,12 +132,36 @@ def judge(code: int, words: str, *, contact: bool = False) -> tuple[Reason, str]
     """
     if code in _CODES:
         return _CODES[code]
-    for word in _WORDS:
+    for word in (*_WORDS, _NOTHING_NEW):
         if word.pattern.search(words):
             if contact and word.reason == "ReadOnly":
                 return "Unreachable", _REFUSED
             return word.reason, word.help
     return ("Deadline", "it was interrupted") if code == INTERRUPTED else ("Failed", "")
+
+
+class Patience(NamedTuple):
+    """How long restic may try in vain: so many times at least, and for so many seconds."""
+
+    tries: int
+    seconds: float
+
+
+IN_VAIN = Patience(4, 0.0)
+"""Where the server says why it takes nothing."""
+UNSAID = Patience(2, 60.0)
+"""Where it does not: it may be better in a moment."""
+
+
+def patience(text: str) -> Patience | None:
+    """How long restic may try again what a line of it says that it does; None: as long as it likes, a quarter of an
+    hour, as the network may come back. Where nothing is taken that is too long: it is so in each Job of the run."""
+    if "retrying after" not in text:
+        return None
+    reason, sentence = judge(1, text)
+    if reason not in ("Full", "ReadOnly"):
+        return None
+    return UNSAID if sentence == _NOTHING_NEW.help else IN_VAIN
 
 
 def failed(code: int, words: str, *, contact: bool = False) -> Failed:

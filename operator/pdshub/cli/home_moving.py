@@ -97,14 +97,21 @@ class Moving:
         home_claims.unused(self.kubectl, self.namespace, list(found.claims.values()))
 
     def let_in(self, record: Record) -> None:
-        """Lets the owner in again, where the move kept them out. Raises CliError, KubectlError."""
+        """Lets the owner in again, where the move kept them out, and waits until the hub does: who is told that it is
+        done signs in at once. Raises CliError, KubectlError."""
         if not record.fenced:
             return
-        hub = self.kubectl.get(HUBS, key(self.hub)[1], "-n", self.namespace)
-        plan = users_plan.suspend(users_act.read_roll(self.kubectl, hub), [record.user], undo=True)
-        users_act.write(self.kubectl, hub, plan, ["homes", "move", record.user], dry_run=False)
+        kubectl = self.kubectl
+        hub = kubectl.get(HUBS, key(self.hub)[1], "-n", self.namespace)
+        plan = users_plan.suspend(users_act.read_roll(kubectl, hub), [record.user], undo=True)
+        after = users_act.write(kubectl, hub, plan, ["homes", "move", record.user], dry_run=False)
         for said in plan.notes:
             users_act.tell(f"note: {said}")
+        waited = enforced.wait(
+            kubectl, after, lambda people: all(w.shown(people) for w in plan.wanted), FENCE_SECONDS, users_act.tell
+        )
+        if waited.state.kind != enforced.DONE:
+            users_act.tell(f"note: {record.user} is not let in yet: {waited.state.words}")
 
     def steps(self, record: Record, looked: Json) -> tuple[Record, Json | None]:
         """Does what is left to do. ``looked``: what a look at the home counted. The record, and what was copied.

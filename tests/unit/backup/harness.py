@@ -80,6 +80,21 @@ def server(argv: list[str], port: int, log: Path, environ: dict[str, str] | None
             process.wait()
 
 
+@contextmanager
+def small(folder: Path, size: str) -> Iterator[None]:
+    """A file system of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], capture_output=True, check=False
+    )
+    if done.returncode:
+        pytest.skip("needs root to mount a small file system")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
 @dataclass
 class Ran:
     """What one Job did."""

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.unit.backup.harness import PASSWORD, Hub, filled, restic
+from tests.unit.backup.harness import PASSWORD, Hub, filled, restic, small
 
 
 def packs(hub: Hub) -> list[Path]:
@@ -106,21 +104,6 @@ def test_the_key_that_does_not_fit_changes_nothing(hub: Hub) -> None:
         hub.run(action).bad("WrongKey")
     hub.secret("key/key", "")
     hub.run("list").bad("BadRequest")
-
-
-@contextmanager
-def small(folder: Path, size: str) -> Iterator[None]:
-    """A file system of its own."""
-    folder.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], capture_output=True, check=False
-    )
-    if done.returncode:
-        pytest.skip("needs root to mount a small file system")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 def test_a_full_repository_is_said_and_used_again_when_it_has_room(empty: Hub) -> None:

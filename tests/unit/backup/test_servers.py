@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from pdshub.backup import access, repository
+from pdshub.backup import access, repository, verdict
 from tests.programs import built, system
-from tests.unit.backup.harness import Hub, filled, free_port, rclone, server
+from tests.unit.backup.harness import Hub, filled, free_port, rclone, server, small
 from tests.unit.door.certificates import Authority
 
 KEY, SECRET = "AKIAPDSHUBTESTS", "a/secret+key=of the tests"
@@ -40,10 +41,10 @@ def certified(folder: Path) -> tuple[Path, Path, bytes]:
     return folder / "cert.pem", folder / "key.pem", authority.pem
 
 
-@pytest.fixture
-def s3(tmp_path: Path) -> Iterator[Hub]:
-    """A bucket of a service that speaks TLS with a certificate of a private CA."""
-    (tmp_path / "buckets/backups").mkdir(parents=True)
+@contextmanager
+def bucket(tmp_path: Path) -> Iterator[Hub]:
+    """A hub whose repository is in a bucket of a service that speaks TLS with a certificate of a private CA."""
+    (tmp_path / "buckets/backups").mkdir(parents=True, exist_ok=True)
     (tmp_path / "sidecar").mkdir()
     port, (cert, key, ca) = free_port(), certified(tmp_path / "tls")
     words = ["--port", f"127.0.0.1:{port}", "--cert", str(cert), "--key", str(key), "--quiet"]
@@ -55,6 +56,13 @@ def s3(tmp_path: Path) -> Iterator[Hub]:
     hub.secret("repository/secret-access-key", f"{SECRET}\n")
     hub.secret("ca/ca.crt", ca.decode())
     with server(argv, port, tmp_path / "s3.log", environ):
+        yield hub
+
+
+@pytest.fixture
+def s3(tmp_path: Path) -> Iterator[Hub]:
+    """Such a hub."""
+    with bucket(tmp_path) as hub:
         yield hub
 
 
@@ -76,6 +84,23 @@ def test_s3_refuses_wrong_keys_and_a_stranger_is_not_believed(s3: Hub, monkeypat
     s3.more["ca"] = True
     s3.location = s3.location.replace("/backups/", "/no-such-bucket/")
     assert s3.run("list").answer.reason in ("Unreachable", "NoRepository")
+
+
+def test_a_service_that_takes_nothing_new_and_does_not_say_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It calls a read-only disk an internal error, and asks to be asked again."""
+    monkeypatch.setattr(verdict, "UNSAID", verdict.Patience(1, 0.0))
+    buckets = tmp_path / "buckets"
+    with small(buckets, "64m"), bucket(tmp_path) as hub:
+        hub.run("init").good()
+        filled(hub.home)
+        hub.run("backup").good()
+        subprocess.run(["mount", "-o", "remount,ro", buckets], check=True)
+        for action in ("init", "backup"):
+            assert "takes nothing new" in hub.run(action).bad("ReadOnly").message
+        subprocess.run(["mount", "-o", "remount,rw", buckets], check=True)
+        hub.run("backup").good()
+        answer = hub.run("list").good()
+        assert (len(answer.snapshots), answer.unlocked) == (2, 0)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from pdshub.api.backup import ItemStatus, Unread
 from pdshub.api.backup_job import LONGEST_ANSWER, JobAnswer, JobEntry, JobSnapshot
 from pdshub.backup.answer import fitted
-from pdshub.backup.verdict import judge
+from pdshub.backup.verdict import IN_VAIN, UNSAID, Patience, judge, patience
 from pdshub.backup.words import Words, plain
 
 REAL = (
@@ -22,6 +22,10 @@ REAL = (
     (1, "mkdir /repository/data: read-only file system", "ReadOnly"),
     (1, "unable to remove snapshot: blob not removed, server response: 403 Forbidden (403)", "ReadOnly"),
     (1, "client.PutObject: Access Denied.", "ReadOnly"),
+    (1, "Save(<lock/a668>) returned error, retrying after 1s: client.PutObject: We encountered an internal error, "
+     "please try again.", "ReadOnly"),
+    (1, "Save(<lock/a668>) returned error, retrying after 1s: dial tcp 10.0.0.1:443: connection refused",
+     "Unreachable"),
     (1, "Fatal: unable to open config file: Stat: Get \"http://h\": dial tcp: lookup h: no such host", "Unreachable"),
     (1, "Stat: The specified bucket does not exist", "Unreachable"),
     (1, "Fatal: unable to open repository at rest:https://x/: Get: x509: certificate signed by unknown authority",
@@ -54,6 +58,24 @@ REAL = (
 @pytest.mark.parametrize(("code", "words", "reason"), REAL)
 def test_restics_words_have_a_reason(code: int, words: str, reason: str) -> None:
     assert judge(code, words)[0] == reason
+
+
+AGAIN = "returned error, retrying after 1.13s: "
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        (f"Save(<data/ab>) {AGAIN}no space left on device", IN_VAIN),
+        (f"Save(<lock/ab>) {AGAIN}client.PutObject: Access Denied.", IN_VAIN),
+        (f"Save(<lock/ab>) {AGAIN}client.PutObject: We encountered an internal error, please try again.", UNSAID),
+        (f"Save(<data/ab>) {AGAIN}client.PutObject: We encountered an internal error, please try again.", None),
+        (f"Save(<lock/ab>) {AGAIN}dial tcp 10.0.0.1:443: connection refused", None),
+        ("Save(<lock/ab>) failed: Access Denied.", None),
+    ],
+)
+def test_how_long_restic_may_try_again(text: str, limit: Patience | None) -> None:
+    assert patience(text) == limit
 
 
 def test_who_refuses_the_first_call_is_as_good_as_unreachable() -> None:

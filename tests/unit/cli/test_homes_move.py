@@ -14,6 +14,7 @@ import pytest
 from pdshub.cli import home_move, home_moving, home_record
 from pdshub.cli.home_move import MoveError, Seen
 from pdshub.cli.home_record import MOVE, Record
+from pdshub.cli.hub_choice import HUBS
 from tests.unit.cli import backup_cluster
 from tests.unit.cli.backup_cluster import ADA, BackupCluster
 from tests.unit.cli.fake_cluster import KINDS, Object
@@ -187,6 +188,35 @@ def test_nobody_is_let_in_between(call: Call) -> None:
     copying = seen.index(("create PersistentVolumeClaim", True))
     last = max(n for n, (what, _) in enumerate(seen) if "Claim" in what or "claim" in what)
     assert all(out for _, out in seen[copying : last + 1])
+
+
+def operator_that_sleeps(where: MoveCluster, looks: int) -> None:
+    """From the moment the owner is to be let in, for so many looks at the hub, the operator does nothing."""
+    real, left = where._run, [looks]
+
+    def run(arguments: tuple[str, ...], seconds: float | None, stdin: str) -> str:
+        if arguments[0] == "patch" and where.users.get("suspended") and '"/spec/users/suspended' in stdin:
+            where.set(works=False)
+        if arguments[:2] == ("get", HUBS) and not where.works:
+            left[0] -= 1
+            if not left[0]:
+                where.set(works=True).operate()
+        return real(arguments, seconds, stdin)
+
+    where.__dict__["_run"] = run
+
+
+@pytest.mark.parametrize(("looks", "late"), [(3, False), (1 << 30, True)])
+def test_done_means_that_the_owner_is_let_in(
+    call: Call, monkeypatch: pytest.MonkeyPatch, looks: int, late: bool
+) -> None:
+    where = MoveCluster()
+    operator_that_sleeps(where, looks)
+    monkeypatch.setattr(home_moving, "FENCE_SECONDS", 0.2 if late else 60)
+    code, out, err = call(where, LINE)
+    people = json.loads(where.found("configmap", "sbn-people")["data"]["people.json"])
+    assert code == 0 and not where.users["suspended"], err
+    assert (ADA in people["suspended"]) is late and (f"note: {ADA} is not let in yet" in out + err) is late
 
 
 def test_the_pods(call: Call) -> None:

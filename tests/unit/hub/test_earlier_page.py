@@ -109,6 +109,8 @@ def test_a_home_is_listed_looked_into_and_brought_back(hub: Hub) -> None:
     assert (asked["what"], asked["path"], asked["user"]) == ("restore", HOSTILE, "ada")
     assert answer(hub, "ada", done=False, message="It waits for its turn.") == 204
     assert "It waits for its turn." in page(hub, "ada")
+    assert answer(hub, "ada", done=False, message="It is being brought back.") == 204
+    assert page(hub, "ada").count("It is being brought back.") == 1, "nothing is said twice"
     assert answer(hub, "ada", message="It is in restored-2026-03-10 of your home: 1 files.") == 204
     assert "It is in restored-2026-03-10 of your home" in page(hub, "ada")
 

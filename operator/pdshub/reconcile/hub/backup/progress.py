@@ -24,7 +24,7 @@ RETRIES = 2
 """How often what was interrupted is begun anew."""
 MOMENTARY = ("Locked", "Unreachable")
 """Reasons that may be gone in a minute: a Job that says one is begun anew as often."""
-OF_ALL = ("NoRepository", "WrongKey", "Unreachable", "NotStarted", "Refused")
+OF_ALL = ("NoRepository", "WrongKey", "Unreachable", "ReadOnly", "NotStarted", "Refused")
 """Reasons that would be those of the next item too: the repository is looked at again before that is tried. So a run
 of a thousand homes does not ask a server that is away a thousand times, nor wait as often for a pod that a quota
 refuses."""

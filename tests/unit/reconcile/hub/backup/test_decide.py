@@ -219,7 +219,7 @@ def test_a_job_that_was_never_made_is_made_and_counts_as_no_attempt(name: str) -
 
 
 @pytest.mark.parametrize(
-    "reason", ["Unreachable", "WrongKey", "NoRepository", "NotStarted", "Refused", "Full", "Failed"]
+    "reason", ["Unreachable", "WrongKey", "NoRepository", "ReadOnly", "NotStarted", "Refused", "Full", "Failed"]
 )
 def test_what_is_wrong_with_the_repository_is_looked_at_before_the_next_item(reason: str) -> None:
     """So a run of a thousand homes ends soon where the server is away, and goes on where one home was the matter."""
