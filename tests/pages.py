@@ -20,5 +20,7 @@ HEADINGS = {
     "not-running": "Your server is not running",
     "first-start": "Welcome",
     "full-home": "Your home has no room left",
+    "earlier": "Earlier versions of your files",
+    "before-a-restore": "Save All",
 }
 """Name of the picture -> words on the page."""

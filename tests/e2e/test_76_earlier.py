@@ -15,7 +15,7 @@ import requests
 from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.conftest import namespace, person, variant, wait_ready
 from tests.e2e.hubclient import Person
-from tests.pages import FOLDER
+from tests.pages import FOLDER, HEADINGS
 from tests.pictures import PROGRAM, Browser, browser
 
 pytestmark = pytest.mark.long
@@ -119,7 +119,7 @@ def test_the_page_as_somebody_sees_it(people: dict[str, Person], eyes: Browser) 
     eyes.let_in(ada.address, ada.session.cookies)
     eyes.open(ada.url(f"/hub/earlier?version={version}&path=notebooks"), "x.txt")
     text = eyes.text()
-    assert "<b>bold.txt" in text, "a name is a name, and not a page's"
+    assert HEADINGS["earlier"] in text and "<b>bold.txt" in text, "a name is a name, and not a page's"
     if PICTURES:
         eyes.picture(FOLDER / "earlier.png")
 
@@ -226,7 +226,7 @@ def test_jupyterlab_warns_before_a_restore_in_place_stops_the_server(
         cluster.apply({"apiVersion": "pdshub.dev/v1alpha1", "kind": "HubRestore", "metadata": meta, "spec": spec})
         eventually(
             eyes.text,
-            lambda text: "Your server is stopped then" in text and "Save All" in text,
+            lambda text: "Your server is stopped then" in text and HEADINGS["before-a-restore"] in text,
             within=40,
             what="the warning",
         )
