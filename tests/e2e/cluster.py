@@ -141,6 +141,24 @@ class Cluster:
         table = self.node("cat", "/proc/1/mountinfo")
         return [line for line in table.splitlines() if "archive.pdshub.dev" in line or "pdshub~archive" in line]
 
+    def volumes_of(self, namespace: str) -> list[str]:
+        """Volumes that belong, or belonged, to claims of a namespace."""
+        return [
+            str(volume["metadata"]["name"])
+            for volume in self.items("pv")
+            if (volume["spec"].get("claimRef") or {}).get("namespace") == namespace
+        ]
+
+    def let_go(self, volume: str) -> None:
+        """A volume that is kept goes with its data, as soon as no claim has it."""
+        going = json.dumps({"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
+        self.kubectl("patch", "pv", volume, "--type=merge", "-p", going)
+
+    def give_up(self, volume: str) -> None:
+        """The same, and wait until it has gone."""
+        self.let_go(volume)
+        self.kubectl("wait", "--for=delete", f"pv/{volume}", "--timeout=120s", timeout=130)
+
     def dismiss(self, namespace: str, hub: str, view: str = "") -> None:
         """Tell a hub and its view to go; they go while other tests run, and ``see_off`` waits for them."""
         self.kubectl("delete", "pdshub", hub, "-n", namespace, "--ignore-not-found", "--wait=false")

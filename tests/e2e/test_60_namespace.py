@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +15,6 @@ from tests.e2e.test_30_homes import read, write
 NAMES = Names("e2e-leaving", "leaving")
 WHERE, HUB, CLAIM = NAMES.namespace, NAMES.name, "claim-ada"
 MANUAL = ROOT / "docs" / "administrator.md"
-GONE = {"spec": {"persistentVolumeReclaimPolicy": "Delete"}}
 SECTION = "#### Bring them back by hand"
 
 
@@ -69,7 +67,7 @@ def volume(cluster: Cluster, hub_spec: dict[str, Any]) -> Iterator[str]:
     finally:
         for kept in claimed(cluster):
             if VIEW_LABEL not in kept["metadata"].get("labels", {}):
-                cluster.kubectl("patch", "pv", kept["metadata"]["name"], "--type=merge", "-p", json.dumps(GONE))
+                cluster.let_go(kept["metadata"]["name"])
         leave(cluster)
 
 

@@ -73,14 +73,7 @@ def space(cluster: Cluster) -> Iterator[None]:
     volumes = [name for c in cluster.items("pvc", SPACE) if (name := c["spec"].get("volumeName"))]
     cluster.kubectl("delete", "namespace", SPACE, "--timeout=180s", timeout=190)
     for volume in volumes:
-        give_up(cluster, volume)
-
-
-def give_up(cluster: Cluster, volume: str) -> None:
-    """Let a volume that is kept go with its data, and wait until it has."""
-    going = json.dumps({"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
-    cluster.kubectl("patch", "pv", volume, "-p", going)
-    cluster.kubectl("wait", "--for=delete", f"pv/{volume}", "--timeout=120s", timeout=130)
+        cluster.give_up(volume)
 
 
 def sh(cluster: Cluster, name: str, script: str, timeout: float = 180) -> str:
@@ -270,6 +263,6 @@ def test_a_home_that_is_given_up_leaves_nothing(cluster: Cluster, space: None) -
     assert handle in driver(cluster, "list")
     cluster.kubectl("delete", "pod/brief", "pvc/brief", "-n", SPACE, "--timeout=120s", timeout=130)
     assert handle in driver(cluster, "list"), "a claim that is deleted leaves its volume"
-    give_up(cluster, made["metadata"]["name"])
+    cluster.give_up(made["metadata"]["name"])
     assert handle not in driver(cluster, "list")
     assert handle not in cluster.node("sh", "-c", "ls /var/lib/pdshub/homes/volumes; losetup --list 2>/dev/null; true")

@@ -54,10 +54,8 @@ def saved(cluster: Cluster, sample: dict[str, Any]) -> Iterator[Cluster]:
     finally:
         cluster.dismiss(SPACE, HUB)
         # a move that a test left half way would meet the next run of these tests, whose names are the same
-        going = json.dumps({"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
-        for volume in cluster.items("pv"):
-            if (volume["spec"].get("claimRef") or {}).get("namespace") == SPACE:
-                cluster.kubectl("patch", "pv", volume["metadata"]["name"], "-p", going)
+        for volume in cluster.volumes_of(SPACE):
+            cluster.let_go(volume)
 
 
 def plugin(cluster: Cluster, *words: str, timeout: float = 600) -> str:

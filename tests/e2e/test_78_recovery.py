@@ -54,22 +54,13 @@ def saved_hub(sample: dict[str, Any], s3: S3Service, space: str = SPACE, **more:
     return variant(sample, HUB, space, archive=None, backup=backup, **more)
 
 
-def volumes_of(cluster: Cluster, space: str) -> list[str]:
-    return [
-        item["metadata"]["name"]
-        for item in cluster.items("persistentvolumes")
-        if (item["spec"].get("claimRef") or {}).get("namespace") == space
-    ]
-
-
 def wipe(cluster: Cluster, space: str) -> None:
     """The namespace with everything in it, and the volumes that outlive one."""
     cluster.kubectl("delete", "pdshub", HUB, "-n", space, "--ignore-not-found", "--timeout=180s", timeout=190)
-    volumes = volumes_of(cluster, space)
+    volumes = cluster.volumes_of(space)
     cluster.kubectl("delete", "namespace", space, "--ignore-not-found", "--timeout=180s", timeout=190)
     for volume in volumes:
-        body = json.dumps({"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
-        cluster.kubectl("patch", "persistentvolume", volume, "--type=merge", "-p", body)
+        cluster.let_go(volume)
         cluster.kubectl("delete", "persistentvolume", volume, "--ignore-not-found", "--wait=false")
 
 
@@ -132,7 +123,7 @@ def recovered(cluster: Cluster, space: str, within: float = 600) -> dict[str, An
 def test_the_hub_comes_back_with_its_people_their_keys_and_their_files(
     cluster: Cluster, sample: dict[str, Any], s3: S3Service, gone: Before
 ) -> None:
-    assert volumes_of(cluster, SPACE) == []
+    assert cluster.volumes_of(SPACE) == []
     namespace(cluster, SPACE)
     cluster.apply(keys(SPACE), secret(KEY, SPACE, {"key": gone.key}))
     began = time.monotonic()

@@ -125,9 +125,7 @@ def give_up(two: Two) -> None:
     two.bela.stop()
     volume = volume_of(cluster, "claim-bela")["metadata"]["name"]
     cluster.kubectl("delete", "pvc", "claim-bela", "-n", SPACE, "--timeout=120s", timeout=130)
-    going = json.dumps({"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
-    cluster.kubectl("patch", "pv", volume, "-p", going)
-    cluster.kubectl("wait", "--for=delete", f"pv/{volume}", "--timeout=120s", timeout=130)
+    cluster.give_up(volume)
 
 
 def backed_up_to(cluster: Cluster, repository: dict[str, Any] | None) -> None:

@@ -15,7 +15,6 @@ import pytest
 
 from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.s3_service import S3Service
-from tests.e2e.test_72_homes import give_up
 from tests.e2e.test_78_backup_faults import Estate, opened
 
 pytestmark = [pytest.mark.long, pytest.mark.alone]  # it fills the disk that all homes share, and both processors
@@ -79,7 +78,7 @@ def estate(cluster: Cluster, sample: dict[str, Any], tmp_path_factory: pytest.Te
         cluster.kubectl("delete", "pdshub", HUB, "-n", SPACE, "--timeout=180s", timeout=190)
         cluster.kubectl("delete", "namespace", SPACE, "--timeout=300s", timeout=310)
         for volume in filter(None, volumes):  # gigabytes, which are kept else
-            give_up(cluster, volume)
+            cluster.give_up(volume)
 
 
 def with_a_million(estate: Estate) -> None:

@@ -54,6 +54,8 @@ def _word(pattern: str, reason: Reason, help: str = "") -> _Word:
     return _Word(re.compile(pattern, re.IGNORECASE), reason, help)
 
 
+_NOTHING_NEW = _word(r"Save\(<lock/", "ReadOnly", "it can be read, and it takes nothing new")
+"""The words of a server that does not say why. A lock is the first and the smallest thing that is written."""
 _WORDS = (
     _word(
         r"remove invalid locks",
@@ -119,10 +121,13 @@ _WORDS = (
         "ReadOnly",
         "the server refuses to write or to delete",
     ),
+    _NOTHING_NEW,  # last: whatever the server says comes first
 )
-_NOTHING_NEW = _word(r"Save\(<lock/", "ReadOnly", "it can be read, and it takes nothing new")
-"""The words of a server that does not say why. A lock is the first and the smallest thing that is written."""
 _REFUSED = "the server refuses the keys of the Secret, or they may not see this place"
+
+
+def _found(words: str) -> _Word | None:
+    return next((word for word in _WORDS if word.pattern.search(words)), None)
 
 
 def judge(code: int, words: str, *, contact: bool = False) -> tuple[Reason, str]:
@@ -132,11 +137,10 @@ def judge(code: int, words: str, *, contact: bool = False) -> tuple[Reason, str]
     """
     if code in _CODES:
         return _CODES[code]
-    for word in (*_WORDS, _NOTHING_NEW):
-        if word.pattern.search(words):
-            if contact and word.reason == "ReadOnly":
-                return "Unreachable", _REFUSED
-            return word.reason, word.help
+    if word := _found(words):
+        if contact and word.reason == "ReadOnly":
+            return "Unreachable", _REFUSED
+        return word.reason, word.help
     return ("Deadline", "it was interrupted") if code == INTERRUPTED else ("Failed", "")
 
 
@@ -158,10 +162,10 @@ def patience(text: str) -> Patience | None:
     hour, as the network may come back. Where nothing is taken that is too long: it is so in each Job of the run."""
     if "retrying after" not in text:
         return None
-    reason, sentence = judge(1, text)
-    if reason not in ("Full", "ReadOnly"):
+    word = _found(text)
+    if word is None or word.reason not in ("Full", "ReadOnly"):
         return None
-    return UNSAID if sentence == _NOTHING_NEW.help else IN_VAIN
+    return UNSAID if word is _NOTHING_NEW else IN_VAIN
 
 
 def failed(code: int, words: str, *, contact: bool = False) -> Failed:

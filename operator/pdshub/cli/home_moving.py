@@ -70,14 +70,11 @@ class Moving:
         if not roll.suspended(record.user) and not record.fenced:
             record = home_volumes.note(kubectl, record, fenced=True)
         plan = users_plan.suspend(roll, [record.user])
-        after = users_act.write(kubectl, hub, plan, ["homes", "move", record.user], dry_run=False)
-        waited = enforced.wait(
-            kubectl, after, lambda people: all(w.shown(people) for w in plan.wanted), FENCE_SECONDS, users_act.tell
-        )
-        if waited.state.kind == enforced.REFUSED:
-            raise Refused(waited.state.words)
-        if waited.state.kind != enforced.DONE:
-            raise CliError(f"{record.user} is not kept out within {FENCE_SECONDS:.0f} s: {waited.state.words}")
+        state = self.in_effect(hub, plan, record.user)
+        if state.kind == enforced.REFUSED:
+            raise Refused(state.words)
+        if state.kind != enforced.DONE:
+            raise CliError(f"{record.user} is not kept out within {FENCE_SECONDS:.0f} s: {state.words}")
         claims = home_volumes.seen(kubectl, record).claims
         end = self.clock() + FENCE_SECONDS
         while True:
@@ -88,6 +85,11 @@ class Moving:
                 if self.clock() >= end:
                     raise
             self.sleep(backup_run.POLL_SECONDS)
+
+    def in_effect(self, hub: Json, plan: users_plan.Plan, user: str) -> enforced.State:
+        """Writes who may sign in, and waits until the hub goes by it. Raises CliError, KubectlError."""
+        after = users_act.write(self.kubectl, hub, plan, ["homes", "move", user], dry_run=False)
+        return enforced.wait(self.kubectl, after, plan.shown, FENCE_SECONDS, users_act.tell).state
 
     def still_out(self, found: Seen) -> None:
         """Raises CliError where somebody let the owner in while the home was copied, or a pod has it; KubectlError."""
@@ -101,17 +103,13 @@ class Moving:
         done signs in at once. Raises CliError, KubectlError."""
         if not record.fenced:
             return
-        kubectl = self.kubectl
-        hub = kubectl.get(HUBS, key(self.hub)[1], "-n", self.namespace)
-        plan = users_plan.suspend(users_act.read_roll(kubectl, hub), [record.user], undo=True)
-        after = users_act.write(kubectl, hub, plan, ["homes", "move", record.user], dry_run=False)
+        hub = self.kubectl.get(HUBS, key(self.hub)[1], "-n", self.namespace)
+        plan = users_plan.suspend(users_act.read_roll(self.kubectl, hub), [record.user], undo=True)
+        state = self.in_effect(hub, plan, record.user)
         for said in plan.notes:
             users_act.tell(f"note: {said}")
-        waited = enforced.wait(
-            kubectl, after, lambda people: all(w.shown(people) for w in plan.wanted), FENCE_SECONDS, users_act.tell
-        )
-        if waited.state.kind != enforced.DONE:
-            users_act.tell(f"note: {record.user} is not let in yet: {waited.state.words}")
+        if state.kind != enforced.DONE:
+            users_act.tell(f"note: {record.user} is not let in yet: {state.words}")
 
     def steps(self, record: Record, looked: Json) -> tuple[Record, Json | None]:
         """Does what is left to do. ``looked``: what a look at the home counted. The record, and what was copied.

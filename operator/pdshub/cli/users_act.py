@@ -167,9 +167,7 @@ def carry_out(
         return answer, "\n".join(map(printable, lines)), 0
     # the hub's generation tells what is of after the change, unless a source alone was changed
     grace = enforced.GRACE_SECONDS if plan.files else 0.0
-    waited = enforced.wait(
-        kubectl, after, lambda people: all(w.shown(people) for w in plan.wanted), args.timeout, tell, grace=grace
-    )
+    waited = enforced.wait(kubectl, after, plan.shown, args.timeout, tell, grace=grace)
     text, code = outcome(waited, args.timeout)
     return {**answer, "waited": waited.wire()}, "\n".join(map(printable, [*lines, *text])), code
 

@@ -64,6 +64,10 @@ class Plan:
     wanted: list[Wanted] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    def shown(self, people: Json) -> bool:
+        """Whether the list that the operator made for the hub has all of it."""
+        return all(wish.shown(people) for wish in self.wanted)
+
     @property
     def edit(self) -> Edit:
         """The part that the hub's spec is changed by."""

@@ -80,15 +80,14 @@ def limit() -> int:
 
 
 @pytest.fixture
-def going(empty: Hub) -> Iterator[Hub]:
+def empty(empty: Hub) -> Iterator[Hub]:
     """A hub whose files go with the test: they are seven gigabytes, and pytest keeps the folders of three runs."""
     yield empty
     shutil.rmtree(empty.folder, ignore_errors=True)
 
 
 @pytest.mark.long
-def test_a_million_files_need_less_memory_than_a_job_has(going: Hub) -> None:
-    empty = going
+def test_a_million_files_need_less_memory_than_a_job_has(empty: Hub) -> None:
     began = time.monotonic()
     made(empty.home)
     print(f"\n{FILES} files in {FOLDERS} folders were made in {time.monotonic() - began:.0f} s")
