@@ -68,10 +68,17 @@ WALLS: list[tuple[str, Callable[[dict[str, Any]], bool]]] = [
     ("nothing of its root can be written", lambda j: one(j)["securityContext"]["readOnlyRootFilesystem"] is True),
     ("no capabilities", lambda j: one(j)["securityContext"]["capabilities"] == {"drop": ["ALL"]}),
     ("bounds of memory and CPU", lambda j: {"cpu", "memory"} <= one(j)["resources"]["limits"].keys()),
-    ("nothing secret in its environment", lambda j: {v["name"] for v in one(j)["env"]} == {"HOME", "PDSHUB_MEMORY"}),
+    (
+        "nothing secret in its environment",
+        lambda j: {v["name"] for v in one(j)["env"]} == {"HOME", "PDSHUB_MEMORY", "PDSHUB_PROCESSORS"},
+    ),
     (
         "it knows how much memory it has",
         lambda j: one(j)["env"][1]["valueFrom"] == {"resourceFieldRef": {"resource": "limits.memory"}},
+    ),
+    (
+        "restic is told how many processors it may take",
+        lambda j: one(j)["env"][2]["valueFrom"] == {"resourceFieldRef": {"resource": "limits.cpu"}},
     ),
     (
         "nothing in its arguments",
