@@ -21,6 +21,9 @@ from pdshub.wellknown import CHANGED_BY, GROUP, REFRESH
 
 Json = dict[str, Any]
 REACH_SECONDS, SURVEY_SECONDS, TOLD_SECONDS = 600.0, 86_400.0, 15.0
+ROUND_SECONDS = 7.0
+"""The operator asks nodes every five (reconcile/common/node_reports.py): until then what is said of a source of this
+name may be of a copy that was refused a moment ago."""
 NOT_TOLD = "has no source"
 """What the surveyor says (surveyor/copying.py) of a copy that it has not been told of yet."""
 
@@ -156,9 +159,9 @@ class Moving:
                 target = {**record.next, "name": record.copy}
                 self.write(lambda sources: sources if named(sources, record.copy) else [*sources, target])
                 users_act.tell(f"source {record.copy} is in the view beside the others; no user sees it")
+                self.sleep(ROUND_SECONDS)
             case "reach":
                 self.wait(record, lambda s: s.reached(record.copy), f"every node reaches {record.copy}", record.copy)
-                self.wait(record, lambda s: self.reads(record), f"the surveyor reads {record.copy}", record.copy)
             case "verify":
                 return self.verify(record)
             case "hold":
@@ -192,6 +195,7 @@ class Moving:
 
     def verify(self, record: Record) -> Record:
         """Compares the copy, and surveys it beside. Raises NotTheSame, CliError, KubectlError."""
+        self.wait(record, lambda s: self.reads(record), f"the surveyor reads {record.copy}", record.copy)
         answer = self.asked(record)
         self.compared = answer
         if answer.get("equal") is True and answer.get("rehearsed") == record.generation:

@@ -146,6 +146,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO())
     monkeypatch.setattr("pdshub.cli.archive.POLL_SECONDS", 0.0)
     monkeypatch.setattr("pdshub.cli.migrate_act.REACH_SECONDS", 0.05)
+    monkeypatch.setattr("pdshub.cli.migrate_act.ROUND_SECONDS", 0.0)
 
 
 Call = Callable[[MoveCluster, str], tuple[int, str, str]]
@@ -341,6 +342,25 @@ def test_a_place_that_nodes_do_not_reach(call: Call) -> None:
     code, _, err = call(where, LINE)
     assert code == 1 and "not yet: every node reaches main-copy: no route" in err and "goes on" in err
     where.set(away=set())
+    where.operate()
+    assert call(where, ON)[0] == 0
+    moved(where)
+
+
+def test_nothing_is_compared_before_the_surveyor_has_the_keys(call: Call) -> None:
+    """Though nodes reach the copy: of one that was refused a moment ago that is said for some seconds."""
+    where = MoveCluster()
+    real = where.operate
+
+    def operate() -> None:
+        real()
+        where.found("deployment", "survey-sbn", "pdshub-surveyors")["spec"] = {}
+
+    where.__dict__["operate"] = operate
+    code, _, err = call(where, LINE)
+    assert code == 1 and "not yet: the surveyor reads main-copy" in err
+    assert "verify" not in {what for what, _ in where.log}
+    where.__dict__["operate"] = real
     where.operate()
     assert call(where, ON)[0] == 0
     moved(where)

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -266,9 +267,58 @@ def what_is_wrong_is_said(m: Machine) -> None:
         m.unpublish()
 
 
+def it_becomes_another_place(m: Machine) -> None:
+    """A source becomes another folder of the bucket under readers: nobody meets an error, and what is open goes on."""
+    with bucket(m) as b:
+        b.s3.fill({f"moved/{key.removeprefix('archive/')}": text for key, text in FILES.items()})
+        name = b.generation()
+        b.release(name)
+        m.start()
+        m.spawn(*m.command("nfs-helper"))
+        target = m.publish()
+        eventually(lambda: m.health()["ready"] and catalogs(m), 60)
+        (former,) = b.processes()
+        errors, ends, rounds = list[str](), threading.Event(), list[int]()
+
+        def read() -> None:
+            while not ends.wait(0.02):
+                for number in range(0, 100, 9):
+                    try:
+                        text = (target / f"sbn/a/d{number % 5}/sub/f{number:03}.dat").read_text()
+                        assert text == f"content {number:04}", text
+                    except (OSError, AssertionError) as error:
+                        errors.append(repr(error))
+                rounds.append(1)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        with open(target / "sbn/a/big.bin", "rb", buffering=0) as held:
+            assert held.read(16) == b"0123456789abcdef"
+            b.source = {**b.source, "s3": {**b.source["s3"], "prefix": "moved"}}
+            b.release(name)
+            asked = b.s3.relay.seen
+            eventually(lambda: any("moved/d" in line and "list-type" not in line for line in asked), 60, "read there")
+            time.sleep(2)
+            assert former in b.processes(), "somebody has a file of it open"
+            os.posix_fadvise(held.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            assert os.pread(held.fileno(), 16, 1 << 20) == b"0123456789abcdef"
+        ends.set()
+        reader.join()
+        assert rounds and not errors, errors[:5]
+        eventually(lambda: former not in b.processes(), 40, "it ends when nobody has anything of it open")
+        assert len(b.processes()) == 1
+        m.unpublish()
+
+
 ALL = {
     made.__name__: made
-    for made in (names_cost_nothing, nobody_writes_and_keys_are_nowhere, it_comes_back, what_is_wrong_is_said)
+    for made in (
+        names_cost_nothing,
+        nobody_writes_and_keys_are_nowhere,
+        it_comes_back,
+        what_is_wrong_is_said,
+        it_becomes_another_place,
+    )
 }
 
 if __name__ == "__main__":

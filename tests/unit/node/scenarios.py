@@ -498,6 +498,18 @@ def nfs_server_and_helper_come_and_go(m: Machine) -> None:
     m.unpublish()
     m.unpublish("two")
     assert not m.mounts() and not m.mounts("two")
+    (m.directory / "views/sbn.yaml").unlink()
+    eventually(lambda: not serving(), 60, "who serves a source ends with its mount")
+
+
+def serving() -> list[str]:
+    """Processes of the user-space client."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if b"nfs-mount" in path.read_bytes().split(b"\0"):
+                found.append(path.parent.name)
+    return found
 
 
 def old_kernel(m: Machine) -> None:

@@ -32,6 +32,7 @@ class Source:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, code: str, error: OSError | None = None) -> None:
         self.status, self.mounted = folder / "s.status", list[dict[str, Any]]()
+        self.unmounted: list[dict[str, Any]] = []
 
         def mount(request: dict[str, Any], fuse: int) -> None:
             assert os.stat(f"/proc/self/fd/{fuse}").st_rdev == os.stat("/dev/fuse").st_rdev
@@ -40,7 +41,7 @@ class Source:
             self.mounted.append(request)
 
         monkeypatch.setattr(nfs_helper, "mount", mount)
-        monkeypatch.setattr(nfs_helper, "unmount", lambda request: None)
+        monkeypatch.setattr(nfs_helper, "unmount", self.unmounted.append)
         self.child = nfs_helper.Child((sys.executable, "-c", SAYS + code), self.status, dict(REQUEST))
 
     def until_told(self) -> dict[str, Any]:
@@ -104,6 +105,30 @@ def test_what_is_mounted_is_said(source: Callable[..., Source]) -> None:
 def test_a_point_that_is_taken(source: Callable[..., Source]) -> None:
     one = source("channel.sendall(b'{\"ready\": true}\\n')\nchannel.recv(9)", OSError(16, "/x is a mount of y (ext4)"))
     assert one.until_told()["message"] == "nas:/pds over user-space NFS: /x is a mount of y (ext4)"
+
+
+SERVES = "channel.sendall(b'{\"ready\": true}\\n')\nchannel.recv(9)\nimport time; time.sleep(60)"
+
+
+def test_a_source_that_nobody_asks_for_is_served_while_it_is_open(
+    source: Callable[..., Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its mount goes at once. Whoever holds it for too long does not hold it for ever, and what is mounted in its place
+    by then stays."""
+    one = source(SERVES)
+    assert one.until_told()["ready"] is True
+    one.child.leave()
+    assert one.unmounted == [REQUEST] and not one.child.left()
+    assert one.child.process is not None and one.child.process.poll() is None
+    monkeypatch.setattr(nfs_helper, "LEAVING_SECONDS", 0.0)
+    assert one.child.left() and one.child.process.poll() is not None and one.unmounted == [REQUEST]
+
+
+def test_a_source_that_was_never_mounted_goes_with_its_request(source: Callable[..., Source]) -> None:
+    one = source("import time; time.sleep(60)")
+    one.child.keep()
+    one.child.leave()
+    assert one.child.process is not None and one.child.process.poll() is not None and one.child.left()
 
 
 def test_it_ends_when_nothing_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

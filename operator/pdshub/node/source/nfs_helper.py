@@ -37,6 +37,8 @@ TURN_SECONDS = 1.0
 RETRY_SECONDS = 3.0
 IDLE_SECONDS = 60.0
 """Without a request for so long it ends: whoever started it waits for the next one with less (charts/pdshub)."""
+LEAVING_SECONDS = 86_400.0
+"""A source that nobody asks for any more is served for as long as something of it is open, but no longer than this."""
 _FLAGS = syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOATIME
 _ANSWER = 4096  # bytes
 _WORDS = 300  # characters of a reason
@@ -52,6 +54,7 @@ class Child:
         self.channel: socket.socket | None = None
         self._fuse, self._heard = -1, b""
         self.not_before = 0.0
+        self._left_at: float | None = None
 
     def keep(self) -> None:
         """Start the process unless it runs; after its end RETRY_SECONDS pass first. Raises OSError."""
@@ -130,10 +133,33 @@ class Child:
             os.close(self._fuse)
             self._fuse = -1
 
+    def leave(self) -> None:
+        """Nobody asks for the source any more: its mount goes at once, its process when nothing of it is open.
+
+        A source that became another place is still read by servers that were not switched yet, and by open files.
+        """
+        if self.channel is not None:  # it is not mounted
+            self.stop()
+            return
+        self._left_at = time.monotonic()
+        unmount(self.request)
+
+    def left(self) -> bool:
+        """Whether the process of a source that was left has ended; one that is used for too long is ended."""
+        if self.process is None or self.process.poll() is not None:
+            return True
+        if self._left_at is None or time.monotonic() - self._left_at < LEAVING_SECONDS:
+            return False
+        self._end()  # by now another process may be mounted where this one was
+        return True
+
     def stop(self) -> None:
         """Take the mount away and end the process, within seconds."""
         self._let_go()
         unmount(self.request)
+        self._end()
+
+    def _end(self) -> None:
         if self.process is not None:
             self.process.terminate()
             try:
@@ -186,17 +212,18 @@ def run(layout: Layout, command: Sequence[str], idle_seconds: float = IDLE_SECON
     if not instance_lock.turn(layout.helper_lock, lambda: bool(stopping)):
         return
     children: dict[str, Child] = {}
+    leaving: list[Child] = []
     for status in layout.helper.glob("*.status"):  # of a former helper
         status.unlink(missing_ok=True)
     log.info("helper for user-space NFS, requests in %s", layout.helper)
     needed_at = time.monotonic()
     while not stopping and time.monotonic() - needed_at < idle_seconds:
         (layout.helper / "alive").touch()
-        _turn(layout.helper, children, command)
-        if children:
+        leaving = [child for child in (*leaving, *_turn(layout.helper, children, command)) if not child.left()]
+        if children or leaving:
             needed_at = time.monotonic()
         _listen(list(children.values()))
-    for child in children.values():
+    for child in (*children.values(), *leaving):
         child.stop()
 
 
@@ -213,10 +240,12 @@ def _listen(children: Sequence[Child]) -> None:
             key.data.hear()
 
 
-def _turn(directory: Path, children: dict[str, Child], command: Sequence[str]) -> None:
+def _turn(directory: Path, children: dict[str, Child], command: Sequence[str]) -> list[Child]:
+    """What is asked for is kept; those that nobody asks for any more are left, and answered."""
     found = {path.stem: path for path in directory.glob("*.json")}
-    for digest in children.keys() - found.keys():
-        children.pop(digest).stop()
+    leaving = [children.pop(digest) for digest in children.keys() - found.keys()]
+    for child in leaving:
+        child.leave()
     for digest, path in found.items():
         request = read_json(path)
         if request is None:
@@ -233,3 +262,4 @@ def _turn(directory: Path, children: dict[str, Child], command: Sequence[str]) -
             child.keep()
         except OSError as error:
             log.warning("source %s: %s", request["device"], error)
+    return leaving
