@@ -126,10 +126,13 @@ class Places:
         subprocess.run(line, check=True, timeout=300)
 
 
-def installed(cluster: Cluster, folder: Path, allowed: list[Any], buckets: list[Any]) -> None:
-    """The installation with these rules; its helper is started anew, as it never is by an upgrade."""
+def installed(cluster: Cluster, folder: Path, **archive: list[Any]) -> None:
+    """The installation with these values of ``archive``; its helper is started anew, as it never is by an upgrade."""
+    operator = cluster.get("deployment", "pdshub-operator", SYSTEM)
+    # what runs: hack/dev gives programs a newer image without a release
+    image = operator["spec"]["template"]["spec"]["containers"][0]["image"]
     file = folder / "rules.yaml"
-    file.write_text(yaml.safe_dump({"archive": {"allowed": allowed, "buckets": buckets}}))
+    file.write_text(yaml.safe_dump({"image": image, "archive": archive}))
     space = ("-n", SYSTEM)
     chart = str(ROOT / "charts/pdshub")
     line = ("helm", "upgrade", "pdshub", chart, *space, "--reuse-values", "--values", str(file), "--wait")
@@ -138,10 +141,18 @@ def installed(cluster: Cluster, folder: Path, allowed: list[Any], buckets: list[
     for kind in ("daemonset/pdshub-node", "deployment/pdshub-operator"):
         cluster.kubectl("rollout", "status", *space, kind, "--timeout=300s", timeout=310)
     eventually(
-        lambda: cluster.get("daemonset", "pdshub-nfs-helper", SYSTEM)["status"].get("numberReady", 0) > 0,
+        lambda: [c["ready"] for pod in cluster.plugin_pods("nfs-helper") for c in pod["status"]["containerStatuses"]],
+        lambda ready: ready and all(ready),
         within=120,
         what="the helper runs",
     )
+
+
+def left_behind(cluster: Cluster, space: str, hub: str, view: str) -> None:
+    """What a run left that was killed goes first: a view that is on its way has a record of that, and is held."""
+    if f"/{view}\n" in cluster.kubectl("get", "archiveviews", "-o", "name"):
+        cluster.dismiss(space, hub, view)
+        cluster.see_off()
 
 
 @contextmanager
@@ -154,23 +165,29 @@ def places(cluster: Cluster, tmp: Path, folder: str) -> Iterator[Places]:
     assert state, "the NAS runs"
     address, _ = nas.ensure(beside, engine, state["Config"]["Image"])
     values = json.loads(cluster.run("helm", "get", "values", "pdshub", "-n", SYSTEM, "-o", "json"))
-    before = (values.get("archive") or {}).get("allowed") or [], (values.get("archive") or {}).get("buckets") or []
+    said = values.get("archive") or {}
+    # without those of a run that was killed
+    allowed = [rule for rule in said.get("allowed") or [] if rule["server"] != address]
+    buckets = [rule for rule in said.get("buckets") or [] if KEYS not in (rule.get("secrets") or [])]
     try:
         with service(tmp, address="0.0.0.0") as s3:  # noqa: S104 - pods reach it
             machine = machine_address(cluster)
             url = f"http://{machine}:{s3.relay.port}"
             rule = {"endpoint": url, "bucket": BUCKET, "secrets": [KEYS], "ranges": [f"{machine}/32"]}
             second = {"server": address, "exports": ["/pds-main"]}
-            installed(cluster, tmp, [*before[0], second], [*before[1], rule])
+            installed(cluster, tmp, allowed=[*allowed, second], buckets=[*buckets, rule])
             meta = {"name": KEYS, "namespace": SURVEYORS}
             words = {"access-key-id": KEY, "secret-access-key": SECRET}
             cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": words})
             made = Places(cluster, s3, url, address, beside.archive, folder)
             archive(made.first)
-            yield made
+            try:
+                yield made
+            finally:
+                cluster.see_off()  # views of these places go while the places are there
     finally:
         cluster.kubectl("delete", "secret", "-n", SURVEYORS, KEYS, "--ignore-not-found")
-        installed(cluster, tmp, *before)
+        installed(cluster, tmp, allowed=allowed, buckets=buckets)
         nas.remove(beside, engine)
         shutil.rmtree(beside.archive, ignore_errors=True)
         shutil.rmtree(cluster.nas_data / "pds-main" / folder, ignore_errors=True)
@@ -220,6 +237,7 @@ def shown(places: Places, sample: dict[str, Any], name: str, **survey: Any) -> I
         "authority": {"settleSeconds": 1, "shrinkThresholdPercent": 100},
         "survey": {"intervalSeconds": 3600, "storage": "1Gi", **survey},
     }
+    left_behind(cluster, name, name, name)
     namespace(cluster, name)
     kind = {"apiVersion": "pdshub.dev/v1alpha1", "kind": "ArchiveView"}
     cluster.apply({**kind, "metadata": {"name": name}, "spec": spec})

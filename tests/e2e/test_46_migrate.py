@@ -40,13 +40,18 @@ def work():
             walks.append(walk())
         except Exception as error:
             errors.append(repr(error))
-held = open(f"{{TOP}}/x/data/d1/f001.dat")
-first = held.readline()
+held = open(f"{{TOP}}/x/data/d1/f001.dat", "rb", buffering=0)
+first = os.pread(held.fileno(), 1000, 0)
 worker = threading.Thread(target=work, daemon=True)
 worker.start()
 """
 NOW = "print(len(set(walks)), len(walks) > 0, errors[:3])"
-END = "stop.set(); worker.join(60); print(len(set(walks)), errors[:3], held.readline() == first)"
+END = """
+stop.set()
+worker.join(60)
+os.posix_fadvise(held.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # from where it is, and not from memory
+print(len(set(walks)), errors[:3], len(first) == 1000 and os.pread(held.fileno(), 1000, 0) == first)
+"""
 
 
 @pytest.fixture(scope="module")

@@ -106,7 +106,7 @@ def test_a_delivery_reaches_users_wherever_the_archive_is(
         run(JOB, tmp_path, str(delivery(tmp_path, place)), str(archive), str(archive / STAMP))
         assert (archive / STAMP).read_text().strip().endswith(f"from-{place}")
     began = time.monotonic()
-    # a bucket's directory is listed again after 300 s (docs/archive/s3.md)
+    # a bucket's directory is listed again after half a minute (docs/archive/s3.md)
     name = view.everywhere(other_than=before, within=600)
     assert name != before
     with view.person.kernel() as kernel:

@@ -54,9 +54,9 @@ def saved_hub(sample: dict[str, Any], s3: S3Service, space: str = SPACE, **more:
     return variant(sample, HUB, space, archive=None, backup=backup, **more)
 
 
-def wipe(cluster: Cluster, space: str) -> None:
+def wipe(cluster: Cluster, space: str, hub: str = HUB) -> None:
     """The namespace with everything in it, and the volumes that outlive one."""
-    cluster.kubectl("delete", "pdshub", HUB, "-n", space, "--ignore-not-found", "--timeout=180s", timeout=190)
+    cluster.kubectl("delete", "pdshub", hub, "-n", space, "--ignore-not-found", "--timeout=180s", timeout=190)
     volumes = cluster.volumes_of(space)
     cluster.kubectl("delete", "namespace", space, "--ignore-not-found", "--timeout=180s", timeout=190)
     for volume in volumes:
@@ -109,10 +109,10 @@ def gone(cluster: Cluster, sample: dict[str, Any], s3: S3Service) -> Iterator[Be
             wipe(cluster, space)
 
 
-def recovered(cluster: Cluster, space: str, within: float = 600) -> dict[str, Any]:
+def recovered(cluster: Cluster, space: str, hub: str = HUB, within: float = 600) -> dict[str, Any]:
     """The hub's recovery at its end."""
     found: dict[str, Any] = eventually(
-        lambda: cluster.get("pdshub", HUB, space).get("status", {}).get("recovery", {}),
+        lambda: cluster.get("pdshub", hub, space).get("status", {}).get("recovery", {}),
         lambda said: said.get("phase") in ("Completed", "PartiallyCompleted"),
         within=within,
         what="everything is back",

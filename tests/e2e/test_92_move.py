@@ -92,7 +92,10 @@ class Name:
     def _serve(self, client: socket.socket) -> None:
         with client:
             if not self.target:
-                client.sendall(b"HTTP/1.1 503 Moving\r\nContent-Length: 7\r\nConnection: close\r\n\r\nmoving\n")
+                with suppress(OSError):
+                    client.settimeout(5)
+                    client.recv(1 << 16)  # what is not read makes the end of a connection a reset of it
+                    client.sendall(b"HTTP/1.1 503 Moving\r\nContent-Length: 7\r\nConnection: close\r\n\r\nmoving\n")
                 return
             found = urlsplit(self.target)
             try:
@@ -130,6 +133,14 @@ def second_cluster(first: Cluster) -> Iterator[Cluster]:
     usual = Paths.from_environment()
     there = Paths(usual.cache, f"{usual.cluster_name}-new")
     words = {**os.environ, "PDSHUB_CLUSTER": there.cluster_name, "PDSHUB_PORT": str(NEW_PORT)}
+    engine = engines.find(usual)
+
+    def away() -> None:
+        kind.remove(there, engine, kind.Tools(there.bin / "kind", there.bin / "kubectl"))
+        nas.remove(there, engine)
+        shutil.rmtree(there.archive, ignore_errors=True)
+
+    away()  # of a run that was killed: its hub began from another repository
     try:
         subprocess.run([str(ROOT / "hack/up"), "--no-demo"], env=words, check=True, timeout=2400)
         with pytest.MonkeyPatch.context() as patch:
@@ -138,10 +149,7 @@ def second_cluster(first: Cluster) -> Iterator[Cluster]:
         assert found.facts["KUBECONFIG"] != first.facts["KUBECONFIG"]
         yield found
     finally:
-        engine = engines.find(usual)
-        kind.remove(there, engine, kind.Tools(there.bin / "kind", there.bin / "kubectl"))
-        nas.remove(there, engine)
-        shutil.rmtree(there.archive, ignore_errors=True)
+        away()
 
 
 @dataclass
@@ -211,6 +219,7 @@ def move(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         s3_service(cluster, tmp_path_factory.mktemp("s3"), PORT, size="3g") as s3,
         name_of_the_hub() as name,
     ):
+        wipe(cluster, SPACE, HUB)  # of a run that was killed, too
         namespace(cluster, SPACE)
         cluster.apply(keys(SPACE), hub(cluster, s3))
         try:
@@ -231,7 +240,7 @@ def move(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
                     found.digests[each] = kernel.run(DIGEST).ok()
             yield found
         finally:
-            wipe(cluster, SPACE)
+            wipe(cluster, SPACE, HUB)
 
 
 def test_the_hour_of_the_move(move: Move) -> None:
@@ -252,7 +261,7 @@ def test_the_hour_of_the_move(move: Move) -> None:
     move.name.leads_to(new.get("pdshub", HUB, SPACE)["status"]["address"])
     eventually(lambda: came_back(move.name, move.people["ada"]), within=120, every=0.5, what="somebody is known again")
     move.without = time.monotonic() - began
-    said = recovered(new, SPACE)
+    said = recovered(new, SPACE, HUB)
     whole = time.monotonic() - began
     assert said["phase"] == "Completed" and said["items"] == said["done"] == 2 + len(PEOPLE), said
     figures = {"without": move.without, "fenced": fenced, "last backup": last, "ready": ready, "all homes": whole}
