@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from pdshub import network_rules
+from pdshub.cli import probe_pods, reach
 from pdshub.render import surveyor
-from tests.unit import chart
+from tests.unit import chart, netpol
 from tests.unit.chart import Document
 
 BUCKETS: list[Document] = [
@@ -61,6 +62,20 @@ def test_surveyors_of_s3_reach_the_services_and_others_nobody() -> None:
     assert blocks["0.0.0.0/0"] == [cidr for cidr in network_rules.CLOSED if "::" not in cidr]
     private = rendered(BUCKETS[1])["NetworkPolicy", "pdshub-surveyor-s3"]["spec"]["egress"][1]
     assert [to["ipBlock"]["cidr"] for to in private["to"]] == ["10.1.2.3/32"], "a private service opens no internet"
+
+
+@pytest.mark.parametrize("chosen", [BUCKETS, BUCKETS[1:]])
+def test_the_probe_declares_what_the_policies_open(chosen: list[Document]) -> None:
+    policies = [body for (kind, _), body in rendered(*chosen).items() if kind == "NetworkPolicy"]
+    rules = [(7070 if "endpoint" in rule else 443, rule.get("ranges", [])) for rule in chosen]
+    declared = reach.Declared.of({}, [], rules)
+    lister = netpol.Pod("10.244.0.9", "pdshub-surveyors", probe_pods.LABELS[reach.LISTER])
+    for address in ("10.1.2.3", "10.1.2.4", "52.216.0.1", "169.254.169.254", "192.168.1.1"):
+        for port in (80, 443, 7070, 2049):
+            target = reach.Target("t", address, port)
+            open_ = netpol.reaches(policies, lister, netpol.Pod(address), port)
+            assert declared.allows(reach.LISTER, target, address) is open_, (address, port)
+    assert surveyor.S3_LABEL in lister.labels
 
 
 def test_an_identity_has_accounts_and_a_way_to_its_keys() -> None:

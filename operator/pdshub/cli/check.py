@@ -9,15 +9,17 @@ from typing import Any
 import yaml
 
 from pdshub.archive.findings import printable
-from pdshub.cli import archive, check_points
+from pdshub.cli import archive, check_buckets, check_points
 from pdshub.cli.archive import FAILED, Said
 from pdshub.cli.check_points import Point
+from pdshub.cli.hub_choice import is_object_name
 from pdshub.cli.kubectl import Kubectl, KubectlError
-from pdshub.cli.tried import SYSTEM, Reader
+from pdshub.cli.tried import LONGEST, SYSTEM, Reader
 from pdshub.wellknown import DRIVER
 
 Json = dict[str, Any]
-MOST_TOLD = 2000
+MOST_TOLD, MOST_SECRETS = 2000, 50
+NAMES = "go-template={{range $key, $value := .data}}{{$key}} {{end}}"
 RIGHTS: tuple[tuple[str, str, str, bool], ...] = (
     ("create", "apiextensions.k8s.io", "customresourcedefinitions", False),
     ("create", "rbac.authorization.k8s.io", "clusterroles", False),
@@ -43,7 +45,7 @@ have rights that whoever installs it may lack."""
 
 def arguments(top: Any, common: argparse.ArgumentParser) -> None:
     """The command line of ``check``."""
-    text = "before an install or an upgrade: API versions, your rights, storage, network policies, kernels, NFS"
+    text = "before an install or an upgrade: API versions, your rights, storage, network policies, kernels, NFS, S3"
     sub: argparse.ArgumentParser = top.add_parser("check", parents=[common], help=text, description=text)
     sub.set_defaults(run=run)
 
@@ -79,7 +81,11 @@ def look(kubectl: Kubectl, system: str) -> tuple[list[Point], list[str]]:
     if installed := check_points.drivers([driver] if driver else [], system):
         points.append(installed)
     views = read.known("views", archive.VIEWS) if installed else []
-    points += check_points.nfs(views, _servers(read, system) if installed else [])
+    settings = _settings(read, system) if installed else {}
+    allowed = [str(one.get("server")) for one in _listed(settings, "allowed")]
+    buckets, namespace = _listed(settings, "buckets"), _surveyors(settings)
+    points += check_points.nfs(views, allowed)
+    points += check_buckets.points(views, buckets, _held(read, buckets, namespace), namespace)
     return points, read.notes
 
 
@@ -105,11 +111,39 @@ def _asked(kubectl: Kubectl, right: tuple[str, str, str, bool], system: str) -> 
     return allowed if isinstance(allowed, bool) else None
 
 
-def _servers(read: Reader, system: str) -> list[str]:
-    """NFS servers that the installation allows."""
+def _settings(read: Reader, system: str) -> Json:
+    """The installation's settings; nothing where they cannot be read."""
     found = read.one("the installation", "configmap", "pdshub-installation", "-n", system) or {}
     try:
         settings = yaml.safe_load(str((found.get("data") or {}).get("installation.yaml") or ""))
-        return [str(one["server"]) for one in settings["archive"]["allowed"]]
-    except (yaml.YAMLError, KeyError, TypeError, RecursionError):
-        return []
+    except (yaml.YAMLError, RecursionError):
+        return {}
+    return settings if isinstance(settings, dict) else {}
+
+
+def _listed(settings: Json, what: str) -> list[Json]:
+    """What the installation allows."""
+    archive_of = settings.get("archive")
+    found = archive_of.get(what) if isinstance(archive_of, dict) else None
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _surveyors(settings: Json) -> str:
+    found = settings.get("surveyor")
+    return str((found.get("namespace") if isinstance(found, dict) else "") or "pdshub-surveyors")
+
+
+def _held(read: Reader, buckets: list[Json], namespace: str) -> dict[str, frozenset[str] | None]:
+    """Names of the keys of the Secrets that rules name: kubectl prints no value of one."""
+    names = dict.fromkeys(str(name) for rule in buckets for name in rule.get("secrets") or [])
+    found: dict[str, frozenset[str] | None] = {}
+    for name in [name for name in names if is_object_name(name)][:MOST_SECRETS]:
+        try:
+            text = read.kubectl.run("get", "secret", name, "-n", namespace, "-o", NAMES)
+            found[name] = frozenset(text.split())
+        except KubectlError as error:
+            if "not found" in str(error).lower():
+                found[name] = None
+            else:
+                read.notes.append(f"Secret {name}: not read: {str(error)[:LONGEST]}")
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -203,23 +203,30 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
+def reached(what: str, views: Sequence[Json] | None, chosen: Callable[[Json], bool]) -> list[Point]:
+    """Whether every node reaches the sources that are ``chosen`` by what their view writes; nothing without one."""
+    tried, points = False, list[Point]()
+    for view in views or ():
+        name = view["metadata"]["name"]
+        written = {one.get("name"): one for one in (view.get("spec") or {}).get("sources") or []}
+        for source in (view.get("status") or {}).get("sources") or []:
+            if not chosen(written.get(source.get("name")) or {}):
+                continue
+            tried = True
+            if source.get("ready") is not True:
+                where = f"{name}, source {source.get('name')}"
+                points.append(Point("failed", what, f"{where}: {source.get('message') or 'not reached'}",
+                                    f"kubectl pdshub archive status {name}"))  # fmt: skip
+    return points or ([Point("ok", what, "every node reaches every source of every view")] if tried else [])
+
+
 def nfs(views: Sequence[Json] | None, allowed: Sequence[str]) -> list[Point]:
     """Whether nodes reach the NAS. The API server can tell it only once a view says it.
 
     ``allowed``: NFS servers that the installation allows; none before it is installed.
     """
-    tried, points = False, list[Point]()
-    for view in views or ():
-        for source in (view.get("status") or {}).get("sources") or []:
-            tried = True
-            if source.get("ready") is not True:
-                where = f"{view['metadata']['name']}, source {source.get('name')}"
-                points.append(Point("failed", "NFS", f"{where}: {source.get('message') or 'not reached'}",
-                                    f"kubectl pdshub archive status {view['metadata']['name']}"))  # fmt: skip
-    if points:
-        return points
-    if tried:
-        return [Point("ok", "NFS", "every node reaches every source of every view")]
+    if found := reached("NFS", views, lambda source: not source.get("s3")):
+        return found
     server = allowed[0] if allowed else "NAS"
     return [Point("warning", "NFS", "whether nodes reach the NAS, and have an NFS client, no API server tells",
                   f"on a node: nc -vz {server} 2049; modprobe nfsv4 erofs")]  # fmt: skip

@@ -95,7 +95,7 @@ def parser() -> argparse.ArgumentParser:
 
     def command(name: str, run: Callable[..., archive.Said], text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, parents=[common], help=text, description=text)
-        if name == "plan":
+        if name in ("plan", "cost"):
             sub.add_argument(
                 "-f", "--file", metavar="FILE", required=True, help="an ArchiveView, or a PDSHub; - is stdin"
             )
@@ -131,6 +131,10 @@ def parser() -> argparse.ArgumentParser:
     p = command("plan", preview.plan, "what a view in a file would change; nothing is stored, no source is read")
     generation(p, "--against", shown)
     p.add_argument("--limit", type=int, default=1000, help="files named of each kind (default 1000)")
+    text = "what surveys of a view in a file would ask of S3, and cost; neither cluster nor service is asked"
+    p = command("cost", preview.cost, text)
+    p.add_argument("--files", type=plan_aws.count, metavar="N", help="objects of each source in S3, where that is known")
+    p.add_argument("--prices", default="", metavar="FILE", help="default: the file that the plugin carries")
     p = command("refresh", archive.refresh, "survey now")
     p.add_argument("--wait", action="store_true", help="until the survey has ended")
     p.add_argument("--full", action="store_true", help="read every directory, also those whose times stand still")

@@ -1,4 +1,5 @@
-"""``archive plan``: what a view in a file would change, before it is applied."""
+"""``archive plan`` and ``archive cost``: what a view in a file would change, and what surveys of it would cost at S3,
+before it is applied."""
 
 from __future__ import annotations
 
@@ -8,10 +9,14 @@ import sys
 from pathlib import Path
 
 from pdshub.api.generation import LIVE
+from pdshub.api.view import ArchiveViewSpec
 from pdshub.archive import words as archive_words
+from pdshub.archive.findings import printable
 from pdshub.cli import archive, choose, manifest, words
 from pdshub.cli.kubectl import Kubectl
+from pdshub.cli.plan_aws import price_file, today
 from pdshub.cli.terminal import safe
+from pdshub.surveyor import s3_cost
 
 
 def _text(file: str) -> str:
@@ -47,3 +52,21 @@ def plan(kubectl: Kubectl, args: argparse.Namespace) -> archive.Said:
         lines.append(f"the view is pinned at {words.short(pin)}: users see nothing else before it is unpinned")
     lines.append("nothing was stored or released")
     return raw, "\n".join(lines), 0
+
+
+def cost(_: Kubectl, args: argparse.Namespace) -> archive.Said:
+    """What a survey would ask of each source in S3, and its price, as the surveyor reckons it before it begins. Nobody
+    is asked: neither the cluster nor the service. Raises ManifestError, CliError.
+    """
+    name, wire = manifest.view(_text(args.file))
+    spec = ArchiveViewSpec.model_validate(wire)
+    known = {source.name: int(args.files) for source in spec.sources if source.s3 and args.files}
+    found = s3_cost.costs(spec, {}, known, price_file(args.prices), today())
+    refused = s3_cost.refusal(spec, found)
+    lines = [
+        f"view {name}, surveyed every {spec.survey.interval_seconds} s",
+        *s3_cost.words(found).split("\n"),
+        *([f"no survey would begin: {refused}"] if refused else []),
+    ]
+    answer = {"view": name, "sources": [one.wire() for one in found], "refused": refused or None}
+    return answer, "\n".join(map(printable, lines)), 0

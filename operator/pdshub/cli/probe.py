@@ -9,16 +9,30 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import ValidationError
 
 from pdshub import network_rules, ports, rfc3339
+from pdshub.api.s3_source import S3Source
 from pdshub.archive.findings import printable
 from pdshub.cli.archive import CliError, Said
 from pdshub.cli.kubectl import Kubectl, KubectlError
 from pdshub.cli.probe_pods import Pods, ProbeError, Times
-from pdshub.cli.reach import CONTROL, FIXED, HUB, PROXY, STRANGER, SURVEYOR, USER, Declared, Matrix, Target
+from pdshub.cli.reach import (
+    CONTROL,
+    FIXED,
+    HUB,
+    LISTER,
+    PROXY,
+    STRANGER,
+    SURVEYOR,
+    USER,
+    Declared,
+    Matrix,
+    Target,
+)
 from pdshub.installation import Installation
 from pdshub.wellknown import GROUP, MANAGER, PROBE_LABEL, PROBED
 
@@ -78,6 +92,8 @@ class _Desk:
                 f"with --image"
             )
         self.surveyors = self._surveyors()
+        self.sources = self._sources()
+        self.s3 = self._s3()
 
     def _tried(self, *what: str) -> list[Json]:
         try:
@@ -114,7 +130,7 @@ class _Desk:
         return []
 
     def targets(self, given: list[Target]) -> list[Target]:
-        """What is tried: what every cluster has, the hub's own parts, its NAS, and what the caller names."""
+        """What is tried: what every cluster has, the hub's own parts, its NAS and S3, and what the caller names."""
         where = ("-n", str(self.hub["metadata"]["namespace"]))
         found = [
             *FIXED,
@@ -122,6 +138,7 @@ class _Desk:
             *self._pod("proxy", 8000, "proxy", *where, "-l", "component=proxy"),
             *self._pod("proxy API", 8001, "proxy-api", *where, "-l", "component=proxy"),
             *self._nas(),
+            *self.s3,
         ]
         if self.surveyors:
             found += self._pod("surveyor", ports.SURVEYOR, "surveyor", "-n", self.surveyors, "-l", _SURVEYOR)
@@ -135,19 +152,50 @@ class _Desk:
     def _replaced(one: Target, by: Target) -> Target:
         return Target(one.name, by.host, by.port, one.kind)
 
-    def _nas(self) -> list[Target]:
-        """NFS servers of the hub's archive."""
+    def _sources(self) -> list[Json]:
+        """The sources of the hub's archive."""
         archive = (self.hub.get("spec") or {}).get("archive") or {}
         view = archive.get("inline") or {}
         if name := archive.get("viewRef"):
             items = [i for i in self._tried(f"archiveviews.{GROUP}") if i["metadata"]["name"] == name]
             view = (items[0].get("spec") or {}) if items else {}
-        servers = [str((source.get("nfs") or {}).get("server") or "") for source in view.get("sources") or []]
-        unique = list(dict.fromkeys(filter(None, servers)))[:8]
+        return list(view.get("sources") or [])
+
+    def _nas(self) -> list[Target]:
+        """NFS servers of the hub's archive."""
+        servers = [str((source.get("nfs") or {}).get("server") or "") for source in self.sources]
         return [
-            Target("NAS" if number == 0 else f"NAS {number + 1}", server.strip("[]"), ports.NFS, "nas")
-            for number, server in enumerate(unique)
+            Target(_numbered("NAS", number), server.strip("[]"), ports.NFS, "nas")
+            for number, server in enumerate(list(dict.fromkeys(filter(None, servers)))[:8])
         ]
+
+    def _s3(self) -> list[Target]:
+        """Services of S3 of the hub's archive: to whom they are open is said by their addresses."""
+        found: dict[tuple[str, int], None] = {}
+        for source in self.sources:
+            try:
+                if source.get("s3"):
+                    found[_place(S3Source.model_validate(source["s3"]).url)] = None
+            except ValueError as error:
+                name = printable(str(source.get("name")))[:63]
+                self.notes.append(f"source {name} is not tried: {type(error).__name__}")
+        return [Target(_numbered("S3", number), *at) for number, at in enumerate(list(found)[:8])]
+
+    @property
+    def buckets(self) -> list[tuple[int, list[str]]]:
+        """Port and ranges of each rule of archive.buckets."""
+        rules = self.installation.archive.buckets if self.installation else []
+        return [(_place(rule.endpoint)[1], rule.ranges) for rule in rules]
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number == 0 else f"{name} {number + 1}"
+
+
+def _place(url: str) -> tuple[str, int]:
+    """Host and port of a URL. Raises ValueError."""
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or (80 if parts.scheme == "http" else 443)
 
 
 @contextmanager
@@ -168,12 +216,14 @@ def run(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     """Answers ``probe``; code 1 where something that is closed was reached. Raises CliError, KubectlError."""
     desk = _Desk(kubectl, args)
     release = str(desk.hub["metadata"]["name"])
-    declared = Declared.of(desk.hub.get("spec") or {}, desk.private)
+    declared = Declared.of(desk.hub.get("spec") or {}, desk.private, desk.buckets)
     targets = desk.targets(args.target)
     pods = Pods(kubectl, secrets.token_hex(3), desk.image, release, Times(settle=max(0.0, min(args.settle, 60.0))))
     roles = {role: args.hub for role in (USER, HUB, PROXY, STRANGER)}
     if desk.surveyors:
         roles[SURVEYOR] = desk.surveyors
+        if desk.s3 and desk.installation:
+            roles[LISTER] = desk.surveyors
     if args.control:
         roles[CONTROL] = args.control
     try:

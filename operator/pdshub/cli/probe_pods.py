@@ -12,8 +12,8 @@ from typing import Any
 from pdshub import restricted
 from pdshub.cli import dial
 from pdshub.cli.kubectl import Kubectl, KubectlError
-from pdshub.cli.reach import CONTROL, HUB, PROXY, STRANGER, SURVEYOR, USER, Target
-from pdshub.wellknown import PROBE_LABEL, UID
+from pdshub.cli.reach import CONTROL, HUB, LISTER, PROXY, STRANGER, SURVEYOR, USER, Target
+from pdshub.wellknown import GROUP, PROBE_LABEL, UID
 
 Json = dict[str, Any]
 NEIGHBOUR = "neighbour"
@@ -21,13 +21,15 @@ NEIGHBOUR = "neighbour"
 LIFETIME = 240
 """Seconds after which Kubernetes ends a pod of a probe, whatever became of the plugin."""
 _SERVER = {"app": "jupyterhub", "component": "singleuser-server"}
+_SURVEYOR = {"app.kubernetes.io/name": "pdshub", "app.kubernetes.io/component": "surveyor"}
 LABELS: Mapping[str, Mapping[str, str]] = {
     USER: _SERVER,
     NEIGHBOUR: _SERVER,
     # without the labels that the chart's Services look for: no request of a user may come here
     HUB: {"component": "hub"},
     PROXY: {"component": "proxy"},
-    SURVEYOR: {"app.kubernetes.io/name": "pdshub", "app.kubernetes.io/component": "surveyor"},
+    SURVEYOR: _SURVEYOR,
+    LISTER: {**_SURVEYOR, f"{GROUP}/s3": "true"},  # render/surveyor.py, S3_LABEL
     STRANGER: {},
     CONTROL: {},
 }

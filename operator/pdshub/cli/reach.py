@@ -14,6 +14,8 @@ from pdshub.cli import words
 from pdshub.cli.dial import NO_ROUTE, OPEN
 
 USER, HUB, PROXY, SURVEYOR, STRANGER, CONTROL = "user", "hub", "proxy", "surveyor", "stranger", "control"
+LISTER = "lister"
+"""A surveyor of a view with a source in S3, which lists buckets; of hubs that have none it is not probed."""
 ROLES = (USER, HUB, PROXY, SURVEYOR, STRANGER)
 """The stranger is a pod of the hub's namespace that has no part in the hub. Control is none: nothing keeps it in."""
 ADDRESS = "address"
@@ -22,7 +24,7 @@ _REACHED_BY: Mapping[str, frozenset[str]] = {
     "api": frozenset({HUB}),
     "node": frozenset(),
     "nas": frozenset(),
-    "dns": frozenset({USER, HUB, PROXY}),
+    "dns": frozenset({USER, HUB, PROXY, LISTER}),
     "server": frozenset({HUB, PROXY}),
     "hub": frozenset({USER, PROXY}),
     "proxy": frozenset({USER}),
@@ -30,7 +32,7 @@ _REACHED_BY: Mapping[str, frozenset[str]] = {
     "surveyor": frozenset(),
     "operator": frozenset(),
 }
-_OWN: Mapping[str, str] = {PROXY: "proxy", SURVEYOR: "surveyor"}
+_OWN: Mapping[str, str] = {PROXY: "proxy", SURVEYOR: "surveyor", LISTER: "surveyor"}
 """Roles whose policy lets anybody come in at a port, and the kind of that target. Engines that look at both directions
 of a policy at once (kube-router) let pods of such a role reach each other there: what anybody may knock at."""
 YES, NO, UNPROVEN, REACHED, OWN, MISSED, ABSENT = "yes", "no", "no?", "REACHED", "own", "yes, silent", "-"
@@ -72,16 +74,26 @@ class Declared:
     servers: tuple[network_rules.Block, ...] = ()
     signs_in_elsewhere: bool = False
     internet: tuple[network_rules.Block, ...] = ()
+    buckets: tuple[network_rules.Block, ...] = ()
+    """What surveyors that list buckets reach, at ``bucket_ports``."""
+    bucket_ports: frozenset[int] = frozenset()
 
     @classmethod
-    def of(cls, spec: Mapping[str, Any], private: Iterable[str]) -> Declared:
-        """Of a PDSHub's spec. ``private``: what the installation closes beside what always is."""
+    def of(
+        cls, spec: Mapping[str, Any], private: Iterable[str], buckets: Sequence[tuple[int, Sequence[str]]] = ()
+    ) -> Declared:
+        """Of a PDSHub's spec. ``private``: what the installation closes beside what always is. ``buckets``: port and
+        ranges of each rule of archive.buckets."""
         network = spec.get("network") or {}
         open_ = tuple(network_rules.internet(private))
         egress = network.get("egress", "internet")
         listed: tuple[network_rules.Block, ...] = tuple({"cidr": cidr} for cidr in network.get("cidrs") or ())
         servers = open_ if egress == "internet" else listed if egress == "cidrs" else ()
-        return cls(servers, bool((spec.get("signIn") or {}).get("google")), open_)
+        ranges: list[network_rules.Block] = [{"cidr": cidr} for _, cidrs in buckets for cidr in cidrs]
+        if any(not cidrs for _, cidrs in buckets):  # of IPv4 alone: charts/pdshub, templates/surveyor.yaml
+            ranges += [block for block in network_rules.internet() if ":" not in block["cidr"]]
+        asked = frozenset((443, *(port for port, _ in buckets))) if buckets else frozenset[int]()
+        return cls(servers, bool((spec.get("signIn") or {}).get("google")), open_, tuple(ranges), asked)
 
     def allows(self, role: str, target: Target, address: str) -> bool:
         """Whether a role may reach a target. ``address``: the one that was tried; empty where none is known."""
@@ -90,6 +102,8 @@ class Declared:
         try:
             if role == USER:
                 return network_rules.is_in(address, self.servers)
+            if role == LISTER:
+                return target.port in self.bucket_ports and network_rules.is_in(address, self.buckets)
             return role == HUB and self.signs_in_elsewhere and target.port == 443 and self._is_public(address)
         except ValueError:
             return False
@@ -131,7 +145,7 @@ class Matrix:
     @property
     def roles(self) -> list[str]:
         """Roles that were probed, in order."""
-        return [role for role in (*ROLES, CONTROL) if role in self.found]
+        return [role for role in (*ROLES, LISTER, CONTROL) if role in self.found]
 
     @property
     def reached(self) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pdshub.cli import check, check_points
+from pdshub.cli import check, check_buckets, check_points
 from pdshub.cli.kubectl import KubectlError
 from tests.unit.cli.day_two_cluster import DayTwoCluster, node
 from tests.unit.cli.test_backup import Call
@@ -89,6 +89,47 @@ def test_points(points: Any, expected: list[str], words: str) -> None:
     assert all(point.fix for point in listed if point.mark != "ok"), "each that is not ok has a fix"
 
 
+RULE: dict[str, Any] = {"bucket": "pds-sbn", "secrets": ["sbn"]}
+LOCAL = {**RULE, "endpoint": "https://10.1.2.3:7070"}
+BOTH = frozenset(check_buckets.KEYS)
+
+
+def view(ready: bool = True) -> Any:
+    sources = [{"name": "main", "s3": {"bucket": "pds-sbn"}}, {"name": "nas", "nfs": {"server": "nas"}}]
+    told = [{"name": "main", "ready": ready, "message": "refuses the keys"}, {"name": "nas", "ready": True}]
+    return {"metadata": {"name": "v"}, "spec": {"sources": sources}, "status": {"sources": told}}
+
+
+@pytest.mark.parametrize(
+    ("views", "rules", "held", "expected", "words"),
+    [
+        ([], [], {}, [], ""),
+        ([], [RULE], {"sbn": BOTH}, ["ok", "warning"], "curl -sSI https://s3.amazonaws.com"),
+        ([view()], [RULE], {"sbn": BOTH}, ["ok", "ok"], "every node reaches every source"),
+        ([view()], [RULE], {}, ["ok", "ok"], "1 allowed"),
+        ([view(ready=False)], [RULE], {"sbn": BOTH}, ["ok", "failed"], "v, source main: refuses the keys"),
+        ([view()], [RULE], {"sbn": None}, ["failed", "ok"], "Secret sbn of namespace surveys is not there"),
+        ([view()], [RULE], {"sbn": frozenset({"access-key-id"})}, ["failed", "ok"], "has no key secret-access-key"),
+        ([view()], [RULE], {"sbn": frozenset({"ca.crt"})}, ["ok", "ok"], "nothing that they name is missing"),
+        ([view()], [{"bucket": "pds"}], {}, ["failed", "ok"], "neither secrets nor podIdentity"),
+        ([view()], [{"bucket": "pds", "podIdentity": True}], {}, ["ok", "ok"], "1 allowed"),
+        ([view()], [LOCAL], {}, ["failed", "ok"], "ranges: [10.1.2.3/32]"),
+        ([view()], [{**LOCAL, "ranges": ["10.1.2.0/24"]}], {}, ["ok", "ok"], "1 allowed"),
+        ([view()], [{**RULE, "endpoint": "http://s3.example.org"}], {}, ["warning", "ok", "ok"], "reads along"),
+    ],
+)  # fmt: skip
+def test_buckets(views: Any, rules: Any, held: Any, expected: list[str], words: str) -> None:
+    points = check_buckets.points(views, rules, held, "surveys")
+    assert marks(points) == expected
+    assert words in " ".join(point.line for point in points)
+    assert all(point.fix for point in points if point.mark != "ok")
+
+
+def test_a_source_in_s3_is_no_nas() -> None:
+    (point,) = check_points.nfs([view(ready=False)], [])
+    assert (point.mark, point.what) == ("ok", "NFS")
+
+
 @pytest.mark.parametrize(
     ("where", "mark"), [("pdshub-system", "ok"), ("elsewhere", "failed"), (None, "failed")], ids=str
 )
@@ -111,6 +152,36 @@ def test_a_look_at_a_cluster(call: Call) -> None:
     assert code == 0 and "0 failed" in out, out + err
     answer = json.loads(call(cluster(), "check -o json")[1])
     assert {point["result"] for point in answer["points"]} == {"ok", "warning"} and answer["failed"] == 0
+
+
+class WithBuckets(DayTwoCluster):
+    """An installation that allows a bucket; of a Secret the names of its keys are told, and nothing else."""
+
+    def run(self, *arguments: str, seconds: float | None = 60.0, stdin: str = "") -> str:
+        if arguments[:2] == ("get", "secret"):
+            assert arguments[3:5] == ("-n", "surveys") and arguments[-1] == check.NAMES
+            if arguments[2] == "sbn":
+                return "access-key-id secret-access-key "
+            raise KubectlError(f'secrets "{arguments[2]}" not found' if arguments[2] == "gone" else "forbidden" + NASTY)
+        return super().run(*arguments, seconds=seconds, stdin=stdin)
+
+
+@pytest.mark.parametrize(
+    ("secret", "code", "words"), [("sbn", 0, "1 allowed"), ("gone", 1, "is not there"), ("closed", 0, "not read")]
+)
+def test_buckets_that_are_allowed(call: Call, secret: str, code: int, words: str) -> None:
+    settings = {"archive": {"buckets": [{**RULE, "secrets": [secret, "--all"]}]}, "surveyor": {"namespace": "surveys"}}
+    notes = {"meta.helm.sh/release-namespace": "pdshub-system"}
+    meta = {"name": "pdshub-installation", "namespace": "pdshub-system"}
+    where = WithBuckets(
+        node(), ("class", storage_class()), ("daemonset", {"metadata": {"name": "kindnet", "namespace": "x"}}),
+        ("csidriver", {"metadata": {"name": "archive.pdshub.dev", "annotations": notes}}),
+        ("configmap", {"metadata": meta, "data": {"installation.yaml": yaml.safe_dump(settings)}}),
+    )  # fmt: skip
+    where.set(versions=ALL)
+    found, out, _ = call(where, "check")
+    assert found == code and words in out, out
+    harmless(out)
 
 
 def test_who_may_not_install(call: Call) -> None:

@@ -132,3 +132,57 @@ def test_what_only_a_survey_can_tell(cluster: Fake, capsys: pytest.CaptureFixtur
     (cluster.folder / "view.yaml").write_text(FILE)
     assert main(["archive", "plan", "-f", str(cluster.folder / "view.yaml")]) == 1
     assert "only a survey can tell" in capsys.readouterr().err
+
+
+# --- archive cost
+
+BUCKET = FILE.replace("nfs: {server: nas.example.org, export: /pds-main}", "s3: {bucket: pds-sbn, region: us-east-1}")
+PRICES = json.dumps(
+    {
+        "prices": [
+            {"key": key, "unit": "1000 requests", "usd": {"us-east-1": usd}, "offer": "", "usage": "",
+             "date": "2025-12-01", "source": "https://example.org"}
+            for key, usd in (("s3.put", "0.005"), ("s3.get", "0.0004"))
+        ]
+    }
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("view", "words", "says", "expected"),
+    [
+        (BUCKET, ["--files", "1000000"], "1,000     0.005  3.65", 1000),
+        (BUCKET, ["--files", "1e6"], "1000000 files, 1000 to a request; ", 1000),
+        (BUCKET, [], "not known before the first survey: this is the source's limit", 20_000),
+        (HUB.replace("nfs: {server: nas.example.org, export: /pds-main}", "s3: {bucket: pds-sbn, region: us-east-1}"),
+         ["--files", "1"], "view hub-sbn, surveyed every 3600 s", 1),
+        (FILE, ["--files", "1"], "no source is in S3", None),
+        (BUCKET.replace("region: us-east-1", "region: us-east-1, limits: {usdPerMonth: 1}"), ["--files", "1000000"],
+         "no survey would begin: source main: surveys would cost 3.65 US dollars a month", 1000),
+        (BUCKET.replace("region: us-east-1", 'endpoint: "https://s3.example.org"'), ["--files", "5"],
+         "no prices are known of this service", 1),
+    ],
+)  # fmt: skip
+def test_what_surveys_would_cost(
+    cluster: Fake, capsys: pytest.CaptureFixture[str], view: str, words: list[str], says: str, expected: int | None
+) -> None:
+    """By the plugin alone: nothing is asked, neither of a cluster nor of a service."""
+    file, prices = cluster.folder / "view.yaml", cluster.folder / "prices.json"
+    file.write_text(view)
+    prices.write_text(PRICES)
+    line = ["archive", "cost", "-f", str(file), "--prices", str(prices), *words]
+    assert main(line) == 0
+    assert says in capsys.readouterr().out
+    assert main([*line, "-o", "json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert [one["expected"] for one in answer["sources"]] == ([] if expected is None else [expected])
+    assert bool(answer["refused"]) is ("no survey" in says) and cluster.calls() == []
+
+
+def test_the_prices_that_the_plugin_carries_are_dated(cluster: Fake, capsys: pytest.CaptureFixture[str]) -> None:
+    file = cluster.folder / "view.yaml"
+    file.write_text(BUCKET)
+    assert main(["archive", "cost", "-f", str(file), "--files", "1000000"]) == 0
+    assert "3.65" in capsys.readouterr().out
+    assert main(["archive", "cost", "-f", str(file), "--prices", "/nowhere"]) == 1
+    assert "/nowhere: No such file" in capsys.readouterr().err

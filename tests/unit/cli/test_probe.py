@@ -27,6 +27,7 @@ from pdshub.cli.reach import (
     CONTROL,
     FIXED,
     HUB,
+    LISTER,
     MISSED,
     NO,
     OWN,
@@ -202,6 +203,48 @@ def test_a_positive_control_makes_a_no_of_silence() -> None:
     cells = {name: {role: found["cell"] for role, found in row.items()} for name, row in answer["matrix"].items()}
     assert cells["metadata"] == {**dict.fromkeys(ROLES, NO), CONTROL: YES} and cells["NAS"][USER] == NO
     assert cells["CGNAT"][USER] == UNPROVEN and cells["CGNAT"][CONTROL] == UNPROVEN and code == 0
+
+
+S3 = {"endpoint": "http://10.1.2.3:7070", "bucket": "pds", "secretRef": "local"}
+RULE = {"endpoint": S3["endpoint"], "bucket": "pds", "secrets": ["local"], "ranges": ["10.1.2.3/32"]}
+
+
+@pytest.fixture
+def in_s3(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub's archive has a source in S3, too."""
+    sources = [{"nfs": {"server": "10.0.0.9"}}, {"name": "cloud", "s3": S3}]
+    monkeypatch.setitem(HUB_OBJECT["spec"], "archive", {"inline": {"sources": sources}})
+    monkeypatch.setitem(SETTINGS, "archive", {**SETTINGS["archive"], "buckets": [RULE]})
+
+
+@pytest.mark.usefixtures("in_s3")
+def test_a_bucket_is_open_to_surveyors_that_list_it_and_to_nobody_else() -> None:
+    cluster = Cluster({**GOOD, LISTER: {"name service", "S3"}})
+    answer, _, code = ask(cluster)
+    cells = {role: found["cell"] for role, found in answer["matrix"]["S3"].items()}
+    assert cells == {**dict.fromkeys(ROLES, NO), LISTER: YES} and code == 0
+    assert answer["matrix"]["internet"][LISTER]["cell"] == NO and answer["unproven"] == []
+    answer, _, code = ask(Cluster({**GOOD, USER: GOOD[USER] | {"S3"}, LISTER: {"internet"}}))
+    assert (code, answer["reached"]) == (1, ["user > S3", "lister > internet"])
+    assert answer["matrix"]["S3"][LISTER]["cell"] == MISSED
+
+
+def test_a_bucket_of_aws_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = {"name": "cloud", "s3": {"bucket": "pds-sbn", "region": "us-east-1"}}
+    monkeypatch.setitem(HUB_OBJECT["spec"], "archive", {"inline": {"sources": [source, {"s3": {"bucket": "?"}}]}})
+    monkeypatch.setitem(SETTINGS, "archive", {"buckets": [{"bucket": "pds-sbn", "podIdentity": True}]})
+    desk = probe._Desk(Cluster(GOOD), parser().parse_args(["probe", "hubs"]))
+    assert desk.s3 == [Target("S3", "s3.us-east-1.amazonaws.com", 443)] and "not tried" in desk.notes[-1]
+    declared = Declared.of({}, desk.private, desk.buckets)
+    for role, open_ in ((LISTER, True), (USER, True), (SURVEYOR, False), (PROXY, False)):
+        assert declared.allows(role, desk.s3[0], "52.216.0.1") is open_, role
+    assert not declared.allows(LISTER, desk.s3[0], "10.0.0.1")
+    assert not declared.allows(LISTER, Target("t", "52.216.0.1", 80), "52.216.0.1")
+
+
+def test_without_buckets_nobody_lists_any() -> None:
+    answer, _, _ = ask(Cluster(GOOD))
+    assert LISTER not in answer["matrix"]["API server"] and "S3" not in answer["matrix"]
 
 
 def test_a_target_of_the_callers_replaces_or_adds() -> None:
