@@ -9,7 +9,7 @@ import base64
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from tests.e2e import machine_node
-from tests.e2e.cluster import Cluster, eventually
+from tests.e2e.cluster import Cluster, CommandFailed, eventually
 from tests.e2e.conftest import namespace, person, variant, wait_ready
 from tests.e2e.hubclient import Person
 from tests.e2e.s3_service import ACCESS, BUCKET, SECRET, S3Service, keys, place, s3_service
@@ -128,14 +128,9 @@ class Rescue:
         self._stopped()
         volume = self.cluster.get("pvc", "claim-ada", SPACE)["spec"]["volumeName"]
         self.cluster.kubectl("delete", "pvc", "claim-ada", "-n", SPACE, "--timeout=120s", timeout=130)
-        self._drop(volume)
+        self.cluster.give_up(volume)
         self._at_work()
         assert self.contents("GET", LOST).status_code == 404, "an empty home"
-
-    def _drop(self, volume: str) -> None:
-        body = json.dumps({"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
-        self.cluster.kubectl("patch", "pv", volume, "--type=merge", "-p", body)
-        self.cluster.kubectl("delete", "pv", volume, "--ignore-not-found", "--wait=false")
 
     def _upgraded(self) -> None:
         self._patch({"values": NOT_THERE})
@@ -194,12 +189,10 @@ class Rescue:
         """The namespace with everything in it, and the volumes that outlive one."""
         run = self.cluster.kubectl
         run("delete", "pdshub", HUB, "-n", SPACE, "--ignore-not-found", *FURTHER, timeout=310)
-        mine = [v for v in self.cluster.items("pv") if (v["spec"].get("claimRef") or {}).get("namespace") == SPACE]
         run("delete", "namespace", SPACE, "--ignore-not-found", *FURTHER, timeout=310)
-        left = {v["metadata"]["name"] for v in self.cluster.items("pv")}
-        for volume in mine:
-            if volume["metadata"]["name"] in left:
-                self._drop(volume["metadata"]["name"])
+        for volume in self.cluster.volumes_of(SPACE):
+            with suppress(CommandFailed):  # one that is not kept goes by itself meanwhile
+                self.cluster.let_go(volume)
 
 
 @contextmanager

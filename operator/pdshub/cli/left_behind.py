@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pdshub.api.hub import PDSHubSpec
 from pdshub.cli.hub_choice import UseError, is_object_name
 from pdshub.cli.manifest import MAX_BYTES
-from pdshub.wellknown import API_VERSION, GROUP, HOME_OF, USERNAME
+from pdshub.wellknown import API_VERSION, GROUP, HOME_OF, MANAGER, USERNAME
 
 Json = Mapping[str, Any]
 HUB_LABEL = f"{GROUP}/hub"
@@ -152,7 +152,7 @@ def _of_release(namespace: str, claim: Json) -> str:
 
 
 def _homes(name: str, claims: Sequence[Json]) -> list[Point]:
-    mine = [claim for claim in claims if (claim["metadata"].get("labels") or {}).get(HUB_LABEL) == name]
+    mine = [claim for claim in claims if _is_home(name, claim)]
     points = [Point("found", f"{len(mine)} home{'' if len(mine) == 1 else 's'}")] if mine else []
     if not mine:
         points.append(Point("note", f"no home is marked with {HUB_LABEL}={name}: people begin with empty ones"))
@@ -164,6 +164,12 @@ def _homes(name: str, claims: Sequence[Json]) -> list[Point]:
         elif not owner:
             points.append(Point("note", f"claim {claim['metadata']['name']} does not say whose home it is"))
     return points
+
+
+def _is_home(name: str, claim: Json) -> bool:
+    """Whether a claim is a home of the hub, and not one that the operator made for itself, as that of copies."""
+    labels = claim["metadata"].get("labels") or {}
+    return labels.get(HUB_LABEL) == name and labels.get("app.kubernetes.io/managed-by") != MANAGER
 
 
 def _secrets(name: str, spec: Json, left: Left) -> list[Point]:

@@ -12,7 +12,7 @@ import yaml
 
 from pdshub.cli import left_behind
 from pdshub.cli.hub_choice import UseError
-from pdshub.wellknown import CHANGED_BY
+from pdshub.wellknown import CHANGED_BY, MANAGER
 from tests.unit.cli.backup_cluster import ADA, BELA, BackupCluster, home, secret
 from tests.unit.cli.fake_cluster import hub
 from tests.unit.cli.test_backup import Call
@@ -76,6 +76,14 @@ def test_it_comes_back(call: Call, file: Path) -> None:
     assert made["metadata"] == {
         "name": "sbn", "namespace": "hub", "labels": {"team": "sbn"}, "annotations": {"note": "ours"},
     }  # fmt: skip
+
+
+def test_claims_of_the_operator_are_no_homes(call: Call, file: Path) -> None:
+    """Its copies of the database wait for their first Job, which is in nobody's way."""
+    labels = {"pdshub.dev/hub": "sbn", "app.kubernetes.io/managed-by": MANAGER}
+    copies = {"metadata": {"name": "sbn-copies", "namespace": "hub", "labels": labels}, "status": {"phase": "Pending"}}
+    code, out, err = call(deleted(("claim", copies)), f"restore-deleted --file {file} --yes")
+    assert code == 0 and "  2 homes\n" in out and "sbn-copies" not in out + err, out + err
 
 
 def test_a_dry_run(call: Call, file: Path) -> None:
