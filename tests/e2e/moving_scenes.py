@@ -22,6 +22,7 @@ from devcluster import engine as engines
 from devcluster import nas
 from devcluster.settings import Paths
 
+from pdshub.cli import migrate_copy
 from tests.buckets import BUCKET, KEY, SECRET, Service, service
 from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.conftest import ROOT, SURVEYORS, namespace, person, variant, wait_ready
@@ -114,16 +115,23 @@ class Places:
         return {**os.environ, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "RCLONE_CONFIG": "/dev/null"}
 
     def to_bucket(self) -> None:
-        """Copies by rclone, as the plan's command does."""
-        line = [rclone(), "copy", str(self.first), f"{self.remote}:{BUCKET}/archive/{self.folder}"]
-        subprocess.run(line, env=self.words, check=True, timeout=300)
+        """Copies by the plan's command, but for the folder and the relay."""
+        target = {"endpoint": f"http://127.0.0.1:{self.s3.port}", "bucket": BUCKET, "prefix": f"archive/{self.folder}"}
+        self._copied("rclone", {"s3": target}, Path("/nowhere"))
 
     def to_second(self) -> None:
-        """Copies by rsync, as the plan's command does."""
+        """The same by rsync."""
         target = self.second_data / "pds-main" / self.folder
         target.mkdir(parents=True, exist_ok=True)
-        line = [rsync(), "--archive", "--numeric-ids", "--delete-delay", "--", f"{self.first}/", f"{target}/"]
-        subprocess.run(line, check=True, timeout=300)
+        self._copied("rsync", self.source("second"), target)
+
+    def _copied(self, tool: str, target: dict[str, Any], into: Path) -> None:
+        found = migrate_copy.commands(
+            tool, self.source("nas"), target, at=str(self.first), into=str(into), exact=tool == "rsync"
+        )
+        for _, *words in found.lines:
+            program = rclone() if tool == "rclone" else rsync()
+            subprocess.run([program, *words], env=self.words, check=True, timeout=300)
 
 
 def installed(cluster: Cluster, folder: Path, **archive: list[Any]) -> None:

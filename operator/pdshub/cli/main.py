@@ -133,7 +133,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--limit", type=int, default=1000, help="files named of each kind (default 1000)")
     text = "what surveys of a view in a file would ask of S3, and cost; neither cluster nor service is asked"
     p = command("cost", preview.cost, text)
-    p.add_argument("--files", type=plan_aws.count, metavar="N", help="objects of each source in S3, where that is known")
+    p.add_argument("--files", type=plan_aws.count, metavar="N", help="objects of each source in S3, if known")
     p.add_argument("--prices", default="", metavar="FILE", help="default: the file that the plugin carries")
     p = command("refresh", archive.refresh, "survey now")
     p.add_argument("--wait", action="store_true", help="until the survey has ended")

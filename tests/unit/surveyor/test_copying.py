@@ -15,6 +15,7 @@ import pytest
 
 from pdshub.archive import carried
 from pdshub.archive.plan import open_plan
+from pdshub.cli import migrate_copy
 from pdshub.surveyor import copies, copying
 from tests.buckets import BUCKET, KEY, SECRET, Service, service
 from tests.programs import system
@@ -103,10 +104,11 @@ def rclone(s3: Service, folder: Path) -> None:
         binary = program()
     except FileNotFoundError:
         pytest.skip("needs rclone")
-    remote = f":s3,provider=Other,env_auth=true,endpoint='http://127.0.0.1:{s3.port}',force_path_style=true"
+    target = {"s3": {"endpoint": f"http://127.0.0.1:{s3.port}", "bucket": BUCKET, "prefix": "archive"}}
     words = {**os.environ, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "RCLONE_CONFIG": "/dev/null"}
-    line = [binary, "copy", "--s3-no-check-bucket", str(folder), f"{remote}:{BUCKET}/archive"]
-    subprocess.run(line, env=words, check=True, timeout=120)
+    # the plan's own command
+    for _, *line in migrate_copy.commands("rclone", {}, target, at=str(folder), into="", exact=False).lines:
+        subprocess.run([binary, *line], env=words, check=True, timeout=120)
 
 
 def test_from_a_walk_to_a_bucket_and_back(moved: Move, s3: Service) -> None:
