@@ -147,9 +147,10 @@ def void(_: object) -> None:
     """A scene answers nothing."""
 
 
-def view_status(cluster: Cluster) -> dict[str, Any]:
-    found: dict[str, Any] = cluster.get("archiveview", VIEW).get("status", {})
-    return found
+def generation(cluster: Cluster, which: str) -> str:
+    """The name of the view's ``generation`` that users see, or of the ``candidate`` that waits; empty without one."""
+    status: dict[str, Any] = cluster.get("archiveview", VIEW).get("status", {})
+    return str((status.get(which) or {}).get("name", ""))
 
 
 @contextmanager
@@ -184,16 +185,20 @@ def house(cluster: Cluster, sample: dict[str, Any]) -> Iterator[House]:
     )  # fmt: skip
     made = House(cluster, spec)
     try:
-        wait_ready(cluster, HUB, SPACE)
-        eventually(lambda: view_status(cluster).get("candidate"), within=240, what="the first generation waits")
-        cluster.run("kubectl", "pdshub", "archive", "approve", VIEW, "--reason", "the first one", timeout=240)
-        eventually(lambda: view_status(cluster).get("generation"), within=240, what="it is released")
+        made.healed()  # a run that was killed may have left it in the middle of a page
+        cluster.run("kubectl", "pdshub", "archive", "refresh", VIEW, "--wait", timeout=300)
+        first = eventually(
+            lambda: generation(cluster, "candidate") or generation(cluster, "generation"), within=240, what="one waits"
+        )
+        if first == generation(cluster, "candidate"):
+            cluster.run("kubectl", "pdshub", "archive", "approve", VIEW, "--reason", "the first one", timeout=240)
+        eventually(lambda: generation(cluster, "generation"), lambda name: name == first, within=240, what="it is shown")
         yield made
     finally:
         made._engine("start")
         made._kubelet("start")
-        first = ("delete", "pdshub", "first", "-n", NEW_SPACE, "--ignore-not-found")
-        cluster.kubectl(*first, "--timeout=180s", timeout=190)
+        deployed = ("delete", "pdshub", "first", "-n", NEW_SPACE, "--ignore-not-found")
+        cluster.kubectl(*deployed, "--timeout=180s", timeout=190)
         cluster.kubectl("delete", "namespace", NEW_SPACE, "--ignore-not-found", "--wait=false")
         cluster.dismiss(SPACE, HUB, VIEW)
         shutil.rmtree(place, ignore_errors=True)
