@@ -286,6 +286,7 @@ def test_the_hub_restarts_under_a_server_that_runs(hub: Hub, ada: Person) -> Non
         kernel.run("here = 42").ok()
         hub.engine("restart", f"{PROJECT}-hub")
         eventually(lambda: answers(hub), bool, within=180, what="the hub is back")
+        kernel.connect()  # nobody answered the server's pings meanwhile, after which it closes
         assert kernel.run("print(here)").ok() == "42"
         eventually(
             lambda: ada.model().get("servers", {}).get("", {}).get("ready"), bool, within=120, what="it is known"
