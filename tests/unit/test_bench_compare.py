@@ -11,6 +11,7 @@ import sys
 import tomllib
 from contextlib import redirect_stdout
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from pdshub.cli import main as plugin
 from pdshub.compose import main as compose
 from tests.bench.compare import littlest, measure, page, parts, places, upkeep
 from tests.bench.compare.processes import Process, deepest, running, shared
+from tests.e2e.cluster import Cluster
 from tests.manual import DOCS
 
 ROOT = DOCS.parent
@@ -50,6 +52,20 @@ def test_of_hierarchies_the_one_that_says_most_counts() -> None:
 def test_pods_and_units_of_a_process(group: str, pod: str, unit: str) -> None:
     found = process(group)
     assert (found.pod, found.unit) == (pod, unit)
+
+
+def test_the_proxy_and_the_machine_as_a_server_of_compose_meets_them() -> None:
+    """The proxy is in two networks; servers are in one of them."""
+    found = {
+        "p-core": {"IPAddress": "10.197.1.2", "Gateway": "10.197.1.1"},
+        "p-servers": {"IPAddress": "10.197.128.2", "Gateway": "10.197.128.1"},
+    }
+    way = object.__new__(places.Compose)
+    way.cluster, way.project = Cluster({"NAS_IP": "10.89.0.250"}), "p"
+    way.hub = SimpleNamespace(inspect=lambda name: {"NetworkSettings": {"Networks": found}})  # type: ignore[assignment]
+    assert way.targets() == {
+        "proxy": ("10.197.128.2", 8001), "machine": ("10.197.128.1", places.LISTENER), "nas": ("10.89.0.250", 2049),
+    }  # fmt: skip
 
 
 def test_parts_of_compose() -> None:

@@ -89,7 +89,8 @@ class Compose(Way):
         return parts.of_containers(self.hub.containers(), self.project)
 
     def targets(self) -> Targets:
-        (network,) = self.hub.inspect(f"{self.project}-proxy")["NetworkSettings"]["Networks"].values()
+        # of its networks the one that servers are in
+        network = self.hub.inspect(f"{self.project}-proxy")["NetworkSettings"]["Networks"][f"{self.project}-servers"]
         return {
             "proxy": (network["IPAddress"], PROXY_API), "machine": (network["Gateway"], LISTENER),
             "nas": (self.cluster.facts["NAS_IP"], NFS),
