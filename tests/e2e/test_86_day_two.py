@@ -38,7 +38,7 @@ PROFILES = [
 @pytest.fixture(scope="module")
 def spec(sample: dict[str, Any]) -> dict[str, Any]:
     """A hub without an archive, with a choice of servers, of which two run at a time at most."""
-    server = {**sample["spec"]["server"], "profiles": PROFILES, "defaultProfile": "small", "startTimeoutSeconds": 60}
+    server = {**sample["spec"]["server"], "profiles": PROFILES, "defaultProfile": "small", "startTimeoutSeconds": 90}
     users = {"allowed": ["ada", "bela", "cyd"], "admins": ["root-admin"], "shrinkLimit": 90}
     return variant(sample, HUB, SPACE, archive=None, users=users, server=server, quota={"servers": 2})
 
