@@ -19,6 +19,7 @@ import pytest
 
 from pdshub import rfc3339
 from pdshub.render.names import DATABASE_CLAIM
+from pdshub.wellknown import HOME_OF
 from tests.e2e.cluster import Cluster, CommandFailed, eventually
 from tests.e2e.conftest import SYSTEM, namespace, person, variant, wait_ready
 from tests.e2e.releases import OTES
@@ -349,4 +350,8 @@ def test_a_deleted_namespace_comes_back_by_one_command(ops: Cluster, spec: dict[
     assert read(ada, "lasting.txt") == "outlives the namespace"
     for claim in ("claim-ada", DATABASE_CLAIM):
         assert ops.get("pvc", claim, SPACE)["spec"]["volumeName"] == kept[claim]
+    eventually(
+        lambda: (ops.get("pvc", "claim-ada", SPACE)["metadata"].get("annotations") or {}).get(HOME_OF),
+        lambda found: found == "ada", within=90, what="the home is known as ada's, so that backups hold it",
+    )  # fmt: skip
     ada.stop()

@@ -11,7 +11,8 @@ import gzip
 import json
 import zlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,15 +65,29 @@ def _is_home(claim: Object) -> bool:
     return bound and not meta.get("deletionTimestamp") and not (meta.get("annotations") or {}).get(_SERVER)
 
 
-def judge(claims: Sequence[Object], record: Mapping[str, str], people: People | None, template: str) -> Homes:
+def judge(
+    claims: Sequence[Object],
+    record: Mapping[str, str],
+    people: People | None,
+    template: str,
+    known: AbstractSet[str] = frozenset(),
+) -> Homes:
     """What the claims of homes say beside what was recorded of them. ``people`` is None while nobody knows the list.
 
+    ``known``: whom the hub's database knows, be they on the list or not.
     A human settles a doubt by the annotation pdshub.dev/home-of on the claim that is the home.
     """
     found: defaultdict[str, dict[str, Object]] = defaultdict(dict)
-    for claim in claims:
-        if _is_home(claim) and (user := owner(claim)):
+    silent: dict[str, Object] = {}
+    for claim in filter(_is_home, claims):
+        if user := owner(claim):
             found[user][str(claim["metadata"]["name"])] = claim
+        else:
+            silent[str(claim["metadata"]["name"])] = claim
+    if silent:
+        names = (people.listed if people else frozenset()) | known
+        for name, user in _by_name(silent, record, names - found.keys(), template):
+            found[user][name] = silent[name]
     kept, wrong = dict(record), defaultdict[str, list[str]](list)
     for user in sorted({*found, *record}):
         there, was = found.get(user, {}), record.get(user)
@@ -100,6 +115,24 @@ def judge(claims: Sequence[Object], record: Mapping[str, str], people: People | 
         if name in found.get(user, {}) and not _marked(found[user][name])
     ]
     return Homes(kept, tuple(to_mark[:_AT_ONCE]), *_words(kept, wrong))
+
+
+def _by_name(
+    claims: Collection[str], record: Mapping[str, str], users: AbstractSet[str], template: str
+) -> Iterator[tuple[str, str]]:
+    """Whose the claims are that say nothing: who adopts a volume, or binds one by hand, makes such.
+
+    KubeSpawner takes what has the right name and annotates nothing. A name that two have is nobody's.
+    """
+    whose: defaultdict[str, set[str]] = defaultdict(set)
+    for user, name in record.items():
+        whose[name].add(user)
+    for user in users - record.keys():
+        for name in slug.claims(user, template):
+            whose[name].add(user)
+    for name in sorted(claims):
+        if len(whose[name]) == 1:
+            yield name, next(iter(whose[name]))
 
 
 def _marked(claim: Object) -> bool:

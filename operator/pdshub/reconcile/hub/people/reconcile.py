@@ -65,7 +65,7 @@ async def reconcile(context: PeopleContext, namespace: str, name: str) -> float 
     if effect is not None:
         await touch(context.kube, names, seen.pods, effect)
         enforcement = await enforce(context, names, seen, effect, hub_api.base_url(_dig(hub, "spec", "values")))
-    kept = await _homes(context.kube, names, seen, effect)
+    kept = await _homes(context.kube, names, seen, effect, memory)
     if effect is not None:
         await _census(context.kube, names, seen, effect, memory)
     await _report(context, hub, found, effect, enforcement, kept)
@@ -123,11 +123,12 @@ async def _say_changed(kube: Kube, names: Names, seen: read.Seen, before: Docume
     await events.publish(kube, seen.hub, [record], names.namespace)
 
 
-async def _homes(kube: Kube, names: Names, seen: read.Seen, effect: Document | None) -> Homes:
+async def _homes(kube: Kube, names: Names, seen: read.Seen, effect: Document | None, memory: PeopleMemory) -> Homes:
     """Record whose home each claim is. Raises KubeError."""
     template = str(_dig(seen.hub, "spec", "values", "singleuser", "storage", "dynamic", "pvcNameTemplate") or "")
     record = homes.read(seen.maps.get(names.homes))
-    found = homes.judge(seen.claims, record, effect.people if effect else None, template or HOME_CLAIM)
+    known = frozenset(user.name for user in memory.listing.users) if memory.listing else frozenset()
+    found = homes.judge(seen.claims, record, effect.people if effect else None, template or HOME_CLAIM, known)
     for claim, user in found.to_mark:
         await kube.patch(CLAIM, claim, {"metadata": {"annotations": {HOME_OF: user}}}, names.namespace)
     if found.record != record:

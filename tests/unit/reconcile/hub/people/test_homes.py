@@ -15,12 +15,14 @@ from pdshub.wellknown import HOME_OF
 
 
 def claim(name: str, user: str, marked: str = "", bound: bool = True, server: str = "") -> Object:
-    notes = {"hub.jupyter.org/username": user, **({HOME_OF: marked} if marked else {})}
+    notes = {"hub.jupyter.org/username": user} if user else {}
+    notes |= {HOME_OF: marked} if marked else {}
     notes |= {"hub.jupyter.org/servername": server} if server else {}
     return {"metadata": {"name": name, "annotations": notes}, "status": {"phase": "Bound" if bound else "Pending"}}
 
 
 ADA = People(frozenset({"ada"}))
+TWO = People(frozenset({"a.b", "a-2eb"}))
 CASES: list[tuple[str, list[Object], dict[str, str], People | None, str, dict[str, str], list[tuple[str, str]]]] = [
     ("a new home", [claim("claim-ada", "ada")], {}, ADA, "AsRecorded", {"ada": "claim-ada"}, [("claim-ada", "ada")]),
     ("not bound yet", [claim("claim-ada", "ada", bound=False)], {}, ADA, "AsRecorded", {}, []),
@@ -59,6 +61,36 @@ CASES: list[tuple[str, list[Object], dict[str, str], People | None, str, dict[st
         [],
     ),
     ("a legacy name", [claim("claim-a-2eb", "a.b", "a.b")], {}, ADA, "AsRecorded", {"a.b": "claim-a-2eb"}, []),
+    (
+        "adopted before its hub",
+        [claim("claim-ada", "")],
+        {},
+        ADA,
+        "AsRecorded",
+        {"ada": "claim-ada"},
+        [("claim-ada", "ada")],
+    ),
+    ("adopted, and nobody knows the list", [claim("claim-ada", "")], {}, None, "AsRecorded", {}, []),
+    ("adopted of somebody unknown", [claim("claim-bela", "")], {}, ADA, "AsRecorded", {}, []),
+    ("adopted under a name of two", [claim("claim-a-2eb", "")], {}, TWO, "AsRecorded", {}, []),
+    (
+        "bound again by hand",
+        [claim("home-1", "")],
+        {"bela": "home-1"},
+        None,
+        "HomeWouldMove",
+        {"bela": "home-1"},
+        [("home-1", "bela")],
+    ),
+    (
+        "says nothing beside one that does",
+        [claim("claim-a-2eb", ""), claim("claim-x", "a.b", "a.b")],
+        {},
+        People(frozenset({"a.b"})),
+        "HomeWouldMove",
+        {"a.b": "claim-x"},
+        [],
+    ),
     ("a name of nobody's", [claim("home-1", "ada", "ada")], {}, ADA, "HomeWouldMove", {"ada": "home-1"}, []),
 ]
 
@@ -70,6 +102,20 @@ def test_a_home_is_the_one_recorded(claims: Any, record: Any, people: Any, reaso
     found = homes.judge(claims, record, people, HOME_CLAIM)
     assert (found.reason, dict(found.record), list(found.to_mark)) == (reason, kept, marks)
     assert found.good is (reason == "AsRecorded") and all(user in found.message for user in record if not found.good)
+
+
+def test_who_comes_by_a_domain_is_known_by_the_hubs_database() -> None:
+    who, people = "eve@example.org", People(domains=frozenset({"example.org"}))
+    (name, _) = sorted(slug.claims(who, HOME_CLAIM), key=len, reverse=True)
+    assert homes.judge([claim(name, "")], {}, people, HOME_CLAIM).record == {}
+    found = homes.judge([claim(name, "")], {}, people, HOME_CLAIM, frozenset({who}))
+    assert found.good and found.to_mark == ((name, who),)
+
+
+def test_two_that_say_nothing_are_settled_by_a_human() -> None:
+    both = [claim(name, "") for name in slug.claims("a.b", HOME_CLAIM)]
+    found = homes.judge(both, {}, People(frozenset({"a.b"})), HOME_CLAIM)
+    assert (len(both), found.reason, found.to_mark) == (2, "HomeMoved", ())
 
 
 def test_another_template_would_move_homes() -> None:
