@@ -33,8 +33,8 @@ Answer = tuple[int, str]
 
 
 class Work:
-    """A cell every few seconds, by one websocket that stays open: whoever opens another is asked for at the hub, which may
-    be down. ``trouble``: what ended it before its time."""
+    """A cell every few seconds, by one websocket that stays open: who opens another is asked for at the hub, which may be
+    down. ``trouble``: what ended it before its time."""
 
     trouble: Exception | None = None
 

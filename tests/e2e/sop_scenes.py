@@ -192,7 +192,9 @@ def house(cluster: Cluster, sample: dict[str, Any]) -> Iterator[House]:
         )
         if first == generation(cluster, "candidate"):
             cluster.run("kubectl", "pdshub", "archive", "approve", VIEW, "--reason", "the first one", timeout=240)
-        eventually(lambda: generation(cluster, "generation"), lambda name: name == first, within=240, what="it is shown")
+        eventually(
+            lambda: generation(cluster, "generation"), lambda name: name == first, within=240, what="it is shown"
+        )
         yield made
     finally:
         made._engine("start")
