@@ -33,7 +33,7 @@ Answer = tuple[int, str]
 
 
 class Work:
-    """A cell every few seconds, by one websocket that stays open: who opens another is asked for at the hub, which may be
+    """A cell every few seconds, by one websocket that stays open: for another one the hub is asked, which may be
     down. ``trouble``: what ended it before its time."""
 
     trouble: Exception | None = None
