@@ -58,6 +58,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (file,) = made.glob("*.whl")
     with zipfile.ZipFile(file) as archive:
         archive.extractall(unpacked)
+        for member in archive.infolist():  # as pip does it, and extractall does not
+            if member.external_attr >> 16 & 0o111 and not member.is_dir():
+                (unpacked / member.filename).chmod(0o755)
     return unpacked
 
 
@@ -80,6 +83,11 @@ def test_the_wheel_has_every_module(wheel: Path) -> None:
 
 def test_the_wheel_has_the_prices(wheel: Path) -> None:
     assert (wheel / "pdshub/aws_plan/prices.json").is_file()
+
+
+def test_the_wheel_has_what_rclone_starts(wheel: Path) -> None:
+    """In the place of fusermount3; a file that cannot be executed would mount no bucket on any node."""
+    assert os.access(wheel / "pdshub/node/source/bin/fusermount3", os.X_OK)
 
 
 def test_the_wheel_has_every_program(wheel: Path) -> None:

@@ -244,8 +244,8 @@ def _turn(directory: Path, children: dict[str, Child], command: Sequence[str]) -
     """What is asked for is kept; those that nobody asks for any more are left, and answered."""
     found = {path.stem: path for path in directory.glob("*.json")}
     leaving = [children.pop(digest) for digest in children.keys() - found.keys()]
-    for child in leaving:
-        child.leave()
+    for one in leaving:
+        one.leave()
     for digest, path in found.items():
         request = read_json(path)
         if request is None:
