@@ -189,7 +189,7 @@ class Backup(Model):
     image_pull_secrets: list[dict[str, Any]] = Field(default_factory=list)
     resources: dict[str, Any] = Field(
         default_factory=lambda: {
-            "requests": {"cpu": "50m", "memory": "128Mi"},
+            "requests": {"cpu": "1m", "memory": "128Mi"},
             "limits": {"cpu": "1", "memory": "1Gi"},
         }
     )

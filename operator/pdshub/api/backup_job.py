@@ -27,6 +27,8 @@ TARGET = "/target"
 """The home that is restored into, mounted read-write, for action restore only."""
 MEMORY = "PDSHUB_MEMORY"
 """The environment variable with the bytes of memory that the container may have."""
+PROCESSORS = "PDSHUB_PROCESSORS"
+"""The environment variable with how many processors the container may have, rounded up."""
 LONGEST_ANSWER = 4096
 """Bytes. Source: Kubernetes, Determine the Reason for Pod Failure."""
 

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pdshub.api.backup_job import MEMORY, JobRequest
+from pdshub.api.backup_job import MEMORY, PROCESSORS, JobRequest
 from pdshub.backup.verdict import Failed
 
 LOCATIONS = {
@@ -140,10 +140,19 @@ _KINDS: dict[str, Callable[[JobRequest, Path, Path], tuple[dict[str, str], tuple
 }
 
 
-def _memory(own: Mapping[str, str]) -> dict[str, str]:
-    """What tells restic how much memory there is. Source: Go, runtime, GOMEMLIMIT."""
-    limit = own.get(MEMORY, "")
-    return {"GOMEMLIMIT": str(int(int(limit) * COLLECTS))} if limit.isdecimal() and limit.isascii() else {}
+def _bounds(own: Mapping[str, str]) -> dict[str, str]:
+    """What tells restic how much memory there is, and how many processors: else it works on all of them at once, until
+    its share is used up, and whoever starts a server meanwhile waits. Source: Go, runtime, GOMEMLIMIT, GOMAXPROCS."""
+    told = {}
+    if memory := _number(own.get(MEMORY, "")):
+        told["GOMEMLIMIT"] = str(int(memory * COLLECTS))
+    if processors := _number(own.get(PROCESSORS, "")):
+        told["GOMAXPROCS"] = str(processors)
+    return told
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() and text.isascii() else 0
 
 
 def prepare(request: JobRequest, secrets: Path, private: Path, scratch: Path, own: Mapping[str, str]) -> Access:
@@ -169,7 +178,7 @@ def prepare(request: JobRequest, secrets: Path, private: Path, scratch: Path, ow
         "RESTIC_PASSWORD_FILE": str(password),
         "RESTIC_CACHE_DIR": str(cache),
         "RESTIC_PROGRESS_FPS": "0.05",
-        **_memory(own),
+        **_bounds(own),
         **more,
     }
     if request.ca:

@@ -14,7 +14,18 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from pdshub import restricted
-from pdshub.api.backup_job import DATA, MEMORY, PRIVATE, READING, REPOSITORY, REQUEST, SECRETS, TARGET, JobRequest
+from pdshub.api.backup_job import (
+    DATA,
+    MEMORY,
+    PRIVATE,
+    PROCESSORS,
+    READING,
+    REPOSITORY,
+    REQUEST,
+    SECRETS,
+    TARGET,
+    JobRequest,
+)
 from pdshub.api.base import parse_quantity
 from pdshub.installation import Backup as Settings
 from pdshub.render import backup_checkpoint
@@ -27,6 +38,7 @@ from pdshub.wellknown import API_VERSION, BACKUP_PRIORITY
 
 CONTAINER = "backup"
 _MEMORY = {"name": MEMORY, "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}}}
+_PROCESSORS = {"name": PROCESSORS, "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}}
 """Without a limit it is what the node has. Source: Kubernetes, Downward API."""
 PATIENCE = 120
 """Seconds that Kubernetes gives a Job beyond its own deadline: one that ends by itself says what became of it."""
@@ -235,7 +247,7 @@ def _container(settings: Settings, volumes: Sequence[Volume]) -> dict[str, Any]:
         "image": settings.image,
         "imagePullPolicy": settings.image_pull_policy,
         "command": ["tini", "--", "pdshub-backup"],
-        "env": [{"name": "HOME", "value": _TMP}, _MEMORY],
+        "env": [{"name": "HOME", "value": _TMP}, _MEMORY, _PROCESSORS],
         "resources": _resources(settings, volumes),
         # never the log: it has names of files
         "terminationMessagePolicy": "File",

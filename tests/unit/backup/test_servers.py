@@ -200,6 +200,20 @@ def test_restic_knows_how_much_memory_there_is(empty: Hub, tmp_path: Path, limit
     assert made.environment.get("GOMEMLIMIT") == wanted
 
 
+PROCESSORS = [("1", "1"), ("4", "4"), ("", None), ("0", None), ("-1", None), ("500m", None)]
+
+
+@pytest.mark.parametrize(("limit", "wanted"), PROCESSORS)
+def test_restic_knows_how_many_processors_it_may_take(
+    empty: Hub, tmp_path: Path, limit: str, wanted: str | None
+) -> None:
+    from pdshub.api.backup_job import JobRequest
+
+    request = JobRequest.model_validate(empty.request("list"))
+    made = access.prepare(request, empty.folder / "secrets", tmp_path, empty.folder, {"PDSHUB_PROCESSORS": limit})
+    assert made.environment.get("GOMAXPROCS") == wanted
+
+
 @pytest.mark.parametrize("text", ["", "two\nlines", "a\0b", "tab\there"])
 def test_a_key_that_is_no_line_is_refused(empty: Hub, text: str) -> None:
     """It would be a second line of the credentials' file."""

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from pdshub.api.backup_job import DATA, PRIVATE, REPOSITORY, REQUEST, SECRETS, TARGET, JobRequest
 from pdshub.installation import Backup
 from pdshub.reconcile.hub.backup.order import order
 from pdshub.reconcile.hub.backup.progress import Stage
 from pdshub.reconcile.hub.backup.steps import Start
+from pdshub.reconcile.hub.drill.boot import RESOURCES
 from pdshub.render import backup_job
 from pdshub.render.backup_job import KEYS_SCRATCH, PRIVATE_SIZE, Identity, host_of
 from pdshub.wellknown import BACKUP_PRIORITY, SERVER_PRIORITY
 from tests.unit.reconcile.hub.backup.given import NAMES, backup, facts, restore, run
 
+ROOT = Path(__file__).parents[3]
 SETTINGS = Backup(image="registry.example.org/pdshub:1")
 S3 = {"s3": {"bucket": "bucket", "secretRef": "s3-keys", "caBundle": {"configMap": {"name": "ca", "key": "root.pem"}}}}
 SFTP = {"sftp": {"host": "b.example.org", "user": "backup", "path": "/srv", "secretRef": "ssh"}}
@@ -64,10 +68,17 @@ WALLS: list[tuple[str, Callable[[dict[str, Any]], bool]]] = [
     ("nothing of its root can be written", lambda j: one(j)["securityContext"]["readOnlyRootFilesystem"] is True),
     ("no capabilities", lambda j: one(j)["securityContext"]["capabilities"] == {"drop": ["ALL"]}),
     ("bounds of memory and CPU", lambda j: {"cpu", "memory"} <= one(j)["resources"]["limits"].keys()),
-    ("nothing secret in its environment", lambda j: {v["name"] for v in one(j)["env"]} == {"HOME", "PDSHUB_MEMORY"}),
+    (
+        "nothing secret in its environment",
+        lambda j: {v["name"] for v in one(j)["env"]} == {"HOME", "PDSHUB_MEMORY", "PDSHUB_PROCESSORS"},
+    ),
     (
         "it knows how much memory it has",
         lambda j: one(j)["env"][1]["valueFrom"] == {"resourceFieldRef": {"resource": "limits.memory"}},
+    ),
+    (
+        "restic is told how many processors it may take",
+        lambda j: one(j)["env"][2]["valueFrom"] == {"resourceFieldRef": {"resource": "limits.cpu"}},
     ),
     (
         "nothing in its arguments",
@@ -191,6 +202,14 @@ def test_a_cluster_without_a_limit_of_memory_gets_none() -> None:
     settings = SETTINGS.model_copy(update={"resources": {"requests": {"cpu": "50m"}}})
     body = backup_job.job(NAMES, order(facts(), STEPS["keys"]), settings)
     assert one(body)["resources"] == {"requests": {"cpu": "50m"}}
+
+
+def test_whoever_waits_for_a_server_gets_the_processors_first() -> None:
+    """By cgroup weights, which the kubelet makes of requests: the Job has the least there is."""
+    asked = container("home")["resources"]["requests"]["cpu"]
+    assert asked == RESOURCES["requests"]["cpu"] == "1m"
+    chart = yaml.safe_load((ROOT / "charts/pdshub/values.yaml").read_text())["backup"]["resources"]
+    assert chart == SETTINGS.resources
 
 
 def test_secrets_are_those_keys_alone_that_are_needed() -> None:

@@ -19,7 +19,7 @@ from pdshub.wellknown import BACKUP_PRIORITY
 SECONDS = 300
 """In which the hub has to answer."""
 FOLDER = "/drill"
-RESOURCES = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}}
+RESOURCES = {"requests": {"cpu": "1m", "memory": "128Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}}
 
 
 def job(facts: Facts, index: int, attempt: int, pull_secrets: list[dict[str, Any]]) -> dict[str, Any]:
