@@ -14,7 +14,7 @@ cover() {
   mkdir -p "$up/upper" "$up/work"
   mount -t overlay -o "lowerdir=$lower,upperdir=$up/upper,workdir=$up/work" cover "$dir"
 }
-for module in overlay nfsd nfs sch_netem erofs loop ext4 dm_thin_pool xfs; do modprobe "$module"; done
+for module in overlay nfsd nfs sch_netem erofs loop ext4 dm_thin_pool xfs fuse; do modprobe "$module"; done
 cover /etc "$LAB_TOOLS/etc"
 cover /usr/sbin "$LAB_TOOLS/usr/sbin"
 cover /var/lib "$LAB_TOOLS/var/lib"

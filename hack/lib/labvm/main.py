@@ -96,12 +96,14 @@ def lab(paths: Paths, args: argparse.Namespace, rest: list[str]) -> int:
     virtme = ensure(paths, machine.virtme(), f"virtme-ng {machine.VIRTME}")
     ansible_made = ensure(paths, ansible(), "Ansible")
     sanity = ensure(paths, golang.tool(paths, "csi-sanity"), "csi-sanity")
+    s3 = ensure(paths, golang.tool(paths, "versitygw"), "versitygw, an S3 service")
     with tempfile.TemporaryDirectory(prefix="project-", dir=paths.cache / "lab") as project:
         snapshot(Path(project), environment, args.also)
         folders = {
             "venv": environment,
             "tools": tools,
             "sanity": sanity,
+            "s3": s3,
             "newer": newest,
             "ansible": ansible_made,
             "project": Path(project),
@@ -178,8 +180,12 @@ def snapshot(project: Path, environment: Path, also: list[str]) -> None:
 
     With byte code, which the guest can't write and would take long to make under emulation.
     """
-    for name in ("operator/pdshub", "deploy/machine", "ansible", "tests/lab", *also):
+    # of the unit tests scenarios with real mounts: test_s3.py
+    scenarios = ("tests/unit/node", "tests/unit/backup", "tests/unit/archive")
+    for name in ("operator/pdshub", "deploy/machine", "ansible", "tests/lab", *scenarios, *also):
         shutil.copytree(ROOT / name, project / name)
+    for module in (*(ROOT / "tests").glob("*.py"), ROOT / "tests/unit/__init__.py"):
+        shutil.copy(module, project / module.relative_to(ROOT))
     shutil.copy(ROOT / "pyproject.toml", project)
     (project / "docs").mkdir(exist_ok=True)
     shutil.copy(ROOT / "docs/recover-machine.md", project / "docs")  # whose commands are given
@@ -213,6 +219,7 @@ def one(
                 f"LAB_VENV={folders['venv']}",
                 f"LAB_TOOLS={folders['tools']}",
                 f"LAB_SANITY={folders['sanity']}/csi-sanity",
+                f"PDSHUB_VERSITYGW={folders['s3']}/versitygw",
                 f"LAB_NEWER={folders['newer']}",
                 f"LAB_ANSIBLE={folders['ansible']}",
                 f"LAB_RESULTS={results}",
