@@ -39,7 +39,7 @@ from pdshub.wellknown import API_VERSION, BACKUP_PRIORITY
 CONTAINER = "backup"
 _MEMORY = {"name": MEMORY, "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}}}
 _PROCESSORS = {"name": PROCESSORS, "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}}
-"""Without a limit it is what the node has. Source: Kubernetes, Downward API."""
+"""Both: without a limit it is what the node has. Source: Kubernetes, Downward API."""
 PATIENCE = 120
 """Seconds that Kubernetes gives a Job beyond its own deadline: one that ends by itself says what became of it."""
 GRACE = 30

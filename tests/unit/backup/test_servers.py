@@ -188,30 +188,21 @@ def test_keys_are_in_private_files_and_not_in_arguments(s3: Hub, tmp_path: Path)
 
 
 MEMORY = [("1073741824", "805306368"), ("", None), ("-1", None), ("1Gi", None), ("²", None)]
-
-
-@pytest.mark.parametrize(("limit", "wanted"), MEMORY)
-def test_restic_knows_how_much_memory_there_is(empty: Hub, tmp_path: Path, limit: str, wanted: str | None) -> None:
-    """test_million.py measures what for."""
-    from pdshub.api.backup_job import JobRequest
-
-    request = JobRequest.model_validate(empty.request("list"))
-    made = access.prepare(request, empty.folder / "secrets", tmp_path, empty.folder, {"PDSHUB_MEMORY": limit})
-    assert made.environment.get("GOMEMLIMIT") == wanted
-
-
 PROCESSORS = [("1", "1"), ("4", "4"), ("", None), ("0", None), ("-1", None), ("500m", None)]
+BOUNDS = [("PDSHUB_MEMORY", "GOMEMLIMIT", *case) for case in MEMORY]
+BOUNDS += [("PDSHUB_PROCESSORS", "GOMAXPROCS", *case) for case in PROCESSORS]
 
 
-@pytest.mark.parametrize(("limit", "wanted"), PROCESSORS)
-def test_restic_knows_how_many_processors_it_may_take(
-    empty: Hub, tmp_path: Path, limit: str, wanted: str | None
+@pytest.mark.parametrize(("own", "told", "limit", "wanted"), BOUNDS)
+def test_restic_knows_what_its_job_may_take(
+    empty: Hub, tmp_path: Path, own: str, told: str, limit: str, wanted: str | None
 ) -> None:
+    """test_million.py measures what memory is told for."""
     from pdshub.api.backup_job import JobRequest
 
     request = JobRequest.model_validate(empty.request("list"))
-    made = access.prepare(request, empty.folder / "secrets", tmp_path, empty.folder, {"PDSHUB_PROCESSORS": limit})
-    assert made.environment.get("GOMAXPROCS") == wanted
+    made = access.prepare(request, empty.folder / "secrets", tmp_path, empty.folder, {own: limit})
+    assert made.environment.get(told) == wanted
 
 
 @pytest.mark.parametrize("text", ["", "two\nlines", "a\0b", "tab\there"])
