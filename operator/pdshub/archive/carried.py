@@ -147,11 +147,18 @@ def beside(folder: Path) -> list[Copied]:
 
 def tree(plan: Plan) -> Iterator[Json]:
     """The directories of a plan as images show them. Raises OSError, PlanError, ValueError."""
+    return (shown for _, shown in pairs(plan))
+
+
+def pairs(plan: Plan) -> Iterator[tuple[Json, Json]]:
+    """The directories of a plan, each as the plan has it and as images show it. Raises OSError, PlanError, ValueError.
+    """
     copies, sources = beside(plan.path.parent), plan.sources
     for directory in plan.tree():
+        shown = directory
         for copied in copies:
-            directory = copied.shown(directory, sources)
-        yield directory
+            shown = copied.shown(shown, sources)
+        yield directory, shown
 
 
 def digest(folder: Path) -> str:

@@ -6,12 +6,13 @@ import hashlib
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from pdshub.archive import carried, tarstream
+from pdshub.archive.content.pack import object_path
 from pdshub.archive.plan import Json, Plan
 
 FORMAT = 1  # raise it when equal plans get other images (a test tells): unchanged surveys keep their images by it
@@ -20,6 +21,14 @@ MAX_ENTRIES = 4_000_000  # of one image; mkfs.erofs holds about 900 bytes of mem
 BLOCK = 4096  # asked for; from a tar's headers mkfs.erofs 1.8.6 makes blocks of 512 bytes all the same (decision 8)
 OPTIONS = (f"-b{BLOCK}", "-T0", "--mkfs-time", f"-U{UUID}", "--tar=headerball")
 TOP = ".pdshub-catalog"  # the view's own folder inside the image: no name of a source merges with what lies in it
+
+
+Objects = Callable[[Json], Mapping[tuple[int, str], Mapping[str, bytes]]]
+"""A directory of a plan -> (source, path of a group of it) -> name -> SHA-256 of a file that travels (content)."""
+
+
+def _none(directory: Json) -> Mapping[tuple[int, str], Mapping[str, bytes]]:
+    return {}
 
 
 class CatalogError(RuntimeError):
@@ -72,13 +81,13 @@ def parts(plan: Plan) -> list[Part]:
     return [Part(f"catalog-{n:03d}.erofs", tops=frozenset(b), opaque=n == last) for n, b in enumerate(bins)]
 
 
-def stream(plan: Plan, part: Part) -> Iterator[bytes]:
-    """The tar headers of one image, a directory at a time."""
+def stream(plan: Plan, part: Part, objects: Objects = _none) -> Iterator[bytes]:
+    """The tar headers of one image, a directory at a time. ``objects``: files whose bytes are taken from packs."""
     first = next((n for n, name in enumerate(plan.sources) if name in plan.tail["dataRoots"]), 0)
     roots = [plan.tail["dataRoots"].get(name, "") for name in plan.sources]
     above: list[tuple[str, bytes]] = []  # directories on the way down that are not written yet
     yield tarstream.directory(b"", (0o755, 0, 0), 0)
-    for d in carried.tree(plan):
+    for planned, d in carried.pairs(plan):
         path: str = d["path"]
         if part.tops is not None and path and path.split("/", 1)[0] not in part.tops:
             continue
@@ -86,11 +95,11 @@ def stream(plan: Plan, part: Part) -> Iterator[bytes]:
         mode, uid, gid = d["attr"]
         own = tarstream.directory(raw, (mode & 0o777, uid, gid), d["mtime"], opaque=part.opaque and not path)
         if part.source is None:
-            yield own + _content(d, raw, part, roots)
+            yield own + _content(d, raw, part, roots, objects(planned))
             continue
         while above and not (above[-1][0] == "" or path.startswith(above[-1][0] + "/")):
             above.pop()
-        content = _content(d, raw, part, roots)
+        content = _content(d, raw, part, roots, objects(planned))
         empty = not d.get("groups") and not d.get("links")
         if content or (empty and part.source == first) or not path:
             yield b"".join(b for _, b in above) + own + content
@@ -100,7 +109,9 @@ def stream(plan: Plan, part: Part) -> Iterator[bytes]:
     yield tarstream.END
 
 
-def _content(d: Json, raw: bytes, part: Part, roots: list[str]) -> bytes:
+def _content(
+    d: Json, raw: bytes, part: Part, roots: list[str], objects: Mapping[tuple[int, str], Mapping[str, bytes]]
+) -> bytes:
     out: list[bytes] = []
     prefix = raw + b"/"
     add, entry = out.append, tarstream.file
@@ -113,9 +124,12 @@ def _content(d: Json, raw: bytes, part: Part, roots: list[str]) -> bytes:
         below = group["path"][len(roots[group["source"]]) :].strip("/")  # data layers begin at the source's data root
         origin = below.encode("utf-8", "surrogateescape")
         redirect = b"/" + origin + b"/" if origin else b"/"
+        here = objects.get((group["source"], group["path"]), {})
         for name, size, mtime in zip(group["names"], group["sizes"], group["mtimes"], strict=True):
             encoded = name.encode("utf-8", "surrogateescape")
-            add(entry(prefix + encoded, attr, size, mtime, redirect + encoded, owners))
+            digest = here.get(name)
+            place = redirect + encoded if digest is None else b"/" + object_path(digest).encode("ascii")
+            add(entry(prefix + encoded, attr, size, mtime, place, owners))
     for name, target, mtime, source in d.get("links", ()):
         if part.source in (None, source):
             add(
@@ -142,7 +156,7 @@ def tool() -> str:
     return done.stdout.split("\n", 1)[0].strip()
 
 
-def write_image(plan: Plan, part: Part, out: Path) -> Image:
+def write_image(plan: Plan, part: Part, out: Path, objects: Objects = _none) -> Image:
     """Writes one image atomically. Raises CatalogError."""
     target = out / part.name
     partial = out / (part.name + ".partial")
@@ -154,7 +168,7 @@ def write_image(plan: Plan, part: Part, out: Path) -> Image:
         except OSError as error:
             raise CatalogError(f"{command[0]}: {error.strerror}; install erofs-utils >= 1.8") from error
         assert process.stdin is not None  # noqa: S101
-        broken = _feed(process.stdin, plan, part)
+        broken = _feed(process.stdin, stream(plan, part, objects))
         code = process.wait()
         words.seek(0)
         said = words.read(4000).decode("utf-8", "replace").strip()
@@ -177,13 +191,13 @@ def write_image(plan: Plan, part: Part, out: Path) -> Image:
     )
 
 
-def _feed(pipe: IO[bytes], plan: Plan, part: Part) -> bool:
+def _feed(pipe: IO[bytes], blocks: Iterator[bytes]) -> bool:
     """Writes the stream; True when the reader went away."""
     held: list[bytes] = []
     size = 0
     try:
         with pipe:
-            for block in stream(plan, part):
+            for block in blocks:
                 held.append(block)
                 size += len(block)
                 if size > 1 << 20:
