@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from pdshub import generation_id
+from pdshub.api.authority import PathPattern
 from pdshub.api.base import Model, Quantity, RelativePath, StatusModel, rules
 
 LIVE = "live"
@@ -29,6 +30,28 @@ GenerationRef = Annotated[
     Field(max_length=71, json_schema_extra=rules((f"self.matches('{generation_id.REFERENCE}')", _NO_NAME))),
 ]
 """A generation: sha256: and 64 hexadecimal digits, or at least the first 12 of them."""
+
+
+class Content(Model):
+    """Which files travel with a generation: their bytes are on each node, and part of what is pinned and cited."""
+
+    labels: bool = Field(
+        default=True, description="Labels, structure and catalog files, inventories, and tables in index directories."
+    )
+    max_file_size: Quantity = Field(
+        default="0",
+        description="Every file up to this size travels, whatever it is; at most 64Mi. 0: none by its size.",
+    )
+    include: tuple[PathPattern, ...] = Field(
+        default=(), max_length=32, description="Files that travel, too, up to 64Mi each: patterns of paths in the view."
+    )
+    exclude: tuple[PathPattern, ...] = Field(
+        default=(), max_length=32, description="Files that do not, whatever else is said."
+    )
+    budget: Quantity = Field(
+        default="4Gi",
+        description="Bytes that all of it may take in the store, compressed; what is beyond is read from the source.",
+    )
 
 
 class Survey(Model):
@@ -55,6 +78,9 @@ class Survey(Model):
     )
     audit_labels_per_second: int = Field(
         default=20, ge=1, le=10000, description="Labels that the audit in the background opens in a second."
+    )
+    content: Content | None = Field(
+        default=None, description="Files that travel with each generation; absent: all bytes are read from the sources."
     )
     stamp_file: RelativePath | None = Field(
         default=None,

@@ -136,6 +136,20 @@ class AllChanges(Changes):
         return Changes.model_validate(self.model_dump())
 
 
+class Travels(Answer):
+    """Which files travel with a generation: their bytes lie in packs, and on nodes."""
+
+    digest: str = Field(default="", max_length=71)
+    """Of the packs and catalogs: by it people cite them."""
+    complete: bool = False
+    """Whether all that the view's rules name."""
+    files: int = 0
+    bytes: int = 0
+    wanted_files: int = 0
+    wanted_bytes: int = 0
+    packs: int = 0
+
+
 class Generation(Answer):
     """One generation of the surveyor's store."""
 
@@ -155,6 +169,8 @@ class Generation(Answer):
     changes: AllChanges = Field(default_factory=AllChanges)
     content: str | None = None
     """Digest of the sources, tree and authority that it was surveyed for."""
+    travels: Travels | None = None
+    """The files that travel with it; None while none do."""
 
 
 class SurveyProgress(Answer):
@@ -211,6 +227,22 @@ class Comparison(Check):
     """Some of these, as source:path."""
 
 
+class Reading(Check):
+    """Files being read that travel with a generation."""
+
+    phase: Text = ""
+    """How far it is, for people."""
+    files: int = 0
+    wanted_files: int = 0
+    changed: int = 0
+    """Files that changed since the survey: the next generation takes them."""
+    unreadable: int = 0
+    over_budget: bool = False
+    """Whether some are left out because ``spec.survey.content.budget`` is used up."""
+    stored: int = 0
+    """Bytes that all packs take in the store."""
+
+
 class State(Answer):
     """Everything that a surveyor says of itself: the answer to GET /state."""
 
@@ -225,6 +257,7 @@ class State(Answer):
     """Newest first."""
     audit: Audit = Field(default_factory=Audit)
     verify: Comparison | None = None
+    reading: Reading | None = None
 
 
 class SpecTaken(Answer):

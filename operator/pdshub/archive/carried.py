@@ -151,8 +151,7 @@ def tree(plan: Plan) -> Iterator[Json]:
 
 
 def pairs(plan: Plan) -> Iterator[tuple[Json, Json]]:
-    """The directories of a plan, each as the plan has it and as images show it. Raises OSError, PlanError, ValueError.
-    """
+    """The directories of a plan, each as the plan has it and as images show it. Raises as `tree`."""
     copies, sources = beside(plan.path.parent), plan.sources
     for directory in plan.tree():
         shown = directory

@@ -7,12 +7,13 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from pdshub import rfc3339
-from pdshub.api.survey import Answer, Audit, Comparison, Generation, State, SurveyProgress, SurveyState
+from pdshub.api.survey import Answer, Audit, Comparison, Generation, Reading, State, SurveyProgress, SurveyState
 from pdshub.surveyor.store import Entry
 from pdshub.surveyor.surveyor import Surveyor
 
 _NOT_TOLD = ("seconds", "newest")
 """Keys of a check's result by which the surveyor knows when it is due again."""
+_READING = {field.alias or name for name, field in Reading.model_fields.items()}
 _Check = TypeVar("_Check", bound=Answer)
 
 
@@ -77,8 +78,24 @@ def generation(s: Surveyor, entry: Entry) -> Generation:
             "previous": entry.facts.get("previous"),
             "changes": entry.facts.get("changes") or {},
             "content": entry.facts.get("content"),
+            "travels": travels(entry),
         }
     )
+
+
+def travels(entry: Entry) -> dict[str, Any] | None:
+    """Which files travel with a generation."""
+    if (found := entry.content) is None:
+        return None
+    return {
+        "digest": found.digest,
+        "complete": found.complete,
+        "files": found.local.files,
+        "bytes": found.local.bytes,
+        "wantedFiles": found.wanted.files,
+        "wantedBytes": found.wanted.bytes,
+        "packs": len(found.packs),
+    }
 
 
 def _check(model: type[_Check], kept: dict[str, Any]) -> _Check:
@@ -87,6 +104,14 @@ def _check(model: type[_Check], kept: dict[str, Any]) -> _Check:
         return model.model_validate({key: value for key, value in kept.items() if key not in _NOT_TOLD})
     except ValidationError:
         return model()
+
+
+def reading(s: Surveyor) -> Reading | None:
+    """How reading the files is getting on that travel; None where none shall."""
+    if s.desired is None or s.desired.spec.survey.content is None:
+        return None
+    found = _check(Reading, {key: value for key, value in s.progress.content.items() if key in _READING})
+    return found.model_copy(update={"phase": s.content_runner.phase})
 
 
 def state(s: Surveyor) -> State:
@@ -99,4 +124,5 @@ def state(s: Surveyor) -> State:
         generations=[generation(s, entry) for entry in s.entries],
         audit=_check(Audit, s.progress.audit),
         verify=_check(Comparison, s.progress.verify),
+        reading=reading(s),
     )

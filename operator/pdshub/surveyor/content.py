@@ -6,7 +6,6 @@ the catalogs' images. Packs and the memory of what was read are its own: one ste
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -19,15 +18,14 @@ from pdshub.archive.audit import Pace
 from pdshub.archive.catalog import Image
 from pdshub.archive.content import document
 from pdshub.archive.content.collect import Collector, Step
-from pdshub.archive.content.document import Content, DocumentError
+from pdshub.archive.content.document import Content
 from pdshub.archive.content.rules import Rules
 from pdshub.archive.content.shelf import FILE, Shelf
 from pdshub.archive.plan import Plan, open_plan
 from pdshub.generation_id import digits
+from pdshub.surveyor.store import PACKS, content_of
 
 Json = dict[str, Any]
-PACKS = "packs"
-"""Folder of the store that holds packs."""
 GROWTH = 1.25
 """Catalogs are written anew when so many times the files travel: each time, nodes fetch them."""
 LEVEL = 6
@@ -64,7 +62,7 @@ def step(task: Json, say: Any) -> Json:
             say=say,
         )
         done = collector.step()
-        former = read(generation)
+        former = content_of(generation)
         known = manifest.read(generation)
         finished = not done.rest or done.over_budget
         written = _worth(done, former, finished)
@@ -79,7 +77,7 @@ def step(task: Json, say: Any) -> Json:
             shelf.forget_folders(_folders(Path(task["generations"])))
         named = {one.digest for one in done.packs}
         for other in Path(task["generations"]).iterdir():
-            if (said := read(other)) is not None:
+            if (said := content_of(other)) is not None:
                 named |= {one.digest for one in said.packs}
         collector.sweep(named)
     return {
@@ -106,15 +104,6 @@ def _worth(done: Step, former: Content | None, finished: bool) -> bool:
     if finished:
         return (former.local, former.wanted, former.packs) != (done.local, done.wanted, tuple(done.packs))
     return done.local.files >= GROWTH * former.local.files
-
-
-def read(generation: Path) -> Content | None:
-    """The content of a generation's directory; None where there is none, or nothing that can be used."""
-    try:
-        with (generation / document.FILE).open("rb") as file:
-            return document.parse(file.read(document.MAX_BYTES + 1))
-    except (OSError, DocumentError):
-        return None
 
 
 def _catalogs(plan: Plan, shelf: Shelf, rules: Rules, work: Path, say: Any) -> Iterator[Image]:

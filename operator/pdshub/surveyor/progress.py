@@ -33,6 +33,10 @@ class Progress:
     approved: list[str] = field(default_factory=list)
     audit: Json = field(default_factory=dict)
     verify: Json = field(default_factory=dict)
+    content: Json = field(default_factory=dict)  # of the generation that was read last (content_runner.py)
+    content_done: Json = field(
+        default_factory=dict
+    )  # generation -> digest of the rules by which nothing is left to read
 
     @classmethod
     def load(cls, path: Path) -> Self:

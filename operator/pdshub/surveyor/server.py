@@ -14,6 +14,7 @@ from pdshub import mutual_tls, tls_names
 from pdshub.api.generation import LIVE
 from pdshub.api.survey import Answer, CheckState, Diff, SpecTaken, StillRunning
 from pdshub.archive import manifest, plan, record
+from pdshub.archive.content import document
 from pdshub.surveyor import answers
 from pdshub.surveyor.checks import findings_of
 from pdshub.surveyor.comparing import Comparisons, Json, Say
@@ -28,7 +29,7 @@ QUESTION_SECONDS = 300.0
 FINDINGS = 1000
 MAX_FILES = 1000  # of each kind that a diff names
 WAIT_SECONDS = 60
-FOR_NODES = ("/generations/", "/images/")
+FOR_NODES = ("/generations/", "/images/", "/packs/")
 _GENERATION = r"{hex:[0-9a-f]{64}}"
 
 
@@ -37,7 +38,7 @@ class Handlers:
 
     def __init__(self, surveyor: Surveyor) -> None:
         self.surveyor = surveyor
-        self.sent = {"image": 0, "manifest": 0, "proof": 0, "plan": 0}
+        self.sent = {"image": 0, "manifest": 0, "proof": 0, "plan": 0, "content": 0, "pack": 0}
         self._questions = asyncio.Semaphore(1)  # each may take hundreds of megabytes for a moment
         self._worker: Worker | None = None
         self._closing = False
@@ -54,9 +55,11 @@ class Handlers:
                 web.get("/explain", self.get_explain),
                 web.get("/diff", self.get_diff),
                 web.get(f"/generations/{_GENERATION}/{{file:manifest\\.json|proof\\.json}}", self.get_file),
+                web.get(f"/generations/{_GENERATION}/content.json", self.get_content),
                 web.get(f"/generations/{_GENERATION}/findings", self.get_findings),
                 web.get(f"/plan/{_GENERATION}", self.get_plan),
                 web.get(f"/images/{_GENERATION}", self.get_image),
+                web.get(f"/packs/{_GENERATION}", self.get_pack),
             ]
         )
         return app
@@ -138,6 +141,24 @@ class Handlers:
             raise web.HTTPNotFound(text=f"{entry.name} has no {name}") from None
         self.sent["manifest" if name == manifest.FILE else PROOF.removesuffix(".json")] += len(raw)
         return web.Response(body=raw, content_type="application/json")
+
+    async def get_content(self, request: web.Request) -> web.Response:
+        """A generation's content.json, byte for byte: which files travel with it, so far."""
+        entry = self._entry(request.match_info["hex"])
+        try:
+            raw = await asyncio.to_thread((entry.directory / document.FILE).read_bytes)
+        except OSError:
+            raise web.HTTPNotFound(text=f"nothing travels with {entry.name} yet") from None
+        self.sent["content"] += len(raw)
+        return web.Response(body=raw, content_type="application/json")
+
+    async def get_pack(self, request: web.Request) -> web.StreamResponse:
+        """A pack by its digest, as it is stored: a tar, compressed with zstd."""
+        digest = request.match_info["hex"]
+        path = self.surveyor.store.pack(digest)
+        if path is None:
+            raise web.HTTPNotFound(text=f"no pack {digest}")
+        return await self._send(request, "pack", _raw(path), encoded=False, length=path.stat().st_size)
 
     async def get_plan(self, request: web.Request) -> web.StreamResponse:
         """A generation's plan.json, compressed with zstd."""

@@ -4,7 +4,9 @@
     spec.json, state.json      what the operator asked for; how far the surveyor is
     generations/<hex>/         manifest.json, plan.json, survey.jsonl.gz, held.jsonl.gz, findings.txt, proof.json,
                                facts.json
+                               content.json: which files travel with it (archive/content)
     images/<hex>.zst           catalog images by the digest of what they hold; generations share them
+    content.db, packs/         what was read of files that travel, and their bytes (surveyor/content.py)
     work/                      whatever is being made; emptied at start
 
 A generation is there when its directory is. Its facts.json says what belongs to this surveyor and not to the
@@ -26,10 +28,14 @@ from pathlib import Path
 from typing import Any
 
 from pdshub.archive import manifest, plan, record
+from pdshub.archive.content import document
+from pdshub.archive.content.collect import SUFFIX
+from pdshub.archive.content.document import Content, DocumentError
 from pdshub.files import read_json, sync, write_json
 from pdshub.generation_id import digits, named
 
 FACTS, PROOF, FINDINGS, AUDIT = "facts.json", "proof.json", "findings.txt", "audit.json"
+PACKS = "packs"
 _HEX = re.compile(r"[0-9a-f]{64}")
 _RENEWED = (plan.FILE, record.FILE, record.HELD, FINDINGS)
 
@@ -47,6 +53,7 @@ class Entry:
     manifest: dict[str, Any]
     facts: dict[str, Any]
     audited: dict[str, int]  # findings of the audit by severity; empty before it
+    content: Content | None = None  # which files travel with it; None while none do
 
     @property
     def findings(self) -> dict[str, int]:
@@ -74,6 +81,11 @@ class Entry:
         """Digests of its images, hexadecimal."""
         return [digits(image["digest"]) for image in self.manifest["images"]]
 
+    @property
+    def further_images(self) -> list[str]:
+        """Digests of the catalogs that point to what travels, hexadecimal."""
+        return [digits(image.digest) for image in self.content.images] if self.content else []
+
 
 class Store:
     """The store's directory. Everything but ``read`` needs ``open`` first: one writer at a time."""
@@ -81,6 +93,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.generations, self.images, self.work = path / "generations", path / "images", path / "work"
+        self.packs = path / PACKS
         self._lock: int | None = None
 
     def open(self) -> None:
@@ -147,8 +160,8 @@ class Store:
         One of the same name keeps its manifest's time and its proof: only what the survey knows of the sources
         is renewed. ``facts`` need no sequence.
         """
-        document = manifest.read(made)
-        name, before = str(document["generation"]), self.read()
+        said = manifest.read(made)
+        name, before = str(said["generation"]), self.read()
         target = self.generations / digits(name)
         numbered = {**facts, "sequence": before[0].sequence + 1 if before else 1}
         for image in sorted((made / "images").glob("*.zst")):
@@ -156,7 +169,7 @@ class Store:
             image.replace(self.images / image.name)
         sync(self.images)
         if any(entry.name == name for entry in before):
-            self._renew(target, made, document)
+            self._renew(target, made, said)
             newest = before[0].name == name
             write_json(target / FACTS, before[0].facts if newest else numbered, durable=True)
         else:
@@ -174,13 +187,26 @@ class Store:
             raise StoreError(f"{target}: is not what was written")
         return entry
 
-    def _renew(self, target: Path, made: Path, document: dict[str, Any]) -> None:
+    def take_content(self, entry: Entry, made: Path) -> None:
+        """Takes over content.json and its catalogs (``made/images/<hex>.zst``). Raises OSError, StoreError."""
+        for image in sorted((made / "images").glob("*.zst")):
+            sync(image)
+            image.replace(self.images / image.name)
+        sync(self.images)
+        if not entry.directory.is_dir():
+            raise StoreError(f"{entry.name} was dropped meanwhile")
+        sync(made / document.FILE)
+        (made / document.FILE).replace(entry.directory / document.FILE)
+        sync(entry.directory)
+        self._drop_images()
+
+    def _renew(self, target: Path, made: Path, said: dict[str, Any]) -> None:
         old = manifest.read(target)
         for file in (made / name for name in _RENEWED):
             sync(file)
             file.replace(target / file.name)
         kept = {key: old[key] for key in ("surveyedAt", "tool", "proof") if key in old}
-        write_json(target / manifest.FILE, {**document, **kept}, durable=True)
+        write_json(target / manifest.FILE, {**said, **kept}, durable=True)
 
     def drop(self, names: Collection[str]) -> None:
         """Removes generations, then the images that no other one needs."""
@@ -193,7 +219,7 @@ class Store:
         self._drop_images()
 
     def _drop_images(self) -> None:
-        needed = {f"{image}.zst" for entry in self.read() for image in entry.images}
+        needed = {f"{image}.zst" for entry in self.read() for image in (*entry.images, *entry.further_images)}
         for image in self.images.iterdir():
             if image.name not in needed:
                 _remove(image)
@@ -203,11 +229,17 @@ class Store:
         path = self.images / f"{digest}.zst"
         return path if _HEX.fullmatch(digest) and path.is_file() else None
 
+    def pack(self, digest: str) -> Path | None:
+        """The compressed pack of this digest (hexadecimal)."""
+        path = self.packs / f"{digest}{SUFFIX}"
+        return path if _HEX.fullmatch(digest) and path.is_file() else None
+
     def stored_bytes(self, entry: Entry) -> int:
         """What a generation takes: its files and its images as stored. What is being dropped takes nothing."""
         total = 0
         with suppress(FileNotFoundError):
-            for path in (*entry.directory.iterdir(), *(self.images / f"{image}.zst" for image in entry.images)):
+            images = (self.images / f"{image}.zst" for image in (*entry.images, *entry.further_images))
+            for path in (*entry.directory.iterdir(), *images):
                 with suppress(FileNotFoundError):
                     total += path.stat().st_size
         return total
@@ -216,14 +248,24 @@ class Store:
 def _entry(directory: Path) -> Entry | None:
     facts = read_json(directory / FACTS)
     try:
-        document = manifest.read(directory)
-        name = str(document["generation"])
+        said = manifest.read(directory)
+        name = str(said["generation"])
         if facts is None or digits(name) != directory.name or not (directory / plan.FILE).is_file():
             return None
         audited = (read_json(directory / AUDIT) or {}).get("counts") or {}
-        entry = Entry(name, directory, document, facts, {k: int(v) for k, v in audited.items()})
+        counts = {k: int(v) for k, v in audited.items()}
+        entry = Entry(name, directory, said, facts, counts, content_of(directory))
         return entry if entry.sequence >= 0 and all(_HEX.fullmatch(image) for image in entry.images) else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def content_of(generation: Path) -> Content | None:
+    """The content of a generation's directory; None where there is none, or nothing that can be used."""
+    try:
+        with (generation / document.FILE).open("rb") as file:
+            return document.parse(file.read(document.MAX_BYTES + 1))
+    except (OSError, DocumentError):
         return None
 
 

@@ -19,6 +19,7 @@ from pdshub.files import read_json, write_json
 from pdshub.generation_id import named, short
 from pdshub.surveyor import retention, s3_cost, schedule
 from pdshub.surveyor.check_runner import CheckRunner
+from pdshub.surveyor.content_runner import ContentRunner
 from pdshub.surveyor.desired_view import DesiredView, DesiredViewError, parse
 from pdshub.surveyor.progress import Progress
 from pdshub.surveyor.stamp import Stamp
@@ -63,6 +64,7 @@ class Surveyor:
         self.last_turn = time.monotonic()
         self.refused = 0  # specs of another view: somebody's addresses are mixed up
         self.check_runner = CheckRunner(self)
+        self.content_runner = ContentRunner(self)
         self._worker: Worker | None = None
         self._stamp, self._stamp_state = Stamp(), self.progress.tried_stamp
         self._wake = asyncio.Event()
@@ -109,6 +111,7 @@ class Surveyor:
         if self._worker:
             self._worker.stop("the surveyor ends")
         await self.check_runner.close()
+        await self.content_runner.close()
 
     async def turn(self) -> float:
         """Surveys if it is time; returns the seconds until the next look."""
@@ -122,6 +125,7 @@ class Surveyor:
             return 0
         if not reason:
             self.check_runner.begin()
+            self.content_runner.begin()
             return max(0.05, min(wait, schedule.STAMP_SECONDS))
         await self._attempt(self.desired, view, reason)
         return 0.05
@@ -257,7 +261,7 @@ class Surveyor:
             return
         base = self.baseline()
         held = [*self.desired.keep, self.desired.spec.pin, self.desired.spec.approved, base.name if base else None]
-        held += self.check_runner.busy_with()
+        held += self.check_runner.busy_with() + self.content_runner.busy_with()
         names = [entry.name for entry in self.entries]
         if gone := retention.doomed(names, self.desired.spec.survey.keep, held):
             log.info("dropped: %s", ", ".join(short(name) for name in gone))

@@ -30,7 +30,7 @@ from pdshub.archive.plan import PlanError
 from pdshub.archive.preview import NeedsSurvey
 from pdshub.archive.view import ViewError
 from pdshub.archive.walk import SourceError
-from pdshub.surveyor import checks, copies, copying, previewing
+from pdshub.surveyor import checks, content, copies, copying, previewing
 from pdshub.surveyor.making import make
 
 Json = dict[str, Any]
@@ -63,6 +63,7 @@ KINDS: Mapping[str, Callable[[Json, Say], Json]] = {
     "survey": _survey,
     "copied": _copied,
     "audit": checks.audit,
+    "content": content.step,
     "verify": checks.verify,
     "explain": _explain,
     "diff": _diff,

@@ -206,9 +206,7 @@ class Collector:
                 ended = ended or done.over_budget or self.clock() >= end or len(noted) >= _NOTED
             self._keep(writer, partial_file, sizes, noted)
 
-    def _bytes(
-        self, readers: ThreadPoolExecutor, some: Sequence[Wanted], done: Step
-    ) -> Iterator[tuple[Wanted, bytes]]:
+    def _bytes(self, readers: ThreadPoolExecutor, some: Sequence[Wanted], done: Step) -> Iterator[tuple[Wanted, bytes]]:
         """The files' bytes; those that can't be had are counted."""
         futures: list[Future[bytes]] = []
         for one in some:

@@ -187,7 +187,5 @@ class Shelf:
 
     def drop(self, pack: int) -> None:
         """A pack less. Files whose bytes lay in it alone are not known any more."""
-        self._db.execute(
-            "DELETE FROM file WHERE digest IN (SELECT digest FROM object WHERE pack = ?)", (pack,)
-        )
+        self._db.execute("DELETE FROM file WHERE digest IN (SELECT digest FROM object WHERE pack = ?)", (pack,))
         self._db.execute("DELETE FROM pack WHERE number = ?", (pack,))

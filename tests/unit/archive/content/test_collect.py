@@ -113,8 +113,10 @@ def test_what_changes_while_it_is_read_is_not_taken(bench: Bench, monkeypatch: p
 
 
 def test_the_newest_dataset_comes_first(tmp_path: Path) -> None:
-    volume = 'PDS_VERSION_ID = PDS3\r\nOBJECT = VOLUME\r\n VOLUME_ID = "{0}"\r\n VOLUME_VERSION_ID = "1"\r\n' \
+    volume = (
+        'PDS_VERSION_ID = PDS3\r\nOBJECT = VOLUME\r\n VOLUME_ID = "{0}"\r\n VOLUME_VERSION_ID = "1"\r\n'
         ' DATA_SET_ID = "DS-{0}"\r\nEND_OBJECT = VOLUME\r\nEND\r\n'
+    )
     bench = Bench(tmp_path, {f"{name}/VOLDESC.CAT": volume.format(name.upper()) for name in ("a", "b", "c")})
     for number, name in enumerate(("b", "c", "a")):
         build(bench.source, {f"{name}/x.lbl": name}, OLD + number)

@@ -57,7 +57,7 @@ def test_what_ends_in_mid_air_leaves_nothing(tmp_path: Path) -> None:
             writer.add(digest(b"a"), b"a")
             raise OSError
 
-    with pytest.raises(OSError, match="^$"):
+    with pytest.raises(OSError, match=r"^$"):
         broken()
     assert not list(tmp_path.iterdir())
 
@@ -74,7 +74,7 @@ EVIL: dict[str, tuple[bytes, str]] = {
     "a file above": (tar((f"../{GOOD[0]}", b"a")), "no object"),
     "an absolute path": (tar((f"/{GOOD[0]}", b"a")), "no object"),
     "capital digits": (tar((GOOD[0].upper(), b"a")), "no object"),
-    "a link": (tar(GOOD).replace(b"\x000ustar", b"\x002ustar", 1), "no object"),
+    "a link": (tar(GOOD)[:156] + b"2" + tar(GOOD)[157:], "no object"),
     "executable": (header(*GOOD[:1], 1).replace(b"0000444", b"0000755") + bytes(2048), "no object"),
     "no size": (header(GOOD[0], 1).replace(b"00000000001", b"  x00000001", 1) + bytes(2048), "without a size"),
     "a size of no end": (header(GOOD[0], 1).replace(b"00000000001", b"77777777777", 1) + bytes(2048), "no object"),
