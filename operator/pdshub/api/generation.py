@@ -135,6 +135,17 @@ class KeptGeneration(StatusModel):
     files: int = 0
 
 
+class Travelling(StatusModel):
+    """Files whose bytes travel with a generation, so far."""
+
+    digest: str = Field(description="sha256: and 64 hexadecimal digits: by it people cite which bytes they had.")
+    files: int = Field(default=0, description="Files that travel.")
+    bytes: int = Field(default=0, description="Bytes of these files.")
+    wanted_files: int = Field(default=0, description="Files that spec.survey.content names.")
+    wanted_bytes: int = Field(default=0, description="Bytes of those.")
+    complete: bool = Field(default=False, description="Whether all of them travel.")
+
+
 class ReleasedGeneration(StatusModel):
     """The generation that nodes mount."""
 
@@ -144,6 +155,9 @@ class ReleasedGeneration(StatusModel):
     counts: Counts = Field(default_factory=Counts)
     findings: FindingCounts = Field(default_factory=FindingCounts)
     gaps: list[Gap] = Field(default_factory=list, description="Layers of the tree that it lacks.")
+    content: Travelling | None = Field(
+        default=None, description="Files that travel with it; absent: none, or none yet."
+    )
 
 
 class Candidate(StatusModel):

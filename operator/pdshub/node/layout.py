@@ -64,6 +64,11 @@ class Layout:
         return self.plugin / "generations"
 
     @property
+    def packs(self) -> Path:
+        """Images of packs: see store/contents.py."""
+        return self.plugin / "packs"
+
+    @property
     def cache(self) -> Path:
         """The views as the API server had them last: see store/informer.py."""
         return self.plugin / "cache"

@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--report-port", type=int, default=ports.NODE_REPORT, help="0: no report")
     root.add_argument("--run-dir", type=Path, help="where health and metrics are written for others; none: nowhere")
     root.add_argument("--generations-max-bytes", default="4Gi", help="what all generations may take on the disk")
+    root.add_argument("--packs-max-bytes", default="16Gi", help="what images of packs may take on the disk")
     root.add_argument(
         "--hold-seconds", type=float, default=60, help="how long an old tree in use is kept after a switch"
     )
@@ -73,6 +74,8 @@ async def plugin(options: argparse.Namespace) -> None:
     from pdshub.node.source.policy import PolicyFile
     from pdshub.node.source.source_mount import MountContext
     from pdshub.node.store.cache import GenerationCache
+    from pdshub.node.store.content_cache import ContentCache
+    from pdshub.node.store.contents import Contents
     from pdshub.node.store.generations import Store
     from pdshub.node.store.informer import ApiInformer, DirectoryInformer, Informer
 
@@ -85,7 +88,10 @@ async def plugin(options: argparse.Namespace) -> None:
         return
     woken = asyncio.Event()
     most = int(parse_quantity(options.generations_max_bytes))
-    cache = GenerationCache(Store(layout.generations), options.tls, woken.set, options.generations_from, most)
+    store = Store(layout.generations)
+    cache = GenerationCache(store, options.tls, woken.set, options.generations_from, most)
+    packs = int(parse_quantity(options.packs_max_bytes))
+    contents = ContentCache(store, Contents(layout.packs), cache.origin, cache.inspect, woken.set, packs)
     policy, helper = PolicyFile(options.installation), HelperRequests(layout)
     secrets = Directory(options.keys_from) if options.keys_from else ApiServer(options.surveyor_namespace)
     keys = KeyFiles(layout, secrets)
@@ -99,7 +105,7 @@ async def plugin(options: argparse.Namespace) -> None:
     else:
         informer = ApiInformer(layout.cache, woken.set, reader)
     findings = Findings(options.proof_seconds)
-    reconciler = Reconciler(layout, sources, cache, informer, woken, options.hold_seconds, findings.of)
+    reconciler = Reconciler(layout, sources, cache, contents, informer, woken, options.hold_seconds, findings.of)
     node = Node(options.node_name, layout, reconciler, options.surveyor_namespace)
     grpc_servers = await servers.serve(layout, node)
     health = Health(reconciler, findings, options.canary_seconds)

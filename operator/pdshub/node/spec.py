@@ -248,9 +248,11 @@ def _released(raw: Any) -> ReleasedGeneration | None:
     """The operator's decision, by name and date."""
     if not raw:
         return None
-    found = read(ReleasedGeneration, raw, "name", "as_of")
+    found = read(ReleasedGeneration, raw, "name", "as_of", "content")
     if not is_name(found.name):
         raise SpecError(f"status.generation.name: {found.name!r} is not sha256: and 64 hexadecimal digits")
+    if found.content and not is_name(found.content.digest):
+        raise SpecError("status.generation.content.digest: not sha256: and 64 hexadecimal digits")
     return found
 
 

@@ -26,6 +26,8 @@ from pdshub.node.source.policy import PolicyFile
 from pdshub.node.source.source_mount import MountContext
 from pdshub.node.spec import parse_view
 from pdshub.node.store.cache import GenerationCache
+from pdshub.node.store.content_cache import ContentCache
+from pdshub.node.store.contents import Contents
 from pdshub.node.store.generations import Store
 from pdshub.node.store.informer import Informer
 from tests.unit.node import apart, generations, health_scenarios
@@ -182,7 +184,8 @@ def report_of(tmp_path: Path, watch: Watch, changed: str, as_of: str) -> dict[st
         cache = GenerationCache(Store(layout.generations), tmp_path, woken.set, tmp_path)
         policy = PolicyFile(tmp_path / "none")
         sources = SourceManager(MountContext(layout, policy.current, HelperRequests(layout), woken.set))
-        reconciler = Reconciler(layout, sources, cache, Informer(woken.set), woken)
+        contents = ContentCache(cache.store, Contents(layout.packs), cache.origin, cache.inspect, woken.set)
+        reconciler = Reconciler(layout, sources, cache, contents, Informer(woken.set), woken)
         written = {
             "metadata": {"name": "sbn", "generation": 3},
             "spec": {

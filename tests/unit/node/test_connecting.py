@@ -28,6 +28,8 @@ from pdshub.node.source.policy import Policy, PolicyFile
 from pdshub.node.source.source_mount import KernelNFS, MountContext, SourceMount, State
 from pdshub.node.spec import Source, View
 from pdshub.node.store.cache import GenerationCache
+from pdshub.node.store.content_cache import ContentCache
+from pdshub.node.store.contents import Contents
 from pdshub.node.store.generations import Store
 from pdshub.node.store.informer import Informer
 from tests.unit.node.views import entry, layer, nfs
@@ -211,7 +213,8 @@ def test_the_report_says_how_a_view_stands(
         woken = asyncio.Event()
         cache = GenerationCache(Store(place.layout.generations), Path(), woken.set)
         sources, informer = SourceManager(place.context(woken.set)), Informer(woken.set)
-        found = reconciler.Reconciler(place.layout, sources, cache, informer, woken)
+        contents = ContentCache(cache.store, Contents(place.layout.packs), cache.origin, cache.inspect, woken.set)
+        found = reconciler.Reconciler(place.layout, sources, cache, contents, informer, woken)
         found.known = {"sbn": view}
         mount = found.sources.mounts[source.digest] = place.mount(source)
         await until(lambda: mount.state.mode)

@@ -46,7 +46,8 @@ class GenerationCache:
 
     def __init__(self) -> None:
         self.store = SimpleNamespace(
-            all=lambda: {name(word): SimpleNamespace(name=name(word), view=of, data=()) for word, of in STORED.items()}
+            all=lambda: {name(word): SimpleNamespace(name=name(word), view=of, data=()) for word, of in STORED.items()},
+            names=lambda: set(map(name, STORED)),
         )
         self.kept: set[str] | None = None
         self.failures: dict[str, Any] = {}
@@ -59,6 +60,16 @@ class GenerationCache:
 
     def keep_only(self, names: Collection[str]) -> None:
         self.kept = {word for word in STORED if name(word) in names}
+
+
+class ContentCache:
+    """Nothing travels."""
+
+    contents = None
+
+    def need(self, wanted: Any) -> None: ...
+
+    def keep_only(self, names: Collection[str]) -> None: ...
 
 
 class Node:
@@ -75,6 +86,7 @@ class Node:
             Layout(folder),
             sources,
             self.cache,
+            ContentCache(),
             informer,
             asyncio.Event(),  # type: ignore[arg-type]
         )

@@ -24,7 +24,7 @@ FOLDER = ".pdshub-objects"
 """Top folder of what is made of a pack: a name that no source has at its top by chance."""
 MAX_OBJECT = 64 << 20
 """Bytes of one object."""
-MAX_OBJECTS = 400_000
+MAX_OBJECTS = 200_000
 """Objects of one pack: what is made of it takes a node about 900 bytes of memory for each."""
 MAX_BYTES = 512 << 20
 """Bytes of a pack's tar."""

@@ -5,7 +5,8 @@ a loop device; data-only layers by `datadir+` (6.8), by `::` in the option strin
 last shows the same, because nothing of a source merges with the catalog's top folder, but `stat` asks the source.
 
 Only copies are ever attached to targets. The images and parts are mounted below the entry's folder for as long as
-this takes: overlayfs keeps mounts of its own.
+this takes: overlayfs keeps mounts of its own. Packs (node/pack) come before the sources: what a catalog says is in them
+is found there, and nothing else is.
 
 What a source's files were when they were opened is remembered for as long as the catalog is mounted: overlayfs asks
 for the blocks of each file whose data it has looked up once, so a `stat` would go to the NAS, and wait for one that
@@ -93,10 +94,10 @@ def _kept(base: str, nfs: dict[str, Any] | None, place: str, mount_nfs: MountNfs
 
 def build(
     point: str, generation: str, images: list[dict[str, Any]], data: list[dict[str, Any]], nested: bool, top: str,
-    empty: str, mount_nfs: MountNfs, cover: bool = False,
+    empty: str, mount_nfs: MountNfs, cover: bool = False, packs: Sequence[str] = (),
 ) -> str:  # fmt: skip
     """Mount it; answers CATALOG or MERGED. `images`: {path, source}, `data`: {source, base, path, identity, runAs,
-    nfs}.
+    nfs}, `packs`: files of images of packs.
 
     Raises OSError; ENODEV where the kernel has no EROFS.
     """
@@ -110,11 +111,12 @@ def build(
                 layers = [Layer(raw, stack, f"nfs{n}", mount_nfs) for n, raw in enumerate(data)]
                 broken = stack.enter_context(broken_layer(_made("broken"))) if any(not x.path for x in layers) else ""
                 found = [mount_image(image["path"], f"image{n}", loop) for n, image in enumerate(images)]
+                packed = [mount_pack(path, f"pack{n}") for n, path in enumerate(packs)]
                 label = LABEL + generation.removeprefix("sha256:") + (COVER if cover else "")
                 if nested:
                     owners = [image["source"] for image in images]
-                    return _nested(label, found, owners, layers, top, broken, f"/proc/self/fd/{nothing}")
-                return _single(label, found, layers, top, broken, f"/proc/self/fd/{nothing}")
+                    return _nested(label, found, owners, layers, packed, top, broken, f"/proc/self/fd/{nothing}")
+                return _single(label, found, layers, packed, top, broken, f"/proc/self/fd/{nothing}")
         except OSError as error:
             # an image's file counts as a file system below; overlayfs allows two
             if loop or error.errno not in _REFUSED:
@@ -131,7 +133,7 @@ def _unmount_all() -> None:
 
 
 def _single(
-    label: str, images: list[str], layers: list[Layer], top: str, broken: str, empty: str
+    label: str, images: list[str], layers: list[Layer], packs: list[str], top: str, broken: str, empty: str
 ) -> str:  # fmt: skip
     users = {layer.run_as for layer in layers if layer.path}
     if len(users) > 1:  # several users: each source is read through an overlay of its own user
@@ -140,7 +142,7 @@ def _single(
         below = [layer.path for layer in layers if layer.path]
     _made("whole")
     with acting(users.pop() if len(users) == 1 else None):
-        form = join("whole", label, images, [*below, *([broken] if broken else [])])
+        form = join("whole", label, images, [*packs, *below, *([broken] if broken else [])])
     with syscalls.opened("whole", top) as directory:
         targets.put(directory, _made(MOUNT))
     return form
@@ -154,7 +156,8 @@ def _own(place: str, layer: Layer, empty: str) -> str:
 
 
 def _nested(
-    label: str, images: list[str], owners: list[str], layers: list[Layer], top: str, broken: str, empty: str
+    label: str, images: list[str], owners: list[str], layers: list[Layer], packs: list[str], top: str, broken: str,
+    empty: str,
 ) -> str:  # fmt: skip
     by_source = {layer.source: layer for layer in layers}
     forms, parts = set(), []
@@ -163,7 +166,7 @@ def _nested(
             layer = by_source[owner]
             _made(f"part{n}")
             with acting(layer.run_as if layer.path else None):
-                forms.add(join(f"part{n}", label, [image], [layer.path or broken]))
+                forms.add(join(f"part{n}", label, [image], [*packs, layer.path or broken]))
             parts.append(f"/proc/self/fd/{stack.enter_context(syscalls.opened(f'part{n}', top))}")
         overlay(MOUNT, label, parts if len(parts) > 1 else [*parts, empty], [])
     return CATALOG if forms == {CATALOG} else MERGED
@@ -203,6 +206,14 @@ def overlay(place: str, label: str, lowers: Sequence[str], data: Sequence[str]) 
         return
     words = "metacopy=on,redirect_dir=on,lowerdir=" + ":".join(lowers) + "".join(f"::{x}" for x in data)
     syscalls.mount(label, point, "overlay", _FLAGS, words)
+
+
+def mount_pack(path: str, place: str) -> str:
+    """The image of a pack: squashfs is read from a block device alone."""
+    point = _made(place)
+    with loop_device(path) as device:
+        syscalls.mount(device, point, "squashfs", _FLAGS)
+    return point
 
 
 def mount_image(path: str, place: str, loop: bool) -> str:

@@ -21,7 +21,7 @@ MEMORY = 3 << 30
 """Bytes of address space: of sqfstar with the most files that a pack has, and of its buffers."""
 IMAGE, UNSOUND = "pack.squashfs", 3
 """Name of what is made; exit code where the pack is not what it should be."""
-OPTIONS = ("-quiet", "-no-progress", "-no-xattrs", "-exit-on-error", "-processors", "1", "-mem", "256M", "-b", "128K")
+OPTIONS = ("-quiet", "-no-progress", "-no-xattrs", "-exit-on-error", "-processors", "1", "-mem", "64M", "-b", "128K")
 COMPRESSION = ("-comp", "zstd", "-Xcompression-level", "3")
 """Many labels share a block of 128 KiB. Figures: docs/decisions/0041-content.md."""
 _BLOCK = 512

@@ -6,12 +6,14 @@ import itertools
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from pdshub.node.layout import Layout
 from pdshub.node.mount import volume_root, worker
 from pdshub.node.reconcile.plan import Attach, Build, Detach, Drop, Step, Switch
 from pdshub.node.spec import Source, View
+from pdshub.node.store.contents import Contents
 from pdshub.node.store.generations import Generation, Store
 
 log = logging.getLogger(__name__)
@@ -23,9 +25,9 @@ _BUILD_SECONDS = 20.0
 class Actions:
     """Does steps; `failed` says why an entry (by its key) could not be built."""
 
-    def __init__(self, layout: Layout, store: Store) -> None:
-        """`store`: the generations whose catalogs are built."""
-        self._layout, self._store = layout, store
+    def __init__(self, layout: Layout, store: Store, contents: Contents) -> None:
+        """`store`: the generations whose catalogs are built; `contents`: what travels with them."""
+        self._layout, self._store, self._contents = layout, store, contents
         self._worker = worker.PersistentWorker()
         self.failed: dict[str, str] = {}
         self.switches = 0  # of targets
@@ -109,13 +111,18 @@ class Actions:
         generation = self._store.get(step.generation)
         if generation is None:
             raise OSError(f"generation {step.generation} is not here any more")
+        folder, images, packs = self._store.path(generation.name), generation.images, tuple[Path, ...]()
+        if step.content:
+            held = self._contents.get(folder)
+            if held is None or held.digest != step.content:
+                raise OSError(f"what travels with generation {step.generation} is not here any more")
+            folder, images, packs = held.folder, held.content.images, held.packs
         done = await worker.once(
             "build_catalog", _BUILD_SECONDS, point=point, generation=generation.name, nested=generation.nested,
             top=generation.top, empty=str(self._layout.empty), cover=step.cover,
-            note={"generation": generation.name, "layers": layers, "cover": step.cover},
-            images=[{"path": str(self._store.path(generation.name) / i.name), "source": i.source}
-                    for i in generation.images],
-            data=self._data(view, generation, layers),
+            note={"generation": generation.name, "layers": layers, "cover": step.cover, "content": step.content},
+            images=[{"path": str(folder / i.name), "source": i.source} for i in images],
+            data=self._data(view, generation, layers), packs=[str(path) for path in packs],
         )  # fmt: skip
         return str(done)
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from pdshub.node.reconcile.view_health import Showing
 from pdshub.node.spec import View
+from pdshub.node.store.content_cache import Wanted
 from pdshub.node.store.fetch import Where
 from pdshub.node.store.generations import Generation
 
@@ -13,6 +14,15 @@ from pdshub.node.store.generations import Generation
 def to_fetch(views: Iterable[View]) -> dict[str, Where]:
     """Released generation -> the surveyor that has it."""
     return {view.released.name: Where(view.surveyor, view.name) for view in views if view.released}
+
+
+def to_travel(views: Iterable[View]) -> dict[str, Wanted]:
+    """Released generation -> what travels with it, and the surveyor that has that."""
+    return {
+        view.released.name: Wanted(Where(view.surveyor, view.name), view.released.content.digest)
+        for view in views
+        if view.released and view.released.content
+    }
 
 
 def to_keep(

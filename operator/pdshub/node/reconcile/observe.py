@@ -88,7 +88,8 @@ def built(layout: Layout, view: str, keys: Iterable[str]) -> dict[str, Built]:
             note = json.loads((layout.entries(view) / key / "entry.json").read_text())
             if "generation" in note:
                 layers = tuple(LayerAt(**layer) for layer in note["layers"])
-                found[key] = Built(str(note["generation"]), layers, str(note["form"]), bool(note.get("cover")))
+                cover, content = bool(note.get("cover")), str(note.get("content") or "")
+                found[key] = Built(str(note["generation"]), layers, str(note["form"]), cover, content)
         except (OSError, ValueError, KeyError, TypeError):
             continue  # of a worker that was killed: the entry is made anew
     return found

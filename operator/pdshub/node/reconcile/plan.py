@@ -43,6 +43,8 @@ class Want:
     cover: bool = False
     """Laid over what is there while a source of that is away, and taken off when it is back (decision 10)."""
     covers: str = ""  # key of the content below it, which stays built
+    content: str = ""
+    """Digest of what travels with the generation; empty: every byte is the sources'."""
     pending: bool = False
     """Nothing is wrong: what `reason` speaks of is about to be looked at."""
     told: str = ""  # the reason, as users read it
@@ -71,6 +73,7 @@ class Build:
     layers: tuple[LayerAt, ...]
     generation: str = ""
     cover: bool = False
+    content: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ def plan(
     needed = list(dict.fromkeys(want for one in (wants, *own.values()) if one is not None for want in one.values()))
     for want in needed:
         if want.key and want.healthy and want.key not in actual.entries and want.key not in actual.notes:
-            build = Build(want.key, want.layers, want.generation, want.cover)
+            build = Build(want.key, want.layers, want.generation, want.cover, want.content)
             if build not in steps:
                 steps.append(build)
     contents = {**actual.entries, **actual.notes}

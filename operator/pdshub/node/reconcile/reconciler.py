@@ -29,6 +29,7 @@ from pdshub.node.reconcile.view_health import Showing
 from pdshub.node.source.source_mount import CONNECTING_SECONDS
 from pdshub.node.spec import SOURCES, View, sources_view
 from pdshub.node.store.cache import GenerationCache
+from pdshub.node.store.content_cache import ContentCache
 from pdshub.node.store.informer import Informer
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class Reconciler:
         layout: Layout,
         sources: SourceManager,
         cache: GenerationCache,
+        contents: ContentCache,
         informer: Informer,
         woken: asyncio.Event,
         hold_seconds: float = 60,
@@ -58,8 +60,8 @@ class Reconciler:
         what else a view's health.json says.
         """
         self.layout = layout
-        self.sources, self.cache, self.informer = sources, cache, informer
-        self.actions = Actions(layout, cache.store)
+        self.sources, self.cache, self.contents, self.informer = sources, cache, contents, informer
+        self.actions = Actions(layout, cache.store, contents.contents)
         self.showing: dict[str, Showing] = {}  # what a view's targets show
         self.stories: dict[str, Story] = {}
         self.target_count: dict[str, int] = {}
@@ -144,6 +146,7 @@ class Reconciler:
         with self.failing.noted(""):
             views, stored = self.known.values(), self.cache.store.all()
             self.cache.need(needed.to_fetch(views))
+            self.contents.need(needed.to_travel(views))
             if self.informer.synced:
                 await self._eviction.make_room(views, bases | self._expected.keys(), self.showing, stored)
             layers = needed.directories(views, self.showing, stored)
@@ -163,6 +166,7 @@ class Reconciler:
             views, stored = self.known.values(), self.cache.store.all()
             mounted = cataloged(mountinfo.read())
             self.cache.keep_only(needed.to_keep(views, self.showing, stored, unsure, mounted))
+            self.contents.keep_only(self.cache.store.names())
 
     @asynccontextmanager
     async def _alone(self, name: str) -> AsyncIterator[None]:
@@ -221,10 +225,12 @@ class Reconciler:
         actual = observe(mounts, self.layout, name)
         catalogs = built(self.layout, name, actual.entries)
         self.holds.lose(name, actual, replaced(mounts, self.layout, catalogs))
+        stored = self.cache.store.all()
         known = Known(
             within_grace=self.holds.within_grace(name),
             worn=self._worn.get(name, ()), renewals=self._renewals.get(name, 0),
-            states=self.sources.states(view), connecting=self.sources.connecting(view), stored=self.cache.store.all(),
+            states=self.sources.states(view), connecting=self.sources.connecting(view), stored=stored,
+            contents=self.contents.held(stored),
             built=catalogs, last=before.current,
             children={key: found for (key, of), found in self._children.items() if of == directories},
             shown=shown(mounts, self.layout, name, live_points),
@@ -304,4 +310,5 @@ class Reconciler:
         await self.sources.close()
         await self._settling.close()
         await self.actions.close()
+        await self.contents.close()
         await self.cache.close()

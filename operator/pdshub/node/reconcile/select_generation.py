@@ -31,6 +31,7 @@ class Built:
     layers: tuple[LayerAt, ...]
     form: str = ""  # catalog | catalog-merged
     cover: bool = False
+    content: str = ""  # digest of what travels with it, of that time
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,9 @@ class Known:
     states: Mapping[str, State] = field(default_factory=dict)  # by the source's name
     connecting: Collection[str] = ()
     stored: Mapping[str, Generation] = field(default_factory=dict)
+    contents: Mapping[str, str] = field(
+        default_factory=dict
+    )  # generation -> digest of what travels with it, if it is here
     built: Mapping[str, Built] = field(default_factory=dict)  # by key
     children: Mapping[str, Children] = field(default_factory=dict)  # by key
     shown: Mapping[str, str] = field(default_factory=dict)
@@ -80,7 +84,9 @@ def catalog(view: View, generation: Generation, known: Known) -> Want:
     layers = [one.at for one in found]
     reason = "; ".join(dict.fromkeys(one.reason for one in found if one.reason))
     told = "; ".join(dict.fromkeys(one.told for one in found if one.told))
-    built = {key: one for key, one in known.built.items() if key not in known.worn}
+    content = known.contents.get(generation.name, "")
+    built = {key: one for key, one in known.built.items() if key not in known.worn and one.content == content}
+    more = [content] if content else []
 
     def fitting(cover: bool) -> str:
         keys = [k for k, one in built.items() if one.cover is cover and _fits(one, generation, found)]
@@ -93,20 +99,22 @@ def catalog(view: View, generation: Generation, known: Known) -> Want:
     sure = any(one.away or (one.lacking and not whole) for one in found)
     # after a restart nothing is sure, and a cover that is there stays
     if sure or (cover and not all(one.certain for one in found)):
-        key = cover or digest([generation.name, "cover", [[at.source, at.path, at.identity] for at in layers]])
+        key = cover or digest([generation.name, "cover", [[at.source, at.path, at.identity] for at in layers], *more])
         below = tuple(built[cover].layers) if cover else tuple(layers)
         return Want(
             key, below, True, reason, generation.name,
-            waits=not whole and waits(below), cover=True, covers=whole, told=told,
+            waits=not whole and waits(below), cover=True, covers=whole, told=told, content=content,
         )  # fmt: skip
     if whole:
         layers = list(built[whole].layers)
-        return Want(whole, tuple(layers), True, reason, generation.name, waits=waits(layers), told=told)
+        waiting = waits(layers)
+        return Want(whole, tuple(layers), True, reason, generation.name, waits=waiting, told=told, content=content)
     if any(one.unknown for one in found):
         pending = all(one.unknown for one in found if one.reason)
         return Want(None, healthy=False, reason=reason, pending=pending, generation=generation.name, told=told)
-    key = digest([generation.name, known.renewals, [[at.source, at.path, at.identity] for at in layers]])
-    return Want(key, tuple(layers), True, reason, generation.name, waits=waits(layers), told=told)
+    key = digest([generation.name, known.renewals, [[at.source, at.path, at.identity] for at in layers], *more])
+    waiting = waits(layers)
+    return Want(key, tuple(layers), True, reason, generation.name, waits=waiting, told=told, content=content)
 
 
 @dataclass(frozen=True)

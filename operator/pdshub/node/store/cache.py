@@ -72,7 +72,7 @@ class GenerationCache:
         of the surveyors. `most`: bytes of all generations together. `inspect`: whether an image may be mounted; an
         Inspector that knows the images that are here."""
         self.store, self.room = store, Room(store, most)
-        self._inspect = inspect or _inspector(store)
+        self.inspect = inspect or _inspector(store)
         self.fetches = 0
         self.fetched_bytes = 0
         self.fetch_seconds = 0.0
@@ -83,7 +83,8 @@ class GenerationCache:
         # its own: a surveyor that drips bytes keeps a thread, and nothing else may wait for it
         self._threads = ThreadPoolExecutor(THREADS, "fetch")
 
-    def _origin(self, where: Where) -> Origin:
+    def origin(self, where: Where) -> Origin:
+        """How the surveyor of a view is asked."""
         return DirectoryOrigin(self._folder) if self._folder else SurveyorOrigin(where, self._certificates)
 
     def need(self, wanted: Mapping[str, Where]) -> None:
@@ -138,7 +139,7 @@ class GenerationCache:
     async def _bring(self, name: str, where: Where) -> None:
         wait = RETRY_SECONDS[0]
         while True:
-            fetch = Fetch(name, self._origin(where), self.store, self.room, self._inspect)
+            fetch = Fetch(name, self.origin(where), self.store, self.room, self.inspect)
             self._running[name] = (fetch, self._running[name][1], where)
             started = time.monotonic()
             try:

@@ -21,6 +21,8 @@ from typing import IO, Any, NamedTuple, Protocol
 
 from pdshub import tls_names
 from pdshub.archive.catalog import Image
+from pdshub.archive.content import document
+from pdshub.archive.content.pack import Pack
 from pdshub.files import sync
 from pdshub.generation_id import digits
 from pdshub.node.image.inspection import ImageRefused
@@ -83,6 +85,12 @@ class Origin(Protocol):
     def proof(self, name: str, size: int) -> Stream:
         """proof.json: the sample of its files, of so many bytes."""
 
+    def content(self, name: str) -> Stream:
+        """content.json: what travels with it, so far."""
+
+    def pack(self, pack: Pack) -> Stream:
+        """A pack, compressed."""
+
 
 class DirectoryOrigin:
     """A directory of generations, as `pdshub-survey catalog` writes them: for the lab, without a network."""
@@ -105,6 +113,14 @@ class DirectoryOrigin:
     def proof(self, name: str, size: int) -> IO[bytes]:
         """The file of the sample. Raises OSError."""
         return self._open(name, PROOF)
+
+    def content(self, name: str) -> IO[bytes]:
+        """The file that says what travels. Raises OSError."""
+        return self._open(name, document.FILE)
+
+    def pack(self, pack: Pack) -> IO[bytes]:
+        """The file of a pack, beside the generations. Raises OSError."""
+        return (self._directory / "packs" / f"{digits(pack.digest)}.tar.zst").open("rb")
 
 
 class _Line:
@@ -209,6 +225,14 @@ class SurveyorOrigin:
     def proof(self, name: str, size: int) -> Stream:
         """The body of the answer. Raises OSError, http.client.HTTPException."""
         return self._get(f"/generations/{digits(name)}/{PROOF}", size)
+
+    def content(self, name: str) -> Stream:
+        """The body of the answer. Raises OSError, http.client.HTTPException."""
+        return self._get(f"/generations/{digits(name)}/{document.FILE}", document.MAX_BYTES)
+
+    def pack(self, pack: Pack) -> Stream:
+        """The body of the answer, as it is stored. Raises OSError, http.client.HTTPException."""
+        return self._get(f"/packs/{digits(pack.digest)}", pack.size)
 
 
 def _zstd() -> Any:

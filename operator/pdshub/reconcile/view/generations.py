@@ -17,6 +17,7 @@ from pdshub.api.generation import (
     FindingCounts,
     Gap,
     ReleasedGeneration,
+    Travelling,
 )
 from pdshub.api.view import ArchiveViewSpec
 from pdshub.archive.guard import lost_percent
@@ -39,6 +40,8 @@ class Kept:
     changes: Changes = field(default_factory=Changes)
     gaps: tuple[Gap, ...] = ()
     """Layers of the tree that it lacks."""
+    content: Travelling | None = None
+    """Files that travel with it."""
 
 
 @dataclass(frozen=True)
@@ -131,11 +134,12 @@ def _as_released(item: Kept) -> ReleasedGeneration:
         counts=item.counts,
         findings=item.findings,
         gaps=list(item.gaps),
+        content=item.content,
     )
 
 
 def _refreshed(released: ReleasedGeneration, kept: tuple[Kept, ...]) -> ReleasedGeneration:
-    """The audit adds findings to a generation long after its release."""
+    """The audit adds findings to a generation long after its release, and its content follows it."""
     return next((_as_released(item) for item in kept if item.name == released.name), released)
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from pdshub import wellknown
 from pdshub.api.report import ViewReport
-from pdshub.api.survey import State, SurveyState
+from pdshub.api.generation import Travelling
+from pdshub.api.survey import State, SurveyState, Travels
 from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus
 from pdshub.generation_id import is_name, named
 from pdshub.reconcile.common.node_reports import NodeReport
@@ -148,8 +149,22 @@ def kept_generations(state: State) -> tuple[Kept, ...]:
             previous=item.previous or "",
             changes=item.changes.plain(),
             gaps=gaps.gaps(item.entries),
+            content=_travelling(item.travels),
         )
         for item in state.generations
+    )
+
+
+def _travelling(said: Travels | None) -> Travelling | None:
+    if said is None or not is_name(said.digest):
+        return None
+    return Travelling(
+        digest=said.digest,
+        files=said.files,
+        bytes=said.bytes,
+        wanted_files=said.wanted_files,
+        wanted_bytes=said.wanted_bytes,
+        complete=said.complete,
     )
 
 
