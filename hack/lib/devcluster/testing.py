@@ -137,14 +137,17 @@ def environment(paths: Paths) -> dict[str, str]:
     python = made.path(paths)
     environ = {**os.environ, "PATH": f"{python / 'bin'}:{programs.node(python) / 'bin'}:{os.environ['PATH']}"}
     environ.pop("PYTHONPATH", None)  # hack/lib, for this process only: the environment has the project itself
-    if "PDSHUB_MKFS_EROFS" not in environ and not _writes_catalogs():
+    if not {"PDSHUB_MKFS_EROFS", "PDSHUB_SQFSTAR"} <= environ.keys():
         from labvm.newer import programs as newer
 
         try:
             with log_to(paths.logs / "mkfs.erofs.log"):
-                environ["PDSHUB_MKFS_EROFS"] = str(newer().ensure(paths)[0] / "bin/mkfs.erofs")
+                tools = newer().ensure(paths)[0] / "bin"
+            environ.setdefault("PDSHUB_SQFSTAR", str(tools / "sqfstar"))
+            if not _writes_catalogs():
+                environ.setdefault("PDSHUB_MKFS_EROFS", str(tools / "mkfs.erofs"))
         except StepFailed as error:
-            say(f"mkfs.erofs of Debian 13 could not be had, tests that write catalogs are skipped: {error}")
+            say(f"programs of Debian 13 could not be had, tests that write catalogs are skipped: {error}")
     if "PDSHUB_SUPPLY_PYTHON" not in environ:
         try:
             with log_to(paths.logs / "supply-venv.log"):

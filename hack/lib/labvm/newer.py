@@ -1,6 +1,6 @@
 """Programs of Debian 13, whatever Debian the machine is: unpacked beside the system with the C library they need.
 
-mkfs.erofs writes catalogs from 1.8 on (Debian 12 has 1.5); mergerfs and unionfs-fuse are what the benchmark
+mkfs.erofs writes catalogs from 1.8 on (Debian 12 has 1.5), sqfstar takes a level of compression from 4.6 on; mergerfs and unionfs-fuse are what the benchmark
 compares with, the latter last seen in Debian 12.
 """
 
@@ -17,12 +17,17 @@ from .packages import unpack
 
 SUITES = ("trixie", "bookworm")
 """The newest version of these is taken."""
-PROGRAMS = {"erofs-utils": ("mkfs.erofs",), "mergerfs": ("mergerfs",), "unionfs-fuse": ("unionfs-fuse",)}
+PROGRAMS = {
+    "erofs-utils": ("mkfs.erofs",),
+    "squashfs-tools": ("sqfstar",),
+    "mergerfs": ("mergerfs",),
+    "unionfs-fuse": ("unionfs-fuse",),
+}
 """Package -> its programs that are wanted."""
 
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"
-_RECIPE = "2"
+_RECIPE = "3"
 _WRAPPER = f"""#!/bin/sh
 # {{program}} of Debian 13 with Debian 13's own C library
 top=$(dirname "$(dirname "$(readlink -f "$0")")")

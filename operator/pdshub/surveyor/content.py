@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ def _catalogs(plan: Plan, shelf: Shelf, rules: Rules, work: Path, say: Any) -> I
             compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True, write_content_size=True)
             compressor.copy_stream(content, out, size=image.size)
         whole.unlink()
-        yield image
+        yield replace(image, name=document.image_name(image.name))
 
 
 def _folders(generations: Path) -> Iterator[tuple[str, str]]:

@@ -9,8 +9,12 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import zstandard
+
 from pdshub.archive import catalog, manifest
+from pdshub.archive.content import document
 from pdshub.archive.main import main
+from pdshub.surveyor import content as surveyor_content
 from tests.unit.archive.archive_support import OLD, run, spec
 from tests.unit.node.machine import Machine
 
@@ -59,12 +63,33 @@ class Release:
             made.rename(place)
         return place
 
-    def release(self, name: str) -> str:
-        """Empty: the view without a generation."""
+    def content(self, name: str, **rules: Any) -> str:
+        """Reads the files that travel with a generation, as a surveyor does; answers the digest that it says of them."""
+        work = self.machine.directory / "content"
+        work.mkdir()
+        generation = self.folder / name.removeprefix("sha256:")
+        task = {
+            "generation": str(generation), "generations": str(self.machine.directory / "none"), "work": str(work),
+            "sources": str(self.machine.directory / "nas"), "store": str(self.folder), "budget": 1 << 30, "rate": 0,
+            "rules": {"labels": True, "maxFileSize": 0, "include": [], "exclude": [], **rules}, "seconds": 60,
+        }  # fmt: skip
+        (self.machine.directory / "none").mkdir(exist_ok=True)
+        surveyor_content.step(task, lambda text: None)
+        found = document.parse((work / document.FILE).read_bytes())
+        for image in found.images:
+            packed = (work / "images" / f"{image.digest.removeprefix('sha256:')}.zst").read_bytes()
+            (generation / image.name).write_bytes(zstandard.decompress(packed))
+        (work / document.FILE).replace(generation / document.FILE)
+        shutil.rmtree(work)
+        return found.digest
+
+    def release(self, name: str, content: str = "") -> str:
+        """Empty: the view without a generation. `content`: digest of what travels with it."""
         self.name = name
         status: dict[str, Any] = {"volumes": self.volumes, "surveyor": {"address": "127.0.0.1:1"}}
         if name:
             status["generation"] = {"name": name, "asOf": "2026-01-01T00:00:00Z"}
+            status["generation"] |= {"content": {"digest": content}} if content else {}
         self.machine.view(self.tree, status=status, live=self.live, **({s: s for s in self.sources} | self.specs))
         return name
 

@@ -26,6 +26,11 @@ MAX_BYTES = 1 << 20
 MAX_PACKS, MAX_IMAGES = 64, 400
 
 
+def image_name(of: str) -> str:
+    """How the catalog is called that points to what travels, by the name of the generation's own."""
+    return f"content-{of}"
+
+
 class DocumentError(ValueError):
     """It is no such document; the text says in what."""
 

@@ -251,7 +251,9 @@ class Reconciler:
                 own[target] = {**wanted, volume_root.SHOWN: Want(note_key(of))}
         decision = replace(decision, own=own)
         self._arrange(name, view, decision, problem)
-        volume_root.say_generation(self.layout.volume_root(name), *view_health.documents(view, showing, known.stored))
+        contents = self.contents.said(view_health.contents_shown(actual, catalogs))
+        said = view_health.documents(view, showing, known.stored, contents)
+        volume_root.say_generation(self.layout.volume_root(name), *said)
         return decision, replace(actual, notes=observe(mounts, self.layout, name).notes)
 
     async def _list(self, view: View, decision: Decision, actual: Actual) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from pdshub.node.reconcile.desired import Story
 from pdshub.node.reconcile.for_users import UNMOUNTABLE, source_state
 from pdshub.node.reconcile.plan import Actual, Want
-from pdshub.node.reconcile.select_generation import LIVE, Decision, Known
+from pdshub.node.reconcile.select_generation import LIVE, Built, Decision, Known
 from pdshub.node.source.source_mount import State
 from pdshub.node.spec import View
 from pdshub.node.store.generations import Generation
@@ -39,8 +39,10 @@ def showing_of(
     return Showing(current, forms[0] if forms else "", known.shown, fetching, held)
 
 
-def document(view: View, what: str, form: str, generation: Generation | None) -> dict[str, Any]:
-    """generation.json of one target."""
+def document(
+    view: View, what: str, form: str, generation: Generation | None, content: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """generation.json of one target. `content`: what travels with it, and is here."""
     base: dict[str, Any] = {"view": view.name, "folder": view.folder, "generation": None, "form": form}
     if what in (LIVE, ""):
         return {**base, "form": what}
@@ -48,16 +50,36 @@ def document(view: View, what: str, form: str, generation: Generation | None) ->
     if generation:
         as_of = view.released.as_of if view.released and view.released.name == what else ""
         base |= {"asOf": as_of or generation.as_of, "counts": generation.counts}
+        base |= {"content": dict(content)} if content else {}
     return base
 
 
+def contents_shown(actual: Actual, catalogs: Mapping[str, Built]) -> dict[str, str]:
+    """Generation -> digest of the content that every target has which shows the generation; what is not in all of them
+    yet is not said. `catalogs`: those that are built, by key."""
+    by_device = {actual.entries[key][0]: one for key, one in catalogs.items() if key in actual.entries}
+    found: dict[str, set[str]] = {}
+    for points in actual.targets.values():
+        for contents in points.values():
+            if contents and (one := by_device.get(contents[-1][0])):
+                found.setdefault(one.generation, set()).add(one.content)
+    return {
+        generation: digests.pop() for generation, digests in found.items() if len(digests) == 1 and "" not in digests
+    }
+
+
 def documents(
-    view: View, showing: Showing, stored: Mapping[str, Generation]
+    view: View, showing: Showing, stored: Mapping[str, Generation], contents: Mapping[str, Mapping[str, Any]]
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """generation.json of all, and by folder name those of targets that keep something else."""
-    others = {of for of in showing.targets.values() if of and of != showing.current}
-    current = document(view, showing.current, showing.form, stored.get(showing.current))
-    return current, {of.removeprefix("sha256:"): document(view, of, "catalog", stored.get(of)) for of in sorted(others)}
+    """generation.json of all, and by folder name those of targets that keep something else. `contents`: generation ->
+    what travels with it and is mounted."""
+
+    def of(what: str, form: str) -> dict[str, Any]:
+        return document(view, what, form, stored.get(what), contents.get(what))
+
+    others = {what for what in showing.targets.values() if what and what != showing.current}
+    current = of(showing.current, showing.form)
+    return current, {what.removeprefix("sha256:"): of(what, "catalog") for what in sorted(others)}
 
 
 def view_document(name: str, view: View | None, showing: Showing) -> dict[str, Any]:

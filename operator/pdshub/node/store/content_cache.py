@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pdshub.api.decision import plain
 from pdshub.archive.content import document
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS = (5.0, 300.0)
 """The first and the longest wait after a failure."""
+_TOLD = 100  # contents whose words are remembered
 MAX_BYTES = 32 << 30
 """Of all packs' images of a node."""
 
@@ -89,7 +91,7 @@ class Fetch:
             raise OSError(f"generation {short(self._generation)} is not here any more")
         if content.generation != self._generation:
             raise ContentRefused(f"it is of {content.generation}")
-        named = [(image.name, image.source) for image in held.images]
+        named = [(document.image_name(image.name), image.source) for image in held.images]
         if [(image.name, image.source) for image in content.images] != named:
             raise ContentRefused("its catalogs are not those of the generation")
         if any(image.size > MAX_IMAGE for image in content.images):
@@ -136,6 +138,7 @@ class ContentCache:
         self.fetches = 0
         self.fetched_bytes = 0
         self._wanted: dict[str, Wanted] = {}
+        self._told: dict[str, dict[str, Any]] = {}  # by digest: one that is mounted outlives its files
         self._refused: dict[str, str] = {}  # generation -> digest of what is no better next time
         self._again: dict[str, tuple[float, float]] = {}  # generation -> not before (monotonic), wait
         self._busy: tuple[str, Fetch] | None = None
@@ -146,6 +149,19 @@ class ContentCache:
         """Generation -> digest of what travels with it and is here."""
         found = {name: self.contents.get(self._store.path(name)) for name in names} if self._able else {}
         return {name: held.digest for name, held in found.items() if held is not None}
+
+    def said(self, mounted: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+        """What users are told of it. `mounted`: generation -> digest of the content whose catalog is mounted."""
+        for name in mounted:
+            held = self.contents.get(self._store.path(name))
+            if held is not None:
+                local, wanted = held.content.local, held.content.wanted
+                self._told[held.digest] = {
+                    "digest": held.digest, "complete": held.content.complete, "files": local.files,
+                    "bytes": local.bytes, "wantedFiles": wanted.files, "wantedBytes": wanted.bytes,
+                }  # fmt: skip
+        self._told = dict(list(self._told.items())[-_TOLD:])
+        return {name: self._told[digest] for name, digest in mounted.items() if digest in self._told}
 
     def need(self, wanted: Mapping[str, Wanted]) -> None:
         """What shall be here, by generation; of those that are stored the first that is not here is fetched."""
