@@ -1,7 +1,7 @@
 """Programs of Debian 13, whatever Debian the machine is: unpacked beside the system with the C library they need.
 
-mkfs.erofs writes catalogs from 1.8 on (Debian 12 has 1.5), sqfstar takes a level of compression from 4.6 on; mergerfs and unionfs-fuse are what the benchmark
-compares with, the latter last seen in Debian 12.
+mkfs.erofs writes catalogs from 1.8 on (Debian 12 has 1.5), sqfstar takes a level of compression from 4.6 on; mergerfs
+and unionfs-fuse are what the benchmark compares with, the latter last seen in Debian 12.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ def generation(s: Surveyor, entry: Entry) -> Generation:
             "previous": entry.facts.get("previous"),
             "changes": entry.facts.get("changes") or {},
             "content": entry.facts.get("content"),
-            "travels": travels(entry),
+            **({"travels": travels(entry)} if entry.content else {}),
         }
     )
 
@@ -124,5 +124,5 @@ def state(s: Surveyor) -> State:
         generations=[generation(s, entry) for entry in s.entries],
         audit=_check(Audit, s.progress.audit),
         verify=_check(Comparison, s.progress.verify),
-        reading=reading(s),
+        **({"reading": read} if (read := reading(s)) else {}),
     )

@@ -152,8 +152,8 @@ class ContentRunner:
         of.progress.content = {**end, **head, "at": rfc3339.text(now), "seconds": now}
         of.look_again()
         of.save()
-        if end["state"] == "running":
-            self.begin()
+        if end["state"] != "failed":
+            self.begin()  # the next step, or the next generation
 
     def _say(self, text: str) -> None:
         self.phase = text

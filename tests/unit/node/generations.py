@@ -64,7 +64,7 @@ class Release:
         return place
 
     def content(self, name: str, **rules: Any) -> str:
-        """Reads the files that travel with a generation, as a surveyor does; answers the digest that it says of them."""
+        """Reads the files that travel with a generation, as a surveyor does; answers the digest of these."""
         work = self.machine.directory / "content"
         work.mkdir()
         generation = self.folder / name.removeprefix("sha256:")

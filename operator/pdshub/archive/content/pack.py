@@ -139,7 +139,7 @@ class Stream(Protocol):
 def unpacked(file: IO[bytes]) -> Stream:
     """The tar of a pack's compressed file."""
     made = zstandard.ZstdDecompressor(max_window_size=WINDOW).stream_reader(file, read_across_frames=True)
-    return made  # type: ignore[return-value]
+    return made
 
 
 class _Reader:

@@ -167,11 +167,12 @@ class ContentCache:
         """What shall be here, by generation; of those that are stored the first that is not here is fetched."""
         self._wanted = dict(wanted)
         for known in (self.failures, self._again, self._refused):
-            for name in known.keys() - wanted.keys():
-                del known[name]  # type: ignore[attr-defined]
+            for gone in known.keys() - wanted.keys():
+                del known[gone]
         if self._busy and self._busy[0] not in wanted:
             self._busy[1].stop()
-        if self._able and self._task is None and (name := self._next()):
+        name = self._next() if self._able and self._task is None else None
+        if name is not None:
             fetch = Fetch(name, self._origin(wanted[name].where), self._store, self.contents, self._inspect, self._most)
             self._busy = (name, fetch)
             self._task = asyncio.create_task(self._bring(name, wanted[name], fetch))

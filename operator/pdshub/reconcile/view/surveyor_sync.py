@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pdshub import wellknown
-from pdshub.api.report import ViewReport
 from pdshub.api.generation import Travelling
+from pdshub.api.report import ViewReport
 from pdshub.api.survey import State, SurveyState, Travels
 from pdshub.api.view import ArchiveViewSpec, ArchiveViewStatus
 from pdshub.generation_id import is_name, named
