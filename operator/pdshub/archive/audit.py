@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,29 +18,11 @@ from pdshub.archive.datasets import BROKEN, QUARANTINED
 from pdshub.archive.findings import MAX_EXAMPLES, Findings
 from pdshub.archive.label_error import LabelError, TooCostly
 from pdshub.archive.label_pds4 import Label, parse_version, read_inventory, read_label, split_lidvid
+from pdshub.archive.pace import Pace
 from pdshub.archive.plan import Json, Plan
 from pdshub.archive.synced_stat import retry_stale
 
 _LABEL = re.compile(r"\.(xml|lblx)$", re.IGNORECASE)
-
-
-@dataclass(slots=True)
-class Pace:
-    """At most ``rate`` events a second, evenly; 0 is unbounded."""
-
-    rate: float
-    sleep: Callable[[float], None] = time.sleep
-    clock: Callable[[], float] = time.monotonic
-    _next: float = 0.0
-
-    def wait(self) -> None:
-        """Sleeps until the next event may happen."""
-        if self.rate <= 0:
-            return
-        now = self.clock()
-        if self._next > now:
-            self.sleep(self._next - now)
-        self._next = max(self._next, now) + 1 / self.rate
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import IO
 
 from pdshub.archive import carried, tarstream
 from pdshub.archive.content.pack import object_path
+from pdshub.archive.image import Image
 from pdshub.archive.plan import Json, Plan
 
 FORMAT = 1  # raise it when equal plans get other images (a test tells): unchanged surveys keep their images by it
@@ -43,17 +44,6 @@ class Part:
     source: int | None = None
     tops: frozenset[str] | None = None
     opaque: bool = True  # False for all but the last of several images that form one folder
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """A written image."""
-
-    name: str
-    digest: str  # sha256:…
-    size: int
-    source: str | None
-    tops: tuple[str, ...] | None
 
 
 def parts(plan: Plan) -> list[Part]:

@@ -19,12 +19,13 @@ from zlib import crc32
 
 from pdshub import rfc3339
 from pdshub.archive import catalog, manifest, words
-from pdshub.archive.audit import Audit, Pace
+from pdshub.archive.audit import Audit
 from pdshub.archive.diff import diff
 from pdshub.archive.explain import explain
 from pdshub.archive.findings import Findings, as_text
 from pdshub.archive.guard import guard
 from pdshub.archive.look import Look
+from pdshub.archive.pace import Pace
 from pdshub.archive.plan import PlanError, open_plan
 from pdshub.archive.survey import Options, survey
 from pdshub.archive.verify import verify

@@ -11,7 +11,8 @@ from typing import Any
 
 from pdshub import generation_id
 from pdshub.archive import carried
-from pdshub.archive.catalog import FORMAT, TOP, Image
+from pdshub.archive.catalog import FORMAT, TOP
+from pdshub.archive.image import Image
 from pdshub.archive.plan import Plan
 from pdshub.files import write_text
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pdshub.archive.audit import Audit, Pace
+from pdshub.archive.audit import Audit
 from pdshub.archive.findings import Finding, Findings
+from pdshub.archive.pace import Pace
 from pdshub.archive.plan import Plan, open_plan
 from pdshub.archive.verify import compare
 from pdshub.files import read_json, write_json

@@ -15,13 +15,13 @@ from typing import Any
 import zstandard
 
 from pdshub.archive import catalog, manifest
-from pdshub.archive.audit import Pace
-from pdshub.archive.catalog import Image
 from pdshub.archive.content import document
 from pdshub.archive.content.collect import Collector, Step
 from pdshub.archive.content.document import Content
 from pdshub.archive.content.rules import Rules
 from pdshub.archive.content.shelf import FILE, Shelf
+from pdshub.archive.image import Image
+from pdshub.archive.pace import Pace
 from pdshub.archive.plan import Plan, open_plan
 from pdshub.generation_id import digits
 from pdshub.surveyor.store import PACKS, content_of

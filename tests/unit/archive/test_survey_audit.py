@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pdshub.archive.audit import Audit, Pace
+from pdshub.archive.audit import Audit
 from pdshub.archive.findings import Findings
+from pdshub.archive.pace import Pace
 from pdshub.archive.verify import verify
 from tests.unit.archive.archive_support import OLD, build, collection, label, run, spec
 

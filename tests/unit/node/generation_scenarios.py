@@ -16,7 +16,7 @@ import time
 import grpc
 
 from pdshub.archive import manifest
-from pdshub.archive.catalog import Image
+from pdshub.archive.image import Image
 from pdshub.rfc3339 import seconds
 from tests.unit.node import forge, scenarios
 from tests.unit.node.generations import Release, catalogs, two_releases

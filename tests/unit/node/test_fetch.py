@@ -18,7 +18,7 @@ import pytest
 
 from pdshub.api.report import FetchReason
 from pdshub.archive import manifest as archive
-from pdshub.archive.catalog import Image
+from pdshub.archive.image import Image
 from pdshub.node.image.inspection import ImageRefused
 from pdshub.node.store import fetch as fetch_module
 from pdshub.node.store import generations

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from pdshub.archive import manifest as archive
-from pdshub.archive.catalog import Image
+from pdshub.archive.image import Image
 from pdshub.node.store import fetch as fetch_module
 from pdshub.node.store.cache import LONGEST, GenerationCache
 from pdshub.node.store.fetch import Fetch, SurveyorOrigin, Where

@@ -13,7 +13,7 @@ import pytest
 import zstandard
 
 from pdshub.archive import catalog, manifest
-from pdshub.archive.catalog import Image
+from pdshub.archive.image import Image
 from pdshub.generation_id import digits
 from pdshub.surveyor import answers
 from tests.unit.archive.archive_support import OLD, build

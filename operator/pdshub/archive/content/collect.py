@@ -18,13 +18,13 @@ from functools import partial
 from pathlib import Path
 
 from pdshub.archive import synced_stat
-from pdshub.archive.audit import Pace
 from pdshub.archive.beneath import open_regular
 from pdshub.archive.content import merging
 from pdshub.archive.content.document import Amount
 from pdshub.archive.content.pack import MAX_OBJECT, Pack, Writer, objects, unpacked
 from pdshub.archive.content.rules import Rules
 from pdshub.archive.content.shelf import Read, Seen, Shelf, Shelved
+from pdshub.archive.pace import Pace
 from pdshub.archive.plan import Plan
 from pdshub.archive.synced_stat import retry_stale
 from pdshub.generation_id import digits

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pdshub.archive.catalog import Image
 from pdshub.archive.content.pack import Pack
+from pdshub.archive.image import Image
 from pdshub.files import write_json
 from pdshub.generation_id import is_name
 

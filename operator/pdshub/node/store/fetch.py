@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol
 
 from pdshub import tls_names
-from pdshub.archive.catalog import Image
 from pdshub.archive.content import document
 from pdshub.archive.content.pack import Pack
+from pdshub.archive.image import Image
 from pdshub.files import sync
 from pdshub.generation_id import digits
 from pdshub.node.image.inspection import ImageRefused

@@ -18,7 +18,7 @@ from typing import Any
 
 from pdshub.api.survey import values_at_most
 from pdshub.archive import manifest as archive
-from pdshub.archive.catalog import Image
+from pdshub.archive.image import Image
 from pdshub.files import read_json, write_json
 from pdshub.generation_id import digits, is_name, short
 from pdshub.node.hardening import SpecError, relative

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from pdshub.archive.audit import Pace
 from pdshub.archive.content import collect, merging
 from pdshub.archive.content.collect import Collector, Step
 from pdshub.archive.content.document import Amount
 from pdshub.archive.content.pack import Pack, objects, unpacked
 from pdshub.archive.content.rules import Rules
 from pdshub.archive.content.shelf import Shelf, Shelved
+from pdshub.archive.pace import Pace
 from pdshub.archive.plan import Plan
 from tests.unit.archive.archive_support import OLD, build, run, spec
 
