@@ -251,15 +251,27 @@ def children_of(parent: int) -> list[int]:
     return found
 
 
+def state_of(pid: int) -> str:
+    """State of a process, as proc_pid_stat(5) has it; X: it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return "X"
+
+
 def kill_all(process: subprocess.Popen[bytes]) -> None:
     """SIGKILL to a worker and to the restic that it started, as when a pod dies.
 
     Nothing is left of them: the first process of a machine may be slow to bury those whose parent is gone, and restic
-    takes one that was not for one that lives.
+    takes one that was not for one that lives. The worker is stopped before it is asked what it started: a restic that
+    it begins meanwhile would live on, and hold its lock by right.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     assert libc.prctl(SUBREAPER, 1, 0, 0, 0) == 0
     try:
+        os.kill(process.pid, signal.SIGSTOP)
+        while state_of(process.pid) not in "TtZX":
+            time.sleep(0.005)
         below = children_of(process.pid)
         for pid in (process.pid, *below):
             with suppress(ProcessLookupError):
