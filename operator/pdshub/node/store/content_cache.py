@@ -119,7 +119,7 @@ class Fetch:
     def _pack(self, pack: Pack) -> None:
         free = self._most - self._contents.size()
         if build.room(pack) > free:
-            raise OSError(f"packs take more than nodePlugin.content.maxBytes: {free >> 20} MiB of it are free")
+            raise OSError(f"packs take more than nodePlugin.packs.maxBytes: {free >> 20} MiB of it are free")
         with closing(self._origin.pack(pack)) as stream:
             self._contents.put_pack(build.build(stream, pack, self._contents.aside, self._go_on), pack)
 
