@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,20 @@ def end_group(process: subprocess.Popen[Any], within: float = 60.0) -> None:
         time.sleep(0.05)
 
 
+def fields(pid: int) -> list[str]:
+    """State, parent, group and what follows of a process (proc_pid_stat(5), behind its name); X alone: it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ["X"]
+
+
+def everybody() -> Iterator[tuple[int, list[str]]]:
+    """Every process with its fields."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        yield int(folder.name), fields(int(folder.name))
+
+
 def _alive(group: int) -> bool:
     """Whether a process of the group still runs; one that only waits to be reaped writes nothing."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            state, _, of = stat.read_text().rpartition(")")[2].split()[:3]
-            if int(of) == group and state not in "ZX":
-                return True
-    return False
+    return any(one[0] not in "ZX" and int(one[2]) == group for _, one in everybody())

@@ -24,6 +24,7 @@ import pytest
 from pdshub.api.backup_job import JobAnswer, JobRequest
 from pdshub.backup import answer, main
 from pdshub.backup.words import Words
+from tests import processes
 from tests.programs import built
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -240,23 +241,10 @@ def children_of(parent: int) -> list[int]:
     found, waiting = [], [parent]
     while waiting:
         at = waiting.pop()
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                fields = stat.read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(fields[1]) == at and fields[0] not in "ZX":
-                found.append(int(stat.parent.name))
-                waiting.append(int(stat.parent.name))
+        below = [pid for pid, one in processes.everybody() if one[0] not in "ZX" and int(one[1]) == at]
+        found += below
+        waiting += below
     return found
-
-
-def state_of(pid: int) -> str:
-    """State of a process, as proc_pid_stat(5) has it; X: it is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return "X"
 
 
 def kill_all(process: subprocess.Popen[bytes]) -> None:
@@ -270,7 +258,7 @@ def kill_all(process: subprocess.Popen[bytes]) -> None:
     assert libc.prctl(SUBREAPER, 1, 0, 0, 0) == 0
     try:
         os.kill(process.pid, signal.SIGSTOP)
-        while state_of(process.pid) not in "TtZX":
+        while processes.fields(process.pid)[0] not in "TtZX":
             time.sleep(0.005)
         below = children_of(process.pid)
         for pid in (process.pid, *below):

@@ -110,6 +110,13 @@ class Apache:
             assert found
             return int(str(found["serialNumber"]), 16)
 
+    def served(self, name: str) -> int:
+        """The serial number of what a browser gets and believes; 0 where it believes nothing, or gets none."""
+        try:
+            return self.serial(name)
+        except OSError:
+            return 0
+
 
 def configure(machine: Machine, root: Path, extra: str = "", listen: str = LOOPBACK) -> Path:
     """Places the files of a machine, and the frame that Debian gives them."""
