@@ -93,7 +93,7 @@ def plan(options: Options, reports: Path) -> Plan:
         last = Part("unit tests", "last", (*unit, *options.selection, "tests/unit"), report=unit_xml)
         return Plan(((generated,), (*checks, manual, *chain)), last)
     repair = Part("repair", "first", _devcluster("repair"))
-    lab = ("--kernel", "all", "--long", "--timeout", "7200") if options.long else ("--timeout", "1200", *LAB)
+    lab = ("--kernel", "all", "--long", "--timeout", "7200") if options.long else LAB
     # the cluster comes before the unit tests: it builds helm, which the charts' tests need
     second = (*checks, manual, *chain, Part("cluster", "cluster", ("./hack/up",)))
     words = (*(("--long",) if options.long else ()), *(("--chart", options.chart) if options.chart else ()))
