@@ -136,6 +136,8 @@ def environment(paths: Paths) -> dict[str, str]:
     python = made.path(paths)
     environ = {**os.environ, "PATH": f"{python / 'bin'}:{programs.node(python) / 'bin'}:{os.environ['PATH']}"}
     environ.pop("PYTHONPATH", None)  # hack/lib, for this process only: the environment has the project itself
+    # thousands of processes, and each worker of pytest: half of collecting 11,000 tests is compiling them
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if "PDSHUB_MKFS_EROFS" not in environ and not _writes_catalogs():
         from labvm.newer import programs as newer
 
