@@ -65,6 +65,6 @@ def programs() -> Artefact:
                 wrapper = work / "bin" / name
                 wrapper.write_text(_WRAPPER.format(program=name))
                 wrapper.chmod(0o755)
-                run([wrapper, "--version"])
+                run([wrapper, "-version" if name == "sqfstar" else "--version"])
 
     return Artefact("lab-newer", digest([_RECIPE, *SUITES, *PROGRAMS]), build)

@@ -146,6 +146,14 @@ class Travelling(StatusModel):
     complete: bool = Field(default=False, description="Whether all of them travel.")
 
 
+class NodeContent(StatusModel):
+    """Files whose bytes travel with a generation, on one node: they are read there, without the NAS."""
+
+    digest: str = Field(default="", description="sha256: and 64 hexadecimal digits; empty: nothing is there yet.")
+    files: int = Field(default=0, description="Files that every server of the node reads there.")
+    message: str = Field(default="", description="Why the node has not more of it.")
+
+
 class ReleasedGeneration(StatusModel):
     """The generation that nodes mount."""
 

@@ -27,7 +27,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core.core_schema import ValidationInfo
 
 from pdshub import generation_id
-from pdshub.api.generation import LIVE, HeldServer, Proof
+from pdshub.api.generation import LIVE, HeldServer, NodeContent, Proof
 
 CONNECTING = "connecting"
 """State of a view or source that is being mounted: neither there nor failed."""
@@ -150,6 +150,22 @@ class HeldReport(_Exact):
         return HeldServer(pod=self.pod, generation=shown, since=self.since, until=self.until)
 
 
+class ContentReport(_Part):
+    """What travels with the generation that a view shows: its files are read on the node, without the NAS."""
+
+    digest: Text = ""
+    """Of what is mounted everywhere on the node; empty: nothing is yet."""
+    files: StrictInt = 0
+    bytes: StrictInt = 0
+    message: Text = ""
+    """Why the node has not more of it; empty where it has all, or fetches it."""
+
+    def status(self) -> NodeContent:
+        """What a view's status says of it."""
+        digest = self.digest if generation_id.is_name(self.digest) else ""
+        return NodeContent(digest=digest, files=self.files if digest else 0, message=self.message)
+
+
 class ViewReport(_Part):
     """One ArchiveView on the node."""
 
@@ -178,6 +194,8 @@ class ViewReport(_Part):
     targets: StrictInt = 0
     """Pods of the node that have the view."""
     message: Text = ""
+    content: ContentReport | None = None
+    """None where nothing travels with the generation."""
     proof: ProofReport | None = None
     canary: CanaryReport | None = None
     survey_wanted: Text = ""

@@ -17,6 +17,7 @@ from pdshub.api.generation import (
     GenerationRef,
     HeldServer,
     KeptGeneration,
+    NodeContent,
     Proof,
     ReleasedGeneration,
     Survey,
@@ -282,6 +283,7 @@ class NodeStatus(StatusModel):
         default_factory=list, description="Which these are; 500 over all nodes at most."
     )
     proof: Proof | None = Field(default=None, description="That the archive is unwritable and intact.")
+    content: NodeContent | None = Field(default=None, description="What the node has of what travels with it.")
     message: str = ""
 
 

@@ -129,6 +129,11 @@ def _shown(thing: Json) -> list[str]:
     plural = {"error": "errors", "warning": "warnings", "info": "remarks"}
     if said := ", ".join(f"{findings[kind]} {text}" for kind, text in plural.items() if findings.get(kind)):
         lines.append(f"Findings: {said} (kubectl pdshub archive findings {thing['metadata']['name']})")
+    if travels := released.get("content"):
+        lines.append(
+            f"Read on the nodes themselves: {travels.get('files', 0):,} of {travels.get('wantedFiles', 0):,} files, "
+            f"{travels.get('bytes', 0):,} bytes (content {short(travels.get('digest'))})"
+        )
     return lines
 
 
@@ -167,13 +172,16 @@ def _cost(one: Json) -> str:
 _PROOF = {"intact": "ok", "changing": "changing", "incomplete": "incomplete", "violated": "FAILED"}
 
 
-def _node(node: Json) -> list[Any]:
+def _node(node: Json, travels: bool) -> list[Any]:
+    """A row for a node. ``travels``: whether the view has files that are read on nodes themselves."""
     proof = node.get("proof") or {}
     word = _PROOF.get(str(proof.get("result")), "ok" if proof.get("ok") else "FAILED")
     told = f"{word} {proof.get('at', '')}" if proof else None
     words = node.get("message") or (proof.get("message") if proof and not proof.get("ok") else "")
-    return [*(node.get(key) for key in ("name", "ready", "form")), short(node.get("generation")), node.get("targets"),
-            told, words]  # fmt: skip
+    content = node.get("content")
+    local = [f"{content.get('files', 0):,}" if content else None] * travels
+    return [*(node.get(key) for key in ("name", "ready", "form")), short(node.get("generation")), *local,
+            node.get("targets"), told, words or (content or {}).get("message")]  # fmt: skip
 
 
 def view(thing: Json) -> str:
@@ -188,6 +196,7 @@ def view(thing: Json) -> str:
         rows = [[s.get(key) for key in ("name", "ready", "mode", "message")] for s in sources]
         blocks.append(table([["SOURCE", "READY", "MODE", "MESSAGE"], *rows]))
     if nodes := status.get("nodes"):
-        heading = ["NODE", "READY", "FORM", "GENERATION", "PODS", "PROOF", "MESSAGE"]
-        blocks.append(table([heading, *map(_node, nodes)]))
+        travels = any(node.get("content") for node in nodes)
+        heading = ["NODE", "READY", "FORM", "GENERATION", *["LOCAL"] * travels, "PODS", "PROOF", "MESSAGE"]
+        blocks.append(table([heading, *(_node(node, travels) for node in nodes)]))
     return "\n\n".join(blocks)

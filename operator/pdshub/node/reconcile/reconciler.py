@@ -65,6 +65,7 @@ class Reconciler:
         self.showing: dict[str, Showing] = {}  # what a view's targets show
         self.stories: dict[str, Story] = {}
         self.target_count: dict[str, int] = {}
+        self.travels: dict[str, dict[str, Any]] = {}  # what travels with what a view shows, as users are told
         self.last_turn = 0.0  # monotonic: the end of the last one that came to its end
         self.failing = Failures()
         self._health = health
@@ -251,8 +252,10 @@ class Reconciler:
                 own[target] = {**wanted, volume_root.SHOWN: Want(note_key(of))}
         decision = replace(decision, own=own)
         self._arrange(name, view, decision, problem)
-        contents = self.contents.said(view_health.contents_shown(actual, catalogs))
-        said = view_health.documents(view, showing, known.stored, contents)
+        mounted = view_health.contents_shown(actual, catalogs)
+        said = view_health.documents(view, showing, known.stored, self.contents.said(mounted))
+        here = mounted if actual.targets else self.contents.held([showing.current])
+        self.travels[name] = self.contents.said(here).get(showing.current, {})
         volume_root.say_generation(self.layout.volume_root(name), *said)
         return decision, replace(actual, notes=observe(mounts, self.layout, name).notes)
 
@@ -304,7 +307,7 @@ class Reconciler:
                     path.rmdir()
                 except OSError as error:
                     log.debug("%s: %s", path, error)
-            for known in (self.stories, self.showing, self.target_count, self._arrive_by, self._worn):
+            for known in (self.stories, self.showing, self.target_count, self.travels, self._arrive_by, self._worn):
                 known.pop(name, None)
 
     async def close(self) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
 from pdshub import generation_id, rfc3339
 from pdshub.api.generation import LIVE
 from pdshub.api.report import (
     CONNECTING,
     CanaryReport,
+    ContentReport,
     CsiReport,
     HeldReport,
     ProofReport,
@@ -46,7 +49,7 @@ def document(name: str, node: Node, reconciler: Reconciler, findings: Findings) 
 
 def totals(node: Node, reconciler: Reconciler) -> dict[str, float]:
     """Counters of the whole node, as metrics.TOTALS names them."""
-    cache = reconciler.cache
+    cache, contents = reconciler.cache, reconciler.contents
     return {
         "switches": reconciler.actions.switches,
         "fetches": cache.fetches,
@@ -55,6 +58,11 @@ def totals(node: Node, reconciler: Reconciler) -> dict[str, float]:
         "fetches_failing": len(cache.failures),
         "generations_bytes": cache.room.used,
         "generations_max_bytes": cache.room.most,
+        "content_fetches": contents.fetches,
+        "content_fetch_bytes": contents.fetched_bytes,
+        "contents_failing": len(contents.failures),
+        "packs_bytes": contents.used,
+        "packs_max_bytes": contents.most,
         "publishes": node.publishes,
     }
 
@@ -85,9 +93,20 @@ def _view(view: View, reconciler: Reconciler, findings: Findings) -> ViewReport:
     failed = reconciler.cache.failures.get(said.fetching) if said.fetching else None
     if failed and failed.reason:
         more |= {"fetch_reason": failed.reason, "fetch_message": reconciler.cache.progress(said.fetching)}
+    if view.released and view.released.content:
+        more["content"] = _content(view.released.name, reconciler.travels.get(view.name) or {}, reconciler)
     if wanted := _survey_wanted(view, reconciler, findings):
         more["survey_wanted"] = wanted
     return said.model_copy(update=more)
+
+
+def _content(generation: str, here: Mapping[str, Any], reconciler: Reconciler) -> ContentReport:
+    return ContentReport(
+        digest=here.get("digest", ""),
+        files=here.get("files", 0),
+        bytes=here.get("bytes", 0),
+        message=reconciler.contents.why(generation),
+    )
 
 
 def held(view: View, reconciler: Reconciler) -> list[HeldReport]:

@@ -32,6 +32,8 @@ TOTALS = {
     "fetches": "Generations fetched.",
     "fetch_bytes": "Bytes of generations fetched.",
     "fetch_seconds": "Seconds that fetching them took.",
+    "content_fetches": "Contents fetched: what travels with generations.",
+    "content_fetch_bytes": "Bytes of contents fetched.",
     "publishes": "Volumes published since the plugin started.",
 }
 
@@ -67,13 +69,18 @@ def of_views(views: Mapping[str, ViewReport]) -> Iterator[Metric]:
                                   labels=["view"])  # fmt: skip
     fetching = gauge("view_fetching", "1 while the released generation is not here yet.", ("view",))
     held = gauge("view_held", "Pods whose former content is in use and waited for.", ("view",))
+    local = gauge("view_local_files", "Files of the view that are read on the node, without its sources.", ("view",))
+    local_bytes = gauge("view_local_bytes", "Bytes of these.", ("view",))
     for name, view in sorted(views.items()):
         ready.add_metric([name], float(view.ready))
         targets.add_metric([name], float(view.targets))
         generation.add_metric([name], {"generation": short(view.shows), "form": view.form})
         fetching.add_metric([name], float(bool(view.fetching)))
         held.add_metric([name], float(view.held))
-    yield from (ready, targets, generation, fetching, held)
+        if view.content:
+            local.add_metric([name], float(view.content.files))
+            local_bytes.add_metric([name], float(view.content.bytes))
+    yield from (ready, targets, generation, fetching, held, local, local_bytes)
 
 
 def short(generation: str) -> str:
@@ -128,10 +135,11 @@ def families(report: Report, totals: Mapping[str, float]) -> Iterator[Metric]:
     for view, count in sorted(report.failures.items()):
         errors.add_metric([view], float(count))
     yield errors
-    failing = gauge("fetches_failing", "Generations whose last attempt to be fetched failed.")
-    failing.add_metric([], totals.get("fetches_failing", 0.0))
-    yield failing
     for name, text in (
+        ("fetches_failing", "Generations whose last attempt to be fetched failed."),
+        ("contents_failing", "Generations of which what travels with them could not be fetched."),
+        ("packs_bytes", "Bytes that what travels with generations takes on the node's disk."),
+        ("packs_max_bytes", "Bytes that it may take (nodePlugin.packs.maxBytes)."),
         ("generations_bytes", "Bytes that generations take on the node's disk."),
         ("generations_max_bytes", "Bytes that they may take (nodePlugin.generations.maxBytes)."),
     ):

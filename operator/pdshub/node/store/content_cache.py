@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS = (5.0, 300.0)
 """The first and the longest wait after a failure."""
+NEEDS = "layers for data alone are there from Linux 6.5 on"
 _TOLD = 100  # contents whose words are remembered
 MAX_BYTES = 32 << 30
 """Of all packs' images of a node."""
@@ -133,8 +134,10 @@ class ContentCache:
     ) -> None:  # fmt: skip
         """`origin`: how a surveyor is asked. `changed` is called when a content has arrived, or failed anew."""
         self.contents, self._store, self._origin, self._inspect = contents, store, origin, inspect
-        self._changed, self._most = changed, most
+        self._changed, self.most = changed, most
         self.failures: dict[str, str] = {}  # generation -> why it could not be had
+        self.used = contents.size()
+        """Bytes that the packs' images take."""
         self.fetches = 0
         self.fetched_bytes = 0
         self._wanted: dict[str, Wanted] = {}
@@ -149,6 +152,12 @@ class ContentCache:
         """Generation -> digest of what travels with it and is here."""
         found = {name: self.contents.get(self._store.path(name)) for name in names} if self._able else {}
         return {name: held.digest for name, held in found.items() if held is not None}
+
+    def why(self, name: str) -> str:
+        """Why a generation's content is not here, where it is not on its way."""
+        if not self._able:
+            return f"Linux {os.uname().release} reads all bytes from the sources: {NEEDS}"
+        return self.failures.get(name, "")
 
     def said(self, mounted: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         """What users are told of it. `mounted`: generation -> digest of the content whose catalog is mounted."""
@@ -173,7 +182,7 @@ class ContentCache:
             self._busy[1].stop()
         name = self._next() if self._able and self._task is None else None
         if name is not None:
-            fetch = Fetch(name, self._origin(wanted[name].where), self._store, self.contents, self._inspect, self._most)
+            fetch = Fetch(name, self._origin(wanted[name].where), self._store, self.contents, self._inspect, self.most)
             self._busy = (name, fetch)
             self._task = asyncio.create_task(self._bring(name, wanted[name], fetch))
 
@@ -210,6 +219,7 @@ class ContentCache:
         finally:
             self.fetched_bytes += fetch.bytes
             self._task = self._busy = None
+            self.used = self.contents.size()
 
     def _failed(self, name: str, text: str) -> None:
         text = plain(text, LONGEST)
@@ -225,6 +235,7 @@ class ContentCache:
         held = (self.contents.get(self._store.path(name)) for name in names)
         for digest in self.contents.keep_only({one.digest for found in held if found for one in found.content.packs}):
             log.info("dropped pack %s", short(digest))
+        self.used = self.contents.size()
 
     async def close(self) -> None:
         """Stop what runs and wait for its end."""

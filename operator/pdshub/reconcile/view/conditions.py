@@ -1,4 +1,4 @@
-"""Conditions of a view that are about its generations: Released, Surveyed, Intact, PinnedDrift. Pure."""
+"""Conditions of a view that are about its generations: Released, Surveyed, Intact, PinnedDrift, Local. Pure."""
 
 from __future__ import annotations
 
@@ -125,3 +125,61 @@ def drift(
     return [
         ("PinnedDrift", "False", "AsSurveyed", f"all {result.files} files of generation {short(name)} are as surveyed")
     ]
+
+
+def local(
+    spec: ArchiveViewSpec,
+    verdict: Verdict,
+    state: State | None,
+    rows: Iterable[NodeStatus],
+    before: Iterable[Condition],
+) -> list[ConditionDraft]:
+    """Whether the files that shall travel with what users see are on every node, so that they are read there.
+
+    While the surveyor is away what it said last of reading stands.
+    """
+    if spec.survey.content is None:
+        return []
+    if verdict.released is None:
+        return [("Local", "Unknown", "NoGeneration", "files travel with a generation, and none is released yet")]
+    found, rows = verdict.released.content, list(rows)
+    files = found.files if found else 0
+    trouble = _unread(state, verdict.released.name, files, found.wanted_files if found else 0)
+    if trouble is None and state is None and (was := next((c for c in before if c.type == "Local"), None)):
+        trouble = (was.status, was.reason, was.message) if was.reason in _READ else None
+    behind = [row for row in rows if found and (row.content is None or row.content.digest != found.digest)]
+    if why := {row.name: row.content.message for row in behind if row.content and row.content.message}:
+        few = "; ".join(f"node {name}: {text}" for name, text in sorted(why.items())[:3])
+        return [("Local", "False", "NotOnNode", f"{few}. These files are read from the sources there")]
+    if trouble:
+        return [("Local", *trouble)]
+    if found is None or not found.complete:
+        done = f"{files:,} of {found.wanted_files:,} files travel so far" if found else "the first files are being read"
+        return [("Local", "Unknown", "Reading", f"{done}; the rest is read from the sources")]
+    if behind:
+        names = ", ".join(row.name for row in behind[:10])
+        return [("Local", "Unknown", "Fetching", f"{files:,} files are on their way to {len(behind)} nodes: {names}")]
+    nodes = "1 node" if len(rows) == 1 else f"{len(rows)} nodes"
+    return [("Local", "True", "Complete", f"{files:,} files ({found.bytes:,} bytes) are read on {nodes} themselves")]
+
+
+_READ = ("OverBudget", "LeftOut", "ReadFailed")
+
+
+def _unread(state: State | None, name: str, files: int, wanted: int) -> tuple[str, str, str] | None:
+    """What the surveyor says of files that do not travel, and will not without somebody's doing."""
+    reading = state.reading if state else None
+    if reading is None or reading.generation != name:
+        return None
+    if reading.state == CheckState.FAILED:
+        return "False", "ReadFailed", f"the files cannot be read or kept: {reading.message}; tried again within an hour"
+    if reading.state != CheckState.DONE:
+        return None
+    if reading.over_budget:
+        much = f"{files:,} of {wanted:,} files travel: what they take reached spec.survey.content.budget"
+        return "False", "OverBudget", f"{much}. Make it larger, or leave files out by exclude"
+    if reading.changed or reading.unreadable:
+        left = [f"{reading.changed:,} changed since the survey: the next generation takes them"] * bool(reading.changed)
+        left += [f"{reading.unreadable:,} could not be read"] * bool(reading.unreadable)
+        return "False", "LeftOut", f"{files:,} of {wanted:,} files travel; {', '.join(left)}"
+    return None

@@ -156,6 +156,7 @@ def node_states(
                 held=len(view.held_servers),
                 held_servers=[server.status() for server in named],
                 proof=view.proof.status() if view.proof else None,
+                content=view.content.status() if view.content else None,
                 message=message,
             )
         )

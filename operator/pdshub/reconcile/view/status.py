@@ -38,6 +38,7 @@ def status_of(seen: Observation, stamp: str) -> ArchiveViewStatus:
             conditions.released(verdict, seen.before.conditions),
             conditions.surveyed(found.objects, found.state, found.away),
             *conditions.drift(seen.spec, verdict, found.state, seen.before.conditions, seen.before.generation),
+            *conditions.local(seen.spec, verdict, found.state, nodes, seen.before.conditions),
         ]
         fields = _surveyor_fields(found, verdict, seen.before)
     drafts += [*waiting, *conditions.intact(nodes)]
