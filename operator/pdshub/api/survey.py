@@ -221,6 +221,8 @@ class Comparison(Check):
 
     files: int | None = None
     """Files that were compared; None before the first result."""
+    compared: int = 0
+    """Those of them whose bytes were compared: what travels with the generation."""
     drifted: int = 0
     """Files of them that are no longer as surveyed."""
     examples: list[Text] = Field(default_factory=list)

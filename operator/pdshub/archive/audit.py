@@ -25,6 +25,10 @@ from pdshub.archive.synced_stat import retry_stale
 _LABEL = re.compile(r"\.(xml|lblx)$", re.IGNORECASE)
 
 
+Checksums = Mapping[str, tuple[int, int, str]]
+"""Name -> size, mtime in nanoseconds and MD5 in hexadecimal digits, of files of one directory."""
+
+
 @dataclass(frozen=True, slots=True)
 class Said:
     """What one label says, as far as the audit needs it: little enough to be kept for a million labels."""
@@ -36,6 +40,7 @@ class Said:
     inventories: tuple[str, ...] = ()  # of a collection: the files that it names and that are there
     trouble: str = ""  # the finding's kind where the label could not be read
     why: str = ""
+    wrong: tuple[str, ...] = ()  # files of other bytes than it says, as far as these were read already
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,8 @@ class Audit:
 
     The plan's order is the order of labels. ``known``: what the first of them said in an earlier life, so that these
     are not opened again; ``note`` is told what each of the others says. The end is the same as without either.
+    ``read``: what is known of files of a source's directory that were read before: what travels (shelf.py) is compared
+    with its label without being read again.
     """
 
     plan: Plan
@@ -62,6 +69,7 @@ class Audit:
     checksums: bool = False
     known: Iterator[Said] = field(default_factory=lambda: iter(()))
     note: Callable[[Said], None] = lambda said: None
+    read: Callable[[str, str], Checksums] = lambda source, folder: {}
     labels: int = 0
     _products: dict[str, str] = field(default_factory=dict)  # LIDVID -> first path
     _lids: set[str] = field(default_factory=set)
@@ -71,11 +79,12 @@ class Audit:
         """Opens the labels, then the inventories."""
         for directory in self.plan.tree():
             files = {n: g for g in directory.get("groups", ()) for n in g["names"]}
-            for name in sorted(files):
-                if _LABEL.search(name):
-                    self._take(directory["path"], name, files)
-                    if self.labels % 10_000 == 0:
-                        progress(f"{self.labels} labels")
+            labels = sorted(filter(_LABEL.search, files))
+            read = self._read_before(directory) if labels else {}
+            for name in labels:
+                self._take(directory["path"], name, files, read)
+                if self.labels % 10_000 == 0:
+                    progress(f"{self.labels} labels")
         for collection in self._collections:
             self._members(collection)
 
@@ -83,16 +92,26 @@ class Audit:
         """The source's directory, and the file's path below it."""
         return str(self.roots[self.plan.sources[group["source"]]]), f"{group['path']}/{name}".lstrip("/")
 
-    def _take(self, directory: str, name: str, files: Mapping[str, Json]) -> None:
+    def _read_before(self, directory: Json) -> dict[str, str]:
+        """Name -> MD5 of the files of a directory whose bytes are known to be those that the plan has."""
+        found: dict[str, str] = {}
+        for group in directory.get("groups", ()):
+            known = self.read(self.plan.sources[group["source"]], group["path"])
+            for name, *seen in zip(group["names"], group["sizes"], group["mtimes"], strict=True):
+                if name in known and list(known[name][:2]) == seen:
+                    found[name] = known[name][2]
+        return found
+
+    def _take(self, directory: str, name: str, files: Mapping[str, Json], read: Mapping[str, str]) -> None:
         said = next(self.known, None)
         if said is None:
             self.pace.wait()
-            said = self._read(directory, name, files)
+            said = self._read(directory, name, files, read)
             self.note(said)
         self.labels += 1
         self._consider(said, directory, name, files)
 
-    def _read(self, directory: str, name: str, files: Mapping[str, Json]) -> Said:
+    def _read(self, directory: str, name: str, files: Mapping[str, Json], read: Mapping[str, str]) -> Said:
         try:
             label = retry_stale(partial(_label, *self._place(files[name], name)))
         except LabelError as error:
@@ -113,6 +132,7 @@ class Audit:
             absent=tuple(absent[:MAX_EXAMPLES]),
             missing=len(absent),
             inventories=tuple(n for n, _ in lists if n in files),
+            wrong=tuple(sorted(n for n, md5 in label.files if md5 and read.get(n, md5) != md5)[:MAX_EXAMPLES]),
         )
 
     def _consider(self, said: Said, directory: str, name: str, files: Mapping[str, Json]) -> None:
@@ -141,6 +161,12 @@ class Audit:
             where = tuple((n, self._place(files[n], n)) for n in said.inventories)
             self._collections.append(_Collection(lidvid, directory, where))
 
+        for wrong in said.wrong:
+            self._differs(f"{directory}/{wrong}" if directory else wrong)
+
+    def _differs(self, place: str) -> None:
+        self.findings.add("error", "checksum", "the file is not what its label says (MD5)", [place])
+
     def _checksum(self, directory: str, name: str, md5: str, group: Json) -> None:
         try:
             found = retry_stale(partial(_md5, *self._place(group, name)))
@@ -148,12 +174,7 @@ class Audit:
             self.findings.add("error", "unreadable", f"{error.strerror}", [f"{directory}/{name}"])
             return
         if found != md5:
-            self.findings.add(
-                "error",
-                "checksum",
-                "the file is not what its label says (MD5)",
-                [f"{directory}/{name}"],
-            )
+            self._differs(f"{directory}/{name}")
 
     def _members(self, collection: _Collection) -> None:
         for inventory, where in collection.inventories:

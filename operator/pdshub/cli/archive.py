@@ -147,7 +147,8 @@ def verify(kubectl: Kubectl, args: argparse.Namespace) -> Said:
     answer = asked(kubectl, args, "verify", *(["--generation", generation] if generation else []))
     drifted = answer["drifted"]
     files, short = answer["files"], words.short(answer["generation"])
-    lines = [printable(f"{short}: {files} files, {drifted} differ from the sources")]
+    exact = f" ({answer['compared']} byte by byte)" if answer.get("compared") else ""
+    lines = [printable(f"{short}: {files} files{exact}, {drifted} differ from the sources")]
     lines += [f"  {printable(path)}" for path in answer["examples"]]
     return answer, "\n".join(lines), FAILED if drifted else 0
 

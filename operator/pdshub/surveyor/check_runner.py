@@ -13,7 +13,7 @@ from pdshub.generation_id import named
 from pdshub.surveyor import schedule
 from pdshub.surveyor.desired_view import DesiredView
 from pdshub.surveyor.progress import Progress
-from pdshub.surveyor.store import Entry
+from pdshub.surveyor.store import Entry, Store
 from pdshub.surveyor.worker import Worker, WorkerError
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ class Subject(Protocol):
     memory: int
     sources: Path
     progress: Progress
+    store: Store
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -87,19 +88,27 @@ class CheckRunner:
     def begin(self) -> None:
         """Starts what is due and does not run yet."""
         if (entry := self._to_audit()) and not self.running("audit") and self._of.desired:
-            rate = self._of.desired.spec.survey.audit_labels_per_second
-            self._start("audit", entry, {"rate": rate})
+            self._start("audit", entry)
         if not self.running("verify") and (entry := self._to_verify()):
             self._wanted = None
             newest = self._of.entries[0].name
-            self._start("verify", entry, {}, newest=newest)
+            self._start("verify", entry, newest=newest)
 
     def _to_audit(self) -> Entry | None:
         newest = self._of.entries[0] if self._of.entries else None
         last = self._of.progress.audit
+        if newest is not None and self._reads_first(newest):
+            return None
         if newest is None or last.get("generation") != newest.name or last.get("state") == "running":
             return newest  # "running" is what a surveyor that was killed has left
         return newest if self._again(last) else None
+
+    def _reads_first(self, entry: Entry) -> bool:
+        """Whether files are read that travel with a generation: its labels are compared with these then."""
+        progress, desired = self._of.progress, self._of.desired
+        if desired is None or desired.spec.survey.content is None or entry.name in progress.content_done:
+            return False
+        return progress.content.get("state") != "failed"
 
     def _again(self, last: Json) -> bool:
         """Whether a check has failed and is to be tried again now."""
@@ -119,8 +128,14 @@ class CheckRunner:
         same = last.get("generation") == entry.name and last.get("newest") == of.entries[0].name
         return entry if old or not same or self._again(last) else None
 
-    def _start(self, kind: str, entry: Entry, more: Json, **note: str) -> None:
-        task = {"generation": str(entry.directory), "sources": str(self._of.sources), **more}
+    def _start(self, kind: str, entry: Entry, **note: str) -> None:
+        rate = self._of.desired.spec.survey.audit_labels_per_second if self._of.desired else 0
+        task = {
+            "generation": str(entry.directory),
+            "sources": str(self._of.sources),
+            "store": str(self._of.store.path),
+            "rate": rate,
+        }
         worker = Worker(kind, task, memory=self._of.memory // 2, nice=15)  # a survey may run beside it
         self._workers[kind] = (worker, entry.name)
         running = asyncio.get_running_loop().create_task(self._run(kind, worker, entry, note))

@@ -116,5 +116,6 @@ def _short(said: Said) -> list[Any]:
 
 
 def _whole(values: list[Any]) -> Said:
-    lid, version, absent, missing, inventories, trouble, why = [*values, *astuple(Said())[len(values) :]]
-    return Said(str(lid), str(version), tuple(absent), int(missing), tuple(inventories), str(trouble), str(why))
+    lid, version, absent, missing, inventories, trouble, why, wrong = [*values, *astuple(Said())[len(values) :]]
+    named = (tuple(absent), int(missing), tuple(inventories))
+    return Said(str(lid), str(version), *named, str(trouble), str(why), tuple(wrong))

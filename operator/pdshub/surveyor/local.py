@@ -84,8 +84,10 @@ def run_findings(args: argparse.Namespace) -> Said:
 def run_verify(args: argparse.Namespace) -> Said:
     """Answers ``verify``: whether the sources still hold what a generation shows."""
     entry = _entry(Store(args.store), args.generation)
-    answer = verify({"generation": str(entry.directory), "sources": str(args.sources)}, Teller())
-    lines = [f"{answer['files']} files, {answer['drifted']} differ from the sources"]
+    task = {"generation": str(entry.directory), "sources": str(args.sources), "store": str(args.store), "rate": 0}
+    answer = verify(task, Teller())
+    exact = f" ({answer['compared']} byte by byte)" if answer["compared"] else ""
+    lines = [f"{answer['files']} files{exact}, {answer['drifted']} differ from the sources"]
     return {"generation": entry.name, **answer}, "\n".join(lines + [f"  {printable(p)}" for p in answer["examples"]])
 
 

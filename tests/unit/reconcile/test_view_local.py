@@ -34,14 +34,30 @@ def reading(state: str = "done", of: str = A, **more: Any) -> dict[str, Any]:
 BOTH = [node("a"), node("b")]
 FULL = "packs take more than nodePlugin.packs.maxBytes"
 CASES: list[tuple[str, dict[str, Any] | None, dict[str, Any] | None, list[dict[str, Any]], str, str, str]] = [
-    ("all of it, everywhere", ALL, reading(), BOTH, "True", "Complete", "20,000 files (93,000,000 bytes) are read on 2"),
+    (
+        "all of it, everywhere",
+        ALL,
+        reading(),
+        BOTH,
+        "True",
+        "Complete",
+        "20,000 files (93,000,000 bytes) are read on 2",
+    ),
     ("on one of two", ALL, reading(), [node("a"), node("b", "")], "Unknown", "Fetching", "to 1 nodes: b"),
     ("an older one on one", ALL, reading(), [node("a", OLDER), node("b")], "Unknown", "Fetching", "to 1 nodes: a"),
     ("a node that says nothing of it", ALL, reading(), [node("a"), {"name": "b"}], "Unknown", "Fetching", "nodes: b"),
     ("no room on one", ALL, reading(), [node("a"), node("b", "", FULL)], "False", "NotOnNode", f"node b: {FULL}"),
     ("nothing read yet", None, reading("running"), [{"name": "a"}], "Unknown", "Reading", "the first files"),
     ("some of it", SOME, reading("running"), BOTH, "Unknown", "Reading", "15,000 of 20,000"),
-    ("the budget is used up", SOME, reading(overBudget=True), BOTH, "False", "OverBudget", "spec.survey.content.budget"),
+    (
+        "the budget is used up",
+        SOME,
+        reading(overBudget=True),
+        BOTH,
+        "False",
+        "OverBudget",
+        "spec.survey.content.budget",
+    ),
     ("some changed", SOME, reading(changed=7), BOTH, "False", "LeftOut", "7 changed since the survey"),
     ("some unreadable", SOME, reading(unreadable=3), BOTH, "False", "LeftOut", "3 could not be read"),
     ("the store is full", SOME, reading("failed", message="no space"), BOTH, "False", "ReadFailed", "no space"),

@@ -10,7 +10,7 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ from pdshub.archive.content import merging
 from pdshub.archive.content.document import Amount
 from pdshub.archive.content.pack import MAX_OBJECT, Pack, Writer, objects, unpacked
 from pdshub.archive.content.rules import Rules
-from pdshub.archive.content.shelf import Read, Seen, Shelf, Shelved
+from pdshub.archive.content.shelf import Object, Read, Seen, Shelf, Shelved
 from pdshub.archive.pace import Pace
 from pdshub.archive.plan import Plan
 from pdshub.archive.synced_stat import retry_stale
@@ -186,17 +186,17 @@ class Collector:
         end, partial_file = self.clock() + self.seconds, self.folder / "pack.partial"
         waiting = queue.in_order()
         noted: list[Read] = []
-        sizes: dict[bytes, int] = {}
+        new: dict[bytes, Object] = {}
         with ThreadPoolExecutor(WORKERS) as readers, Writer(partial_file) as writer:
             ended = False
             while not ended and (some := _some(waiting)):
                 for one, data in self._bytes(readers, some, done):
                     digest = hashlib.sha256(data).digest()
-                    if digest not in sizes and not self.shelf.holds(digest):
+                    if digest not in new and not self.shelf.holds(digest):
                         if writer.full(len(data)):
                             ended = True
                             continue
-                        sizes[digest] = len(data)
+                        new[digest] = _object(digest, data)
                         writer.add(digest, data)
                     noted.append(Read(one.source, one.folder, one.name, Seen(one.size, one.mtime, digest)))
                     done.read, done.rest = done.read + 1, done.rest - 1
@@ -204,7 +204,7 @@ class Collector:
                 self.say(f"content: {done.local.files} of {done.wanted.files} files")
                 done.over_budget = writer.stored > room
                 ended = ended or done.over_budget or self.clock() >= end or len(noted) >= _NOTED
-            self._keep(writer, partial_file, sizes, noted)
+            self._keep(writer, partial_file, new.values(), noted)
 
     def _bytes(self, readers: ThreadPoolExecutor, some: Sequence[Wanted], done: Step) -> Iterator[tuple[Wanted, bytes]]:
         """The files' bytes; those that can't be had are counted."""
@@ -220,16 +220,16 @@ class Collector:
             except OSError:
                 done.unreadable, done.rest = done.unreadable + 1, done.rest - 1
 
-    def _keep(self, writer: Writer, made: Path, sizes: Mapping[bytes, int], noted: list[Read]) -> None:
+    def _keep(self, writer: Writer, made: Path, new: Collection[Object], noted: list[Read]) -> None:
         pack = writer.close()
         with self.shelf.changing():
-            if sizes:
-                self._place(pack, made, sizes.items())
+            if new:
+                self._place(pack, made, new)
             self.shelf.note(noted)
         with suppress(FileNotFoundError):
             made.unlink()
 
-    def _place(self, pack: Pack, made: Path, contents: Iterable[tuple[bytes, int]]) -> None:
+    def _place(self, pack: Pack, made: Path, contents: Iterable[Object]) -> None:
         stored = made.stat().st_size
         descriptor = os.open(made, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -248,7 +248,7 @@ class Collector:
 
     def _merge(self, several: list[Shelved]) -> None:
         self.say(f"content: {len(several)} packs become one")
-        made, sizes = self.folder / "merged.partial", dict[bytes, int]()
+        made, taken = self.folder / "merged.partial", dict[bytes, Object]()
         with Writer(made) as writer:
             for one in several:
                 needed = self.shelf.needed(one.number)
@@ -256,17 +256,21 @@ class Collector:
                     continue
                 with self.path(one.pack).open("rb") as file:
                     for digest, data in objects(unpacked(file), one.pack):
-                        if digest in needed and digest not in sizes:
-                            sizes[digest] = len(data)
+                        if digest in needed and digest not in taken:
+                            taken[digest] = _object(digest, data)
                             writer.add(digest, data)
             pack = writer.close()
         with self.shelf.changing():
-            if sizes:
-                self._place(pack, made, sizes.items())
+            if taken:
+                self._place(pack, made, taken.values())
             for one in several:
                 if one.pack.digest != pack.digest:
                     self.shelf.drop(one.number)
         made.unlink(missing_ok=True)
+
+
+def _object(digest: bytes, data: bytes) -> Object:
+    return Object(digest, len(data), hashlib.md5(data, usedforsecurity=False).digest())
 
 
 def _some(waiting: Iterator[Wanted]) -> list[Wanted]:

@@ -22,7 +22,8 @@ CREATE TABLE pack (
     number INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, size INTEGER NOT NULL, objects INTEGER NOT NULL,
     stored INTEGER NOT NULL);
 CREATE TABLE object (
-    digest BLOB PRIMARY KEY, size INTEGER NOT NULL, pack INTEGER NOT NULL REFERENCES pack ON DELETE CASCADE
+    digest BLOB PRIMARY KEY, size INTEGER NOT NULL, md5 BLOB NOT NULL,
+    pack INTEGER NOT NULL REFERENCES pack ON DELETE CASCADE
 ) WITHOUT ROWID;
 CREATE INDEX object_of_pack ON object (pack);
 CREATE TABLE folder (number INTEGER PRIMARY KEY, source TEXT NOT NULL, path BLOB NOT NULL, UNIQUE (source, path));
@@ -51,6 +52,14 @@ class Read(NamedTuple):
     seen: Seen
 
 
+class Object(NamedTuple):
+    """Bytes in a pack: their SHA-256, how many they are, and their MD5, which is what labels name."""
+
+    digest: bytes
+    size: int
+    md5: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Shelved:
     """A pack on the shelf: ``stored`` is the size of its compressed file in bytes."""
@@ -60,32 +69,46 @@ class Shelved:
     stored: int
 
 
+_PATIENCE = 60.0  # seconds for which another process may be writing
+
+
+def _busy(error: sqlite3.Error) -> bool:
+    """Whether another process holds the database: that is no damage."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
 def _raw(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
 class Shelf:
-    """The database. One process writes at a time: the surveyor's worker that reads files."""
+    """The database. One process writes at a time: the surveyor's worker that reads files; others read beside it."""
 
-    def __init__(self, path: Path) -> None:
-        """Opens it, or makes it. One that is damaged or of another format is begun anew. Raises OSError."""
+    def __init__(self, path: Path, *, only_read: bool = False) -> None:
+        """Opens it, or makes it. One that is damaged or of another format is begun anew.
+
+        Raises OSError; with ``only_read`` also for what is not there, or not whole: nothing is changed then.
+        """
         self._path = path
         try:
-            self._db = self._opened()
-        except sqlite3.Error:
+            self._db = self._opened(only_read)
+        except sqlite3.Error as error:
+            if only_read or _busy(error):
+                raise OSError(f"{path}: {error}") from error
             self.remove()
             try:
-                self._db = self._opened()
+                self._db = self._opened(only_read)
             except sqlite3.Error as error:
                 raise OSError(f"{path}: {error}") from error
 
-    def _opened(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._path, isolation_level=None)
+    def _opened(self, only_read: bool) -> sqlite3.Connection:
+        where = f"{self._path.absolute().as_uri()}?mode={'ro' if only_read else 'rwc'}"
+        db = sqlite3.connect(where, timeout=_PATIENCE, isolation_level=None, uri=True)
         try:
             db.execute("PRAGMA foreign_keys = ON")
             db.execute("PRAGMA synchronous = FULL")
             (version,) = db.execute("PRAGMA user_version").fetchone()
-            if version not in (0, FORMAT):
+            if version not in ((FORMAT,) if only_read else (0, FORMAT)):
                 raise sqlite3.DatabaseError("another format")
             if not version:
                 db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {FORMAT}; COMMIT;")
@@ -125,6 +148,15 @@ class Shelf:
             (source, _raw(folder)),
         )
         return {name.decode("utf-8", "surrogateescape"): Seen(*seen) for name, *seen in rows}
+
+    def checksums(self, source: str, folder: str) -> dict[str, tuple[int, int, str]]:
+        """Of a directory of a source: name -> (size, mtime, MD5 in hexadecimal digits) of what was read."""
+        rows = self._db.execute(
+            "SELECT file.name, file.size, mtime, md5 FROM file JOIN object USING (digest) WHERE folder ="
+            " (SELECT number FROM folder WHERE source = ? AND path = ?)",
+            (source, _raw(folder)),
+        )
+        return {name.decode("utf-8", "surrogateescape"): (size, mtime, md5.hex()) for name, size, mtime, md5 in rows}
 
     def note(self, read: Iterable[Read]) -> None:
         """Files that were read, whose bytes lie in a pack of the shelf."""
@@ -178,12 +210,12 @@ class Shelf:
         )
         return {digest for (digest,) in rows}
 
-    def put(self, pack: Pack, stored: int, objects: Iterable[tuple[bytes, int]]) -> None:
-        """A pack more, with its objects (digest, size): they lie in it from now on, wherever they lay before."""
+    def put(self, pack: Pack, stored: int, objects: Iterable[Object]) -> None:
+        """A pack more, with its objects: they lie in it from now on, wherever they lay before."""
         values = (pack.digest, pack.size, pack.objects, stored)
         made = self._db.execute("INSERT INTO pack (digest, size, objects, stored) VALUES (?, ?, ?, ?)", values)
-        rows = ((digest, size, made.lastrowid) for digest, size in objects)
-        self._db.executemany("INSERT OR REPLACE INTO object VALUES (?, ?, ?)", rows)
+        rows = ((*one, made.lastrowid) for one in objects)
+        self._db.executemany("INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?)", rows)
 
     def drop(self, pack: int) -> None:
         """A pack less. Files whose bytes lay in it alone are not known any more."""

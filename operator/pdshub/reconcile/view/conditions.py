@@ -122,8 +122,14 @@ def drift(
             f"users see its names, with what the sources hold now"
         )
         return [("PinnedDrift", "True", "Drifted", message)]
+    exact = f", {result.compared} byte by byte" if result.compared else ""
     return [
-        ("PinnedDrift", "False", "AsSurveyed", f"all {result.files} files of generation {short(name)} are as surveyed")
+        (
+            "PinnedDrift",
+            "False",
+            "AsSurveyed",
+            f"all {result.files} files of generation {short(name)} are as surveyed{exact}",
+        )
     ]
 
 
