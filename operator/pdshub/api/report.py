@@ -213,6 +213,11 @@ class SourceReport(_Part):
     message: Text = ""
     latency_seconds: StrictFloat = 0.0
     """Of the last look that was answered."""
+    round_trip_seconds: StrictFloat = 0.0
+    """To the server and back, the least of the last looks; 0 where that is not known."""
+    read_ahead: StrictInt = 0
+    """Bytes that the kernel reads ahead; 0 where it is no mount of the kernel's NFS client."""
+    connections: StrictInt = 0
     identity_changed: Text = ""
     """When another file system appeared in the source's place, RFC 3339; empty if none has."""
     identity_changes: StrictInt = 0

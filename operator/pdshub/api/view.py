@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from pdshub import ports
 from pdshub.api.authority import Authority
-from pdshub.api.base import AbsolutePath, Model, Name, RelativePath, StatusModel, rules
+from pdshub.api.base import AbsolutePath, Model, Name, Quantity, RelativePath, StatusModel, parse_quantity, rules
 from pdshub.api.decision import Decision
 from pdshub.api.generation import (
     Candidate,
@@ -39,9 +39,18 @@ _NO_READER = "objects of S3 have no owners: whose credentials read them is said 
 _LOCAL = "local paths can be named only in an ArchiveView: write it to an ArchiveView and use viewRef"
 
 
+_READ_AHEAD = (
+    "!has(self.readAhead) || !isQuantity(string(self.readAhead)) || "
+    "(quantity(string(self.readAhead)).compareTo(quantity('128Ki')) >= 0 && "
+    "quantity(string(self.readAhead)).compareTo(quantity('64Mi')) <= 0)",
+    "readAhead is from 128Ki to 64Mi",
+)
+
+
 class NFSSource(Model):
     """An NFS version 4 export."""
 
+    model_config = ConfigDict(json_schema_extra=rules(_READ_AHEAD))
     server: str = Field(
         min_length=1,
         max_length=253,
@@ -55,6 +64,23 @@ class NFSSource(Model):
         description="Highest NFS version to speak (4 is 4.0): where the server speaks an older one that is taken, down "
         "to 4.0. Nodes whose kernel has no NFS client speak 4.1, whatever is written here.",
     )
+    read_ahead: Quantity | None = Field(
+        default=None,
+        description="Bytes that the kernel reads ahead in a file that is read from its beginning, from 128Ki to 64Mi. "
+        "Default: what fits the server's measured distance.",
+    )
+    connections: int | None = Field(
+        default=None,
+        ge=1,
+        le=16,
+        description="TCP connections to the server. Default: 4 where it is 5 ms away, or more.",
+    )
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        if self.read_ahead and not 128 << 10 <= parse_quantity(self.read_ahead) <= 64 << 20:
+            raise ValueError(_READ_AHEAD[1])
+        return self
 
 
 class LocalSource(Model):

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from pdshub import ports
 from pdshub.api import view as api
 from pdshub.api.authority import Authority
-from pdshub.api.base import Model
+from pdshub.api.base import Model, parse_quantity
 from pdshub.api.generation import ReleasedGeneration, Survey, SurveyorStatus, VolumePolicy
 from pdshub.api.lenient import read
 from pdshub.api.namespaces import AllowedNamespaces, SelectedNamespaces, shows
@@ -93,6 +93,17 @@ class Source:
         return self.model.nfs.version if self.model.nfs else "4.2"
 
     @property
+    def read_ahead(self) -> int:
+        """Bytes that are read ahead; 0 for what fits the server's distance."""
+        found = self.model.nfs.read_ahead if self.model.nfs else None
+        return int(parse_quantity(found)) if found else 0
+
+    @property
+    def connections(self) -> int:
+        """Connections to the server; 0 for what fits its distance."""
+        return (self.model.nfs.connections or 0) if self.model.nfs else 0
+
+    @property
     def run_as(self) -> Identity:
         """The uid and gid that it is read with."""
         return (self.model.run_as.uid, self.model.run_as.gid) if self.model.run_as else self.default
@@ -113,6 +124,8 @@ class Source:
         parts: list[Any] = [self.local, self.server, self.export, self.port, self.version, self.run_as]
         if self.s3:
             parts = [self.s3.model_dump(mode="json", exclude={"limits"})]
+        if self.read_ahead or self.connections:
+            parts += [self.read_ahead, self.connections]
         return digest([*parts, self.marker] if self.marker else parts)
 
     @property

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pdshub.node.layout import KEPT
-from pdshub.node.mount import catalog, mountinfo, worker_main
+from pdshub.node.mount import catalog, distance, mountinfo, worker_main
 
 NFS = {"server": "nas", "export": "/e", "port": 2049, "version": "4.2", "device": "nas:/e"}
 
@@ -41,17 +41,28 @@ def base(tmp_path: Path) -> Path:
     return tmp_path / "base"
 
 
-def mounted(monkeypatch: pytest.MonkeyPatch, base: Path, fstype: str) -> None:
-    table = mountinfo.parse(f"5 1 0:9 / {base} ro - {fstype} nas:/e ro")
+def mounted(monkeypatch: pytest.MonkeyPatch, base: Path, fstype: str, options: str = "ro") -> None:
+    table = mountinfo.parse(f"5 1 0:9 / {base} ro - {fstype} nas:/e {options}")
     monkeypatch.setattr(mountinfo, "read", lambda: table)
 
 
-def test_the_kernels_nfs_is_mounted_once_more(monkeypatch: pytest.MonkeyPatch, base: Path) -> None:
-    mounted(monkeypatch, base, "nfs4")
+@pytest.mark.parametrize(
+    ("options", "near"),
+    [
+        ("ro,vers=4.2", {"read_ahead": 0, "connections": 1}),
+        ("ro,vers=4.2,nconnect=4", {"read_ahead": 16 << 20, "connections": 4}),
+    ],
+    ids=["read-ahead is not known", "as the source itself"],
+)
+def test_the_kernels_nfs_is_mounted_once_more(
+    monkeypatch: pytest.MonkeyPatch, base: Path, options: str, near: dict[str, int]
+) -> None:
+    mounted(monkeypatch, base, "nfs4", options)
+    monkeypatch.setattr(distance, "of", lambda device: {"0:9": near["read_ahead"]}[device])
     (base.parent / "place/d").rmdir()
     mounts: list[dict[str, Any]] = []
     assert layer(base, base.parent / "place", mounts) == str(base / "d")
-    assert mounts == [{**NFS, "point": str(base.parent / "place"), "more": catalog.KEPT_OPTIONS}]
+    assert mounts == [{**NFS, "point": str(base.parent / "place"), "more": catalog.KEPT_OPTIONS, **near}]
 
 
 def test_another_directory_there_is_refused(monkeypatch: pytest.MonkeyPatch, base: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from pdshub.node import nfs_versions
 from pdshub.node.hardening import SpecError
-from pdshub.node.mount import mountinfo, syscalls, worker_main
+from pdshub.node.mount import distance, mountinfo, syscalls, worker_main
 from pdshub.node.source.source_mount import mismatch
 from pdshub.node.spec import parse_view
 from tests.unit.node.views import nfs
@@ -57,6 +57,7 @@ def test_what_is_tried(
             raise OSError(refused[version[1]], "No such device")
 
     monkeypatch.setattr(worker_main, "reach", lambda *_: "192.0.2.1")
+    monkeypatch.setattr(distance, "round_trip", lambda *_: 0.0)
     monkeypatch.setattr(syscalls, "mount", mount)
     arguments = ("nas", "/a", 2049, highest, str(tmp_path / "m"), "nas:/a")
     if says:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pdshub.api import view as api
 from pdshub.api.generation import ReleasedGeneration, VolumePolicy
 from pdshub.api.view import Layer, LocalSource, NFSSource, TreeEntry
 from pdshub.node.spec import Source
 
 
-def nfs(name: str, server: str, export: str = "/pds", *, port: int = 2049, version: str = "4.2") -> Source:
+def nfs(name: str, server: str, export: str = "/pds", *, port: int = 2049, version: str = "4.2", **more: Any) -> Source:
     """An NFS export; any server and version, allowed or not."""
-    made = NFSSource.model_construct(server=server, export=export, port=port, version=version)
+    made = NFSSource.model_construct(server=server, export=export, port=port, version=version, **more)
     return Source(api.Source.model_construct(name=name, nfs=made))
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pdshub.node.layout import KEPT
-from pdshub.node.mount import mountinfo, syscalls, targets
+from pdshub.node.mount import distance, mountinfo, syscalls, targets
 from pdshub.node.mount.broken_layer import broken_layer
 from pdshub.node.mount.loop import loop_device
 from pdshub.node.mount.reader import acting
@@ -46,8 +46,9 @@ class MountNfs(Protocol):
     """worker.mount_nfs."""
 
     def __call__(
-        self, *, server: str, export: str, port: int, version: str, point: str, device: str, more: str
-    ) -> None:
+        self, *, server: str, export: str, port: int, version: str, point: str, device: str, more: str,
+        read_ahead: int, connections: int,
+    ) -> None:  # fmt: skip
         """Mount an export at `point`. Raises OSError."""
 
 
@@ -87,7 +88,9 @@ def _kept(base: str, nfs: dict[str, Any] | None, place: str, mount_nfs: MountNfs
     if nfs is None or there is None:
         return base
     if there.fstype.startswith("nfs"):
-        mount_nfs(**nfs, point=place, more=KEPT_OPTIONS)
+        # as the source itself: what it was found to need is kept over renewals and switches
+        near = {"read_ahead": distance.of(there.device), "connections": distance.connections_of(there.super_options)}
+        mount_nfs(**nfs, point=place, more=KEPT_OPTIONS, **near)
         return place
     return f"{base}/{KEPT}{uuid.uuid4().hex}"
 

@@ -2,8 +2,8 @@
 
 One JSON object a line on standard input, one JSON answer a line on standard output: {"ok": …} or
 {"error": text, "errno": number}. The parent kills it when it takes too long (worker.py). It imports
-nothing but the standard library, files.py, syscalls.py, reader.py, nfs_versions.py and targets.py, so that it starts
-within some 30 ms.
+nothing but the standard library, files.py, syscalls.py, reader.py, nfs_versions.py, distance.py and targets.py, so that
+it starts within some 30 ms.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any
 
 from pdshub.files import partial, write_json
 from pdshub.node import nfs_versions
-from pdshub.node.mount import syscalls
+from pdshub.node.mount import distance, syscalls
 from pdshub.node.mount.reader import acting
 from pdshub.node.mount.targets import attach, detach, put, switch
 
@@ -40,13 +41,23 @@ def reach(server: str, port: int, seconds: float, what: str = "NFS server") -> s
         raise OSError(error.errno or errno.EHOSTUNREACH, f"{what} {server} port {port}: {text}") from None
 
 
-def mount_nfs(server: str, export: str, port: int, version: str, point: str, device: str, more: str = "") -> None:
+def mount_nfs(
+    server: str, export: str, port: int, version: str, point: str, device: str, more: str = "",
+    read_ahead: int = 0, connections: int = 0,
+) -> None:  # fmt: skip
     """Kernel NFS with the newest version, up to `version`, that kernel and server both speak.
 
     mount(2) takes a version as it is: going down is for its caller (as mount.nfs does). ENODEV where the kernel has
-    no client for it. `more`: further options, as in nfs(5).
+    no client for it. `more`: further options, as in nfs(5). `read_ahead` in bytes and `connections`: 0 for what fits
+    the server's distance.
     """
     address = reach(server, port, 4)
+    if not (read_ahead and connections):
+        seconds = distance.round_trip(address, port)
+        read_ahead = read_ahead or distance.read_ahead(seconds)
+        connections = connections or distance.connections(seconds)
+    if connections > 1:
+        more = f"{more and f'{more},'}nconnect={connections}"
     Path(point).mkdir(parents=True, exist_ok=True)
     flags = syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOATIME
     versions = nfs_versions.up_to(version)
@@ -56,6 +67,8 @@ def mount_nfs(server: str, export: str, port: int, version: str, point: str, dev
             options += ",clientaddr=0.0.0.0"
         try:
             syscalls.mount(device, point, "nfs", flags, options)
+            with suppress(OSError):  # a kernel's own read-ahead shows the same
+                tune(point, read_ahead)
             return
         except OSError as error:
             if error.errno == errno.ENODEV:
@@ -64,6 +77,12 @@ def mount_nfs(server: str, export: str, port: int, version: str, point: str, dev
                 continue
             text = os.strerror(error.errno or 0)
             raise OSError(error.errno, f"mount of {device} (NFS {', '.join(versions[:number])}): {text}") from None
+
+
+def tune(point: str, read_ahead: int) -> None:
+    """Set the read-ahead in bytes of what is mounted at a point. Raises OSError."""
+    found = os.stat(point).st_dev
+    distance.put(f"{os.major(found)}:{os.minor(found)}", read_ahead)
 
 
 def _open_local(prefix: str, path: str) -> int:
@@ -95,9 +114,15 @@ def probe(
     point: str, layers: list[str], server: str = "", port: int = 0, local: str = "", prefix: str = "",
     what: str = "NFS server",
 ) -> Any:  # fmt: skip
-    """Does the source answer, and which directories are its layers? -> {path: identity or null if absent}."""
+    """Does the source answer, and which directories are its layers? -> {path: identity or null if absent}.
+
+    `roundTrip`: seconds that connecting to the server took.
+    """
+    seconds = 0.0
     if server:
+        began = time.monotonic()
         reach(server, port, 3, what)
+        seconds = time.monotonic() - began
     base = os.open(point, os.O_PATH | os.O_DIRECTORY)
     try:
         os.statvfs(base)  # always a call to the server
@@ -106,7 +131,7 @@ def probe(
             same = os.path.samestat(os.fstat(original), os.fstat(base))
             os.close(original)
             if not same:
-                return {"replaced": True, "layers": {}}
+                return {"replaced": True, "layers": {}, "roundTrip": seconds}
         found: dict[str, str | None] = {}
         for path in layers:
             try:
@@ -118,7 +143,7 @@ def probe(
                 continue
             found[path] = identity(os.fstat(directory))
             os.close(directory)
-        return {"layers": found}
+        return {"layers": found, "roundTrip": seconds}
     finally:
         os.close(base)
 
@@ -273,7 +298,8 @@ def ready() -> bool:
 OPERATIONS: dict[str, Callable[..., Any]] = {
     name.__name__: name
     for name in (
-        ready, mount_nfs, mount_local, probe, build, build_catalog, listing, attach, switch, detach, drop, unmount,
+        ready, mount_nfs, mount_local, tune, probe, build, build_catalog, listing, attach, switch, detach, drop,
+        unmount,
     )
 }  # fmt: skip
 

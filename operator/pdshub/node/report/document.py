@@ -148,6 +148,9 @@ def _sources(view: View, reconciler: Reconciler) -> dict[str, SourceReport]:
             mode=state.mode,
             message=state.message,
             latency_seconds=round(state.latency, 4),
+            round_trip_seconds=round(state.round_trip, 5),
+            read_ahead=state.read_ahead,
+            connections=state.connections,
             identity_changed=identity.changed,
             identity_changes=identity.changes,
         )

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from pdshub.node import nfs_versions
 from pdshub.node.layout import Layout
-from pdshub.node.mount import mountinfo, worker
+from pdshub.node.mount import distance, mountinfo, worker
 from pdshub.node.source.identity import IdentityCheck
 from pdshub.node.source.keys import Keys, NoKeys
 from pdshub.node.source.nfs_requests import FUSE_TYPE, FUSE_TYPES, S3_TYPE
@@ -27,6 +27,8 @@ HEALTHY_SECONDS, UNHEALTHY_SECONDS = 10.0, 3.0
 AGAIN_SECONDS, AGAIN_LIMIT = 1.0, 5.0
 CONNECTING_SECONDS = 30.0
 """A source whose first attempt to mount has not ended is connecting for so long, then it counts as away."""
+DISTANCES = 6
+"""Looks by which a server's distance is known: the nearest of them is what the network takes."""
 ABSENT_SECONDS = 600.0
 """After the kernel said that it has no NFS client, it is not asked again for so long."""
 KERNEL, USER_SPACE, LOCAL, RCLONE = "kernel-nfs", "user-space-nfs", "local", "rclone"
@@ -63,6 +65,11 @@ class State:
     """What is in the way of a source that is not ready, without its message's words."""
     direct: bool = False
     """A directory of it may be shown as it is: who reads it there is who may read it, see `direct`."""
+    round_trip: float = field(default=0.0, compare=False)
+    """Seconds to the server and back; 0 where that is not known."""
+    read_ahead: int = field(default=0, compare=False)
+    """Bytes; 0 where the kernel does not say, or it is no mount of its NFS client."""
+    connections: int = field(default=0, compare=False)
     at: float = field(default=0.0, compare=False)
     """Monotonic time: when the last look that was answered began, or the first of those that were not."""
 
@@ -172,6 +179,7 @@ class SourceMount:
         self._probe_seconds = context.probe_seconds
         self._since, self._tried = time.monotonic(), False
         self._unanswered = 0  # looks in a row
+        self._distances: list[float] = []  # seconds that connecting took, of the last looks
         self.identity_check = IdentityCheck(source, context.layout.plugin / "canary")
         self._flight = worker.SingleFlight()
         self._wake = asyncio.Event()
@@ -281,7 +289,20 @@ class SourceMount:
             return State(False, LOCAL, f"{source.local} was replaced by another directory; mounting it anew")
         if wrong:
             return State(False, mode_of(source, mount), wrong, 0.0, self.state.layers, lack=Lack.WRONG)
-        return State(True, mode_of(source, mount), "", time.monotonic() - started, found["layers"])
+        state = State(True, mode_of(source, mount), "", time.monotonic() - started, found["layers"])
+        return await self._tuned(state, mount, float(found["roundTrip"])) if state.mode == KERNEL else state
+
+    async def _tuned(self, state: State, mount: mountinfo.Mount, seconds: float) -> State:
+        """With the read-ahead that fits the server's distance, where that is known for certain by now."""
+        self._distances = [*self._distances, seconds][-DISTANCES:]
+        least, present = min(self._distances), distance.of(mount.device)
+        wanted = distance.read_ahead(least)
+        if not self.source.read_ahead and len(self._distances) == DISTANCES and distance.differs(wanted, present):
+            log.info("source %s: %.1f ms away, read-ahead %d KiB", self.source.device_name, least * 1e3, wanted >> 10)
+            await worker.once("tune", 10, point=self.point, read_ahead=wanted)
+            present = distance.of(mount.device)
+        there = distance.connections_of(mount.super_options)
+        return replace(state, round_trip=least, read_ahead=present, connections=there)
 
     async def _write_keys(self) -> None:
         """The source's keys, where the helper's process reads them. Raises OSError."""
@@ -303,6 +324,7 @@ class SourceMount:
                 await worker.once(
                     "mount_nfs", 20, server=source.server, export=source.export, port=source.port,
                     version=source.version, point=self.point, device=source.device_name,
+                    read_ahead=source.read_ahead, connections=source.connections,
                 )  # fmt: skip
                 return
             except OSError as error:
