@@ -263,9 +263,21 @@ def test_onto_an_empty_machine(machine: Machine, stop: bool) -> None:
     assert machine.content() == {"a": "1"} and machine.status()["before"] == []
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(
-    ("program", "word"), [("etcdctl", "member"), ("etcdctl", "save"), ("etcdutl", "status")], ids=lambda word: word
+    ("program", "word", "after"),
+    [
+        ("etcdctl", "save", True),
+        *(
+            pytest.param(*one, marks=pytest.mark.long)
+            for one in (
+                ("etcdctl", "member", False),
+                ("etcdctl", "member", True),
+                ("etcdctl", "save", False),
+                ("etcdutl", "status", False),
+                ("etcdutl", "status", True),
+            )
+        ),
+    ],
 )
 def test_a_snapshot_killed_at_a_program(machine: Machine, program: str, word: str, after: bool) -> None:
     path = killer(machine, program, word, after=after)
@@ -306,7 +318,7 @@ def test_a_restore_killed_at_its_program(machine: Machine, after: bool) -> None:
     assert machine.content() == {"a": "1"} and machine.status()["stoppedManifests"] == []
 
 
-@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.long), 4])
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.long), 12])
 def test_a_restore_killed_before_each_change_of_the_disk(machine: Machine, every: int) -> None:
     """Whatever was killed: the same command again brings etcd back, and nothing that was there is lost."""
     machine.put(a="1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,14 +27,20 @@ def constants(file: Path) -> Iterator[Any]:
     return (n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and id(n) not in alone)
 
 
+@functools.cache
+def stated() -> dict[str, list[Any]]:
+    """Module -> its constants: parsing all of them takes seconds, and each fact asks for all."""
+    files = (path for path in SOURCE.rglob("*.py") if "_proto" not in path.parts)
+    return {str(path.relative_to(SOURCE)): list(constants(path)) for path in files}
+
+
 def homes(fact: Any) -> set[str]:
     """The modules that state a fact: an equal number, or a text that contains it as a whole word."""
     word = re.compile(rf"(?<![\w-]){re.escape(fact)}(?![\w-])") if isinstance(fact, str) else None
-    files = (path for path in SOURCE.rglob("*.py") if "_proto" not in path.parts)
     return {
-        str(path.relative_to(SOURCE))
-        for path in files
-        if any(type(fact) is type(c) and (word.search(c) if word else fact == c) for c in constants(path))
+        module
+        for module, said in stated().items()
+        if any(type(fact) is type(c) and (word.search(c) if word else fact == c) for c in said)
     }
 
 

@@ -61,6 +61,10 @@ def test_skipped(): pass
 """,
 }
 
+PLUGINS = ("-p", "xdist", "-p", "tests.e2e.two_runs")
+ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+"""Of pytest's plugins only what these runs are about: each of their eight processes takes a second for the others."""
+
 
 class Suite:
     """A directory of tests and the two runs of pytest, as hack/test does them."""
@@ -75,8 +79,8 @@ class Suite:
         """One run: its exit code and what it printed."""
         path = f"{ROOT}:{ROOT / 'operator'}:{os.environ.get('PYTHONPATH', '')}"
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "tests.e2e.two_runs", *words, "."],
-            cwd=self.folder, env={**_outside(), "PYTHONPATH": path, "WHERE": str(self.ran)},
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *PLUGINS, *words, "."],
+            cwd=self.folder, env={**_outside(), **ALONE, "PYTHONPATH": path, "WHERE": str(self.ran)},
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         return done.returncode, done.stdout + done.stderr

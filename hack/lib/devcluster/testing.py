@@ -94,7 +94,7 @@ def plan(options: Options, reports: Path) -> Plan:
         last = Part("unit tests", "last", (*unit, *options.selection, "tests/unit"), report=unit_xml)
         return Plan(((generated,), (*checks, manual, aws, *chain)), last)
     repair = Part("repair", "first", _devcluster("repair"))
-    lab = ("--kernel", "all", "--long", "--timeout", "7200") if options.long else ("--timeout", "1200", *LAB)
+    lab = ("--kernel", "all", "--long", "--timeout", "7200") if options.long else LAB
     # the cluster comes before the unit tests: it builds helm, which the charts' tests need
     second = (*checks, manual, aws, *chain, Part("cluster", "cluster", ("./hack/up",)))
     words = (*(("--long",) if options.long else ()), *(("--chart", options.chart) if options.chart else ()))
@@ -137,6 +137,8 @@ def environment(paths: Paths) -> dict[str, str]:
     python = made.path(paths)
     environ = {**os.environ, "PATH": f"{python / 'bin'}:{programs.node(python) / 'bin'}:{os.environ['PATH']}"}
     environ.pop("PYTHONPATH", None)  # hack/lib, for this process only: the environment has the project itself
+    # thousands of processes, and each worker of pytest: half of collecting 11,000 tests is compiling them
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if not {"PDSHUB_MKFS_EROFS", "PDSHUB_SQFSTAR"} <= environ.keys():
         from labvm.newer import programs as newer
 

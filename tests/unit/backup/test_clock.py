@@ -158,7 +158,7 @@ def test_it_jumps_while_there_is_work(hub: Hub, action: str, days: list[float]) 
     is_well(hub, before)
 
 
-@pytest.mark.parametrize("days", [-3, 3])
+@pytest.mark.parametrize("days", [-3, pytest.param(3, marks=pytest.mark.long)])
 @pytest.mark.parametrize("keep", [{**NONE, "last": 1}, {**NONE, "last": 2, "daily": 1}], ids=["one", "few"])
 def test_what_a_run_by_a_wrong_clock_saved_is_not_what_its_own_retention_takes(
     hub: Hub, days: int, keep: dict[str, int]
