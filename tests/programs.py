@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -39,6 +42,27 @@ def built(name: str, command: str = "") -> Path:
     if found is None:
         pytest.skip(f"{name} is not built: ./hack/up builds hack/tools/{name}, or set PDSHUB_{name.upper()}")
     return found
+
+
+@contextmanager
+def for_nobody(program: str) -> Iterator[str]:
+    """A program where a user without rights may run it, with the libraries beside it: the cache lies in root's home."""
+    found = Path(shutil.which(program) or program).resolve()
+    if all(above.stat().st_mode & 0o001 for above in found.parents):
+        yield str(found)
+        return
+    with tempfile.TemporaryDirectory(prefix="pdshub-program-") as folder:
+        Path(folder).chmod(0o755)
+        top = Path(folder) / "top"
+        shutil.copytree(found.parent.parent, top, symlinks=True, copy_function=_link)
+        yield str(top / found.relative_to(found.parent.parent))
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:  # another file system
+        shutil.copy2(source, target, follow_symlinks=False)
 
 
 def http_proxy() -> list[str]:

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from pdshub.node.pack import build
+from tests import programs
+
 sys.path.insert(0, str(Path(__file__).parents[2] / "hack" / "lib"))
 
 
@@ -19,3 +22,15 @@ def mask() -> Iterator[None]:
     os.umask(before)
     yield
     os.umask(before)
+
+
+@pytest.fixture(scope="session")
+def sqfstar() -> Iterator[str]:
+    """The program that makes images of packs, where nobody may run it."""
+    before = os.environ.get("PDSHUB_SQFSTAR")
+    with programs.for_nobody(build.sqfstar()) as found:
+        os.environ["PDSHUB_SQFSTAR"] = found
+        yield found
+    os.environ.pop("PDSHUB_SQFSTAR")
+    if before is not None:
+        os.environ["PDSHUB_SQFSTAR"] = before

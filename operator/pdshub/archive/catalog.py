@@ -28,7 +28,8 @@ Objects = Callable[[Json], Mapping[tuple[int, str], Mapping[str, bytes]]]
 """A directory of a plan -> (source, path of a group of it) -> name -> SHA-256 of a file that travels (content)."""
 
 
-def _none(directory: Json) -> Mapping[tuple[int, str], Mapping[str, bytes]]:
+def no_objects(directory: Json) -> Mapping[tuple[int, str], Mapping[str, bytes]]:
+    """Nothing travels: every file's bytes are in its source."""
     return {}
 
 
@@ -71,7 +72,7 @@ def parts(plan: Plan) -> list[Part]:
     return [Part(f"catalog-{n:03d}.erofs", tops=frozenset(b), opaque=n == last) for n, b in enumerate(bins)]
 
 
-def stream(plan: Plan, part: Part, objects: Objects = _none) -> Iterator[bytes]:
+def stream(plan: Plan, part: Part, objects: Objects = no_objects) -> Iterator[bytes]:
     """The tar headers of one image, a directory at a time. ``objects``: files whose bytes are taken from packs."""
     first = next((n for n, name in enumerate(plan.sources) if name in plan.tail["dataRoots"]), 0)
     roots = [plan.tail["dataRoots"].get(name, "") for name in plan.sources]
@@ -146,7 +147,7 @@ def tool() -> str:
     return done.stdout.split("\n", 1)[0].strip()
 
 
-def write_image(plan: Plan, part: Part, out: Path, objects: Objects = _none) -> Image:
+def write_image(plan: Plan, part: Part, out: Path, objects: Objects = no_objects) -> Image:
     """Writes one image atomically. Raises CatalogError."""
     target = out / part.name
     partial = out / (part.name + ".partial")

@@ -12,9 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import zstandard
-
-from pdshub.archive import catalog, manifest
+from pdshub.archive import manifest
 from pdshub.archive.content import document
 from pdshub.archive.content.collect import Collector, Step
 from pdshub.archive.content.document import Content
@@ -23,13 +21,12 @@ from pdshub.archive.content.shelf import FILE, Shelf
 from pdshub.archive.image import Image
 from pdshub.archive.pace import Pace
 from pdshub.archive.plan import Plan, open_plan
-from pdshub.generation_id import digits
+from pdshub.surveyor import images as stored
 from pdshub.surveyor.store import PACKS, content_of
 
 Json = dict[str, Any]
 GROWTH = 1.25
 """Catalogs are written anew when so many times the files travel: each time, nodes fetch them."""
-LEVEL = 6
 
 
 def step(task: Json, say: Any) -> Json:
@@ -123,16 +120,7 @@ def _catalogs(plan: Plan, shelf: Shelf, rules: Rules, work: Path, say: Any) -> I
                         here[name] = seen.digest
         return found
 
-    folder = work / "images"
-    folder.mkdir()
-    for part in catalog.parts(plan):
-        say(f"content: writing {part.name}")
-        image = catalog.write_image(plan, part, work, objects)
-        whole = work / part.name
-        with whole.open("rb") as content, (folder / f"{digits(image.digest)}.zst").open("wb") as out:
-            compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True, write_content_size=True)
-            compressor.copy_stream(content, out, size=image.size)
-        whole.unlink()
+    for image in stored.write(plan, work, lambda text: say(f"content: {text}"), objects):
         yield replace(image, name=document.image_name(image.name))
 
 

@@ -10,8 +10,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import zstandard
-
 from pdshub import rfc3339
 from pdshub.archive import catalog, manifest
 from pdshub.archive.catalog import CatalogError
@@ -21,13 +19,12 @@ from pdshub.archive.survey import Options, survey
 from pdshub.archive.view import checked_spec, view_from_spec
 from pdshub.archive.walk import SourceError
 from pdshub.files import read_json
-from pdshub.generation_id import digits
+from pdshub.surveyor import images as stored
 from pdshub.surveyor import objects
 from pdshub.surveyor.sample import directories, take
 from pdshub.surveyor.schedule import everything, restat
 from pdshub.surveyor.store import PROOF
 
-LEVEL = 6  # of zstd: 243 MB of image become 6 MB in a second
 Json = dict[str, Any]
 
 
@@ -108,18 +105,7 @@ def make(task: Json, say: Any) -> Json:
 def _catalog(work: Path, now: float, say: Any) -> Json:
     """Writes the images, compressed, and returns the manifest."""
     plan = open_plan(work)
-    folder = work / "images"
-    folder.mkdir()
-    images = []
-    for part in catalog.parts(plan):
-        say(f"writing {part.name}")
-        image = catalog.write_image(plan, part, work)
-        whole = work / part.name
-        with whole.open("rb") as content, (folder / f"{digits(image.digest)}.zst").open("wb") as out:
-            compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True, write_content_size=True)
-            compressor.copy_stream(content, out, size=image.size)
-        whole.unlink()
-        images.append(image)
+    images = list(stored.write(plan, work, say))
     if not images:
         raise CatalogError("no image was made")
     return manifest.build(plan, images, rfc3339.text(now), catalog.tool())

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pdshub.node.report import exposition
 from tests.unit.node import scenarios
 from tests.unit.node.generations import Release, catalogs
 from tests.unit.node.machine import Machine, eventually
@@ -108,16 +109,18 @@ def grows(m: Machine) -> None:
 
 
 def a_pack_that_lies_is_refused(m: Machine) -> None:
-    """Everything goes on from the source, and the node says nothing travels."""
+    """Everything goes on from the source; the node says that it could not be had, and users are told of none."""
+    metrics = m.directory / "run" / exposition.FILE
+    metrics.parent.mkdir()
+    m.options = (*m.options, "--run-dir", str(metrics.parent))
     view, first, shown = begun(m)
     digest = view.content(first)
     (pack,) = (view.folder / "packs").iterdir()
     kept = pack.read_bytes()
     pack.write_bytes(kept[:-30] + bytes(30))
-    folder = m.kubelet / "plugins/archive.pdshub.dev/packs"
     view.release(first, digest)
-    eventually(lambda: any(folder.glob("pack-*")), text="an image of it is tried")
-    eventually(lambda: not any(folder.iterdir()), text="and nothing of it is left")
+    eventually(lambda: "pdshub_node_contents_failing 1.0" in metrics.read_text(), 60, text="it is refused")
+    assert not any((m.kubelet / "plugins/archive.pdshub.dev/packs").iterdir()), "and nothing of it is left"
     assert (shown / "x.xml").read_text() == LABEL and "content" not in view.shown()
     pack.write_bytes(kept)
     arrived(m, view, digest)

@@ -12,6 +12,7 @@ from pdshub.node.store.content_cache import able
 from tests.unit.node import apart, content_scenarios, generations
 
 pytestmark = [
+    pytest.mark.usefixtures("sqfstar"),
     pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root"),
     pytest.mark.skipif(not generations.able(), reason="needs mkfs.erofs >= 1.8 (PATH or $PDSHUB_MKFS_EROFS)"),
     pytest.mark.skipif(not shutil.which(build.sqfstar()), reason="needs sqfstar >= 4.6 (PATH or $PDSHUB_SQFSTAR)"),

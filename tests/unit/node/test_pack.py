@@ -20,6 +20,7 @@ from pdshub.node.pack.build import PackRefused
 
 CONTENTS = (b"", b"a label\n", b"x" * 5000, *(b"<label %d/>\n" % n * (n % 900 + 1) for n in range(2000)))
 pytestmark = [
+    pytest.mark.usefixtures("sqfstar"),
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become nobody and to mount"),
     pytest.mark.skipif(not shutil.which(build.sqfstar()), reason="needs sqfstar >= 4.6 (PATH or $PDSHUB_SQFSTAR)"),
 ]

@@ -61,6 +61,7 @@ def test_who_may_have_what(program: Running, newest: str, who: str, path: str, s
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become nobody")
+@pytest.mark.usefixtures("sqfstar")
 @pytest.mark.skipif(not shutil.which(build.sqfstar()), reason="needs sqfstar >= 4.6 (PATH or $PDSHUB_SQFSTAR)")
 def test_a_nodes_own_client_has_all_of_it(program: Running, newest: str, tmp_path: Path) -> None:
     shop = fetch.SurveyorOrigin(fetch.Where(f"127.0.0.1:{program.port}", "sbn"), program.keys["node"])

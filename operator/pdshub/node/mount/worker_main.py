@@ -81,7 +81,7 @@ def mount_nfs(
 
 def tune(point: str, read_ahead: int) -> None:
     """Set the read-ahead in bytes of what is mounted at a point. Raises OSError."""
-    found = os.stat(point).st_dev
+    found = Path(point).stat().st_dev
     distance.put(f"{os.major(found)}:{os.minor(found)}", read_ahead)
 
 
