@@ -27,18 +27,20 @@ PACKAGES = ("erofs-utils", "mergerfs", "unionfs-fuse")
 def options(argv: list[str]) -> argparse.Namespace:
     p = argparse.ArgumentParser(prog="hack/bench archive", description=(__doc__ or "").split("\n\n")[0])
     p.add_argument("--quick", action="store_true", help="a smoke run of some minutes, written to a temporary folder")
-    p.add_argument("--only", choices=["views", "survey"], help="one half; the page keeps the other as it was")
+    p.add_argument("--only", choices=["views", "survey", "local"], help="one part; the page keeps the others")
     p.add_argument("--files", type=int, help="small files of the archive (3,000; 20,000 with KVM)")
     p.add_argument("--size", type=int, help="MB of its large file, default 500")
     p.add_argument("--pairs", type=int, default=15, help="pairs of runs, default 15")
     p.add_argument("--rounds", type=int, default=3, help="rounds of the other runs at most, default 3")
     p.add_argument("--budget", type=float, default=32, help="minutes after which no part begins, default 32")
     p.add_argument("--entries", type=int, default=1_000_000, help="of the survey")
+    p.add_argument("--labels", type=int, help="that travel with a generation (20,000; 100,000 with KVM)")
     p.add_argument("out", type=Path)
     found = p.parse_args(argv)
     if found.quick:
         found.files, found.size, found.pairs = found.files or 1200, found.size or 8, min(found.pairs, 3)
         found.rounds, found.budget, found.entries = 1, min(found.budget, 4), min(found.entries, 50_000)
+        found.labels = found.labels or 1000
         found.out = Path(tempfile.mkdtemp(prefix="bench-archive-"))
     return found
 
@@ -58,10 +60,31 @@ def run(do: list[str], environment: dict[str, str]) -> tuple[dict[str, Any], int
     return {**where, "loadBefore": round(before, 1), "loadAfter": round(after, 1)}, code
 
 
+def with_kvm() -> bool:
+    """Whether the lab's machine runs on the processor itself."""
+    known = (Paths.from_environment().cache / "lab").glob("accel-*")
+    return any(note.read_text().strip() for note in known)
+
+
+def local(o: argparse.Namespace, tools: Path) -> dict[str, Any]:
+    """What travels with a generation, and a NAS at a distance. In the lab's machine. Raises SystemExit as ``views``."""
+    labels, size = o.labels or (100_000 if with_kvm() else 20_000), o.size or 500
+    guest = ["python", "-m", "tests.bench.archive.local_guest", "--labels", labels, "--size", size]
+    script = f"PYTHONPATH=$PYTHONPATH:$PWD:$PWD/hack {shlex.join([*map(str, guest), '--rounds', str(o.rounds)])}"
+    with tempfile.TemporaryDirectory() as results:
+        lab = [sys.executable, "-m", "labvm", "--script", script, "--also", "tests/bench", "--also", "hack/archive"]
+        lab += ["--results", results, "--memory", f"{2048 + labels // 40 + 2 * size}M", "--timeout", "7200"]
+        where, code = run(lab, {"PYTHONPATH": str(ROOT / "hack/lib"), "PYTHONDONTWRITEBYTECODE": "1"})
+        written = Path(results) / "local.json"
+        if not written.exists():
+            raise SystemExit("the lab's machine gave no figures: see its output above")
+        found: dict[str, Any] = json.loads(written.read_text())
+    return {"run": where, "finished": code == 0, **found}
+
+
 def views(o: argparse.Namespace, tools: Path) -> dict[str, Any]:
     """In the lab's machine. Raises SystemExit when it did not get to its end."""
-    known = (Paths.from_environment().cache / "lab").glob("accel-*")
-    kvm = any(note.read_text().strip() for note in known)
+    kvm = with_kvm()
     files, size = o.files or (20_000 if kvm else 3_000), o.size or 500
     guest = ["python", "-m", "tests.bench.archive.guest", "--files", files, "--size", size, "--pairs", o.pairs]
     guest += ["--rounds", o.rounds, "--patience", 20, "--budget", o.budget]
@@ -99,7 +122,7 @@ def main(argv: list[str]) -> int:
     written = o.out / "archive.json"
     document: dict[str, Any] = json.loads(written.read_text()) if written.exists() else {}
     document["quick"] = o.quick
-    for name, half in (("survey", survey), ("views", views)):
+    for name, half in (("survey", survey), ("views", views), ("local", local)):
         if o.only in (None, name):
             document[name] = half(o, tools)
             o.out.mkdir(parents=True, exist_ok=True)

@@ -88,6 +88,45 @@ def of_views(views: Figures) -> Iterator[Bar]:
         )  # fmt: skip
 
 
+SEQUENTIAL = {"0.5": 1.0, "2": 1.5, "20": 6.0}
+"""Delay in milliseconds -> how many times as fast as a default mount."""
+
+
+def of_local(local: Figures) -> Iterator[Bar]:
+    """Of what travels, and of distances; what was not measured has no row."""
+    for what, found in local.items():
+        if what.endswith("labels read"):
+            mine, plain = found["content"], found["NFS"]
+            share = ratio(mine["seconds"], plain["seconds"])
+            yield Bar(
+                f"{what}, cold, 2 ms: calls, and time as a share of NFS's", "0, <= 0.05",
+                f"{mine['calls']}, {share:.3f}", not mine["calls"] and share <= 0.05,
+            )  # fmt: skip
+        elif what.startswith("grep"):
+            mine = found["content"]
+            yield Bar(
+                f"`{what}`, cold: calls, time", "0, <= 10 s for 100,000", f"{mine['calls']}, {mine['seconds']:.1f} s",
+                not mine["calls"] and mine["seconds"] <= 10,
+            )  # fmt: skip
+        elif " products by " in what:
+            share = ratio(found["content"]["seconds"], found["NFS"]["seconds"])
+            yield Bar(
+                f"{what}, cold, 2 ms: time as a share of NFS's", "<= 0.7", f"{share:.2f}, {found['content']['calls']} "
+                f"and {found['NFS']['calls']} calls", share <= 0.7,
+            )  # fmt: skip
+        elif " sequential, " in what:
+            least = SEQUENTIAL[what.rpartition(", ")[2].removesuffix(" ms")]
+            faster = ratio(found["default"]["seconds"], found["catalog"]["seconds"])
+            yield Bar(f"{what}: faster than a default mount", f">= {least}x", f"{faster:.2f}x", faster >= least)
+        elif what.endswith(" ms"):
+            mine, plain = found["catalog"], found["default"]
+            bytes_, seconds = (ratio(mine[key], plain[key]) for key in ("bytesRead", "seconds"))
+            yield Bar(
+                f"{what}: bytes and time as multiples of a default mount's", "<= 1.05x, <= 1.1x",
+                f"{bytes_:.2f}x, {seconds:.2f}x", bytes_ <= 1.05 and seconds <= 1.1,
+            )  # fmt: skip
+
+
 SURVEY: tuple[tuple[str, str, str, float], ...] = (
     ("surveySeconds", "survey from a warm local tree", "s", 1),
     ("imageSeconds", "image", "s", 1),

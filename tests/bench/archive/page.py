@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tests.bench.archive.bars import Bar, of_survey, of_views
+from tests.bench.archive.bars import Bar, of_local, of_survey, of_views
 from tests.bench.bench_survey import BARS
 
 CONTENDERS = ("NFS", "overlayfs", "mergerfs", "unionfs-fuse", "catalog")
@@ -23,6 +23,8 @@ def bars(document: dict[str, Any]) -> list[Bar]:
         found += of_views(document["views"])
     if "survey" in document:
         found += of_survey(document["survey"], BARS)
+    if "local" in document:
+        found += of_local(document["local"])
     return found
 
 
@@ -120,6 +122,27 @@ def _survey(survey: dict[str, Any]) -> Iterator[str]:
     yield from _shared(survey)
 
 
+def _local(local: dict[str, Any]) -> Iterator[str]:
+    machine, content = local["machine"], local["content"]
+    yield "## What travels, and distances"
+    yield (
+        f"{_where(local)}. Virtual machine: Linux {machine['kernel']}, {machine['accelerator']}, {machine['cores']} "
+        f"cores, {machine['memoryMB']:,} MB. {content['labels']:,} labels and inventories, {content['labelBytes']:,} "
+        f"bytes, all different: {content['packs']} packs of {content['packBytes']:,} bytes, {content['imageBytes']:,} "
+        f"bytes of images on the node; read in {content['readSeconds']} s, images made in {content['imageSeconds']} s. "
+        "NFS is mounted as the node does it, *default* with Linux' own read-ahead and one connection; *content* is the "
+        "catalog whose labels are on the node."
+    )
+    yield from _shared(local)
+    rows = []
+    for what, found in local.items():
+        if not isinstance(found, dict) or not any(kind in found for kind in ("content", "catalog")):
+            continue
+        cells = {kind: f"{one['seconds']:.2f} s, {one['calls']:,}, {one['bytesRead']:,}" for kind, one in found.items()}
+        rows.append([what, *(cells.get(kind, "-") for kind in ("default", "NFS", "catalog", "content"))])
+    yield table(["work, cold: time, calls, bytes by NFS", "default", "NFS", "catalog", "content"], rows)
+
+
 def render(document: dict[str, Any]) -> str:
     rows = [[b.what, b.bar, b.figure, "met" if b.met else "**missed**"] for b in bars(document)]
     parts = [
@@ -132,4 +155,6 @@ def render(document: dict[str, Any]) -> str:
         parts += _views(document["views"])
     if "survey" in document:
         parts += _survey(document["survey"])
+    if "local" in document:
+        parts += _local(document["local"])
     return "\n\n".join(parts) + "\n"
