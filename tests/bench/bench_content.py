@@ -91,7 +91,8 @@ class Bench:
             folder.mkdir()
             task = {
                 "generation": str(generation), "generations": str(self.generations),
-                "sources": str(self.work / "sources"), "store": str(self.store), "work": str(folder), "budget": 64 << 30, "rate": 0, "seconds": 900,
+                "sources": str(self.work / "sources"), "store": str(self.store), "work": str(folder),
+                "budget": 64 << 30, "rate": 0, "seconds": 900,
                 "rules": {"labels": True, "maxFileSize": 0, "include": [], "exclude": []},
             }  # fmt: skip
             done = subprocess.run(
