@@ -89,8 +89,10 @@ def _kept(base: str, nfs: dict[str, Any] | None, place: str, mount_nfs: MountNfs
         return base
     if there.fstype.startswith("nfs"):
         # as the source itself: what it was found to need is kept over renewals and switches
-        near = {"read_ahead": distance.of(there.device), "connections": distance.connections_of(there.super_options)}
-        mount_nfs(**nfs, point=place, more=KEPT_OPTIONS, **near)
+        mount_nfs(
+            **nfs, point=place, more=KEPT_OPTIONS,
+            read_ahead=distance.of(there.device), connections=distance.connections_of(there.super_options),
+        )  # fmt: skip
         return place
     return f"{base}/{KEPT}{uuid.uuid4().hex}"
 

@@ -152,13 +152,13 @@ def local(
     files = found.files if found else 0
     trouble = _unread(state, verdict.released.name, files, found.wanted_files if found else 0)
     if trouble is None and state is None and (was := next((c for c in before if c.type == "Local"), None)):
-        trouble = (was.status, was.reason, was.message) if was.reason in _READ else None
+        trouble = ("Local", was.status, was.reason, was.message) if was.reason in _READ else None
     behind = [row for row in rows if found and (row.content is None or row.content.digest != found.digest)]
     if why := {row.name: row.content.message for row in behind if row.content and row.content.message}:
         few = "; ".join(f"node {name}: {text}" for name, text in sorted(why.items())[:3])
         return [("Local", "False", "NotOnNode", f"{few}. These files are read from the sources there")]
     if trouble:
-        return [("Local", *trouble)]
+        return [trouble]
     if found is None or not found.complete:
         done = f"{files:,} of {found.wanted_files:,} files travel so far" if found else "the first files are being read"
         return [("Local", "Unknown", "Reading", f"{done}; the rest is read from the sources")]
@@ -172,20 +172,25 @@ def local(
 _READ = ("OverBudget", "LeftOut", "ReadFailed")
 
 
-def _unread(state: State | None, name: str, files: int, wanted: int) -> tuple[str, str, str] | None:
+def _unread(state: State | None, name: str, files: int, wanted: int) -> ConditionDraft | None:
     """What the surveyor says of files that do not travel, and will not without somebody's doing."""
     reading = state.reading if state else None
     if reading is None or reading.generation != name:
         return None
     if reading.state == CheckState.FAILED:
-        return "False", "ReadFailed", f"the files cannot be read or kept: {reading.message}; tried again within an hour"
+        return (
+            "Local",
+            "False",
+            "ReadFailed",
+            f"the files cannot be read or kept: {reading.message}; tried again within an hour",
+        )
     if reading.state != CheckState.DONE:
         return None
     if reading.over_budget:
         much = f"{files:,} of {wanted:,} files travel: what they take reached spec.survey.content.budget"
-        return "False", "OverBudget", f"{much}. Make it larger, or leave files out by exclude"
+        return "Local", "False", "OverBudget", f"{much}. Make it larger, or leave files out by exclude"
     if reading.changed or reading.unreadable:
         left = [f"{reading.changed:,} changed since the survey: the next generation takes them"] * bool(reading.changed)
         left += [f"{reading.unreadable:,} could not be read"] * bool(reading.unreadable)
-        return "False", "LeftOut", f"{files:,} of {wanted:,} files travel; {', '.join(left)}"
+        return "Local", "False", "LeftOut", f"{files:,} of {wanted:,} files travel; {', '.join(left)}"
     return None
