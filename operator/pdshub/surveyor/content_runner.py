@@ -101,7 +101,12 @@ class ContentRunner:
     def begin(self) -> None:
         """Starts a step where one is due and none runs."""
         of, desired = self._of, self._of.desired
-        if self._busy or self._closing or desired is None or (what := rules(desired)) is None:
+        if self._closing or desired is None:
+            return
+        if (what := rules(desired)) is None:
+            self._forget()
+            return
+        if self._busy:
             return
         names = {entry.name for entry in of.entries}
         of.progress.content_done = {name: said for name, said in of.progress.content_done.items() if name in names}
@@ -116,6 +121,22 @@ class ContentRunner:
             return
         self._busy = entry.name
         self._task = asyncio.get_running_loop().create_task(self._run(entry, desired, what, key))
+
+    def _forget(self) -> None:
+        """The view wants that nothing travels: what did is removed, and nodes read from the sources."""
+        of = self._of
+        if self._worker:
+            self._worker.stop("nothing is to travel any more")
+        if self._busy or not (of.progress.content or any(entry.content for entry in of.entries)):
+            return
+        try:
+            of.store.forget_content()
+        except OSError as error:
+            log.warning("what travelled is not removed yet: %s", error)
+            return
+        of.progress.content, of.progress.content_done = {}, {}
+        of.look_again()
+        of.save()
 
     def _time_has_come(self, entry: Entry) -> bool:
         last = self._of.progress.content

@@ -31,6 +31,7 @@ from pdshub.archive import manifest, plan, record
 from pdshub.archive.content import document
 from pdshub.archive.content.collect import SUFFIX
 from pdshub.archive.content.document import Content, DocumentError
+from pdshub.archive.content.shelf import FILE as CONTENT
 from pdshub.files import read_json, sync, write_json
 from pdshub.generation_id import digits, named
 
@@ -198,6 +199,14 @@ class Store:
         sync(made / document.FILE)
         (made / document.FILE).replace(entry.directory / document.FILE)
         sync(entry.directory)
+        self._drop_images()
+
+    def forget_content(self) -> None:
+        """Removes what travels with every generation, and all that was read for it. Raises OSError."""
+        for entry in self.read():
+            (entry.directory / document.FILE).unlink(missing_ok=True)
+        for path in (self.packs, *self.path.glob(f"{CONTENT}*")):
+            _remove(path)
         self._drop_images()
 
     def _renew(self, target: Path, made: Path, said: dict[str, Any]) -> None:

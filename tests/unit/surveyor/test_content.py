@@ -122,6 +122,30 @@ def test_rules_that_change_are_taken_up(bench: Bench) -> None:
     bench.run(run)
 
 
+@pytest.mark.parametrize("when", ["when all is read", "in a step"])
+def test_what_is_taken_back_leaves_nothing(bench: Bench, when: str) -> None:
+    async def run() -> None:
+        put(bench)
+        await bench.turn()
+        if when == "in a step":
+            await bench.surveyor.turn()
+            assert bench.surveyor.content_runner.busy_with()
+        else:
+            await read(bench)
+        bench.put()
+        state = await read(bench)
+        state = await read(bench)
+        assert "reading" not in state and "travels" not in state["generations"][0]
+        assert not packs(bench) and not list(bench.path.glob("content.db*"))
+        assert {path.name for path in (bench.path / "images").iterdir()} == {
+            f"{image}.zst" for entry in bench.surveyor.entries for image in entry.images
+        }
+        put(bench)
+        assert (await read(bench))["generations"][0]["travels"]["files"] == LABELS, "and it can be had again"
+
+    bench.run(run)
+
+
 def test_beyond_the_budget_is_said(bench: Bench) -> None:
     async def run() -> None:
         put(bench, {"budget": "0"})
