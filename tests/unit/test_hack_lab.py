@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 from devcluster import machine as host
 from devcluster.run import StepFailed
-from labvm import main, packages
+from labvm import machine, main, packages
+from labvm.machine import BOOTS as BOOTS_AT_MOST
 from labvm.machine import EMULATED, Machine
 
 
@@ -138,3 +140,35 @@ def test_no_kernel_at_once_is_refused_instead_of_waited_for(number: str, capsys:
     with pytest.raises(SystemExit):
         main.parser().parse_args([f"--at-once={number}"])
     assert "want 1 or more" in capsys.readouterr().err
+
+
+PANIC = "echo 'Kernel panic - not syncing: Fatal exception' >&2; exit 1"
+BOOTS: dict[str, tuple[list[str], str, int]] = {
+    "it comes up": (["echo hello"], "", 1),
+    "at the second time": ([PANIC, "echo hello"], "", 2),
+    "not at all": ([PANIC] * 5, "Kernel panic", BOOTS_AT_MOST),
+    "it breaks at work": (["echo begun; sleep 0.3; " + PANIC, "echo hello"], "Kernel panic", 1),
+}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a namespace of its own needs root")
+@pytest.mark.parametrize(("scripts", "error", "times"), BOOTS.values(), ids=BOOTS)
+def test_a_kernel_that_does_not_come_up_is_started_anew(
+    tmp_path: Path, scripts: list[str], error: str, times: int
+) -> None:
+    """An emulator's own fault, a kernel's later one is not."""
+
+    class Fake(Machine):
+        def command(self, script: str, shared: Path | None) -> list[str]:
+            started.append(script)
+            return ["sh", "-c", scripts[len(started) - 1]]
+
+    started, shown, said = list[str](), list[bytes](), list[str]()
+    fake = Fake(tmp_path, tmp_path, EMULATED, kvm=False)
+    arguments = (fake, "x", tmp_path / "console", 60, shown.append, None, said.append)
+    if error:
+        with pytest.raises(StepFailed, match=error):
+            machine.booted(*arguments)
+    else:
+        assert machine.booted(*arguments) == 0 and b"".join(shown) == b"hello\n"
+    assert len(started) == times and len(said) == times - 1

@@ -32,8 +32,19 @@ KVM_TRIAL_SECONDS = 30
 QEMU_ENDED = 255
 """virtme-run's exit code when the machine ended without the script's own exit code."""
 BROKEN = re.compile(rb"KVM internal error|qemu-system-x86_64: (?!warning)|Kernel panic")
+BOOTS = 3
+"""How often a machine is started that breaks before its script says a word. A kernel changes its own instructions while
+it comes up, and an emulator of several processors now and then runs half of an old one (int3 in sched_clock_cpu)."""
 KERNEL_OPTIONS = ("mitigations=off", "nokaslr", "loglevel=4", "panic=-1")
 _PR_SET_PDEATHSIG = 1
+
+
+class Broke(StepFailed):
+    """The machine broke. ``silent``: before its script had said a word."""
+
+    def __init__(self, text: str, silent: bool) -> None:
+        super().__init__(text)
+        self.silent = silent
 
 
 @dataclass(frozen=True)
@@ -104,9 +115,9 @@ def boot(
 ) -> int:
     """Run ``script`` in the guest and return its exit code; ``show`` gets its output as it comes.
 
-    Raises StepFailed when the machine breaks or takes longer than ``timeout`` seconds.
+    Raises Broke when the machine breaks, StepFailed when it takes longer than ``timeout`` seconds.
     """
-    deadline = time.monotonic() + timeout
+    deadline, silent = time.monotonic() + timeout, True
     with started(machine.command(script, shared), console) as process:
         pipe = process.stdout
         while pipe:
@@ -118,13 +129,35 @@ def boot(
                 data = os.read(pipe.fileno(), 65536)
                 if not data:
                     break
+                silent = False
                 show(data)
             elif BROKEN.search(console.read_bytes()):
                 break
         if BROKEN.search(console.read_bytes()):
-            tail = console.read_text(errors="replace").splitlines()[:8]
-            raise StepFailed("\n".join([f"the virtual machine broke; console: {console}", *tail]))
+            lines = console.read_text(errors="replace").splitlines()
+            why = next((line for line in lines if BROKEN.search(line.encode())), "")
+            raise Broke("\n".join([f"the virtual machine broke; console: {console}", *lines[:8], why]), silent)
         return process.wait(timeout=60)
+
+
+def booted(
+    machine: Machine,
+    script: str,
+    console: Path,
+    timeout: float,
+    show: Callable[[bytes], None],
+    shared: Path | None,
+    say: Callable[[str], None],
+) -> int:
+    """``boot``, again where the kernel did not come up. What breaks later is for people to look at."""
+    for number in range(1, BOOTS + 1):
+        try:
+            return boot(machine, script, console, timeout, show, shared)
+        except Broke as error:
+            if not error.silent or number == BOOTS:
+                raise
+            say(f"the kernel did not come up ({error.args[0].splitlines()[-1]}): started once more")
+    raise AssertionError
 
 
 def choose(paths: Paths, kernel: Path, virtme_dir: Path, say: Callable[[str], None]) -> Machine:

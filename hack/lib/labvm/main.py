@@ -236,7 +236,7 @@ def one(
         entry = Path(shared) / "run"
         entry.write_text(script + "\n")
 
-        code = machine.boot(vm, f"sh {entry}", console, args.timeout, show, Path(shared))
+        code = machine.booted(vm, f"sh {entry}", console, args.timeout, show, Path(shared), say)
         report = Path(shared) / "junit.xml"
         if args.junit and report.exists():
             args.junit.mkdir(parents=True, exist_ok=True)
