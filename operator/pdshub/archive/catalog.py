@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from pdshub.archive import carried, tarstream
+from pdshub.archive import carried, subtree, tarstream
 from pdshub.archive.content.pack import object_path
 from pdshub.archive.image import Image
 from pdshub.archive.plan import Json, Plan
+from pdshub.archive.subtree import Cut, Layout
 
-FORMAT = 1  # raise it when equal plans get other images (a test tells): unchanged surveys keep their images by it
+FORMAT = 2  # raise it when equal plans get other images (a test tells): unchanged surveys keep their images by it
 UUID = "8b6d0a30-7d2c-4f0e-9a53-706473687562"  # fixed: an image is told by its digest, equal trees are equal images
-MAX_ENTRIES = 4_000_000  # of one image; mkfs.erofs holds about 900 bytes of memory for each
 BLOCK = 4096  # asked for; from a tar's headers mkfs.erofs 1.8.6 makes blocks of 512 bytes all the same (decision 8)
 OPTIONS = (f"-b{BLOCK}", "-T0", "--mkfs-time", f"-U{UUID}", "--tar=headerball")
 TOP = ".pdshub-catalog"  # the view's own folder inside the image: no name of a source merges with what lies in it
@@ -39,52 +40,61 @@ class CatalogError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One image to be: the files of one source, or of some top directories, or all (both None)."""
+    """One image to be: everything, or the files of one source, or a part of a large tree."""
 
     name: str
     source: int | None = None
-    tops: frozenset[str] | None = None
-    opaque: bool = True  # False for all but the last of several images that form one folder
+    cut: Cut | None = None
+    layout: Layout | None = None
+    end: bool = False
+    """The undermost of several images that form one folder: nothing below merges with it."""
 
 
-def parts(plan: Plan) -> list[Part]:
-    """One image; or one a source where no order of the data layers is right for all; or several by subtree."""
+def parts(plan: Plan, work: Path, before: Layout | None = None) -> list[Part]:
+    """One image; or one a source where no order of the data layers is right for all; or several by subtree, the
+    uppermost first.
+
+    ``work``: where the lines of several are written. ``before``: how the former generation's tree was cut. Raises
+    OSError.
+    """
     if plan.tail["dataOrder"] is None:
         return [
             Part(f"catalog-{name}.erofs", n) for n, name in enumerate(plan.sources) if name in plan.tail["dataRoots"]
         ]
-    counts = plan.tail["counts"]
-    if counts["files"] + counts["directories"] <= MAX_ENTRIES:
+    entries = plan.tail["counts"]["files"] + plan.tail["counts"]["directories"]
+    if entries < subtree.SPLIT:
         return [Part("catalog.erofs")]
-    sizes: dict[str, int] = {}
-    for d in plan.tree():
-        top = d["path"].split("/", 1)[0]
-        sizes[top] = sizes.get(top, 0) + 1 + sum(len(g["names"]) for g in d.get("groups", ()))
-    bins: list[list[str]] = []
-    room = 0
-    for top in sorted(sizes):
-        if not bins or room + sizes[top] > MAX_ENTRIES:
-            bins.append([])
-            room = 0
-        bins[-1].append(top)
-        room += sizes[top]
-    last = len(bins) - 1
-    return [Part(f"catalog-{n:03d}.erofs", tops=frozenset(b), opaque=n == last) for n, b in enumerate(bins)]
+    layout = subtree.choose(subtree.weights(plan.lines()), entries, before)
+    cuts = subtree.cut(plan.lines(), layout, work)
+    return [
+        *(
+            Part(f"catalog-{'top' if c.number is None else f'{c.number:03d}'}.erofs", cut=c, layout=layout)
+            for c in cuts
+        ),
+        Part("catalog-end.erofs", layout=layout, end=True),
+    ]
 
 
 def stream(plan: Plan, part: Part, objects: Objects = no_objects) -> Iterator[bytes]:
     """The tar headers of one image, a directory at a time. ``objects``: files whose bytes are taken from packs."""
+    if part.end:
+        yield tarstream.directory(b"", _BARE, 0) + tarstream.directory(TOP.encode(), _BARE, 0, opaque=True)
+        yield tarstream.END
+        return
+    if part.cut:
+        plan = replace(plan, cut=part.cut.lines)
     first = next((n for n, name in enumerate(plan.sources) if name in plan.tail["dataRoots"]), 0)
     roots = [plan.tail["dataRoots"].get(name, "") for name in plan.sources]
     above: list[tuple[str, bytes]] = []  # directories on the way down that are not written yet
-    yield tarstream.directory(b"", (0o755, 0, 0), 0)
+    bare: set[str] = set()
+    yield tarstream.directory(b"", _BARE, 0)
     for planned, d in carried.pairs(plan):
         path: str = d["path"]
-        if part.tops is not None and path and path.split("/", 1)[0] not in part.tops:
-            continue
+        if part.cut and part.layout and part.cut.number is not None:
+            yield _way(path, part.layout.depth, bare)
         raw = "/".join(p for p in (TOP, path) if p).encode("utf-8", "surrogateescape")
         mode, uid, gid = d["attr"]
-        own = tarstream.directory(raw, (mode & 0o777, uid, gid), d["mtime"], opaque=part.opaque and not path)
+        own = tarstream.directory(raw, (mode & 0o777, uid, gid), d["mtime"], opaque=not part.cut and not path)
         if part.source is None:
             yield own + _content(d, raw, part, roots, objects(planned))
             continue
@@ -98,6 +108,23 @@ def stream(plan: Plan, part: Part, objects: Objects = no_objects) -> Iterator[by
             own = b""
         above.append((path, own))
     yield tarstream.END
+
+
+_BARE = (0o755, 0, 0)
+
+
+def _way(path: str, depth: int, known: set[str]) -> bytes:
+    """The directories above a unit, which are the uppermost image's: here they have nothing of their own, so that what
+    happens to them changes no other image. ``known``: those that are written."""
+    names = path.split("/")[: depth - 1]
+    out = []
+    for length in range(len(names) + 1):
+        above = "/".join(names[:length])
+        if above not in known:
+            known.add(above)
+            raw = "/".join(p for p in (TOP, above) if p).encode("utf-8", "surrogateescape")
+            out.append(tarstream.directory(raw, _BARE, 0))
+    return b"".join(out)
 
 
 def _content(
@@ -178,8 +205,17 @@ def write_image(plan: Plan, part: Part, out: Path, objects: Objects = no_objects
         f"sha256:{digest.hexdigest()}",
         size,
         source,
-        None if part.tops is None else tuple(sorted(part.tops)),
+        made_of(plan, part) if part.layout else None,
     )
+
+
+def made_of(plan: Plan, part: Part) -> str:
+    """sha256:… of all that a part of a large tree is made of, where nothing of it travels. Raises OSError."""
+    roots = [plan.tail["dataRoots"].get(name, "") for name in plan.sources]
+    said = [FORMAT, tool(), plan.sources, roots, carried.digest(plan.path.parent), part.end]
+    lines = part.cut.digest if part.cut else ""
+    where = [part.layout.depth, part.cut.number] if part.layout and part.cut else []
+    return "sha256:" + hashlib.sha256(json.dumps([*said, where, lines]).encode()).hexdigest()
 
 
 def _feed(pipe: IO[bytes], blocks: Iterator[bytes]) -> bool:

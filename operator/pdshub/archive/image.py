@@ -13,4 +13,5 @@ class Image:
     digest: str  # sha256:…
     size: int
     source: str | None
-    tops: tuple[str, ...] | None
+    of: str | None = None
+    """sha256:… of what a part of a large tree was made of (subtree.py): equal ones are equal images."""

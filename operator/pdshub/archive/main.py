@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -178,12 +179,14 @@ def _catalog(args: argparse.Namespace) -> int:
         _progress("refused: the plan shrinks beyond the threshold; --accept-shrink writes it")
         return 3
     images = []
-    for part in catalog.parts(plan):
-        _progress(f"writing {part.name}")
-        images.append(catalog.write_image(plan, part, args.generation))
+    with tempfile.TemporaryDirectory(prefix="parts-", dir=args.generation) as lines:
+        parts = catalog.parts(plan, Path(lines))
+        for part in parts:
+            _progress(f"writing {part.name}")
+            images.append(catalog.write_image(plan, part, args.generation))
     stamp = os.environ.get("SOURCE_DATE_EPOCH")
     when = rfc3339.text(int(stamp) if stamp else plan.path.stat().st_mtime)
-    document = manifest.build(plan, images, when, catalog.tool())
+    document = manifest.build(plan, images, when, catalog.tool(), parts[0].layout if parts else None)
     manifest.write(args.generation / manifest.FILE, document)
     _print(
         args,

@@ -14,6 +14,7 @@ from pdshub.archive import carried
 from pdshub.archive.catalog import FORMAT, TOP
 from pdshub.archive.image import Image
 from pdshub.archive.plan import Plan
+from pdshub.archive.subtree import Layout
 from pdshub.files import write_text
 
 FILE = "manifest.json"
@@ -38,8 +39,11 @@ def plan_digest(plan: Plan) -> tuple[str, int]:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
 
 
-def build(plan: Plan, images: Sequence[Image], surveyed_at: str, tool: str) -> dict[str, Any]:
-    """The manifest. ``surveyed_at`` is RFC 3339 in UTC; ``tool`` names mkfs.erofs and its version."""
+def build(
+    plan: Plan, images: Sequence[Image], surveyed_at: str, tool: str, layout: Layout | None = None
+) -> dict[str, Any]:
+    """The manifest. ``surveyed_at`` is RFC 3339 in UTC; ``tool`` names mkfs.erofs and its version; ``layout``: how a
+    large tree was cut."""
     order = plan.tail["dataOrder"]
     roots = plan.tail["dataRoots"]
     layering = {
@@ -67,7 +71,7 @@ def build(plan: Plan, images: Sequence[Image], surveyed_at: str, tool: str) -> d
                 "digest": i.digest,
                 "size": i.size,
                 **({"source": i.source} if i.source else {}),
-                **({"tops": list(i.tops)} if i.tops is not None else {}),
+                **({"of": i.of} if i.of else {}),
             }
             for i in images
         ],
@@ -79,7 +83,17 @@ def build(plan: Plan, images: Sequence[Image], surveyed_at: str, tool: str) -> d
         "authority": plan.header["authority"],
         "tool": tool,
         "catalog": FORMAT,
+        **({"layout": {"depth": layout.depth, "count": layout.count}} if layout else {}),
     }
+
+
+def layout_of(said: dict[str, Any]) -> Layout | None:
+    """How the tree of a former manifest was cut; None where it was not, or the manifest does not say so."""
+    found = said.get("layout")
+    depth, count = (found.get("depth"), found.get("count")) if isinstance(found, dict) else (None, None)
+    if type(depth) is int and type(count) is int and depth > 0 and count > 0:
+        return Layout(depth, count)
+    return None
 
 
 def write(path: Path, manifest: dict[str, Any]) -> None:

@@ -94,6 +94,8 @@ class Plan:
     path: Path
     header: Json
     tail: Json
+    cut: Path | None = None
+    """A file with the lines of a part of the tree (subtree.py), where it is about that part alone."""
 
     @property
     def sources(self) -> list[str]:
@@ -113,8 +115,20 @@ class Plan:
                 digest.update(line)
         return digest.hexdigest()
 
+    def lines(self) -> Iterator[bytes]:
+        """The tree's lines as they are in the file, in its order. Raises OSError."""
+        with self.path.open("rb") as lines:
+            for line in islice(lines, 2, None):
+                if line == b"],\n":
+                    return
+                yield line
+
     def tree(self) -> Iterator[Json]:
         """The directories in the plan's order."""
+        if self.cut:
+            with self.cut.open(encoding="ascii") as lines:
+                yield from map(json.loads, lines)
+            return
         with self.path.open(encoding="ascii") as lines:
             try:
                 _header(lines)

@@ -21,6 +21,7 @@ from pdshub.archive.content.shelf import FILE, Shelf
 from pdshub.archive.image import Image
 from pdshub.archive.pace import Pace
 from pdshub.archive.plan import Plan, open_plan
+from pdshub.archive.subtree import Layout
 from pdshub.surveyor import images as stored
 from pdshub.surveyor.store import PACKS, content_of
 
@@ -65,7 +66,7 @@ def step(task: Json, say: Any) -> Json:
         finished = not done.rest or done.over_budget
         written = _worth(done, former, finished)
         if written:
-            images = _catalogs(plan, shelf, rules, work, say)
+            images = _catalogs(plan, shelf, rules, work, say, manifest.layout_of(known))
             content = Content(
                 str(known["generation"]), not done.rest and done.local == done.wanted, done.local, done.wanted,
                 tuple(done.packs), tuple(images),
@@ -104,7 +105,7 @@ def _worth(done: Step, former: Content | None, finished: bool) -> bool:
     return done.local.files >= GROWTH * former.local.files
 
 
-def _catalogs(plan: Plan, shelf: Shelf, rules: Rules, work: Path, say: Any) -> Iterator[Image]:
+def _catalogs(plan: Plan, shelf: Shelf, rules: Rules, work: Path, say: Any, before: Layout | None) -> Iterator[Image]:
     def objects(directory: Json) -> Mapping[tuple[int, str], Mapping[str, bytes]]:
         found: dict[tuple[int, str], dict[str, bytes]] = {}
         for group in directory.get("groups", ()):
@@ -120,8 +121,8 @@ def _catalogs(plan: Plan, shelf: Shelf, rules: Rules, work: Path, say: Any) -> I
                         here[name] = seen.digest
         return found
 
-    for image in stored.write(plan, work, lambda text: say(f"content: {text}"), objects):
-        yield replace(image, name=document.image_name(image.name))
+    for image in stored.write(plan, work, lambda text: say(f"content: {text}"), objects, before).images:
+        yield replace(image, name=document.image_name(image.name), of=None)
 
 
 def _folders(generations: Path) -> Iterator[tuple[str, str]]:

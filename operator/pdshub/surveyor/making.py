@@ -78,7 +78,7 @@ def make(task: Json, say: Any) -> Json:
         raise SourceError("a source was mounted anew during the survey")
     newest = (read_json(previous / manifest.FILE) if previous else None) or {}
     unchanged = manifest.same_images(newest, open_plan(work), catalog.tool())
-    document = newest if unchanged else _catalog(work, now, say)
+    document = newest if unchanged else _catalog(work, now, say, previous, newest)
     name = document["generation"]
     known = newest.get("generation") == name
     if not known:
@@ -102,13 +102,14 @@ def make(task: Json, say: Any) -> Json:
     }
 
 
-def _catalog(work: Path, now: float, say: Any) -> Json:
+def _catalog(work: Path, now: float, say: Any, previous: Path | None, newest: Json) -> Json:
     """Writes the images, compressed, and returns the manifest."""
     plan = open_plan(work)
-    images = list(stored.write(plan, work, say))
-    if not images:
+    known = stored.known(previous, newest) if previous else {}
+    written = stored.write(plan, work, say, before=manifest.layout_of(newest), known=known)
+    if not written.images:
         raise CatalogError("no image was made")
-    return manifest.build(plan, images, rfc3339.text(now), catalog.tool())
+    return manifest.build(plan, written.images, rfc3339.text(now), catalog.tool(), written.layout)
 
 
 def changes(baseline: Path | None, made: Path, document: Json) -> Json:

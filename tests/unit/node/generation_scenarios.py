@@ -15,7 +15,7 @@ import time
 
 import grpc
 
-from pdshub.archive import manifest
+from pdshub.archive import manifest, subtree
 from pdshub.archive.image import Image
 from pdshub.rfc3339 import seconds
 from tests.unit.node import forge, scenarios
@@ -353,11 +353,56 @@ def no_room(m: Machine) -> None:
     eventually(lambda: catalogs(m) == [second] and view.stored() == {second})
 
 
+def in_parts(m: Machine) -> None:
+    """A large tree as several images is the same tree, to the attributes of its directories; a new night changes its
+    own image, and the others are kept."""
+    for night in range(12):
+        for number in range(3):
+            m.file(f"main/css/s{night % 2}/n{night}/f{number}.dat", f"{night} {number}")
+    m.file("main/readme.txt", "read me")
+    m.file("main/css/about.txt", "about")
+    (m.directory / "nas/main/css/s0/empty").mkdir()
+    view = Release(m, {".": ["main"]}, "main")
+    whole = view.release(view.survey())
+    m.start()
+    shown = m.publish() / "sbn"
+    eventually(lambda: m.health()["ready"] and catalogs(m) == [whole])
+
+    def seen() -> dict[str, tuple[int, ...]]:
+        paths = [shown, *shown.rglob("*")]
+        return {
+            str(path): (s.st_mode, s.st_uid, s.st_gid, s.st_mtime_ns, 0 if path.is_dir() else s.st_size)
+            for path in paths
+            if (s := path.lstat())
+        }
+
+    before = seen()
+    subtree.SPLIT, subtree.LEAST = 20, 8
+    parts = view.release(view.survey())
+    assert parts != whole
+    eventually(lambda: catalogs(m) == [parts] and view.stored() == {parts})
+    assert seen() == before and (shown / "css/s1/n3/f1.dat").read_text() == "3 1"
+    folder = m.kubelet / "plugins/archive.pdshub.dev/generations"
+    images = {path.name: path.stat().st_ino for path in (folder / parts[7:]).glob("*.erofs")}
+    assert len(images) > 4 and {"catalog-top.erofs", "catalog-end.erofs"} < images.keys()
+    m.file("main/css/s0/n99/f.dat", "new")
+    later = view.release(view.survey())
+    eventually(lambda: catalogs(m) == [later])
+    assert (shown / "css/s0/n99/f.dat").read_text() == "new"
+    again = {path.name: path.stat().st_ino for path in (folder / later[7:]).glob("*.erofs")}
+    same = {name for name in again if images.get(name) == again[name]}
+    # what is made for tests has one time throughout: else the uppermost image would differ, too
+    assert len(again) - len(same) == 1, (images, again)
+    held = os.open(shown / "css/s1/n3/f1.dat", os.O_RDONLY)
+    assert os.pread(held, 10, 0) == b"3 1"
+    os.close(held)
+
+
 ALL = {
     f.__name__: f
     for f in (
         released, each_server_its_own, hold, a_source_is_away, helper_renewed, live_parts, sources_for_the_surveyor,
-        not_what_it_says, crafted, no_room,
+        not_what_it_says, crafted, no_room, in_parts,
     )
 }  # fmt: skip
 

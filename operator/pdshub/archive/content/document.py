@@ -86,7 +86,7 @@ def wire(content: Content) -> dict[str, Any]:
                 "digest": one.digest,
                 "size": one.size,
                 **({"source": one.source} if one.source else {}),
-                **({"tops": list(one.tops)} if one.tops is not None else {}),
+                **({"of": one.of} if one.of else {}),
             }
             for one in content.images
         ],
@@ -133,7 +133,7 @@ def parse(raw: bytes) -> Content:
                 _digest(one["digest"], "images"),
                 _number(one["size"], "images"),
                 one.get("source"),
-                None if one.get("tops") is None else tuple(map(str, one["tops"])),
+                _digest(one["of"], "images") if one.get("of") else None,
             )
             for one in _list(said["images"], MAX_IMAGES, "images")
         )

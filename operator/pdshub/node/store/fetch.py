@@ -263,6 +263,15 @@ def copy(stream: Stream, into: Path, size: int, digest: str, go_on: Callable[[in
         os.fsync(out.fileno())
 
 
+def _linked(known: Path, into: Path) -> bool:
+    """Whether an image could be taken from another generation, which may go meanwhile."""
+    try:
+        into.hardlink_to(known)
+    except OSError:
+        return False
+    return True
+
+
 class Fetch:
     """One attempt; `size` is known once the manifest is there. `stop` ends it from another thread."""
 
@@ -328,8 +337,11 @@ class Fetch:
         return found, raw
 
     def _fill(self, aside: Path, found: Generation, raw: bytes) -> None:
-        self.size = sum(image.size for image in found.images)
+        here = {image.name: self._store.image(image.digest) for image in found.images}
+        self.size = sum(image.size for image in found.images if not here[image.name])
         for image in found.images:
+            if (known := here[image.name]) is not None and _linked(known, aside / image.name):
+                continue  # of a tree in parts most are those of the former generation
             with closing(self._origin.image(self.name, image)) as stream:
                 copy(stream, aside / image.name, image.size, image.digest, self._go_on)
         if found.proof:

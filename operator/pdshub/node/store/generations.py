@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
@@ -190,8 +191,28 @@ class Store:
         return found
 
     def sizes(self) -> dict[str, int]:
-        """Bytes that each generation's files take, by its name."""
-        return {name: _bytes(self.path(name)) for name in self.names()}
+        """Bytes that would go with each generation, by its name: images that others have, too, would stay."""
+        return {name: sum(_files(self.path(name), shared=False).values()) for name in self.names()}
+
+    def shared(self) -> int:
+        """Bytes of images that several generations have."""
+        found: dict[int, int] = {}
+        for name in self.names():
+            found |= _files(self.path(name), shared=True)
+        return sum(found.values())
+
+    def image(self, digest: str) -> Path | None:
+        """An image of this digest that some generation here has; None where none has it."""
+        for found in self.all().values():
+            for image in found.images:
+                if image.digest == digest:
+                    return self.path(found.name) / image.name
+        return None
+
+    def lacking(self, generation: Generation) -> int:
+        """Bytes that a generation would take here beside what others have of it."""
+        images = [image.size for image in generation.images if self.image(image.digest)]
+        return generation.room - sum(-(-size // BLOCK) * BLOCK for size in images)
 
     def all(self) -> dict[str, Generation]:
         """The generations that are here and whole, by name."""
@@ -212,11 +233,14 @@ class Store:
         shutil.rmtree(self.aside(name), ignore_errors=True)
 
 
-def _bytes(directory: Path) -> int:
-    """What the files of a directory take; one that goes meanwhile takes nothing."""
-    total = 0
+def _files(directory: Path, *, shared: bool) -> dict[int, int]:
+    """Inode -> bytes, of the files of a directory that other generations have, too, or of those that none has; what
+    goes meanwhile takes nothing."""
+    found = {}
     with suppress(FileNotFoundError), os.scandir(directory) as entries:
         for entry in entries:
             with suppress(FileNotFoundError):
-                total += entry.stat(follow_symlinks=False).st_size
-    return total
+                status = entry.stat(follow_symlinks=False)
+                if (status.st_nlink > 1 and stat.S_ISREG(status.st_mode)) is shared:
+                    found[status.st_ino] = status.st_size
+    return found

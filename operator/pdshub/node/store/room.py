@@ -40,7 +40,7 @@ class Room:
             return self._used()
 
     def _used(self) -> int:
-        return sum({**self._store.sizes(), **self._claimed}.values())
+        return sum({**self._store.sizes(), **self._claimed}.values()) + self._store.shared()
 
     def reserve(self, name: str, count: int) -> None:
         """Keep bytes that were freed for a generation, so that no other one takes them before it is fetched."""
@@ -55,7 +55,7 @@ class Room:
     @contextmanager
     def claim(self, generation: Generation, manifest: int) -> Iterator[None]:
         """Keep room for a generation until it is stored or given up. `manifest`: bytes of it. Raises NoRoom."""
-        name, needed = generation.name, generation.room + manifest
+        name, needed = generation.name, self._store.lacking(generation) + manifest
         with self._lock:
             self._claimed.pop(name, None)  # what was reserved for it
             missing = self._used() + needed - self.most
