@@ -40,11 +40,11 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Broke(StepFailed):
-    """The machine broke. ``silent``: before its script had said a word."""
+    """The machine broke. ``why``: the line of its console; ``silent``: before its script had said a word."""
 
-    def __init__(self, text: str, silent: bool) -> None:
-        super().__init__(text)
-        self.silent = silent
+    def __init__(self, text: str, why: str, silent: bool) -> None:
+        super().__init__(f"{text}\n{why}")
+        self.why, self.silent = why, silent
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def boot(
         if BROKEN.search(console.read_bytes()):
             lines = console.read_text(errors="replace").splitlines()
             why = next((line for line in lines if BROKEN.search(line.encode())), "")
-            raise Broke("\n".join([f"the virtual machine broke; console: {console}", *lines[:8], why]), silent)
+            raise Broke("\n".join([f"the virtual machine broke; console: {console}", *lines[:8]]), why, silent)
         return process.wait(timeout=60)
 
 
@@ -150,14 +150,14 @@ def booted(
     say: Callable[[str], None],
 ) -> int:
     """``boot``, again where the kernel did not come up. What breaks later is for people to look at."""
-    for number in range(1, BOOTS + 1):
+    for _ in range(BOOTS - 1):
         try:
             return boot(machine, script, console, timeout, show, shared)
         except Broke as error:
-            if not error.silent or number == BOOTS:
+            if not error.silent:
                 raise
-            say(f"the kernel did not come up ({error.args[0].splitlines()[-1]}): started once more")
-    raise AssertionError
+            say(f"the kernel did not come up ({error.why}): started once more")
+    return boot(machine, script, console, timeout, show, shared)
 
 
 def choose(paths: Paths, kernel: Path, virtme_dir: Path, say: Callable[[str], None]) -> Machine:
